@@ -1,0 +1,9 @@
+import { main } from '../lib/command.ts'
+import { syncPassword } from '../lib/commands/sync-password.ts'
+
+void main({
+  name: 'sync-password',
+  summary: "Makes the vault file, PostgreSQL and the API's conf/db_pwd hold the same password now.",
+  runsAs: 'root',
+  run: syncPassword,
+})

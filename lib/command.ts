@@ -1,0 +1,128 @@
+import { parseArgs } from 'node:util'
+import pkg from '../package.json' with { type: 'json' }
+import { type Clock, Deadline, systemClock } from './clock.ts'
+import { ExitCode, errnoOf, Failure } from './errors.ts'
+import { nearest } from './nearest.ts'
+import { Report } from './report.ts'
+import { loadSettings, type Settings } from './settings.ts'
+
+/** What one run of a command works with. */
+export type Run = {
+  readonly settings: Settings
+  /** Check mode: say what would change, and change nothing. */
+  readonly check: boolean
+  readonly report: Report
+  readonly deadline: Deadline
+}
+
+/** A command as its executable declares it. */
+export type Command = {
+  readonly name: string
+  /** One sentence: what it does. */
+  readonly summary: string
+  /** The account it is made for: "root". */
+  readonly runsAs: string
+  /** Does the work; returns the line that sums up. */
+  readonly run: (run: Run) => Promise<string>
+}
+
+const OPTIONS = {
+  help: { type: 'boolean' },
+  version: { type: 'boolean' },
+  json: { type: 'boolean' },
+  check: { type: 'boolean' },
+  'env-file': { type: 'string' },
+} as const
+
+const usage = ({ name, summary, runsAs }: Command): string => `Usage: ${name} [OPTION...]
+
+${summary}
+Runs as ${runsAs}.
+
+  --check          say what would change, change nothing; exit 1 where something would
+  --json           one JSON document on standard output
+  --env-file FILE  read settings from FILE, not from /etc/endoreg/provision.env
+  --help           this text
+  --version        the version
+
+Exit codes: 0 done, 1 drift (--check), 64 usage, 69 something needed is missing, 70 a bug,
+73 cannot create, 74 input/output, 75 try again later, 77 not permitted, 78 configuration.
+`
+
+/**
+ * The frame every executable runs in: options, settings, the work, its report and the exit code. Ends the
+ * process: nothing is left to wait for, since every session and file is done with by then.
+ */
+export async function main(command: Command, clock: Clock = systemClock): Promise<never> {
+  // Folders above the managed ones are for everybody; whatever is secret sets its own mode.
+  process.umask(0o022)
+  // The driver reads them, and they are meant for another session than ours.
+  for (const name of ['PGOPTIONS', 'PGREPLICATION', 'PGSSLNEGOTIATION']) delete process.env[name]
+  const args = process.argv.slice(2)
+  // Thrown where nothing waits for it, inside a library's event. It must not end as exit code 1, which says drift.
+  process.once('uncaughtException', error => {
+    startReport(command, args).failure(bug(error))
+    process.exit(ExitCode.bug)
+  })
+  process.exit(await runCommand(command, args, clock))
+}
+
+/** The report for `args` before they are understood. */
+const startReport = ({ name }: Command, args: readonly string[]): Report =>
+  new Report({ command: name, check: args.includes('--check'), json: args.includes('--json') })
+
+async function runCommand(command: Command, args: readonly string[], clock: Clock): Promise<number> {
+  let report = startReport(command, args)
+  try {
+    const options = parseOptions(command, args)
+    if (options.help) return print(usage(command))
+    if (options.version) return print(`${command.name} ${pkg.version}\n`)
+    const check = options.check === true
+    report = new Report({ command: command.name, check, json: options.json === true })
+    const settings = loadSettings(process.env, options['env-file'])
+    const deadline = new Deadline(settings.readyTimeout, clock)
+    const summary = await command.run({ settings, check, report, deadline })
+    report.summary(summary)
+    return check && report.changes.length > 0 ? ExitCode.drift : ExitCode.done
+  } catch (error) {
+    const failure = error instanceof Failure ? error : bug(error)
+    report.failure(failure)
+    return failure.code
+  }
+}
+
+function print(text: string): number {
+  process.stdout.write(text)
+  return ExitCode.done
+}
+
+function parseOptions(command: Command, args: readonly string[]) {
+  try {
+    return parseArgs({ args: [...args], options: OPTIONS, strict: true, allowPositionals: false }).values
+  } catch (error) {
+    if (!errnoOf(error)?.startsWith('ERR_PARSE_ARGS_')) throw error
+    const cause = error instanceof Error ? (error.message.split('. ')[0] ?? '') : ''
+    const option = args.find(arg => cause.includes(`'${arg.split('=')[0]}`))
+    const near =
+      option &&
+      nearest(
+        option,
+        Object.keys(OPTIONS).map(name => `--${name}`),
+      )
+    throw new Failure(ExitCode.usage, {
+      message: 'understand the command line',
+      cause,
+      hint: `${near ? `Did you mean ${near}? ` : ''}See: ${command.name} --help`,
+    })
+  }
+}
+
+/** What was not foreseen: where it happened, which a report of it needs. */
+function bug(error: unknown): Failure {
+  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  return new Failure(ExitCode.bug, {
+    message: 'go on: this is a bug',
+    cause: stack.split('\n').slice(0, 6).join(' '),
+    hint: `Report it with this text and the version, ${pkg.version}. Running the command again is safe.`,
+  })
+}

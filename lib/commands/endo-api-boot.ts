@@ -1,0 +1,156 @@
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
+import type { Run } from '../command.ts'
+import { ExitCode, Failure, systemFailure } from '../errors.ts'
+import type { Account } from '../files/accounts.ts'
+import { type Checkout, inspectCheckout, planPasswordCopy, planSettings } from '../files/application.ts'
+import { correctDatabaseSettings, type DatabaseSettings } from '../files/db-yaml.ts'
+import { asAccount } from '../files/identity.ts'
+import type { Ownership } from '../files/secret-file.ts'
+import { readVault } from '../files/vault.ts'
+import type { Password } from '../password.ts'
+import { explainLock, LOCK_DATABASE, TAKE_LOCK } from '../postgres/lock.ts'
+import { Login } from '../postgres/login.ts'
+import { explain, toFailure } from '../postgres/problem.ts'
+import {
+  applicationGoal,
+  applicationTarget,
+  proofFailure,
+  proveLogins,
+  resolveAddresses,
+  toCheck,
+} from '../postgres/proof.ts'
+import { untilReady } from '../postgres/readiness.ts'
+import { ScramPassword } from '../postgres/scram.ts'
+import type { Settings } from '../settings.ts'
+import type { Change } from '../terms.ts'
+import { serviceOwnership } from './ownership.ts'
+
+/** How often the files are planned and written; the second time there is nothing left to write. */
+const ROUNDS = 2
+
+/** Waits until the application role logs in, and installs what the API reads: conf/db_pwd and conf/db.yaml. */
+export async function boot(run: Run): Promise<string> {
+  const { settings, check, report } = run
+  const { service, owner } = serviceOwnership(settings)
+  requireCheckout(settings, service, owner)
+  const addresses = await resolveAddresses(settings.dbHost)
+  const password = await waitForLogin(run, service, addresses)
+
+  const plan = (): Change[] => planFiles(settings, service, owner, readPassword(settings, service))
+  const changes = plan()
+  if (check) {
+    for (const change of changes) report.change(change)
+  } else if (changes.length > 0) {
+    const lock = await openLock(run, addresses[0] ?? settings.dbHost, password)
+    // Planned again, because another writer may have changed them and the vault meanwhile; and once more
+    // afterwards, for the case that there was no lock to be had.
+    for (let round = 0; round < ROUNDS; round++) {
+      for (const change of plan()) {
+        if (change.by === 'file') installing(change, change.run)
+        report.change(change)
+      }
+    }
+    lock?.close()
+  }
+  return `${report.tally()}; ${settings.dbUser} logs in at ${addresses.join(' and ')}`
+}
+
+function installing({ resource }: Change, work: () => void): void {
+  try {
+    work()
+  } catch (error) {
+    throw systemFailure(error, `install ${resource}`)
+  }
+}
+
+/** systemd puts the password here for a unit with LoadCredential=db_pwd:... (systemd.exec(5)). */
+function passwordFile(settings: Settings): string {
+  const credentials = process.env['CREDENTIALS_DIRECTORY']
+  const file = `${credentials ?? ''}/db_pwd`
+  return credentials && existsSync(file) ? file : settings.vaultFile
+}
+
+const readPassword = (settings: Settings, service: Account): Password =>
+  asAccount(service, () => readVault(passwordFile(settings)))
+
+/** Waits for the login with the vault's password; where the vault changes meanwhile, with the new one. */
+async function waitForLogin(run: Run, service: Account, addresses: readonly string[]): Promise<Password> {
+  const { settings, report, deadline } = run
+  for (;;) {
+    const password = readPassword(settings, service)
+    const scram = await ScramPassword.from(password)
+    const outcomes = await proveLogins({ settings, addresses, deadline, report, up: false }, scram)
+    const failure = proofFailure(settings, outcomes, false)
+    if (failure && deadline.remaining() > 0 && !readPassword(settings, service).equals(password)) continue
+    for (const outcome of outcomes) report.checked(toCheck(settings, outcome))
+    if (failure) throw failure
+    return password
+  }
+}
+
+function planFiles(settings: Settings, service: Account, owner: Ownership, password: Password): Change[] {
+  const checkout = requireCheckout(settings, service, owner)
+  const copy = `${settings.apiDir}/conf/db_pwd`
+  const desired: DatabaseSettings = {
+    engine: 'django.db.backends.postgresql',
+    name: settings.dbName,
+    user: settings.dbUser,
+    host: settings.dbHost,
+    port: settings.dbPort,
+    password_file: copy,
+  }
+  const corrected = correctDatabaseSettings(
+    checkout.settings?.text,
+    desired,
+    (key, present) =>
+      present === String(desired[key]) ||
+      (key === 'password_file' && resolve(settings.apiDir, present) === copy),
+    `${settings.apiDir}/conf/db.yaml`,
+  )
+  return [
+    ...planPasswordCopy(checkout, password, service, owner),
+    ...planSettings(checkout, corrected, service, owner),
+  ]
+}
+
+function requireCheckout(settings: Settings, service: Account, owner: Ownership): Checkout {
+  const checkout = inspectCheckout(settings.apiDir, service, owner)
+  if (checkout) return checkout
+  // The address may hold a token.
+  const source = settings.apiRepository?.replace(/\/\/[^/@]*@/, '//') ?? 'REPOSITORY'
+  throw new Failure(ExitCode.configuration, {
+    message: `install the API's configuration in ${settings.apiDir}/conf`,
+    cause: `there is no checkout at ${settings.apiDir} yet`,
+    hint: `Clone it: sudo -u ${settings.serviceUser} git clone --branch ${settings.apiBranch} ${source} ${settings.apiDir}; or set ENDOREG_API_DIR to where it is.`,
+  })
+}
+
+/**
+ * A session of the application role that holds the writers' lock. Where the role may not connect to the
+ * lock's database, the API shall start all the same: then without the lock, and with a second look.
+ */
+async function openLock(run: Run, address: string, password: Password): Promise<Login | undefined> {
+  const { settings, deadline, report } = run
+  const target = { ...applicationTarget(settings, address), database: LOCK_DATABASE }
+  const goal = applicationGoal(target)
+  const scram = await ScramPassword.from(password)
+  const what = `the database ${LOCK_DATABASE}, where the writers' lock is`
+  try {
+    const login = await untilReady(
+      limit => Login.open(target, scram, Math.max(limit, 2000)),
+      error => explain(error, goal),
+      what,
+      deadline,
+      report,
+    )
+    const limit = Math.max(deadline.remaining(), 10_000)
+    await explainLock(() => login.query(`SET lock_timeout = ${Math.ceil(limit)}; ${TAKE_LOCK}`, limit + 1000))
+    return login
+  } catch (error) {
+    if (!(error instanceof Failure)) throw toFailure(explain(error, goal), `take the lock in ${what}`)
+    if (error.code === ExitCode.tryLater) throw error
+    report.warning(`going on without the writers' lock: ${error.reason}. ${error.hint}`)
+    return undefined
+  }
+}

@@ -1,0 +1,27 @@
+import { type Account, account, group } from '../files/accounts.ts'
+import type { Ownership } from '../files/secret-file.ts'
+import type { Settings } from '../settings.ts'
+
+/** What the vault file and its folder belong to. Fails with 78 where the account or group is missing. */
+export function vaultOwnership({ vaultOwner, vaultGroup }: Settings): {
+  file: Ownership
+  folder: Ownership
+} {
+  const { uid } = account(vaultOwner, 'ENDOREG_VAULT_OWNER')
+  const { gid } = group(vaultGroup, 'ENDOREG_VAULT_GROUP')
+  const names = `${vaultOwner}:${vaultGroup}`
+  return { file: { uid, gid, mode: 0o640, names }, folder: { uid, gid, mode: 0o750, names } }
+}
+
+/** The service account, and what its files belong to. Fails with 78 where the account or group is missing. */
+export function serviceOwnership({ serviceUser, serviceGroup }: Settings): {
+  service: Account
+  owner: Ownership
+} {
+  const service = account(serviceUser, 'ENDOREG_SERVICE_USER')
+  const { gid } = group(serviceGroup, 'ENDOREG_SERVICE_GROUP')
+  return {
+    service,
+    owner: { uid: service.uid, gid, mode: 0o600, names: `${serviceUser}:${serviceGroup}` },
+  }
+}

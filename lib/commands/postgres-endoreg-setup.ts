@@ -1,0 +1,20 @@
+import type { Run } from '../command.ts'
+import { loadManifest } from '../manifest.ts'
+import { diffDatabases, diffRoles } from '../postgres/diff.ts'
+import { diffPassword } from '../postgres/diff-password.ts'
+import { provision } from './provision.ts'
+
+/** Everything PostgreSQL needs to have for the application: vault password, roles, databases, password, proof. */
+export async function setUp(run: Run): Promise<string> {
+  return provision(run, {
+    manifest: () => loadManifest(run.settings),
+    plan: async (manifest, { cluster, scram }) =>
+      cluster.inRecovery
+        ? []
+        : [
+            ...diffRoles(manifest, cluster),
+            ...(await diffPassword(cluster, run.settings.dbUser, scram)),
+            ...diffDatabases(manifest, cluster),
+          ],
+  })
+}

@@ -1,0 +1,198 @@
+import type pg from 'pg'
+import type { Run } from '../command.ts'
+import { ExitCode, Failure } from '../errors.ts'
+import { inspectVault, type Vault } from '../files/vault.ts'
+import { Overtaken, planVault } from '../files/vault-plan.ts'
+import { Password } from '../password.ts'
+import { apply } from '../postgres/apply.ts'
+import { EarlyLogins } from '../postgres/early-logins.ts'
+import { type Cluster, inspectCluster } from '../postgres/inspect.ts'
+import { explainLock, LOCK_DATABASE, TAKE_LOCK, takeLock } from '../postgres/lock.ts'
+import { explain, type Goal } from '../postgres/problem.ts'
+import { type Outcome, proofFailure, proveLogins, toCheck } from '../postgres/proof.ts'
+import { untilReady } from '../postgres/readiness.ts'
+import { ScramPassword } from '../postgres/scram.ts'
+import { abandon, openSession } from '../postgres/session.ts'
+import { statementFailure } from '../postgres/statement-failure.ts'
+import type { Change, Manifest } from '../terms.ts'
+import { vaultOwnership } from './ownership.ts'
+
+/** What is known once everything has been looked at. */
+export type Current = {
+  readonly cluster: Cluster
+  readonly vault: Vault
+  /** The vault's password, or the one it will get. */
+  readonly password: Password
+  readonly scram: ScramPassword
+}
+
+/** What a command adds to the road that `provision` is. */
+export type Scope = {
+  /** What is managed; asked for while PostgreSQL is busy with the first session. */
+  readonly manifest: () => Manifest
+  /** The changes beside those of the vault, in order. */
+  readonly plan: (manifest: Manifest, current: Current) => Promise<Change[]>
+}
+
+/** How often a plan is made again because another process was there first. */
+const TRIES = 3
+
+/**
+ * The road both root commands take: wait for PostgreSQL, take the lock, look, plan, apply (or stop there in
+ * check mode), and prove the application's login at every address.
+ *
+ * @returns the line that sums up
+ */
+export async function provision(run: Run, scope: Scope): Promise<string> {
+  const { settings, check, report } = run
+  const sessions = openSessions(run)
+  sessions.catch(() => {})
+  const early = new EarlyLogins(settings)
+  const owner = vaultOwnership(settings)
+  const manifest = scope.manifest()
+  const addresses = await early.addresses
+  const { client, lock } = await sessions
+  let current: Current
+  for (let attempt = 1; ; attempt++) {
+    current = await look(run, manifest, client)
+    const plan = [
+      ...planVault(current.vault, owner, current.password),
+      ...(await scope.plan(manifest, current)),
+    ]
+    if (check) {
+      for (const change of plan) report.change(change)
+      break
+    }
+    try {
+      await apply(plan, client, report, statementLimit(run))
+      break
+    } catch (error) {
+      if (!(error instanceof Overtaken)) throw error
+      if (attempt === TRIES) throw error.failure ?? overtaken()
+    }
+  }
+  if (current.cluster.inRecovery) {
+    report.note('PostgreSQL is in recovery (a standby): its roles and databases come from the primary')
+  }
+  const converged = report.changes.length === 0
+  const proved = converged ? await early.finish(current.scram) : []
+  if (!converged) early.abandon()
+  const outcomes = await prove(run, addresses, current, proved)
+  abandon(client)
+  if (lock) abandon(lock)
+  return sumUp(run, outcomes)
+}
+
+/** A statement gets as long as PostgreSQL gets to become ready, and at least half a minute. */
+const statementLimit = ({ settings }: Run): number => Math.max(settings.readyTimeout, 30) * 1000
+
+/**
+ * The administrative session; and, where PGDATABASE is another database than the lock's, one that only
+ * holds the lock.
+ */
+async function openSessions(run: Run): Promise<{ client: pg.Client; lock: pg.Client | undefined }> {
+  const { settings, deadline, report } = run
+  const goal: Goal = {
+    place: `${settings.host} port ${settings.port}`,
+    role: settings.adminRole,
+    database: settings.adminDatabase,
+    as: 'administrator',
+  }
+  const open = (database: string): Promise<pg.Client> =>
+    untilReady(
+      limit => openSession(settings, database, limit, statementLimit(run)),
+      error => explain(error, { ...goal, database }),
+      `PostgreSQL at ${goal.place}`,
+      deadline,
+      report,
+    )
+  const client = await open(settings.adminDatabase)
+  if (settings.adminDatabase === LOCK_DATABASE) return { client, lock: undefined }
+  const lock = await open(LOCK_DATABASE)
+  await waitingForLock(run, () => takeLock(lock, statementLimit(run)))
+  return { client, lock }
+}
+
+async function look(run: Run, manifest: Manifest, client: pg.Client): Promise<Current> {
+  const { settings } = run
+  const locking = settings.adminDatabase === LOCK_DATABASE ? TAKE_LOCK : 'SELECT'
+  // The lock comes first: what is looked at before it may be another run's work in progress.
+  const cluster = await waitingForLock(run, () =>
+    inspectCluster(client, manifest, settings.dbUser, locking, statementLimit(run) + 1000),
+  )
+  const vault = inspectVault(settings.vaultFile)
+  if (vault.file.state === 'missing' && cluster.inRecovery) throw noVaultOnStandby(settings.vaultFile)
+  const password = vault.file.state === 'missing' ? Password.generate() : vault.file.password
+  return { cluster, vault, password, scram: await ScramPassword.from(password) }
+}
+
+/** Does `work`, which takes the lock first, and says so where another run holds it for long. */
+async function waitingForLock<T>({ report, deadline }: Run, work: () => Promise<T>): Promise<T> {
+  try {
+    return await report.remind('the lock of the writers', 'another run holds it', deadline, () =>
+      explainLock(work),
+    )
+  } catch (error) {
+    throw statementFailure(error, 'read the roles and databases')
+  }
+}
+
+/** Proves the logins. In check mode with changes to make, a login that fails is a finding and not a failure. */
+async function prove(
+  run: Run,
+  addresses: readonly string[],
+  current: Current,
+  proved: readonly Outcome[],
+): Promise<Outcome[]> {
+  const { settings, check, report, deadline } = run
+  if (check && current.vault.file.state === 'missing') {
+    for (const address of addresses)
+      report.checked({ name: `login ${settings.dbUser} ${address}`, ok: false })
+    return []
+  }
+  const outcomes = await proveLogins(
+    { settings, addresses, deadline, report, up: true },
+    current.scram,
+    proved,
+  )
+  for (const outcome of outcomes) report.checked(toCheck(settings, outcome))
+  const failure = proofFailure(settings, outcomes, true)
+  if (!failure) return outcomes
+  if (current.cluster.inRecovery) throw onStandby(failure, settings.vaultFile)
+  if (!check || report.changes.length === 0) throw failure
+  report.note(`the login does not work yet: ${failure.reason}`)
+  return outcomes
+}
+
+function sumUp({ settings, report }: Run, outcomes: readonly Outcome[]): string {
+  const proved = outcomes.filter(({ ok }) => ok).map(({ address }) => address)
+  const logins =
+    proved.length === outcomes.length && proved.length > 0
+      ? `${settings.dbUser} logs in at ${proved.join(' and ')}`
+      : `${settings.dbUser} cannot log in everywhere yet`
+  return `${report.tally()}; ${logins}`
+}
+
+const overtaken = (): Failure =>
+  new Failure(ExitCode.tryLater, {
+    message: 'bring the host to its desired state',
+    cause: 'another process kept changing the same things',
+    hint: 'Find out what else creates roles, databases or the vault file on this host, and run it again.',
+  })
+
+/** Where the password is another one on a standby, nothing on this host can mend it in PostgreSQL. */
+const onStandby = (failure: Failure, path: string): Failure =>
+  failure.code === ExitCode.notPermitted
+    ? new Failure(failure.code, {
+        message: failure.message,
+        cause: failure.reason,
+        hint: `This PostgreSQL is a standby, with the primary's passwords: copy the vault file from the primary to ${path}. If the rules refuse the address, add it to pg_hba.conf here.`,
+      })
+    : failure
+
+const noVaultOnStandby = (path: string): Failure =>
+  new Failure(ExitCode.configuration, {
+    message: `generate the password in ${path}`,
+    cause: 'PostgreSQL is in recovery (a standby), so the password comes from the primary',
+    hint: `Copy the vault file from the primary to ${path} and run it again.`,
+  })

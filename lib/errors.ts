@@ -1,0 +1,119 @@
+/** The exit codes users rely on, after sysexits.h. */
+export const ExitCode = {
+  done: 0,
+  drift: 1,
+  usage: 64,
+  unavailable: 69,
+  bug: 70,
+  cannotCreate: 73,
+  inputOutput: 74,
+  tryLater: 75,
+  notPermitted: 77,
+  configuration: 78,
+} as const
+
+export type FailureCode = Exclude<(typeof ExitCode)[keyof typeof ExitCode], 0 | 1>
+
+/** What the operator is told about a failure. */
+export type FailureText = {
+  /** What was being done, and to what. */
+  readonly message: string
+  /** Why it failed. */
+  readonly cause: string
+  /** What to do about it. */
+  readonly hint: string
+}
+
+/** A failure that has been understood: it ends the command with its exit code. */
+export class Failure extends Error {
+  readonly code: FailureCode
+  readonly reason: string
+  readonly hint: string
+
+  constructor(code: FailureCode, text: FailureText) {
+    super(text.message)
+    this.name = 'Failure'
+    this.code = code
+    this.reason = text.cause
+    this.hint = text.hint
+  }
+}
+
+/** A file or socket error as Node.js throws it. */
+export const isSystemError = (error: unknown): error is NodeJS.ErrnoException & { code: string } =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string'
+
+/** The errno name of `error` (`ENOENT`), or undefined where it has none. */
+export const errnoOf = (error: unknown): string | undefined => (isSystemError(error) ? error.code : undefined)
+
+const ERRNO: Readonly<Record<string, { code: FailureCode; cause: string; hint: string }>> = {
+  EACCES: {
+    code: ExitCode.notPermitted,
+    cause: 'permission denied',
+    hint: 'Run it as root, or give this account the right.',
+  },
+  EPERM: {
+    code: ExitCode.notPermitted,
+    cause: 'operation not permitted',
+    hint: 'Run it as root. Where root is refused as well, look for an immutable flag (lsattr) or the hardening of the unit.',
+  },
+  EROFS: {
+    code: ExitCode.cannotCreate,
+    cause: 'the file system is mounted read-only',
+    hint: 'Remount it writable; the kernel log (dmesg) says whether a disk error made it so.',
+  },
+  ENOSPC: {
+    code: ExitCode.inputOutput,
+    cause: 'no space left on the device',
+    hint: 'Free some space or inodes (df -h, df -i) and run it again; nothing was lost.',
+  },
+  EDQUOT: {
+    code: ExitCode.inputOutput,
+    cause: 'the disk quota is used up',
+    hint: 'Raise the quota or free some space and run it again; nothing was lost.',
+  },
+  EIO: {
+    code: ExitCode.inputOutput,
+    cause: 'the device reports an input/output error',
+    hint: 'Look at the kernel log (dmesg) and the health of the disk before running it again.',
+  },
+  ENOENT: {
+    code: ExitCode.cannotCreate,
+    cause: 'no such file or folder',
+    hint: 'Create it, or correct the path in the settings.',
+  },
+  ENOTDIR: {
+    code: ExitCode.cannotCreate,
+    cause: 'a part of the path is not a folder',
+    hint: 'Move what stands in the way, or correct the path in the settings.',
+  },
+  ELOOP: {
+    code: ExitCode.configuration,
+    cause: 'a part of the path is a link where none is followed',
+    hint: 'Put the real path into the settings.',
+  },
+}
+
+/**
+ * The Failure for a system error met while doing `message`. What is not a system error is returned as it
+ * is: it is a bug, or a Failure already.
+ */
+export function systemFailure(error: unknown, message: string): unknown {
+  if (!isSystemError(error) || error instanceof Failure) return error
+  const known = ERRNO[error.code]
+  if (known) return new Failure(known.code, { message, cause: known.cause, hint: known.hint })
+  return new Failure(ExitCode.inputOutput, {
+    message,
+    cause: `the system answered ${error.code}`,
+    hint: 'Look at the kernel log (dmesg) and run it again.',
+  })
+}
+
+/** Runs `work`; a system error in it becomes a Failure that says `message`. */
+export function doing<T>(message: string, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    throw systemFailure(error, message)
+  }
+}

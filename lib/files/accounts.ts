@@ -1,0 +1,90 @@
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { ExitCode, errnoOf, Failure } from '../errors.ts'
+
+/** An account of the operating system with its primary group. */
+export type Account = { readonly name: string; readonly uid: number; readonly gid: number }
+
+/** A group of the operating system. */
+export type Group = { readonly name: string; readonly gid: number }
+
+const NAME = 0
+const ID = 2
+const PRIMARY_GROUP = 3
+/** Milliseconds that the name service gets. */
+const NAME_SERVICE_LIMIT = 5000
+
+/** The fields of the entry whose `column` is `key`, in passwd(5) or group(5), or from the name service. */
+function entry(
+  database: 'passwd' | 'group',
+  column: typeof NAME | typeof ID,
+  key: string,
+): readonly string[] | undefined {
+  // The local file first: it answers for every system account, a hundred times faster than a process.
+  for (const line of readFileSync(`/etc/${database}`, 'utf8').split('\n')) {
+    const fields = line.split(':')
+    if (fields[column] === key) return fields
+  }
+  try {
+    const answer = execFileSync('getent', [database, key], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+      timeout: NAME_SERVICE_LIMIT,
+    })
+    const fields = answer.trim().split(':')
+    return fields[column] === key ? fields : undefined
+  } catch (error) {
+    if (errnoOf(error) === 'ETIMEDOUT') throw nameServiceHangs(database, key)
+    // getent fails where there is no such entry; without getent the local file is all there is.
+    return undefined
+  }
+}
+
+/** The account called `name` (passwd(5), then the name service switch), or undefined. */
+export function findAccount(name: string): Account | undefined {
+  const fields = entry('passwd', NAME, name)
+  return fields && { name, uid: Number(fields[ID]), gid: Number(fields[PRIMARY_GROUP]) }
+}
+
+/** The account with the number `uid`, or undefined. */
+export function accountById(uid: number): Account | undefined {
+  const fields = entry('passwd', ID, String(uid))
+  return fields && { name: fields[NAME] ?? String(uid), uid, gid: Number(fields[PRIMARY_GROUP]) }
+}
+
+/** The group called `name` (group(5), then the name service switch), or undefined. */
+export function findGroup(name: string): Group | undefined {
+  const fields = entry('group', NAME, name)
+  return fields && { name, gid: Number(fields[ID]) }
+}
+
+/** The account called `name`; `setting` is where the name comes from. Fails with 78 where there is none. */
+export function account(name: string, setting: string): Account {
+  return findAccount(name) ?? missing('account', name, setting, `useradd --system ${name}`)
+}
+
+/** The group called `name`; `setting` is where the name comes from. Fails with 78 where there is none. */
+export function group(name: string, setting: string): Group {
+  return findGroup(name) ?? missing('group', name, setting, `groupadd --system ${name}`)
+}
+
+function missing(kind: string, name: string, setting: string, command: string): never {
+  throw new Failure(ExitCode.configuration, {
+    message: `look up the ${kind} ${name}`,
+    cause: `this host has no ${kind} of that name`,
+    hint: `Create it (${command}) or set ${setting} to the right one.`,
+  })
+}
+
+const nameServiceHangs = (database: string, key: string): Failure =>
+  new Failure(ExitCode.tryLater, {
+    message: `look up ${key} in the name service (getent ${database} ${key})`,
+    cause: `it did not answer within ${NAME_SERVICE_LIMIT / 1000} s`,
+    hint: 'Look at /etc/nsswitch.conf and at sssd or nscd.',
+  })
+
+/** How the account `uid` is called on this host; the number where it has no name. */
+export const accountName = (uid: number): string => accountById(uid)?.name ?? String(uid)
+
+/** How the group `gid` is called on this host; the number where it has no name. */
+export const groupName = (gid: number): string => entry('group', ID, String(gid))?.[NAME] ?? String(gid)

@@ -1,0 +1,54 @@
+import { ExitCode, Failure } from '../errors.ts'
+import { Password } from '../password.ts'
+
+/** What Python's str.strip() strips beside ASCII: the other characters for which str.isspace() holds. */
+const WIDE_SPACE = /[\u0085\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000]/
+const CONTROL = /\p{Cc}/u
+
+/**
+ * The password in `bytes` as the API reads it: UTF-8, white space stripped at both ends.
+ *
+ * @param shown the file the bytes come from, for the error
+ * Fails with 78 where the bytes are not UTF-8, only white space, or hold a control character inside.
+ */
+export function parsePassword(bytes: Buffer, shown: string): Password {
+  let text: string
+  try {
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch {
+    throw refuse(shown, 'it is not valid UTF-8')
+  }
+  const password = strip(text)
+  if (password === '') throw refuse(shown, 'it holds nothing but white space')
+  const control = CONTROL.exec(password)
+  if (control) {
+    const code = control[0].charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')
+    throw refuse(shown, `it has the control character U+${code} inside`)
+  }
+  return new Password(password)
+}
+
+function strip(text: string): string {
+  let start = 0
+  let end = text.length
+  while (start < end && isSpace(text.charAt(start))) start++
+  while (end > start && isSpace(text.charAt(end - 1))) end--
+  return text.slice(start, end)
+}
+
+/** Tab to carriage return, the four information separators, and space; and the wide ones. */
+function isSpace(character: string): boolean {
+  const code = character.charCodeAt(0)
+  return (code >= 0x09 && code <= 0x0d) || (code >= 0x1c && code <= 0x20) || WIDE_SPACE.test(character)
+}
+
+function refuse(shown: string, cause: string): Failure {
+  return new Failure(ExitCode.configuration, {
+    message: `read the password in ${shown}`,
+    cause: `${cause}, so it cannot be the password; it was left as it is`,
+    hint: `Put the right password there. To have a new one generated, move the file away and run postgres-endoreg-setup.`,
+  })
+}
+
+/** The bytes of a file that holds `password`: the text and a newline. */
+export const passwordBytes = (password: Password): Buffer => Buffer.from(`${password.reveal()}\n`, 'utf8')

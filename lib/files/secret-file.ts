@@ -1,0 +1,145 @@
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  fstatSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  readdirSync,
+  readSync,
+  renameSync,
+  rmSync,
+  type Stats,
+  unlinkSync,
+  writeSync,
+} from 'node:fs'
+import { ExitCode, errnoOf, Failure, systemFailure } from '../errors.ts'
+import { type Folder, isTemporary, temporaryName } from './folder.ts'
+import { effectiveUid } from './identity.ts'
+
+/** Who a file belongs to and what it allows. */
+export type Ownership = {
+  readonly uid: number
+  readonly gid: number
+  readonly mode: number
+  /** "admin:sensitiveServices", for people. */
+  readonly names: string
+}
+
+/** The largest file that is read as a password or a configuration, in bytes. */
+const LARGEST = 65_536
+
+/**
+ * The bytes and the state of the regular file `name`, both from one handle. No link is followed, and a
+ * pipe or device is not waited for. Fails with 78 where it is no regular file or larger than 64 KiB.
+ */
+export function readRegular(folder: Folder, name: string): { bytes: Buffer; stat: Stats } {
+  const message = `read ${folder.show(name)}`
+  const handle = openSync(folder.at(name), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  try {
+    const stat = fstatSync(handle)
+    if (!stat.isFile()) {
+      throw new Failure(ExitCode.configuration, {
+        message,
+        cause: 'it is not a regular file',
+        hint: 'Move away what is there and run it again.',
+      })
+    }
+    const buffer = Buffer.alloc(LARGEST + 1)
+    let size = 0
+    for (let got = -1; got !== 0 && size < buffer.length; size += got) {
+      got = readSync(handle, buffer, size, buffer.length - size, null)
+    }
+    if (size > LARGEST) {
+      throw new Failure(ExitCode.configuration, {
+        message,
+        cause: `it is larger than ${LARGEST} bytes`,
+        hint: 'This cannot be the right file: correct the path in the settings, or the file.',
+      })
+    }
+    return { bytes: buffer.subarray(0, size), stat }
+  } finally {
+    closeSync(handle)
+  }
+}
+
+/**
+ * Writes `bytes` into a new file under a temporary name; owner and mode are final before the first byte.
+ * `place` then gives it its name, and the folder is synchronised. The temporary name is gone afterwards.
+ */
+function write(
+  folder: Folder,
+  name: string,
+  bytes: Buffer,
+  owner: Ownership,
+  place: (from: string, to: string) => void,
+): void {
+  const temporary = folder.at(temporaryName(name))
+  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
+  const handle = openSync(temporary, flags, 0o600)
+  try {
+    setOwnership(handle, owner, folder.show(name))
+    for (let done = 0; done < bytes.length; ) done += writeSync(handle, bytes, done)
+    fsyncSync(handle)
+    place(temporary, folder.at(name))
+  } finally {
+    closeSync(handle)
+    rmSync(temporary, { force: true })
+  }
+  folder.withHandle(fsyncSync)
+}
+
+/** What became of createOnce: the file is there now, or another process had made one first. */
+export type Created = 'created' | 'already there'
+
+/**
+ * Makes the file `name` with `bytes`, whole or not at all, and never in place of a file that is there
+ * already: link(2) fails where rename(2) would replace. A file of zero bytes is taken away first.
+ */
+export function createOnce(folder: Folder, name: string, bytes: Buffer, owner: Ownership): Created {
+  let result: Created = 'created'
+  write(folder, name, bytes, owner, (from, to) => {
+    const there = folder.look(name)
+    if (there?.isFile() && there.size === 0) unlinkSync(to)
+    try {
+      linkSync(from, to)
+    } catch (error) {
+      if (errnoOf(error) !== 'EEXIST') throw error
+      result = 'already there'
+    }
+  })
+  return result
+}
+
+/** Makes or replaces the file `name` with `bytes`, whole or not at all (rename(2)). A link there is replaced, not followed. */
+export function replaceFile(folder: Folder, name: string, bytes: Buffer, owner: Ownership): void {
+  write(folder, name, bytes, owner, renameSync)
+}
+
+/** Gives the open file or folder `handle` its owner and mode. Fails with 77 where this account may not. */
+export function setOwnership(handle: number, owner: Ownership, shown: string): void {
+  const current = fstatSync(handle)
+  try {
+    if (current.uid !== owner.uid || current.gid !== owner.gid) fchownSync(handle, owner.uid, owner.gid)
+    fchmodSync(handle, owner.mode)
+  } catch (error) {
+    if (errnoOf(error) !== 'EPERM') throw systemFailure(error, `set owner and mode of ${shown}`)
+    throw new Failure(ExitCode.notPermitted, {
+      message: `set owner and mode of ${shown} to ${owner.names} ${octal(owner.mode)}`,
+      cause: `uid ${effectiveUid()} may not do that`,
+      hint: `Run it as root, or once by hand: chown ${owner.names} ${shown} && chmod ${octal(owner.mode)} ${shown}`,
+    })
+  }
+}
+
+/** "0640" */
+export const octal = (mode: number): string => `0${(mode & 0o7777).toString(8).padStart(3, '0')}`
+
+/** Temporary files for `name` that a killed run left in `folder`. Only for the holder of the lock. */
+export function litter(folder: Folder, name: string): readonly string[] {
+  return readdirSync(folder.at('.'))
+    .filter(candidate => isTemporary(candidate, name) && folder.look(candidate)?.isFile())
+    .sort()
+}

@@ -1,0 +1,24 @@
+# Sourced by every bin/NAME with the launcher's real path in $file: starts the built command of that
+# name or, where nothing is built, the same command from its source.
+
+# A core file would hold the password.
+ulimit -c 0
+# The commands check no certificate, and reading the extra ones costs Node.js 18 and 20 about 70 ms a start.
+unset NODE_EXTRA_CA_CERTS
+# Inspector, heap snapshots and reports would show the password; nothing here needs an option of Node.js.
+unset NODE_OPTIONS
+
+name=${file##*/}
+root=${file%/*}/..
+
+if ! command -v node >/dev/null; then
+  echo "$name: Node.js is not on the PATH: install Node.js 18 or later" >&2
+  exit 69
+fi
+# Behind "--" Node.js takes no option for its own: --env-file would have it obey NODE_OPTIONS in that file.
+[ ! -e "$root/dist/bin/$name.cjs" ] || exec node -- "$root/dist/lib/start.cjs" "$name" "$@"
+if [ ! -e "$root/node_modules/tsx" ]; then
+  echo "$name: neither a build nor the packages are there: run 'npm ci' in $root" >&2
+  exit 69
+fi
+exec node --import "$root/node_modules/tsx/dist/loader.mjs" -- "$root/bin/$name.ts" "$@"

@@ -1,0 +1,131 @@
+import * as v from 'valibot'
+import shipped from '../units/manifest.json' with { type: 'json' }
+import { ExitCode, Failure } from './errors.ts'
+import type { Settings } from './settings.ts'
+import type { Manifest } from './terms.ts'
+import { readTrustedFile } from './trusted-file.ts'
+
+/** The application role and database in the manifest that ships; settings may call them otherwise. */
+const APPLICATION = 'endoregDbLocal'
+
+const name = v.pipe(
+  v.string(),
+  v.nonEmpty('is empty'),
+  v.check(value => Buffer.byteLength(value) <= 63, 'is longer than the 63 bytes of a PostgreSQL name'),
+  v.check(value => !/\p{Cc}/u.test(value), 'has a control character'),
+)
+/** A date, or a time with seconds that says where: 2030-01-31, 2030-01-31T23:59:59Z, 2030-01-31T23:59:59+01:00 */
+const ISO_8601 = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d:\d\d(?:\.\d{1,3})?(?:Z|[+-]\d\d:\d\d))?$/
+
+const role = v.strictObject({
+  name: v.pipe(
+    name,
+    v.check(value => !value.startsWith('pg_'), 'begins with pg_, which PostgreSQL keeps for itself'),
+  ),
+  login: v.optional(v.boolean(), true),
+  replication: v.optional(v.boolean(), false),
+  validUntil: v.optional(
+    v.nullable(
+      v.pipe(
+        v.string(),
+        v.check(
+          value => ISO_8601.test(value) && !Number.isNaN(Date.parse(value)),
+          'is no ISO 8601 date, or time with its offset from UTC',
+        ),
+      ),
+    ),
+    null,
+  ),
+  connectionLimit: v.optional(v.pipe(v.number(), v.integer(), v.minValue(-1), v.maxValue(2 ** 31 - 1)), -1),
+})
+const rule = v.strictObject({
+  type: v.picklist(['local', 'host', 'hostssl', 'hostnossl']),
+  database: name,
+  role: name,
+  address: v.optional(name),
+  method: name,
+  map: v.optional(name),
+})
+const schema = v.strictObject({
+  roles: v.array(role),
+  databases: v.array(v.strictObject({ name, owner: name })),
+  hba: v.optional(v.array(rule), []),
+  ident: v.optional(v.array(v.strictObject({ map: name, account: name, role: name })), []),
+})
+
+/**
+ * The declared state: the file the settings name, else the manifest that ships, in which the application's
+ * role and database take their names from the settings. Fails with 78 and every problem with its path.
+ */
+export function loadManifest(settings: Settings): Manifest {
+  const file = settings.manifestFile
+  if (file === undefined) return parseManifest(rename(shipped, settings), 'the manifest that ships', settings)
+  const text = readTrustedFile(file, 'read the manifest', false) ?? ''
+  let content: unknown
+  try {
+    content = JSON.parse(text)
+  } catch (error) {
+    throw refuse(file, [error instanceof Error ? error.message : String(error)])
+  }
+  return parseManifest(content, file, settings)
+}
+
+/** Checks `content` and gives it its type; `shown` is what it is called in the error. */
+export function parseManifest(content: unknown, shown: string, settings: Settings): Manifest {
+  const result = v.safeParse(schema, content)
+  if (!result.success) throw refuse(shown, result.issues.map(describe))
+  const manifest = result.output
+  const problems = [
+    ...repeated('roles', manifest.roles),
+    ...repeated('databases', manifest.databases),
+    ...applicationProblems(manifest, settings),
+  ]
+  if (problems.length > 0) throw refuse(shown, problems)
+  return manifest
+}
+
+function describe(issue: v.BaseIssue<unknown>): string {
+  const path = v.getDotPath(issue) ?? 'the document'
+  if (issue.kind === 'schema' && issue.expected === 'never') return `${path}: unknown key`
+  return `${path}: ${issue.kind === 'schema' ? `expected ${issue.expected}, found ${issue.received}` : issue.message}`
+}
+
+function repeated(list: string, entries: readonly { name: string }[]): string[] {
+  const names = entries.map(entry => entry.name)
+  return names
+    .filter((entry, index) => names.indexOf(entry) !== index)
+    .map(entry => `${list}: ${JSON.stringify(entry)} is there twice`)
+}
+
+/** What this program proves and sets the password of has to be declared. */
+function applicationProblems(manifest: Manifest, settings: Settings): string[] {
+  const { dbUser, dbName } = settings
+  const problems: string[] = []
+  const declared = manifest.roles.find(candidate => candidate.name === dbUser)
+  if (!declared) problems.push(`roles: ${JSON.stringify(dbUser)} (ENDOREG_DB_USER) is missing`)
+  if (declared?.login === false)
+    problems.push(`roles: ${JSON.stringify(dbUser)} (ENDOREG_DB_USER) needs "login": true`)
+  if (!manifest.databases.some(database => database.name === dbName)) {
+    problems.push(`databases: ${JSON.stringify(dbName)} (ENDOREG_DB_NAME) is missing`)
+  }
+  return problems
+}
+
+function rename(content: typeof shipped, settings: Settings): unknown {
+  const role = (value: string): string => (value === APPLICATION ? settings.dbUser : value)
+  const database = (value: string): string => (value === APPLICATION ? settings.dbName : value)
+  return {
+    roles: content.roles.map(entry => ({ ...entry, name: role(entry.name) })),
+    databases: content.databases.map(entry => ({ name: database(entry.name), owner: role(entry.owner) })),
+    hba: content.hba.map(entry => ({ ...entry, role: role(entry.role), database: database(entry.database) })),
+    ident: content.ident,
+  }
+}
+
+function refuse(shown: string, problems: readonly string[]): Failure {
+  return new Failure(ExitCode.configuration, {
+    message: `read the manifest ${shown}`,
+    cause: problems.join('; '),
+    hint: 'Correct it; nothing was touched.',
+  })
+}

@@ -1,0 +1,109 @@
+import { type NetConnectOpts, Socket } from 'node:net'
+import pg from 'pg'
+import { ExitCode, Failure } from '../errors.ts'
+import { type Account, account } from '../files/accounts.ts'
+import { effectiveUid, withUid } from '../files/identity.ts'
+import type { Settings } from '../settings.ts'
+
+/** A socket that connects with an account's effective uid, which is what PostgreSQL's peer method sees. */
+class PeerSocket extends Socket {
+  readonly #account: Account
+
+  constructor(account: Account) {
+    super()
+    this.#account = account
+  }
+
+  override connect(...target: [NetConnectOpts | string | number, ...unknown[]]): this {
+    // connect(2) happens inside this call, before the ids change back.
+    return withUid(this.#account, () => Reflect.apply(super.connect, this, target))
+  }
+}
+
+/** Set when a session starts, whatever role, database or server say: the superuser's queries depend on it. */
+const SESSION = {
+  search_path: 'pg_catalog',
+  default_transaction_read_only: 'off',
+  statement_timeout: '0',
+  idle_in_transaction_session_timeout: '0',
+  idle_session_timeout: '0',
+}
+
+/**
+ * Opens an administrative session. As root on a socket it connects as ENDOREG_PG_OS_USER, so that peer works.
+ *
+ * @param database the one to connect to
+ * @param limit milliseconds from the first packet to readiness
+ * @param lockTimeout milliseconds that a statement waits for a lock at the most
+ */
+export async function openSession(
+  settings: Settings,
+  database: string,
+  limit: number,
+  lockTimeout: number,
+): Promise<pg.Client> {
+  const peer = settings.host.startsWith('/') && effectiveUid() === 0
+  const postgres = peer ? account(settings.postgresAccount, 'ENDOREG_PG_OS_USER') : undefined
+  const options = Object.entries({ ...SESSION, lock_timeout: String(Math.ceil(lockTimeout)) })
+  const client = new pg.Client({
+    host: settings.host,
+    port: settings.port,
+    user: settings.adminRole,
+    database,
+    application_name: 'endoreg-provision',
+    connectionTimeoutMillis: Math.max(1, Math.ceil(limit)),
+    options: options.map(([name, value]) => `-c ${name}=${value}`).join(' '),
+    ...(settings.host.startsWith('/') ? { ssl: false } : {}),
+    ...(postgres ? { stream: () => new PeerSocket(postgres) } : {}),
+  })
+  // A session that breaks between two statements: the next statement says so.
+  client.on('error', () => {})
+  try {
+    await client.connect()
+    return client
+  } catch (error) {
+    abandon(client)
+    throw error
+  }
+}
+
+/** Lets go of a session that failed, without waiting for the server. */
+export function abandon(client: pg.Client): void {
+  client.end().catch(() => {})
+}
+
+/** The rows a statement gave, as column names with their values. */
+export type Rows = readonly Readonly<Record<string, unknown>>[]
+
+/**
+ * Runs the statements in `text` in one message and one round trip; without BEGIN in it they are one transaction.
+ *
+ * @param limit milliseconds to wait for the answer; past it the run fails with 75
+ * @param doing what that is, for the error
+ * @returns the rows of each statement
+ */
+export async function run(client: pg.Client, text: string, limit: number, doing: string): Promise<Rows[]> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(
+        new Failure(ExitCode.tryLater, {
+          message: doing,
+          cause: `PostgreSQL did not answer within ${Math.round(limit / 1000)} s`,
+          hint: 'Look at its load and disk (journalctl -u postgresql), and run it again.',
+        }),
+      )
+    }, limit)
+  })
+  try {
+    const answer: unknown = await Promise.race([client.query(text), late])
+    // One result for one statement, a list for several.
+    const results: readonly unknown[] = Array.isArray(answer) ? answer : [answer]
+    return results.map(result => (hasRows(result) ? result.rows : []))
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+const hasRows = (result: unknown): result is { rows: Rows } =>
+  typeof result === 'object' && result !== null && 'rows' in result && Array.isArray(result.rows)

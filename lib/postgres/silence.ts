@@ -1,0 +1,33 @@
+/**
+ * Settings under which a statement leaves no text behind, whatever the server is set to: not in the log, not
+ * in pg_stat_activity or pg_stat_statements, not in a crash report of the postmaster. Those of extensions
+ * are only placeholders where the extension is not loaded.
+ */
+const SILENT: Readonly<Record<string, string>> = {
+  log_statement: 'none',
+  log_min_error_statement: 'panic',
+  log_min_duration_statement: '-1',
+  log_min_duration_sample: '-1',
+  debug_print_parse: 'off',
+  debug_print_rewritten: 'off',
+  debug_print_plan: 'off',
+  track_activities: 'off',
+  'pg_stat_statements.track_utility': 'off',
+  'pg_stat_monitor.pgsm_track_utility': 'off',
+  'auto_explain.log_min_duration': '-1',
+  'pgaudit.log': 'none',
+}
+
+/**
+ * The messages that run `statement` in a silent transaction, in order and each on its own: log_statement
+ * logs a whole message before any of it takes effect. log_transaction_sample_rate is decided when a
+ * transaction begins, so it has to be off before.
+ */
+export const silently = (statement: string): readonly string[] => [
+  'SET log_transaction_sample_rate = 0',
+  `BEGIN READ WRITE; ${Object.entries(SILENT)
+    .map(([name, value]) => `SET LOCAL ${name} = '${value}'`)
+    .join('; ')}`,
+  statement,
+  'COMMIT; RESET log_transaction_sample_rate',
+]

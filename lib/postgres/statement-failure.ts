@@ -1,0 +1,53 @@
+import pg from 'pg'
+import { ExitCode, errnoOf, Failure, type FailureCode } from '../errors.ts'
+
+/** What a statement's SQLSTATE means for the run (PostgreSQL manual, appendix A). */
+const MEANING: Readonly<Record<string, { code: FailureCode; hint: string }>> = {
+  '42501': {
+    code: ExitCode.notPermitted,
+    hint: 'Set PGUSER to a superuser, or give its role the right.',
+  },
+  '25006': {
+    code: ExitCode.configuration,
+    hint: 'The server accepts no writes; if it is a standby, run this on the primary.',
+  },
+  '53100': {
+    code: ExitCode.inputOutput,
+    hint: 'Free some space on the disk of PostgreSQL and run it again.',
+  },
+  '58030': { code: ExitCode.inputOutput, hint: 'Look at the kernel log (dmesg) and the health of the disk.' },
+  '55P03': {
+    code: ExitCode.tryLater,
+    hint: 'Another session holds a lock on it (SELECT * FROM pg_locks); run it again later.',
+  },
+  '57014': { code: ExitCode.tryLater, hint: 'Somebody cancelled the statement; run it again.' },
+  '57P01': { code: ExitCode.tryLater, hint: 'PostgreSQL was stopped meanwhile; run it again.' },
+  '57P02': { code: ExitCode.tryLater, hint: 'PostgreSQL was stopped meanwhile; run it again.' },
+}
+
+/**
+ * The Failure for a statement that failed while doing `message`. What is neither an answer of PostgreSQL nor
+ * a lost connection is returned as it is.
+ */
+export function statementFailure(error: unknown, message: string): unknown {
+  if (error instanceof pg.DatabaseError) {
+    const code = error.code ?? ''
+    const meaning = MEANING[code]
+    return new Failure(meaning?.code ?? ExitCode.cannotCreate, {
+      message,
+      cause: `PostgreSQL answered ${code}: ${error.message}`,
+      hint: meaning?.hint ?? 'The log of PostgreSQL says more: journalctl -u postgresql',
+    })
+  }
+  if (error instanceof Failure) return error
+  if (errnoOf(error) === undefined && !isDriverError(error)) return error
+  return new Failure(ExitCode.tryLater, {
+    message,
+    cause: 'PostgreSQL closed the connection meanwhile',
+    hint: 'Nothing is half done. See journalctl -u postgresql, and run it again.',
+  })
+}
+
+const isDriverError = (error: unknown): boolean =>
+  error instanceof Error &&
+  /^(?:Connection terminated|Client (?:has encountered|was closed))/.test(error.message)

@@ -1,0 +1,196 @@
+import { fstatSync, writeSync } from 'node:fs'
+import { isatty } from 'node:tty'
+import type { Deadline } from './clock.ts'
+import type { Failure } from './errors.ts'
+import type { Check, Step } from './terms.ts'
+
+/** How standard error is read: by a person at a terminal, by the journal, or from a file or pipe. */
+export type Face = 'terminal' | 'journal' | 'plain'
+
+/** Priorities of syslog(3), as the journal takes them from the start of a line (sd-daemon(3)). */
+const PRIORITY = { error: 3, warning: 4, change: 5, info: 6 } as const
+type Level = keyof typeof PRIORITY
+
+const COLOUR: Readonly<Record<Level, string>> = { error: '31', warning: '33', change: '32', info: '2' }
+
+/** Milliseconds between two words about the same waiting. */
+const REMINDER = 5000
+/** Milliseconds without an answer after which there is something to say. */
+const SILENCE = 1000
+
+/** What the events of a run are told to; the only place that prints. */
+export class Report {
+  readonly command: string
+  readonly check: boolean
+  readonly face: Face
+  readonly #json: boolean
+  readonly #changes: Step[] = []
+  readonly #checks: Check[] = []
+  #said: { what: string; at: number } | undefined
+  #progress = false
+
+  constructor(options: { command: string; check: boolean; json: boolean; face?: Face }) {
+    this.command = options.command
+    this.check = options.check
+    this.#json = options.json
+    this.face = options.face ?? standardErrorFace()
+  }
+
+  get changes(): readonly Step[] {
+    return this.#changes
+  }
+
+  get checks(): readonly Check[] {
+    return this.#checks
+  }
+
+  /** A change was made, or in check mode would be. */
+  change(step: Step): void {
+    this.#changes.push({ resource: step.resource, action: step.action })
+    this.#line('change', `${this.check ? 'would change ' : ''}${step.resource}: ${step.action}`)
+  }
+
+  /** A check was done; only a bad one or a note is worth a line. */
+  checked(check: Check): void {
+    this.#checks.push(check)
+    if (check.note !== undefined) this.#line('warning', `${check.name}: ${check.note}`)
+  }
+
+  /** Something a person should know that is no change. */
+  note(text: string): void {
+    this.#line('info', text)
+  }
+
+  warning(text: string): void {
+    this.#line('warning', text)
+  }
+
+  /** `what` is not there yet. Said once at the start and every five seconds; on a terminal shown all the time. */
+  waiting(what: string, cause: string, deadline: Deadline): void {
+    const now = deadline.clock.now()
+    const seconds = `${Math.floor(deadline.elapsed() / 1000)} of ${deadline.seconds} s`
+    if (this.face === 'terminal') {
+      const width = 20
+      const done = Math.min(width, Math.floor((deadline.elapsed() / (deadline.seconds * 1000)) * width))
+      const bar = `${'#'.repeat(done)}${'.'.repeat(width - done)}`
+      this.#write(
+        `\r\u001b[K${clean(`[${bar}] ${seconds}, waiting for ${what}: ${cause}`).slice(0, columns() - 1)}`,
+      )
+      this.#progress = true
+    } else if (this.#said?.what !== what || now - this.#said.at >= REMINDER) {
+      this.#said = { what, at: now }
+      this.#line('info', `waiting for ${what}: ${cause} (${seconds})`)
+    }
+  }
+
+  /** Does `work`; where that takes longer than a second, says what it waits for. */
+  async remind<T>(what: string, cause: string, deadline: Deadline, work: () => Promise<T>): Promise<T> {
+    const reminder = setInterval(() => this.waiting(what, cause, deadline), SILENCE)
+    try {
+      return await work()
+    } finally {
+      clearInterval(reminder)
+      this.waited()
+    }
+  }
+
+  /** The waiting is over. */
+  waited(): void {
+    this.#said = undefined
+    this.#clearProgress()
+  }
+
+  /** How much changed, for the line that sums up. */
+  tally(): string {
+    const number = this.#changes.length
+    if (number === 0) return 'converged, nothing to change'
+    return `${count(number, 'change')} ${this.check ? 'to make, nothing was touched' : 'made'}`
+  }
+
+  /** The last line of a run that did what it should. */
+  summary(text: string): void {
+    this.#line('info', text)
+    this.#document(undefined)
+  }
+
+  /** The last lines of a run that failed. */
+  failure(failure: Failure): void {
+    this.#line('error', `cannot ${failure.message}: ${failure.reason}`)
+    this.#line('error', `what to do: ${failure.hint}`)
+    this.#line(
+      'error',
+      `failed with exit code ${failure.code}, ${count(this.#changes.length, 'change')} made before`,
+    )
+    this.#document({
+      code: failure.code,
+      message: clean(failure.message),
+      cause: clean(failure.reason),
+      hint: clean(failure.hint),
+    })
+  }
+
+  #document(error: object | undefined): void {
+    if (!this.#json) return
+    const document = {
+      command: this.command,
+      changed: this.#changes.length > 0,
+      check: this.check,
+      changes: this.#changes,
+      checks: this.#checks,
+      ...(error ? { error } : {}),
+    }
+    writeAll(1, `${JSON.stringify(document, undefined, 2)}\n`)
+  }
+
+  #line(level: Level, text: string): void {
+    this.#clearProgress()
+    const line = clean(text)
+    const named = `${this.command}: ${line}`
+    if (this.face === 'journal') this.#write(`<${PRIORITY[level]}>${line}\n`)
+    else if (this.face === 'terminal' && !process.env['NO_COLOR']) {
+      this.#write(`\u001b[${COLOUR[level]}m${named}\u001b[0m\n`)
+    } else this.#write(`${named}\n`)
+  }
+
+  #clearProgress(): void {
+    if (!this.#progress) return
+    this.#progress = false
+    this.#write('\r\u001b[K')
+  }
+
+  #write(text: string): void {
+    writeAll(2, text)
+  }
+}
+
+/** What a server or a file says may end up in a line: it must not end the line or steer the terminal. */
+const clean = (text: string): string => text.replace(/\p{Cc}+/gu, ' ')
+
+/** "no changes", "1 change", "2 changes" */
+export const count = (number: number, noun: string): string =>
+  `${number === 0 ? 'no' : number} ${noun}${number === 1 ? '' : 's'}`
+
+const columns = (): number => process.stderr.columns ?? 80
+
+/** Writes at once, so that nothing is lost however the process ends; nobody listening is no failure. */
+function writeAll(handle: number, text: string): void {
+  const bytes = Buffer.from(text)
+  for (let done = 0; done < bytes.length; ) {
+    try {
+      done += writeSync(handle, bytes, done)
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'EAGAIN') continue
+      return
+    }
+  }
+}
+
+/** systemd names the device and inode of the journal's stream in JOURNAL_STREAM (systemd.exec(5)). */
+function standardErrorFace(): Face {
+  const stream = process.env['JOURNAL_STREAM']
+  if (stream) {
+    const { dev, ino } = fstatSync(2)
+    if (stream === `${dev}:${ino}`) return 'journal'
+  }
+  return isatty(2) ? 'terminal' : 'plain'
+}

@@ -1,0 +1,196 @@
+import { isIP } from 'node:net'
+import { parse } from 'dotenv'
+import { ExitCode, Failure } from './errors.ts'
+import { nearest } from './nearest.ts'
+import { readTrustedFile } from './trusted-file.ts'
+
+/** Everything that can be set, with defaults filled in. */
+export type Settings = {
+  /** The administrative connection: a socket's folder (absolute) or a host. */
+  readonly host: string
+  readonly port: number
+  readonly adminRole: string
+  readonly adminDatabase: string
+  /** The account whose effective uid root takes to connect to a socket. */
+  readonly postgresAccount: string
+  readonly dbName: string
+  readonly dbUser: string
+  readonly dbHost: string
+  readonly dbPort: number
+  readonly vaultFile: string
+  readonly vaultOwner: string
+  readonly vaultGroup: string
+  readonly serviceUser: string
+  readonly serviceGroup: string
+  readonly apiDir: string
+  readonly apiRepository: string | undefined
+  readonly apiBranch: string
+  readonly apiUpdate: string
+  /** Seconds. */
+  readonly readyTimeout: number
+  readonly manifestFile: string | undefined
+}
+
+const DEFAULT_ENV_FILE = '/etc/endoreg/provision.env'
+
+/** What is wrong with a value, or undefined. */
+type Rule = (value: string) => string | undefined
+
+const text: Rule = value => (/\p{Cc}/u.test(value) ? 'has a control character' : undefined)
+const path: Rule = value =>
+  text(value) ??
+  (!value.startsWith('/') || /\/$|\/\/|\/\.\.?(?:\/|$)/.test(value)
+    ? 'must be an absolute path without //, /./, /../ and without / at its end'
+    : undefined)
+const port: Rule = value =>
+  /^\d{1,5}$/.test(value) && Number(value) >= 1 && Number(value) <= 65_535
+    ? undefined
+    : 'must be a port from 1 to 65535'
+const seconds: Rule = value =>
+  /^\d{1,5}(?:\.\d{1,3})?$/.test(value) && Number(value) > 0 && Number(value) <= 86_400
+    ? undefined
+    : 'must be seconds, more than 0 and at most 86400'
+const identifier: Rule = value =>
+  text(value) ??
+  (Buffer.byteLength(value) > 63
+    ? 'is longer than the 63 bytes of a PostgreSQL name'
+    : value.startsWith('pg_')
+      ? 'begins with pg_, which PostgreSQL keeps for itself'
+      : undefined)
+const host: Rule = value =>
+  isIP(value) || /^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?$/.test(value)
+    ? undefined
+    : 'must be a host name or an address'
+const socketOrHost: Rule = value => (value.startsWith('/') ? path(value) : host(value))
+const name: Rule = value =>
+  /^[\p{L}\p{N}_][\p{L}\p{N}_.@$-]*$/u.test(value) ? undefined : 'is no name of an account or group'
+const update: Rule = value =>
+  value === 'never' || value === 'boot' ? undefined : 'must be "never" or "boot"'
+
+type Entry = { readonly rule: Rule; readonly default?: string }
+
+const KNOWN = {
+  PGHOST: { rule: socketOrHost, default: '/run/postgresql' },
+  PGPORT: { rule: port, default: '5432' },
+  PGUSER: { rule: text, default: 'postgres' },
+  PGDATABASE: { rule: text, default: 'postgres' },
+  ENDOREG_ENV_FILE: { rule: text },
+  ENDOREG_PG_OS_USER: { rule: name, default: 'postgres' },
+  ENDOREG_DB_NAME: { rule: identifier, default: 'endoregDbLocal' },
+  ENDOREG_DB_USER: { rule: identifier, default: 'endoregDbLocal' },
+  ENDOREG_DB_HOST: { rule: host, default: 'localhost' },
+  ENDOREG_DB_PORT: { rule: port },
+  ENDOREG_VAULT_FILE: { rule: path, default: '/etc/secrets/vault/SCRT_local_password_maintenance_password' },
+  ENDOREG_VAULT_OWNER: { rule: name, default: 'admin' },
+  ENDOREG_VAULT_GROUP: { rule: name, default: 'sensitiveServices' },
+  ENDOREG_SERVICE_USER: { rule: name, default: 'endoreg-service-user' },
+  ENDOREG_SERVICE_GROUP: { rule: name, default: 'endoreg-service' },
+  ENDOREG_API_DIR: { rule: path, default: '/var/endoreg-service-user/endo-api' },
+  ENDOREG_API_REPOSITORY: { rule: text },
+  ENDOREG_API_BRANCH: { rule: text, default: 'main' },
+  ENDOREG_API_UPDATE: { rule: update, default: 'never' },
+  ENDOREG_API_COMMAND: { rule: text },
+  ENDOREG_READY_TIMEOUT: { rule: seconds, default: '60' },
+  ENDOREG_MANIFEST: { rule: path },
+} as const satisfies Record<string, Entry>
+
+type Name = keyof typeof KNOWN
+const NAMES = Object.keys(KNOWN).filter((candidate): candidate is Name => candidate in KNOWN)
+
+/** A variable and where it was set, for messages. */
+type Source = { readonly value: string; readonly from: string }
+
+/**
+ * The settings: the environment, then the dotenv file, then the defaults.
+ *
+ * @param envFile the file named on the command line, if any
+ * Fails with 78 and every problem at once.
+ */
+export function loadSettings(env: NodeJS.ProcessEnv, envFile: string | undefined): Settings {
+  const problems: string[] = []
+  const given = new Map<string, Source>()
+  for (const [key, source] of readEnvFile(env, envFile, problems)) given.set(key, source)
+  for (const [key, value] of Object.entries(env)) {
+    if (value !== undefined) given.set(key, { value, from: 'the environment' })
+  }
+
+  for (const [key, { from }] of given) {
+    if (!key.startsWith('ENDOREG_') || key in KNOWN) continue
+    const near = nearest(key, NAMES)
+    problems.push(`${key} (${from}) is not a setting${near ? `; did you mean ${near}?` : ''}`)
+  }
+  const read = (key: Name): string | undefined => {
+    const source = given.get(key)
+    const entry: Entry = KNOWN[key]
+    // libpq takes an empty PG variable for one that is not set; so does systemd's Environment=NAME=.
+    if (!source || (source.value === '' && (key.startsWith('PG') || entry.default === undefined))) {
+      return entry.default
+    }
+    const problem = source.value === '' ? 'is empty' : entry.rule(source.value)
+    if (problem) problems.push(`${key} (${source.from}) ${problem}: ${JSON.stringify(source.value)}`)
+    return source.value
+  }
+  const need = (key: Name): string => read(key) ?? ''
+
+  const settings: Settings = {
+    host: need('PGHOST'),
+    port: Number(need('PGPORT')),
+    adminRole: need('PGUSER'),
+    adminDatabase: need('PGDATABASE'),
+    postgresAccount: need('ENDOREG_PG_OS_USER'),
+    dbName: need('ENDOREG_DB_NAME'),
+    dbUser: need('ENDOREG_DB_USER'),
+    dbHost: need('ENDOREG_DB_HOST'),
+    dbPort: Number(read('ENDOREG_DB_PORT') ?? need('PGPORT')),
+    vaultFile: need('ENDOREG_VAULT_FILE'),
+    vaultOwner: need('ENDOREG_VAULT_OWNER'),
+    vaultGroup: need('ENDOREG_VAULT_GROUP'),
+    serviceUser: need('ENDOREG_SERVICE_USER'),
+    serviceGroup: need('ENDOREG_SERVICE_GROUP'),
+    apiDir: need('ENDOREG_API_DIR'),
+    apiRepository: read('ENDOREG_API_REPOSITORY'),
+    apiBranch: need('ENDOREG_API_BRANCH'),
+    apiUpdate: need('ENDOREG_API_UPDATE'),
+    readyTimeout: Number(need('ENDOREG_READY_TIMEOUT')),
+    manifestFile: read('ENDOREG_MANIFEST'),
+  }
+  read('ENDOREG_API_COMMAND')
+  if (settings.dbUser === settings.adminRole) {
+    problems.push(
+      `ENDOREG_DB_USER and PGUSER are both ${JSON.stringify(settings.dbUser)}: the application must not be the administrative role`,
+    )
+  }
+  if (problems.length > 0) throw invalid(problems)
+  return settings
+}
+
+function invalid(problems: readonly string[]): Failure {
+  const unique = [...new Set(problems)]
+  return new Failure(ExitCode.configuration, {
+    message: `read the settings: ${unique.length === 1 ? 'one problem' : `${unique.length} problems`}`,
+    cause: unique.join('; '),
+    hint: 'Correct them in the environment or in the settings file; nothing was touched.',
+  })
+}
+
+/** The variables of the dotenv file, where there is one. */
+function readEnvFile(
+  env: NodeJS.ProcessEnv,
+  option: string | undefined,
+  problems: string[],
+): [string, Source][] {
+  const chosen = option ?? (env['ENDOREG_ENV_FILE'] || undefined)
+  const file = chosen ?? DEFAULT_ENV_FILE
+  const content = readTrustedFile(file, 'read the settings file', chosen === undefined)
+  if (content === undefined) return []
+  return parseEnvFile(content, file, problems)
+}
+
+function parseEnvFile(content: string, file: string, problems: string[]): [string, Source][] {
+  const parsed = parse(content)
+  for (const [index, line] of content.split('\n').entries()) {
+    const key = /^\s*(?:export\s+)?((?:ENDOREG_|PG)\w*)/.exec(line)?.[1]
+    if (key && !(key in parsed)) problems.push(`${key} (${file}, line ${index + 1}) has no = behind it`)
+  }
+  return Object.entries(parsed).map(([key, value]) => [key, { value, from: file }])
+}

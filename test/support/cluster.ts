@@ -1,0 +1,214 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { appendFileSync, chownSync, cpSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import pg from 'pg'
+
+/** The account that runs the server: PostgreSQL refuses root. */
+export type Runner = { readonly name: string; readonly uid: number; readonly gid: number }
+
+export type ClusterOptions = {
+  /** The folder of the server programs. */
+  readonly bin: string
+  /** An empty folder for data, socket and log. */
+  readonly folder: string
+  readonly runner: Runner
+  /** A data folder made by `initialise`, to copy instead of running initdb again. */
+  readonly template?: string | undefined
+  readonly settings?: Readonly<Record<string, string>>
+  readonly port?: number
+}
+
+/** The superuser's password over TCP, for the tests' own queries. */
+const SUPERUSER_PASSWORD = 'superuser of a test'
+
+/** Access rules as MISSION has them, with the tests' own way in above. */
+export const SCRAM_RULES = `
+host all postgres 127.0.0.1/32 scram-sha-256
+local all all peer map=test
+host all all 127.0.0.1/32 scram-sha-256
+host all all ::1/128 scram-sha-256
+`
+
+/** Runs initdb: UTF-8, peer on the socket, SCRAM over TCP. */
+export function initialise(bin: string, data: string, { uid, gid }: Runner): void {
+  const passwordFile = `${data}.password`
+  writeFileSync(passwordFile, SUPERUSER_PASSWORD)
+  execFileSync(
+    join(bin, 'initdb'),
+    ['-D', data, '-U', 'postgres', '-A', 'scram-sha-256', '--pwfile', passwordFile].concat([
+      '--encoding',
+      'UTF8',
+      '--locale',
+      'C',
+      '--no-sync',
+    ]),
+    { uid, gid, stdio: ['ignore', 'ignore', 'pipe'], cwd: '/' },
+  )
+}
+
+/** A real PostgreSQL of a test's own. */
+export class Cluster {
+  readonly port: number
+  readonly data: string
+  readonly socket: string
+  readonly log: string
+  readonly #options: ClusterOptions
+  #server: ChildProcess | undefined
+
+  private constructor(options: ClusterOptions, port: number) {
+    this.#options = options
+    this.port = port
+    this.data = join(options.folder, 'data')
+    this.socket = join(options.folder, 'run')
+    this.log = join(options.folder, 'server.log')
+  }
+
+  static async create(options: ClusterOptions): Promise<Cluster> {
+    const cluster = new Cluster(options, options.port ?? (await freePort()))
+    const { runner, template, bin } = options
+    for (const folder of [options.folder, cluster.socket]) {
+      mkdirSync(folder, { recursive: true, mode: 0o755 })
+      chownSync(folder, runner.uid, runner.gid)
+    }
+    if (template) {
+      cpSync(template, cluster.data, { recursive: true })
+      execFileSync('chown', ['-R', `${runner.uid}:${runner.gid}`, cluster.data])
+      execFileSync('chmod', ['0700', cluster.data])
+    } else {
+      initialise(bin, cluster.data, runner)
+    }
+    cluster.configure({
+      port: String(cluster.port),
+      listen_addresses: "'127.0.0.1, ::1'",
+      unix_socket_directories: `'${cluster.socket}'`,
+      fsync: 'off',
+      max_connections: '60',
+      shared_buffers: '16MB',
+      ...options.settings,
+    })
+    cluster.setRules(SCRAM_RULES)
+    writeFileSync(
+      join(cluster.data, 'pg_ident.conf'),
+      `test ${runner.name} postgres\ntest postgres postgres\n`,
+    )
+    return cluster
+  }
+
+  configure(settings: Readonly<Record<string, string>>): void {
+    const lines = Object.entries(settings).map(([name, value]) => `${name} = ${value}\n`)
+    appendFileSync(join(this.data, 'postgresql.conf'), lines.join(''))
+  }
+
+  /** Replaces pg_hba.conf; takes effect at the start or with `reload`. */
+  setRules(rules: string): void {
+    writeFileSync(join(this.data, 'pg_hba.conf'), rules)
+  }
+
+  /** Starts the server and waits until it answers a query. */
+  async start(): Promise<this> {
+    this.launch()
+    await until(async () => {
+      await this.query('SELECT 1')
+      return true
+    }, 'the test server accepts')
+    return this
+  }
+
+  /** Starts the server and does not wait. */
+  launch(): void {
+    const { bin, runner } = this.#options
+    const log = openSync(this.log, 'a', 0o644)
+    this.#server = spawn(join(bin, 'postgres'), ['-D', this.data], {
+      uid: runner.uid,
+      gid: runner.gid,
+      cwd: '/',
+      stdio: ['ignore', log, log],
+    })
+  }
+
+  get pid(): number {
+    return this.#server?.pid ?? 0
+  }
+
+  /** Ends the server: SIGINT is a fast stop, SIGQUIT an immediate one. */
+  async stop(signal: NodeJS.Signals = 'SIGINT'): Promise<void> {
+    const server = this.#server
+    this.#server = undefined
+    if (!server || server.exitCode !== null || server.signalCode !== null) return
+    server.kill(signal)
+    await once(server, 'exit')
+  }
+
+  async restart(): Promise<void> {
+    await this.stop()
+    await this.start()
+  }
+
+  async reload(): Promise<void> {
+    const before = await this.query('SELECT pg_conf_load_time()::text AS t')
+    await this.query('SELECT pg_reload_conf()')
+    await until(async () => {
+      const [after] = await this.query('SELECT pg_conf_load_time()::text AS t')
+      return after?.['t'] !== before[0]?.['t'] || undefined
+    }, 'the configuration is loaded')
+  }
+
+  /** A session of the superuser, for the test's own looks. The caller ends it. */
+  async connect(database = 'postgres'): Promise<pg.Client> {
+    const client = new pg.Client({
+      host: '127.0.0.1',
+      port: this.port,
+      user: 'postgres',
+      password: SUPERUSER_PASSWORD,
+      database,
+    })
+    client.on('error', () => {})
+    await client.connect()
+    return client
+  }
+
+  /** The rows of one statement, as the superuser. */
+  async query(text: string, database = 'postgres'): Promise<Record<string, unknown>[]> {
+    const client = await this.connect(database)
+    try {
+      return (await client.query<Record<string, unknown>>(text)).rows
+    } finally {
+      await client.end()
+    }
+  }
+
+  logText(): string {
+    return readFileSync(this.log, 'utf8')
+  }
+}
+
+/** Waits for a condition: repeats `look` until it gives something, within 60 s. */
+export async function until<T>(look: () => Promise<T | undefined>, what: string): Promise<T> {
+  const end = performance.now() + 60_000
+  let last: unknown
+  while (performance.now() < end) {
+    try {
+      const found = await look()
+      if (found !== undefined) return found
+    } catch (error) {
+      last = error
+    }
+    await sleep(20)
+  }
+  throw new Error(`waited in vain until ${what}: ${String(last)}`)
+}
+
+/** A TCP port that is free on both loopbacks now. */
+export async function freePort(): Promise<number> {
+  const server = createServer()
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  return address.port
+}

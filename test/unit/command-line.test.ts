@@ -1,0 +1,97 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync, symlinkSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import pkg from '../../package.json' with { type: 'json' }
+
+const BIN = fileURLToPath(new URL('../../bin', import.meta.url))
+const PATH = `${dirname(process.execPath)}:/usr/bin:/bin`
+
+/** Runs a command in an environment of `assignments` only: the test runner's own would steer Node.js. */
+function run(
+  file: string,
+  args: readonly string[],
+  assignments: readonly string[] = [`PATH=${PATH}`],
+): { code: number | null; out: string; err: string } {
+  const path = file.startsWith('/') ? file : join(BIN, file)
+  const done = spawnSync('/usr/bin/env', ['-i', ...assignments, path, ...args], { encoding: 'utf8' })
+  return { code: done.status, out: done.stdout, err: done.stderr }
+}
+
+for (const name of Object.keys(pkg.bin)) {
+  t.test(`${name} explains itself`, async t => {
+    const help = run(name, ['--help'])
+    t.match(help, { code: 0, err: /^$/ })
+    t.ok(help.out.startsWith(`Usage: ${name} `), help.out)
+    for (const option of ['--help', '--version', '--json', '--env-file FILE', '--check']) {
+      t.ok(help.out.includes(`  ${option} `), option)
+    }
+    t.strictSame(run(name, ['--version']), { code: 0, out: `${name} ${pkg.version}\n`, err: '' })
+    t.match(run(name, ['--nonsense']), { code: 64, err: `Unknown option '--nonsense'` })
+  })
+}
+
+t.test('a wrong option is 64, and names it and the nearest one', async t => {
+  const { code, out, err } = run('sync-password', ['--chek'])
+  t.equal(code, 64, err)
+  t.equal(out, '')
+  t.match(err, /^sync-password: .*'--chek'/)
+  t.ok(err.includes('Did you mean --check?'), err)
+  t.ok(err.includes('sync-password --help'), err)
+})
+
+/** Arguments that are no use, and what the answer has to contain. */
+const WRONG: readonly [args: readonly string[], says: string][] = [
+  [['--check=yes'], '--check'],
+  [['--env-file'], '--env-file'],
+  [['--env-fil', '/x'], 'Did you mean --env-file?'],
+  [['extra'], 'extra'],
+  [['-c'], '-c'],
+  [['--check', '--nonsense', '--json'], '--nonsense'],
+]
+for (const [args, says] of WRONG) {
+  t.test(`sync-password ${args.join(' ')} is 64`, async t => {
+    const { code, err } = run('sync-password', args)
+    t.equal(code, 64, err)
+    t.ok(err.includes(says), err)
+  })
+}
+
+t.test('with --json a failure is one document, and lines for people beside it', async t => {
+  const file = join(t.testdir({ 'x.env': 'ENDOREG_DB_PORT=none\nENDOREG_DB_USR=x\n' }), 'x.env')
+  const { code, out, err } = run('sync-password', ['--json', '--check', '--env-file', file])
+  t.equal(code, 78, err)
+  const document: unknown = JSON.parse(out)
+  t.match(document, {
+    command: /^sync-password$/,
+    changed: false,
+    check: true,
+    error: { code: 78, message: 'read the settings: 2 problems', hint: 'nothing was touched' },
+  })
+  t.match(document, { error: { cause: `ENDOREG_DB_PORT (${file}) must be a port` } })
+  t.match(document, { error: { cause: 'did you mean ENDOREG_DB_USER?' } })
+  t.ok(err.includes('must be a port'), err)
+  t.equal(JSON.parse(run('sync-password', ['--json', '--chek']).out).error.code, 64)
+  t.match(run('sync-password', ['--env-file', file]), { code: 78, out: /^$/ })
+})
+
+t.test('a setting of the environment is refused as well', async t => {
+  const file = join(t.testdir({ 'x.env': '' }), 'x.env')
+  const { code, err } = run('sync-password', ['--env-file', file], [`PATH=${PATH}`, 'ENDOREG_REDY_TIMEOUT=5'])
+  t.equal(code, 78)
+  t.ok(err.includes('ENDOREG_REDY_TIMEOUT (the environment)'), err)
+  t.ok(err.includes('did you mean ENDOREG_READY_TIMEOUT?'), err)
+})
+
+t.test('a link to a command is that command', async t => {
+  const link = join(t.testdir(), 'another-name')
+  symlinkSync(join(BIN, 'sync-password'), link)
+  t.match(run(link, ['--version']), { code: 0, out: /^sync-password / })
+})
+
+t.test('without Node.js it says so', { skip: existsSync('/none') ? '/none exists' : false }, async t => {
+  const { code, err } = run('sync-password', [], ['PATH=/none'])
+  t.equal(code, 69)
+  t.match(err, /^sync-password: Node\.js is not on the PATH/)
+})

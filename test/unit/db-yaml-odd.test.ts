@@ -1,0 +1,120 @@
+import { inspect } from 'node:util'
+import t from 'tap'
+import { parse } from 'yaml'
+import { correctDatabaseSettings, type DatabaseSettings } from '../../lib/files/db-yaml.ts'
+
+const DESIRED: DatabaseSettings = {
+  engine: 'django.db.backends.postgresql',
+  name: 'endoregDbLocal',
+  user: 'endoregDbLocal',
+  host: 'localhost',
+  port: 5432,
+  password_file: '/api/conf/db_pwd',
+}
+const REST =
+  'engine: django.db.backends.postgresql\nname: endoregDbLocal\nuser: endoregDbLocal\nport: 5432\npassword_file: /api/conf/db_pwd\n'
+
+const correct = (text: string) =>
+  correctDatabaseSettings(
+    text,
+    DESIRED,
+    (key, present) => present === String(DESIRED[key]),
+    '/api/conf/db.yaml',
+  )
+
+/** A file with one wrong host that is no plain scalar, and the other keys it has. */
+const ODD: readonly [name: string, text: string, others: object][] = [
+  ['a nested mapping', `${REST}host:\n  a: 1\n  b: 2\nz: 1 # kept\n`, { z: 1 }],
+  ['a list', `${REST}host:\n  - a\n# kept\nz: 1\n`, { z: 1 }],
+  ['a flow mapping', `${REST}host: { a: 1 }\n# kept\nz: 1\n`, { z: 1 }],
+  ['an alias', `base: &base other # kept\n${REST}host: *base\n`, { base: 'other' }],
+  ['an anchor', `${REST}host: &host other # kept\n`, {}],
+  ['a tagged text', `${REST}host: !!str other # kept\n`, {}],
+]
+for (const [name, text, others] of ODD) {
+  t.test(`a host that is ${name}`, async t => {
+    const corrected = correct(text)
+    t.strictSame(parse(corrected.text), { ...DESIRED, ...others })
+    t.strictSame(corrected.differing, ['host'])
+    t.ok(corrected.text.includes('# kept'))
+    t.strictSame(correct(corrected.text), { text: corrected.text, differing: [] }, 'converged')
+  })
+}
+
+t.test('a flow mapping keeps its form', async t => {
+  const flow = (host: string, port: number): string =>
+    `{engine: django.db.backends.postgresql, name: endoregDbLocal, "user": endoregDbLocal, host: ${host}, port: ${port}, password_file: /api/conf/db_pwd, z: [1]} # kept\n`
+  t.strictSame(correct(flow('other', 5433)), {
+    text: flow('localhost', 5432),
+    differing: ['host', 'port'],
+  })
+})
+
+t.test('a value that another key refers to is not changed under it', async t => {
+  t.throws(() => correct(`${REST}host: &host other\nreplica: *host\n`), {
+    code: 78,
+    reason: 'cannot be replaced without touching others',
+  })
+})
+
+t.test('an alias to a managed value follows it', async t => {
+  const text = `${REST.replace('name: endoregDbLocal', 'name: &app old').replace('user: endoregDbLocal', 'user: *app')}host: localhost\n`
+  t.strictSame(correct(text), { text: text.replace('old', 'endoregDbLocal'), differing: ['name', 'user'] })
+})
+
+t.test('what is no mapping is refused and named', async t => {
+  const texts: readonly [text: string, reason: RegExp][] = [
+    ['- engine\n- name\n', /^it is not a mapping of keys to values$/],
+    ['words\n', /^it is not a mapping of keys to values$/],
+    ['7\n', /^it is not a mapping of keys to values$/],
+    [`${REST}host: a\nhost: b\n`, /line 7\b/],
+    [`${REST}host: [\n`, /line \d+/],
+    ['host: a: b\n', /line 1\b/],
+    ['host:\n\tx: 1\n', /line 2\b/],
+    ['host: "open\n', /line \d+/],
+    [`${REST}---\nhost: a\n`, /line 6\b/],
+    ['host: *nowhere\n', /alias/],
+  ]
+  for (const [text, reason] of texts) {
+    t.throws(
+      () => correct(text),
+      {
+        name: 'Failure',
+        code: 78,
+        message: 'read the database settings in /api/conf/db.yaml',
+        reason,
+      },
+      JSON.stringify(text),
+    )
+  }
+})
+
+t.test('an error shows nothing of the file, which may hold a password', async t => {
+  for (const secret of [
+    '"hunter2',
+    'hunter2: hunter2: x',
+    '*hunter2',
+    '[hunter2',
+    '!hunter2!x hunter2',
+    '@hunter2',
+  ]) {
+    const error = t.throws(() => correct(`password: ${secret}\n`), { code: 78 })
+    t.notOk(inspect(error, { depth: 9, showHidden: true }).includes('hunter2'), secret)
+  }
+})
+
+t.test('what counts as the same value is for the caller to say', async t => {
+  const asked: string[] = []
+  const { differing } = correctDatabaseSettings(
+    `${REST.replace('/api/conf', './conf')}host: [a]\n`,
+    DESIRED,
+    (key, present) => {
+      asked.push(`${key}=${present}`)
+      return key === 'password_file' || present === String(DESIRED[key])
+    },
+    'x',
+  )
+  t.strictSame(differing, ['host'])
+  t.ok(asked.includes('password_file=./conf/db_pwd'))
+  t.ok(asked.includes('port=5432'), 'a number is asked about as text')
+})

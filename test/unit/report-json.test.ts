@@ -1,0 +1,72 @@
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+
+/** What a process prints on standard output that has a report with `json` and does `work` with it. */
+function document(json: boolean, work: string, check = false): string {
+  const script = `
+    import { Failure } from './lib/errors.ts'
+    import { Report } from './lib/report.ts'
+    const report = new Report({ command: 'some-command', check: ${check}, json: ${json}, face: 'plain' })
+    ${work}`
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    ['--import', 'tsx', '--input-type=module', '-e', script],
+    { cwd: ROOT, env: { PATH: process.env['PATH'] }, encoding: 'utf8' },
+  )
+  if (status !== 0) throw new Error(`it ended with ${status}: ${stderr}`)
+  return stdout
+}
+
+const SUCCESS = `
+  report.change({ by: 'sql', resource: 'role x', action: 'create', sql: 'not for print' })
+  report.checked({ name: 'login x 127.0.0.1', ok: true })
+  report.checked({ name: 'login x ::1', ok: false, note: 'refused' })
+  report.note('a note')
+  report.summary('done')`
+
+t.test('a run that succeeds', async t => {
+  t.strictSame(JSON.parse(document(true, SUCCESS)), {
+    command: 'some-command',
+    changed: true,
+    check: false,
+    changes: [{ resource: 'role x', action: 'create' }],
+    checks: [
+      { name: 'login x 127.0.0.1', ok: true },
+      { name: 'login x ::1', ok: false, note: 'refused' },
+    ],
+  })
+})
+
+t.test('a run that finds nothing to do, in check mode', async t => {
+  t.strictSame(JSON.parse(document(true, `report.summary('converged')`, true)), {
+    command: 'some-command',
+    changed: false,
+    check: true,
+    changes: [],
+    checks: [],
+  })
+})
+
+t.test('a run that fails', async t => {
+  const work = `
+    report.change({ resource: 'role x', action: 'create' })
+    report.failure(new Failure(75, { message: 'do\\nthis', cause: 'th\\u001bat', hint: 'do it so' }))`
+  t.match(JSON.parse(document(true, work)), { changed: true, changes: [{ resource: 'role x' }] })
+  t.strictSame(JSON.parse(document(true, work)).error, {
+    code: 75,
+    message: 'do this',
+    cause: 'th at',
+    hint: 'do it so',
+  })
+})
+
+t.test('one document however large, and none that was not asked for', async t => {
+  const many = `
+    for (let index = 0; index < 5000; index++) report.change({ resource: 'role ' + index, action: 'create' })
+    report.summary('done')`
+  t.equal(JSON.parse(document(true, many)).changes.length, 5000)
+  t.equal(document(false, SUCCESS), '')
+})

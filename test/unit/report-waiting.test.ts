@@ -1,0 +1,79 @@
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+
+/** What a report with `face` prints while `work` lets time pass: \`at(time, what, cause)\` is one word about waiting. */
+function print(face: string, work: string): string {
+  const script = `
+    import { Deadline } from './lib/clock.ts'
+    import { Report } from './lib/report.ts'
+    let time = 0
+    const deadline = new Deadline(60, { now: () => time, sleep: async () => {} })
+    const report = new Report({ command: 'some-command', check: false, json: false, face: '${face}' })
+    const at = (moment, what, cause) => {
+      time = moment
+      report.waiting(what, cause, deadline)
+    }
+    ${work}`
+  const { status, stderr } = spawnSync(
+    process.execPath,
+    ['--import', 'tsx', '--input-type=module', '-e', script],
+    { cwd: ROOT, env: { PATH: process.env['PATH'], NO_COLOR: '1' }, encoding: 'utf8' },
+  )
+  if (status !== 0) throw new Error(`it ended with ${status}: ${stderr}`)
+  return stderr
+}
+
+t.test('waiting is said at the start and every five seconds', async t => {
+  const work = `
+    for (let moment = 0; moment <= 10_500; moment += 100) at(moment, 'it', 'cause ' + moment)
+    report.waited()`
+  t.equal(
+    print('plain', work),
+    `some-command: waiting for it: cause 0 (0 of 60 s)
+some-command: waiting for it: cause 5000 (5 of 60 s)
+some-command: waiting for it: cause 10000 (10 of 60 s)
+`,
+  )
+  t.match(print('journal', work), /^(?:<6>waiting for it: cause \d+ \(\d+ of 60 s\)\n){3}$/)
+})
+
+t.test('something else to wait for, and a new waiting, are said at once', async t => {
+  const work = `
+    at(0, 'one', 'x')
+    at(100, 'two', 'x')
+    at(200, 'two', 'y')
+    report.waited()
+    at(300, 'two', 'y')`
+  t.strictSame(print('plain', work).match(/waiting for \w+: \w/g), [
+    'waiting for one: x',
+    'waiting for two: x',
+    'waiting for two: y',
+  ])
+})
+
+t.test('a terminal shows it all the time on one line, which is gone afterwards', async t => {
+  const shown = print(
+    'terminal',
+    `
+    at(0, 'it', 'x')
+    at(30_000, 'it', 'x')
+    at(90_000, 'it', 'x'.repeat(500))
+    report.note('a note')
+    at(90_001, 'it', 'x')
+    report.waited()
+    report.waited()`,
+  )
+  const frames = shown.split('\r\u001b[K')
+  t.equal(frames[0], '')
+  t.match(frames[1], /^\[\.{20}\] 0 of 60 s, waiting for it: x$/)
+  t.match(frames[2], /^\[#{10}\.{10}\] 30 of 60 s, waiting for it: x$/)
+  t.match(frames[3], /^\[#{20}\] 90 of 60 s, waiting for it: x+$/)
+  t.equal(frames[3]?.length, 79, 'no longer than the line of a terminal')
+  t.equal(frames[4], 'some-command: a note\n', 'a line takes the place of the progress')
+  t.match(frames[5], /90 of 60 s/)
+  t.equal(frames[6], '')
+  t.equal(frames.length, 7)
+})

@@ -1,0 +1,119 @@
+import { spawnSync } from 'node:child_process'
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+
+const ESC = '\u001b'
+const COLOUR = new RegExp(`${ESC}\\[\\d+m`, 'g')
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+
+/**
+ * What a process of its own prints that has a report and does `work` with it. Environment and standard error
+ * are ours to choose there, and no face of the test runner's is found.
+ */
+function print(
+  options: object,
+  work: string,
+  { env = {}, stderr = 'pipe' }: { env?: NodeJS.ProcessEnv; stderr?: 'pipe' | number } = {},
+): { out: string; err: string } {
+  const script = `
+    import { Failure } from './lib/errors.ts'
+    import { Deadline } from './lib/clock.ts'
+    import { Report } from './lib/report.ts'
+    const report = new Report({ command: 'some-command', check: false, json: false, ...${JSON.stringify(options)} })
+    ${work}`
+  const done = spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], {
+    cwd: ROOT,
+    env: { PATH: process.env['PATH'], ...env },
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', stderr],
+  })
+  if (done.status !== 0) throw new Error(`it ended with ${done.status}: ${done.stderr}`)
+  return { out: done.stdout, err: done.stderr ?? '' }
+}
+
+const EVENTS = `
+  report.change({ resource: 'role x', action: 'create' })
+  report.checked({ name: 'login x', ok: true })
+  report.checked({ name: 'login y', ok: false, note: 'refused' })
+  report.note('a note')
+  report.warning('a warning')
+  report.summary('1 change made')`
+const FAILURE = `report.failure(new Failure(75, { message: 'do this', cause: 'that', hint: 'do it so' }))`
+
+t.test('plain: one named line per event, and none for what is in order', async t => {
+  t.strictSame(print({ face: 'plain' }, EVENTS), {
+    out: '',
+    err: `some-command: role x: create
+some-command: login y: refused
+some-command: a note
+some-command: a warning
+some-command: 1 change made
+`,
+  })
+})
+
+t.test('the journal: priorities, no name and no colour', async t => {
+  t.equal(
+    print({ face: 'journal' }, EVENTS).err,
+    '<5>role x: create\n<4>login y: refused\n<6>a note\n<4>a warning\n<6>1 change made\n',
+  )
+  t.equal(
+    print({ face: 'journal' }, FAILURE).err,
+    `<3>cannot do this: that
+<3>what to do: do it so
+<3>failed with exit code 75, no changes made before
+`,
+  )
+})
+
+t.test('a terminal: colour, unless NO_COLOR is set', async t => {
+  const { err } = print({ face: 'terminal' }, EVENTS)
+  const lines = err.trimEnd().split('\n')
+  t.equal(lines.length, 5)
+  for (const line of lines) t.match(line, new RegExp(`^${ESC}\\[\\d+msome-command: .*${ESC}\\[0m$`))
+  const plain = print({ face: 'terminal' }, EVENTS, { env: { NO_COLOR: '1' } }).err
+  t.equal(plain, err.replaceAll(COLOUR, ''))
+})
+
+t.test('check mode says what would change', async t => {
+  const { err } = print({ face: 'plain', check: true }, EVENTS)
+  t.ok(err.startsWith('some-command: would change role x: create\n'), err)
+})
+
+t.test('control characters neither end the line nor steer the terminal', async t => {
+  const hostile = JSON.stringify('a\nb\r\u001b[2Jc\u009b2Jd\u0000\u0007e\u007f\u0085f')
+  const work = `
+    for (const text of [${hostile}]) {
+      report.change({ resource: text, action: text })
+      report.checked({ name: text, ok: false, note: text })
+      report.note(text)
+      report.warning(text)
+      report.waiting(text, text, new Deadline(1, { now: () => 0, sleep: async () => {} }))
+      report.failure(new Failure(70, { message: text, cause: text, hint: text }))
+    }`
+  for (const face of ['plain', 'journal']) {
+    const { err } = print({ face }, work)
+    t.notMatch(err.replaceAll('\n', ''), /\p{Cc}/u, face)
+    t.equal(err.split('\n').length - 1, 8, face)
+  }
+  const { err } = print({ face: 'terminal' }, work)
+  t.notMatch(err.replaceAll(COLOUR, '').replaceAll(`\r${ESC}[K`, '').replaceAll('\n', ''), /\p{Cc}/u)
+})
+
+t.test('the face is the journal’s only where standard error is its stream', async t => {
+  const file = join(t.testdir({ err: '' }), 'err')
+  const faceFor = (stream: string): string => {
+    const stderr = openSync(file, 'w')
+    try {
+      const { dev, ino } = fstatSync(stderr)
+      print({}, `report.note(report.face)`, { stderr, env: { JOURNAL_STREAM: stream || `${dev}:${ino}` } })
+      return readFileSync(file, 'utf8')
+    } finally {
+      closeSync(stderr)
+    }
+  }
+  t.equal(faceFor(''), '<6>journal\n')
+  t.equal(faceFor('1:1'), 'some-command: plain\n')
+})

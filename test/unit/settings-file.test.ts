@@ -1,0 +1,74 @@
+import { chmodSync, chownSync, existsSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { loadSettings } from '../../lib/settings.ts'
+
+const root = process.getuid?.() === 0
+const DEFAULT_FILE = '/etc/endoreg/provision.env'
+
+const write = (t: Test, content: string): string => join(t.testdir({ 'x.env': content }), 'x.env')
+
+t.test('a missing file that was asked for', async t => {
+  const missing = join(t.testdir(), 'none.env')
+  const expected = { code: 78, message: `read the settings file ${missing}`, reason: 'there is no such file' }
+  t.throws(() => loadSettings({}, missing), expected, 'on the command line')
+  t.throws(() => loadSettings({ ENDOREG_ENV_FILE: missing }, undefined), expected, 'in the environment')
+})
+
+t.test(
+  'the default file may be missing',
+  { skip: existsSync(DEFAULT_FILE) ? `this machine has ${DEFAULT_FILE}` : false },
+  async t => {
+    t.equal(loadSettings({}, undefined).dbUser, 'endoregDbLocal')
+    t.equal(loadSettings({ ENDOREG_ENV_FILE: '' }, undefined).dbUser, 'endoregDbLocal')
+  },
+)
+
+t.test('the command line names the file before ENDOREG_ENV_FILE does', async t => {
+  const file = write(t, 'ENDOREG_DB_USER=chosen\n')
+  t.equal(loadSettings({ ENDOREG_ENV_FILE: file }, undefined).dbUser, 'chosen')
+  t.equal(loadSettings({ ENDOREG_ENV_FILE: '/none.env' }, file).dbUser, 'chosen')
+})
+
+t.test('a folder is no settings file', async t => {
+  t.throws(() => loadSettings({}, t.testdir()), { code: 78, reason: 'it is not a regular file' })
+})
+
+t.test('a line without = is a problem like any other', async t => {
+  const file = write(t, '# words\nENDOREG_DB_USER\n\nexport PGHOST /tmp\nHELLO\nPGPORT=0\n')
+  const error = t.throws(() => loadSettings({}, file), { code: 78, message: /: 3 problems$/ })
+  t.match(error, { reason: `ENDOREG_DB_USER (${file}, line 2) has no = behind it` })
+  t.match(error, { reason: `PGHOST (${file}, line 4) has no = behind it` })
+  t.match(error, { reason: `PGPORT (${file}) must be a port` })
+})
+
+t.test('an empty value in the file', async t => {
+  t.throws(() => loadSettings({}, write(t, 'ENDOREG_DB_USER=\n')), {
+    code: 78,
+    reason: /^ENDOREG_DB_USER \(.*x\.env\) is empty/,
+  })
+  t.equal(loadSettings({}, write(t, 'PGPORT=\n')).port, 5432)
+})
+
+t.test(
+  'root does not follow a file that another account can write',
+  { skip: root ? false : 'only root can give a file away' },
+  async t => {
+    const file = write(t, 'ENDOREG_DB_USER=mine\n')
+    const expected = { code: 78, message: file, reason: /another account than root can write it/ }
+    for (const mode of [0o664, 0o646, 0o666]) {
+      chmodSync(file, mode)
+      t.throws(() => loadSettings({}, file), expected, `mode ${mode.toString(8)}`)
+    }
+    chmodSync(file, 0o644)
+    t.equal(loadSettings({}, file).dbUser, 'mine')
+    chownSync(file, 1, 0)
+    t.throws(() => loadSettings({}, file), expected, 'owned by another account')
+  },
+)
+
+t.test('a file that may not be read', { skip: root ? 'root reads every file' : false }, async t => {
+  const file = write(t, '')
+  chmodSync(file, 0)
+  t.throws(() => loadSettings({}, file), { code: 78, reason: 'it is not readable for this account' })
+})

@@ -1,0 +1,92 @@
+import { join } from 'node:path'
+import t from 'tap'
+import { loadSettings } from '../../lib/settings.ts'
+
+const file = join(t.testdir({ 'provision.env': '' }), 'provision.env')
+
+/** What each kind of setting takes, and what it refuses. */
+const VALUES: readonly { name: string; good: readonly string[]; bad: readonly string[]; says: string }[] = [
+  {
+    name: 'PGPORT',
+    good: ['1', '5432', '65535'],
+    bad: ['0', '65536', '-1', '5432.0', ' 5432', '5432x', '0x10', '1e3', 'five'],
+    says: 'must be a port from 1 to 65535',
+  },
+  {
+    name: 'ENDOREG_DB_PORT',
+    good: ['1', '65535'],
+    bad: ['0', '65536', 'five'],
+    says: 'must be a port from 1 to 65535',
+  },
+  {
+    name: 'ENDOREG_VAULT_FILE',
+    good: ['/vault', '/a b/.c/..d/e'],
+    bad: ['vault', './vault', '/', '/vault/', '//vault', '/a/../b', '/a/./b', '/a/..', '/a/.'],
+    says: 'must be an absolute path',
+  },
+  { name: 'ENDOREG_API_DIR', good: ['/api'], bad: ['api', '/api/'], says: 'must be an absolute path' },
+  { name: 'ENDOREG_MANIFEST', good: ['/m.json'], bad: ['m.json'], says: 'must be an absolute path' },
+  {
+    name: 'ENDOREG_READY_TIMEOUT',
+    good: ['1', '0.5', '0.001', '86400'],
+    bad: ['0', '0.0', '-1', '86401', '86400.1', '1e3', 'Infinity', '60s', '1.', '.5'],
+    says: 'must be seconds',
+  },
+  {
+    name: 'ENDOREG_DB_NAME',
+    good: ['x', 'a "quoted" name', 'x'.repeat(63), `${'ä'.repeat(31)}x`, 'apg_'],
+    bad: ['x'.repeat(64), 'ä'.repeat(32)],
+    says: 'is longer than the 63 bytes',
+  },
+  { name: 'ENDOREG_DB_USER', good: ['pg', 'PG_x'], bad: ['pg_', 'pg_monitor'], says: 'begins with pg_' },
+  {
+    name: 'ENDOREG_DB_USER',
+    good: ['ordinary'],
+    bad: ['a\nb', 'a\tb', 'a\u0085b'],
+    says: 'has a control character',
+  },
+  {
+    name: 'PGHOST',
+    good: ['/run/postgresql', 'localhost', '::1', '127.0.0.1', 'db-1.example.org'],
+    bad: ['/run/', 'a,b', '-x', 'x.', '@abstract', 'a b', '[::1]'],
+    says: 'must be ',
+  },
+  {
+    name: 'ENDOREG_DB_HOST',
+    good: ['localhost', '::1'],
+    bad: ['/run/postgresql', 'a/b'],
+    says: 'must be a host name or an address',
+  },
+  {
+    name: 'ENDOREG_SERVICE_USER',
+    good: ['endoreg-service-user', '_x', 'müller', 'machine$'],
+    bad: ['-x', 'a:b', 'a b', '../x', '.x'],
+    says: 'is no name of an account or group',
+  },
+  {
+    name: 'ENDOREG_API_UPDATE',
+    good: ['never', 'boot'],
+    bad: ['always', 'Boot'],
+    says: 'must be "never" or "boot"',
+  },
+]
+
+for (const { name, good, bad, says } of VALUES) {
+  t.test(`${name} ${says}`, async t => {
+    for (const value of good) {
+      t.ok(
+        Object.values(loadSettings({ [name]: value }, file))
+          .map(String)
+          .includes(value),
+        value,
+      )
+    }
+    for (const value of bad) {
+      t.throws(() => loadSettings({ [name]: value }, file), {
+        code: 78,
+        message: /: one problem$/,
+        reason: `${name} (the environment) ${says}`,
+      })
+    }
+  })
+}
