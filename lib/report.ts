@@ -83,14 +83,13 @@ export class Report {
     }
   }
 
-  /** Does `work`; where that takes longer than a second, says what it waits for. */
+  /** Does `work`; where that takes longer than a second, says what it waits for. The caller says when that is over. */
   async remind<T>(what: string, cause: string, deadline: Deadline, work: () => Promise<T>): Promise<T> {
     const reminder = setInterval(() => this.waiting(what, cause, deadline), SILENCE)
     try {
       return await work()
     } finally {
       clearInterval(reminder)
-      this.waited()
     }
   }
 

@@ -134,6 +134,8 @@ async function waitingForLock<T>({ report, deadline }: Run, work: () => Promise<
     )
   } catch (error) {
     throw statementFailure(error, 'read the roles and databases')
+  } finally {
+    report.waited()
   }
 }
 

@@ -1,5 +1,6 @@
-import { type Document, isMap, isScalar, parseDocument, type YAMLParseError } from 'yaml'
+import { type Document, isMap, type YAMLParseError } from 'yaml'
 import { ExitCode, Failure } from '../errors.ts'
+import { type Entry, editYaml, parseYaml, rewriteYaml } from './yaml-edit.ts'
 
 /** The keys of db.yaml that are managed, in the order a new file has them. */
 export type DatabaseSettings = {
@@ -32,23 +33,28 @@ export function correctDatabaseSettings(
   shown: string,
 ): { text: string; differing: string[] } {
   const current = text ?? ''
-  const document = parseDocument(current)
+  const document = parseYaml(current)
   const before = values(document, shown)
   const differing = KEYS.filter(key => !right(before[key], key, same))
   if (differing.length === 0) return { text: current, differing }
 
   const holds = (candidate: string): boolean => {
-    const after = values(parseDocument(candidate), shown)
+    const parsed = parseYaml(candidate)
+    if (parsed.errors.length > 0) return false
+    const after = values(parsed, shown)
     return KEYS.every(key => right(after[key], key, same)) && others(after) === others(before)
   }
-  const edited = edit(current, document, differing, desired)
-  if (holds(edited)) return { text: edited, differing }
-
-  // A flow mapping, an alias or a nested value: let the library write the whole document.
-  for (const key of differing) document.set(key, desired[key])
-  const rewritten = document.toString()
-  if (!holds(rewritten)) throw unusable(shown, 'its values cannot be replaced without touching others')
-  return { text: rewritten, differing }
+  const entries = differing.map((key): Entry => [key, desired[key]])
+  const roads = [
+    () => editYaml(current, document, entries, false),
+    () => editYaml(current, document, entries, true),
+    () => rewriteYaml(current, document, entries),
+  ]
+  for (const road of roads) {
+    const candidate = road()
+    if (candidate !== undefined && holds(candidate)) return { text: candidate, differing }
+  }
+  throw unusable(shown, 'its values cannot be replaced without touching others')
 }
 
 /** The top-level keys and values of `document`. */
@@ -62,7 +68,7 @@ function values(document: Document.Parsed, shown: string): Record<string, unknow
     throw unusable(shown, `its aliases cannot be resolved (${error instanceof Error ? error.name : 'error'})`)
   }
   if (content === null || content === undefined) return {}
-  if (typeof content !== 'object' || Array.isArray(content)) {
+  if (typeof content !== 'object' || !isMap(document.contents) || content instanceof Set) {
     throw unusable(shown, 'it is not a mapping of keys to values')
   }
   return { ...content }
@@ -77,39 +83,6 @@ const right = (value: unknown, key: keyof DatabaseSettings, same: Same): boolean
 
 const others = (from: Record<string, unknown>): string =>
   JSON.stringify(Object.entries(from).filter(([key]) => !KEYS.some(managed => managed === key)))
-
-/** Replaces the source of each scalar in place, and adds the keys that are not there. */
-function edit(
-  text: string,
-  document: Document.Parsed,
-  keys: readonly (keyof DatabaseSettings)[],
-  desired: DatabaseSettings,
-): string {
-  const items = isMap(document.contents) ? document.contents.items : []
-  const places: { start: number; end: number; value: string }[] = []
-  let added = ''
-  for (const key of keys) {
-    const item = items.find(candidate => isScalar(candidate.key) && candidate.key.value === key)
-    const range = isScalar(item?.value) ? item.value.range : undefined
-    if (range) places.push({ start: range[0], end: range[1], value: scalar(desired[key]) })
-    if (!item) added += `${key}: ${scalar(desired[key])}\n`
-  }
-  let edited = text
-  for (const { start, end, value } of places.sort((a, b) => b.start - a.start)) {
-    const before = edited.slice(0, start)
-    const newline = edited.slice(start, end).endsWith('\n') ? '\n' : ''
-    edited = before + (before.endsWith(':') ? ' ' : '') + value + newline + edited.slice(end)
-  }
-  if (added !== '' && edited !== '' && !edited.endsWith('\n')) edited += '\n'
-  return edited + added
-}
-
-/** `value` as YAML: plain where it cannot be misread, else as JSON, which YAML includes. */
-function scalar(value: string | number): string {
-  if (typeof value === 'number') return String(value)
-  const plain = /^[A-Za-z/][\w./-]*$/.test(value) && parseDocument(value).toJS() === value
-  return plain ? value : JSON.stringify(value)
-}
 
 function unusable(shown: string, cause: string): Failure {
   return new Failure(ExitCode.configuration, {

@@ -30,11 +30,16 @@ const ODD: readonly [name: string, text: string, others: object][] = [
   ['an alias', `base: &base other # kept\n${REST}host: *base\n`, { base: 'other' }],
   ['an anchor', `${REST}host: &host other # kept\n`, {}],
   ['a tagged text', `${REST}host: !!str other # kept\n`, {}],
+  ['tagged as a number', `${REST}host: !!int # kept\n  other\n`, {}],
+  ['a flow mapping before a comment', `${REST}host: { a: 1 } # kept\nz: 1\n`, { z: 1 }],
+  ['a list behind a comment', `${REST}host: # kept\n  - a # lost with the list\nz: 1\n`, { z: 1 }],
+  ['a truth value', `${REST}host: yes # kept\n`, {}],
+  ['merged in', `base: &base {host: other} # kept\n${REST}<<: *base\n`, { base: { host: 'other' } }],
 ]
 for (const [name, text, others] of ODD) {
   t.test(`a host that is ${name}`, async t => {
     const corrected = correct(text)
-    t.strictSame(parse(corrected.text), { ...DESIRED, ...others })
+    t.strictSame(parse(corrected.text, { version: '1.1' }), { ...DESIRED, ...others })
     t.strictSame(corrected.differing, ['host'])
     t.ok(corrected.text.includes('# kept'))
     t.strictSame(correct(corrected.text), { text: corrected.text, differing: [] }, 'converged')
@@ -49,6 +54,30 @@ t.test('a flow mapping keeps its form', async t => {
     differing: ['host', 'port'],
   })
 })
+
+/** Files in which the managed keys have no obvious place. */
+const PLACES: readonly [before: string, after: RegExp][] = [
+  ['{}', /^\{ engine: .*\}\n$/],
+  ['{engine: a, name: b} # kept\n', /^\{ engine: .*\} # kept\n$/],
+  ['z: 1\n...\n', /^z: 1\nengine: (?:.*\n)*\.\.\.\n$/],
+  ['z: 1 # kept\n...\n# kept\n', /^z: 1 # kept\nengine: (?:.*\n)*\.\.\.\n# kept\n$/],
+  ['  z: 1\n# kept', /^ {2}z: 1\n# kept\n {2}engine: (?:.*\n)* {2}port: 5432\n/],
+  ['--- # kept\nhost: a\n', /^--- # kept\nhost: localhost\nengine: /],
+  ['? host\n', /^host: localhost\nengine: /],
+  ['null # kept\n', /^# kept\n\nengine: /],
+  ['z: |\n  x', /^z: \|\n {2}x\nengine: /],
+  ['z: 1\r\nhost:   # kept\r\n', /^z: 1\r\nhost: localhost {3}# kept\r\nengine: [^\n]*\r\n(?:[^\n]*\r\n)*$/],
+  ['host: |+\r\n  a\r\n\r\nz: 1\r\n', /^host: localhost\r\nz: 1\r\nengine: /],
+  ['%YAML 1.2\n---\nuser: yes\n', /^%YAML 1\.2\n---\nuser: endoregDbLocal\nengine: /],
+]
+for (const [before, after] of PLACES) {
+  t.test(`the keys find their place in ${JSON.stringify(before)}`, async t => {
+    const { text } = correct(before)
+    t.match(text, after)
+    t.match(parse(text, { version: '1.1' }), DESIRED)
+    t.strictSame(correct(text), { text, differing: [] }, 'converged')
+  })
+}
 
 t.test('a value that another key refers to is not changed under it', async t => {
   t.throws(() => correct(`${REST}host: &host other\nreplica: *host\n`), {
@@ -67,6 +96,8 @@ t.test('what is no mapping is refused and named', async t => {
     ['- engine\n- name\n', /^it is not a mapping of keys to values$/],
     ['words\n', /^it is not a mapping of keys to values$/],
     ['7\n', /^it is not a mapping of keys to values$/],
+    ['!!set {host}\n', /^it is not a mapping of keys to values$/],
+    ['!!omap [host: a]\n', /^it is not a mapping of keys to values$/],
     [`${REST}host: a\nhost: b\n`, /line 7\b/],
     [`${REST}host: [\n`, /line \d+/],
     ['host: a: b\n', /line 1\b/],

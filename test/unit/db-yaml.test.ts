@@ -136,7 +136,8 @@ t.test('missing keys go to the end', async t => {
 
 t.test('a value that could be misread is quoted', async t => {
   const users = ['true', 'null', '~', '123', '1e3', '0x1F', '#x', 'a #b', 'a: b', '*x', '&x', '!x', '- x']
-  for (const user of [...users, "it's", 'q"q', 'back\\slash', 'ä🔑', ' x ', '%x', '@x', '{x}']) {
+  const truths = ['yes', 'No', 'ON', 'off', 'y', 'N', 'Null']
+  for (const user of [...users, ...truths, "it's", 'q"q', 'back\\slash', 'ä🔑', ' x ', '%x', '@x', '{x}']) {
     const { text } = correct(COMPLETE, { ...DESIRED, user })
     t.equal(parse(text).user, user)
     t.equal(text, COMPLETE.replace('user: endoregDbLocal', `user: ${JSON.stringify(user)}`))

@@ -54,6 +54,18 @@ t.test('something else to wait for, and a new waiting, are said at once', async 
   ])
 })
 
+t.test('many attempts are one waiting', async t => {
+  const work = `
+    for (let moment = 0; moment < 10_000; moment += 50) {
+      await report.remind('it', 'no answer yet', deadline, async () => {})
+      at(moment, 'it', 'x')
+    }
+    report.waited()`
+  t.equal(print('plain', work).match(/waiting for/g)?.length, 2)
+  const frames = print('terminal', work).split('\r\u001b[K')
+  t.equal(frames.filter(frame => frame === '').length, 2, 'the line of progress stays until the end')
+})
+
 t.test('a terminal shows it all the time on one line, which is gone afterwards', async t => {
   const shown = print(
     'terminal',
