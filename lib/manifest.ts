@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import shipped from '../units/manifest.json' with { type: 'json' }
 import { ExitCode, Failure } from './errors.ts'
+import { databaseName, type Rule, roleName } from './names.ts'
 import type { Settings } from './settings.ts'
 import type { Manifest } from './terms.ts'
 import { readTrustedFile } from './trusted-file.ts'
@@ -8,32 +9,34 @@ import { readTrustedFile } from './trusted-file.ts'
 /** The application role and database in the manifest that ships; settings may call them otherwise. */
 const APPLICATION = 'endoregDbLocal'
 
-const name = v.pipe(
-  v.string(),
-  v.nonEmpty('is empty'),
-  v.check(value => Buffer.byteLength(value) <= 63, 'is longer than the 63 bytes of a PostgreSQL name'),
-  v.check(value => !/\p{Cc}/u.test(value), 'has a control character'),
-)
+/** A text that keeps `rule`. */
+const ruled = (rule: Rule) =>
+  v.pipe(
+    v.string(),
+    v.nonEmpty('is empty'),
+    v.rawCheck(({ dataset, addIssue }) => {
+      const message = dataset.typed ? rule(dataset.value) : undefined
+      if (message !== undefined) addIssue({ message })
+    }),
+  )
+const name = ruled(databaseName)
 /** A date, or a time with seconds that says where: 2030-01-31, 2030-01-31T23:59:59Z, 2030-01-31T23:59:59+01:00 */
-const ISO_8601 = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d:\d\d(?:\.\d{1,3})?(?:Z|[+-]\d\d:\d\d))?$/
+const ISO_8601 =
+  /^((?!0000)\d{4}-\d\d-\d\d)(?:T\d\d:\d\d:\d\d(?:\.\d{1,3})?(?:Z|[+-](?:0\d|1[0-4]):[0-5]\d))?$/
+
+/** Date.parse() takes 30 February for 2 March. */
+function isTime(value: string): boolean {
+  const [, day] = ISO_8601.exec(value) ?? []
+  if (day === undefined || Number.isNaN(Date.parse(value))) return false
+  return new Date(day).toISOString().startsWith(day)
+}
 
 const role = v.strictObject({
-  name: v.pipe(
-    name,
-    v.check(value => !value.startsWith('pg_'), 'begins with pg_, which PostgreSQL keeps for itself'),
-  ),
+  name: ruled(roleName),
   login: v.optional(v.boolean(), true),
   replication: v.optional(v.boolean(), false),
   validUntil: v.optional(
-    v.nullable(
-      v.pipe(
-        v.string(),
-        v.check(
-          value => ISO_8601.test(value) && !Number.isNaN(Date.parse(value)),
-          'is no ISO 8601 date, or time with its offset from UTC',
-        ),
-      ),
-    ),
+    v.nullable(v.pipe(v.string(), v.check(isTime, 'is no ISO 8601 date, or time with its offset from UTC'))),
     null,
   ),
   connectionLimit: v.optional(v.pipe(v.number(), v.integer(), v.minValue(-1), v.maxValue(2 ** 31 - 1)), -1),

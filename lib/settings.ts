@@ -1,8 +1,8 @@
 import { isIP } from 'node:net'
-import { parse } from 'dotenv'
+import { readEnvFile, type Source } from './env-file.ts'
 import { ExitCode, Failure } from './errors.ts'
+import { databaseName, type Rule, roleName, text } from './names.ts'
 import { nearest } from './nearest.ts'
-import { readTrustedFile } from './trusted-file.ts'
 
 /** Everything that can be set, with defaults filled in. */
 export type Settings = {
@@ -31,12 +31,6 @@ export type Settings = {
   readonly manifestFile: string | undefined
 }
 
-const DEFAULT_ENV_FILE = '/etc/endoreg/provision.env'
-
-/** What is wrong with a value, or undefined. */
-type Rule = (value: string) => string | undefined
-
-const text: Rule = value => (/\p{Cc}/u.test(value) ? 'has a control character' : undefined)
 const path: Rule = value =>
   text(value) ??
   (!value.startsWith('/') || /\/$|\/\/|\/\.\.?(?:\/|$)/.test(value)
@@ -50,13 +44,6 @@ const seconds: Rule = value =>
   /^\d{1,5}(?:\.\d{1,3})?$/.test(value) && Number(value) > 0 && Number(value) <= 86_400
     ? undefined
     : 'must be seconds, more than 0 and at most 86400'
-const identifier: Rule = value =>
-  text(value) ??
-  (Buffer.byteLength(value) > 63
-    ? 'is longer than the 63 bytes of a PostgreSQL name'
-    : value.startsWith('pg_')
-      ? 'begins with pg_, which PostgreSQL keeps for itself'
-      : undefined)
 const host: Rule = value =>
   isIP(value) || /^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?$/.test(value)
     ? undefined
@@ -76,8 +63,8 @@ const KNOWN = {
   PGDATABASE: { rule: text, default: 'postgres' },
   ENDOREG_ENV_FILE: { rule: text },
   ENDOREG_PG_OS_USER: { rule: name, default: 'postgres' },
-  ENDOREG_DB_NAME: { rule: identifier, default: 'endoregDbLocal' },
-  ENDOREG_DB_USER: { rule: identifier, default: 'endoregDbLocal' },
+  ENDOREG_DB_NAME: { rule: databaseName, default: 'endoregDbLocal' },
+  ENDOREG_DB_USER: { rule: roleName, default: 'endoregDbLocal' },
   ENDOREG_DB_HOST: { rule: host, default: 'localhost' },
   ENDOREG_DB_PORT: { rule: port },
   ENDOREG_VAULT_FILE: { rule: path, default: '/etc/secrets/vault/SCRT_local_password_maintenance_password' },
@@ -97,9 +84,6 @@ const KNOWN = {
 type Name = keyof typeof KNOWN
 const NAMES = Object.keys(KNOWN).filter((candidate): candidate is Name => candidate in KNOWN)
 
-/** A variable and where it was set, for messages. */
-type Source = { readonly value: string; readonly from: string }
-
 /**
  * The settings: the environment, then the dotenv file, then the defaults.
  *
@@ -107,11 +91,13 @@ type Source = { readonly value: string; readonly from: string }
  * Fails with 78 and every problem at once.
  */
 export function loadSettings(env: NodeJS.ProcessEnv, envFile: string | undefined): Settings {
-  const problems: string[] = []
-  const given = new Map<string, Source>()
-  for (const [key, source] of readEnvFile(env, envFile, problems)) given.set(key, source)
+  const file = readEnvFile(env, envFile)
+  const problems = [...file.problems]
+  const given = new Map<string, Source>(file.variables)
   for (const [key, value] of Object.entries(env)) {
-    if (value !== undefined) given.set(key, { value, from: 'the environment' })
+    // libpq takes an empty variable for one that is not set.
+    if (value === undefined || (value === '' && key.startsWith('PG'))) continue
+    given.set(key, { value, from: 'the environment' })
   }
 
   for (const [key, { from }] of given) {
@@ -122,7 +108,7 @@ export function loadSettings(env: NodeJS.ProcessEnv, envFile: string | undefined
   const read = (key: Name): string | undefined => {
     const source = given.get(key)
     const entry: Entry = KNOWN[key]
-    // libpq takes an empty PG variable for one that is not set; so does systemd's Environment=NAME=.
+    // An optional setting is taken back by an empty one.
     if (!source || (source.value === '' && (key.startsWith('PG') || entry.default === undefined))) {
       return entry.default
     }
@@ -160,6 +146,7 @@ export function loadSettings(env: NodeJS.ProcessEnv, envFile: string | undefined
       `ENDOREG_DB_USER and PGUSER are both ${JSON.stringify(settings.dbUser)}: the application must not be the administrative role`,
     )
   }
+  if (file.failure && problems.length === 1) throw file.failure
   if (problems.length > 0) throw invalid(problems)
   return settings
 }
@@ -171,26 +158,4 @@ function invalid(problems: readonly string[]): Failure {
     cause: unique.join('; '),
     hint: 'Correct them in the environment or in the settings file; nothing was touched.',
   })
-}
-
-/** The variables of the dotenv file, where there is one. */
-function readEnvFile(
-  env: NodeJS.ProcessEnv,
-  option: string | undefined,
-  problems: string[],
-): [string, Source][] {
-  const chosen = option ?? (env['ENDOREG_ENV_FILE'] || undefined)
-  const file = chosen ?? DEFAULT_ENV_FILE
-  const content = readTrustedFile(file, 'read the settings file', chosen === undefined)
-  if (content === undefined) return []
-  return parseEnvFile(content, file, problems)
-}
-
-function parseEnvFile(content: string, file: string, problems: string[]): [string, Source][] {
-  const parsed = parse(content)
-  for (const [index, line] of content.split('\n').entries()) {
-    const key = /^\s*(?:export\s+)?((?:ENDOREG_|PG)\w*)/.exec(line)?.[1]
-    if (key && !(key in parsed)) problems.push(`${key} (${file}, line ${index + 1}) has no = behind it`)
-  }
-  return Object.entries(parsed).map(([key, value]) => [key, { value, from: file }])
 }

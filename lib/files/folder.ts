@@ -29,12 +29,15 @@ export class Folder {
   readonly path: string
   /** Whether a link led here. */
   readonly linked: boolean
+  /** Whether nobody but us can have led here, or lead elsewhere the next time. */
+  readonly safe: boolean
   readonly #handle: number
 
-  constructor(path: string, handle: number, linked: boolean) {
+  constructor(path: string, handle: number, linked: boolean, safe: boolean) {
     this.path = path
     this.#handle = handle
     this.linked = linked
+    this.safe = safe
   }
 
   /** The path of `name` in this folder, for a system call; for people it is `show(name)`. */
@@ -65,6 +68,11 @@ export class Folder {
     }
   }
 
+  /** Whether nobody but us can have put `entry`, found in this folder, where it is, or can replace it. */
+  holdsSafely(entry: Stats): boolean {
+    return this.safe && isSafe(this.stat(), entry)
+  }
+
   close(): void {
     closeSync(this.#handle)
   }
@@ -80,8 +88,7 @@ export class Folder {
  */
 export function openFolder(path: string): Folder | undefined {
   const pending = path.split('/').filter(Boolean)
-  let here = new Folder('/', openSync('/', O_PATH | FOLDER_ONLY), false)
-  let trusted = true
+  let here = new Folder('/', openSync('/', O_PATH | FOLDER_ONLY), false, true)
   let links = 0
   try {
     for (let name = pending.shift(); name !== undefined; name = pending.shift()) {
@@ -90,22 +97,21 @@ export function openFolder(path: string): Folder | undefined {
         here.close()
         return undefined
       }
-      const safe: boolean = trusted && isSafe(here.stat(), found)
+      const safe: boolean = here.holdsSafely(found)
       if (found.isSymbolicLink()) {
         if (!safe || ++links > MAX_LINKS) throw linkRefused(path, here, name)
         const target = readlinkSync(here.at(name))
         pending.unshift(...target.split('/').filter(Boolean))
         if (!target.startsWith('/')) continue
-        const top = new Folder('/', openSync('/', O_PATH | FOLDER_ONLY), true)
+        const top = new Folder('/', openSync('/', O_PATH | FOLDER_ONLY), true, true)
         here.close()
         here = top
-        trusted = true
         continue
       }
-      const next = new Folder(here.show(name), openSync(here.at(name), O_PATH | FOLDER_ONLY), links > 0)
+      const handle = openSync(here.at(name), O_PATH | FOLDER_ONLY)
+      const next = new Folder(here.show(name), handle, links > 0, safe)
       here.close()
       here = next
-      trusted = safe
     }
     return here
   } catch (error) {
@@ -116,12 +122,13 @@ export function openFolder(path: string): Folder | undefined {
 
 /**
  * Whether nobody but us can have put `entry` into `folder`, or can put another in its place. A sticky folder
- * is safe for our folders, which nobody else can move there, and not for our links, which they can.
+ * is safe for our files and folders, whose content is ours; not for our links, which others can put elsewhere
+ * (link(2)).
  */
 function isSafe(folder: Stats, entry: Stats): boolean {
   if (!isOurs(folder)) return false
   if ((folder.mode & WRITABLE_BY_OTHERS) === 0) return true
-  return (folder.mode & STICKY) !== 0 && isOurs(entry) && entry.isDirectory()
+  return (folder.mode & STICKY) !== 0 && isOurs(entry) && !entry.isSymbolicLink()
 }
 
 const isOurs = ({ uid }: Stats): boolean => uid === 0 || (process.getuid?.() !== 0 && uid === effectiveUid())

@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, existsSync } from 'node:fs'
+import { chmodSync, chownSync, existsSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { loadSettings } from '../../lib/settings.ts'
@@ -42,6 +42,33 @@ t.test('a line without = is a problem like any other', async t => {
   t.match(error, { reason: `PGPORT (${file}) must be a port` })
 })
 
+t.test('a key without = counts though it is set elsewhere, a line of a quoted value does not', async t => {
+  const twice = write(t, 'PGPORT\nPGPORT=5433\n')
+  t.throws(() => loadSettings({}, twice), {
+    code: 78,
+    reason: `PGPORT (${twice}, line 1) has no = behind it`,
+  })
+  const quoted = write(t, "OTHER='words\nPGPORT\nENDOREG_DB_USER'\nPGHOST: /tmp\n")
+  t.equal(loadSettings({}, quoted).host, '/tmp')
+})
+
+t.test('a file that cannot be read is told together with the other problems', async t => {
+  const error = t.throws(() => loadSettings({ PGPORT: '0' }, '/none.env'), { message: /: 2 problems$/ })
+  t.match(error, { code: 78, reason: 'the settings file /none.env: there is no such file; PGPORT' })
+})
+
+t.test('a file that is not UTF-8', async t => {
+  const file = join(t.testdir(), 'x.env')
+  writeFileSync(file, Buffer.from('ENDOREG_DB_USER=\xe4\n', 'latin1'))
+  t.throws(() => loadSettings({}, file), { code: 78, reason: 'it is not valid UTF-8' })
+})
+
+t.test('an empty variable of libpq in the environment does not hide the file', async t => {
+  t.equal(loadSettings({ PGPORT: '' }, write(t, 'PGPORT=5433\n')).port, 5433)
+  const file = write(t, 'ENDOREG_API_REPOSITORY=x\n')
+  t.equal(loadSettings({ ENDOREG_API_REPOSITORY: '' }, file).apiRepository, undefined)
+})
+
 t.test('an empty value in the file', async t => {
   t.throws(() => loadSettings({}, write(t, 'ENDOREG_DB_USER=\n')), {
     code: 78,
@@ -64,6 +91,36 @@ t.test(
     t.equal(loadSettings({}, file).dbUser, 'mine')
     chownSync(file, 1, 0)
     t.throws(() => loadSettings({}, file), expected, 'owned by another account')
+  },
+)
+
+t.test(
+  'root does not follow a path that another account can change',
+  { skip: root ? false : 'only root can give a folder away' },
+  async t => {
+    const folder = t.testdir({ above: { below: { 'x.env': 'ENDOREG_DB_USER=mine\n' } } })
+    const [above, below] = [join(folder, 'above'), join(folder, 'above/below')]
+    const file = join(below, 'x.env')
+    const expected = { code: 78, message: file, reason: /another account than root can put another file/ }
+    const read = (name = file): string => loadSettings({}, name).dbUser
+
+    for (const change of [() => chownSync(above, 1, 0), () => chmodSync(below, 0o777)]) {
+      change()
+      t.throws(() => read(), expected)
+      chownSync(above, 0, 0)
+    }
+    chmodSync(below, 0o1777)
+    t.equal(read(), 'mine', "root's file in a sticky folder is root's")
+    symlinkSync(file, join(below, 'link.env'))
+    t.throws(() => read(join(below, 'link.env')), { code: 78 }, 'a link in it can be anybody')
+    chmodSync(below, 0o755)
+    t.equal(read(join(below, 'link.env')), 'mine')
+    symlinkSync('below/x.env', join(above, 'relative.env'))
+    t.equal(read(join(above, 'relative.env')), 'mine')
+    symlinkSync('circle.env', join(above, 'circle.env'))
+    t.throws(() => read(join(above, 'circle.env')), { code: 78, reason: /circle/ })
+    renameSync(file, join(below, 'y.env'))
+    t.throws(() => read(join(above, 'relative.env')), { code: 78, reason: 'there is no such file' })
   },
 )
 

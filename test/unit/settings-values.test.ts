@@ -34,11 +34,17 @@ const VALUES: readonly { name: string; good: readonly string[]; bad: readonly st
   },
   {
     name: 'ENDOREG_DB_NAME',
-    good: ['x', 'a "quoted" name', 'x'.repeat(63), `${'ä'.repeat(31)}x`, 'apg_'],
+    good: ['x', 'a "quoted" name', 'x'.repeat(63), `${'ä'.repeat(31)}x`, 'pg_x', 'public'],
     bad: ['x'.repeat(64), 'ä'.repeat(32)],
     says: 'is longer than the 63 bytes',
   },
   { name: 'ENDOREG_DB_USER', good: ['pg', 'PG_x'], bad: ['pg_', 'pg_monitor'], says: 'begins with pg_' },
+  {
+    name: 'ENDOREG_DB_USER',
+    good: ['Public', 'nobody'],
+    bad: ['public', 'none'],
+    says: 'is a name that PostgreSQL keeps for itself',
+  },
   {
     name: 'ENDOREG_DB_USER',
     good: ['ordinary'],

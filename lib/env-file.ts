@@ -1,0 +1,47 @@
+import { parse } from 'dotenv'
+import { Failure } from './errors.ts'
+import { readTrustedFile } from './trusted-file.ts'
+
+const DEFAULT_FILE = '/etc/endoreg/provision.env'
+
+/** A variable and where it was set, for messages. */
+export type Source = { readonly value: string; readonly from: string }
+
+/** What the dotenv file sets, and what is wrong with it. */
+export type EnvFile = {
+  readonly variables: readonly (readonly [key: string, source: Source])[]
+  readonly problems: readonly string[]
+  /** Why the file could not be read. */
+  readonly failure: Failure | undefined
+}
+
+/**
+ * Reads the dotenv file: `option` from the command line, else the one the environment names, else the
+ * default one, which may be missing.
+ */
+export function readEnvFile(env: NodeJS.ProcessEnv, option: string | undefined): EnvFile {
+  const chosen = option ?? (env['ENDOREG_ENV_FILE'] || undefined)
+  const file = chosen ?? DEFAULT_FILE
+  try {
+    const content = readTrustedFile(file, 'read the settings file', chosen === undefined)
+    return { ...parseEnvFile(content ?? '', file), failure: undefined }
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error
+    return { variables: [], problems: [`the settings file ${file}: ${error.reason}`], failure: error }
+  }
+}
+
+function parseEnvFile(content: string, file: string): Pick<EnvFile, 'variables' | 'problems'> {
+  const parsed = parse(content)
+  const lines = content.split('\n')
+  const problems = lines.flatMap((line, index) => {
+    const key = /^\s*(?:export\s+)?((?:ENDOREG_|PG)\w*)[^=:]*$/.exec(line)?.[1]
+    // A line inside of a quoted value is missed when it is not there.
+    const silent = key && same(parse(lines.filter((_, other) => other !== index).join('\n')), parsed)
+    return silent ? [`${key} (${file}, line ${index + 1}) has no = behind it`] : []
+  })
+  return { variables: Object.entries(parsed).map(([key, value]) => [key, { value, from: file }]), problems }
+}
+
+const same = (one: Record<string, string>, other: Record<string, string>): boolean =>
+  JSON.stringify(one) === JSON.stringify(other)

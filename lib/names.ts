@@ -1,0 +1,17 @@
+/** What is wrong with a text, or undefined. */
+export type Rule = (value: string) => string | undefined
+
+/** A text for one line. */
+export const text: Rule = value => (/\p{Cc}/u.test(value) ? 'has a control character' : undefined)
+
+/** A name in PostgreSQL; a longer one would be cut off (NAMEDATALEN, manual 4.1.1). */
+export const databaseName: Rule = value =>
+  text(value) ??
+  (Buffer.byteLength(value) > 63 ? 'is longer than the 63 bytes of a PostgreSQL name' : undefined)
+
+/** A name that a role can have: not one of those that role specifications and PostgreSQL's own roles use. */
+export const roleName: Rule = value => {
+  if (value.startsWith('pg_')) return 'begins with pg_, which PostgreSQL keeps for itself'
+  if (value === 'public' || value === 'none') return 'is a name that PostgreSQL keeps for itself'
+  return databaseName(value)
+}
