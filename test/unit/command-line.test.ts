@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, symlinkSync } from 'node:fs'
+import { cpSync, existsSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
@@ -88,6 +88,27 @@ t.test('a link to a command is that command', async t => {
   const link = join(t.testdir(), 'another-name')
   symlinkSync(join(BIN, 'sync-password'), link)
   t.match(run(link, ['--version']), { code: 0, out: /^sync-password / })
+})
+
+t.test('without a build a command runs from its source, and no option of its own is for Node.js', async t => {
+  const source = t.testdir({
+    'foreign.cjs': "require('fs').writeFileSync(__dirname + '/ran', '')",
+  })
+  for (const name of ['bin', 'lib', 'units', 'package.json']) {
+    cpSync(join(BIN, '..', name), join(source, name), { recursive: true })
+  }
+  symlinkSync(join(BIN, '../node_modules'), join(source, 'node_modules'))
+  const file = join(source, 'x.env')
+  const foreign = `NODE_OPTIONS=--require=${source}/foreign.cjs`
+  writeFileSync(file, `${foreign}\nENDOREG_DB_PORT=none\n`)
+  for (const command of [join(BIN, 'sync-password'), join(source, 'bin/sync-password')]) {
+    const { code, err } = run(command, ['--check', '--env-file', file])
+    t.equal(code, 78, err)
+    t.match(err, /sync-password: .*ENDOREG_DB_PORT/)
+    const option = run(command, ['--check', `--env-file=${file}`], [`PATH=${PATH}`, foreign])
+    t.equal(option.code, 78, option.err)
+  }
+  t.notOk(existsSync(join(source, 'ran')), 'no foreign code ran')
 })
 
 t.test('without Node.js it says so', { skip: existsSync('/none') ? '/none exists' : false }, async t => {
