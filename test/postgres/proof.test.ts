@@ -102,6 +102,14 @@ t.test('a server that lies gets no password, and no proof', async t => {
   const lies: [name: string, answer: (socket: Socket, message: Buffer) => void][] = [
     ['asks for plain text', socket => socket.write(authentication(3))],
     ['asks for md5', socket => socket.write(authentication(5, 'salt'))],
+    ['asks for GSSAPI', socket => socket.write(authentication(7))],
+    ['asks for what nobody knows', socket => socket.write(authentication(99))],
+    ['says an error without an end', socket => socket.write(Buffer.from('E\0\0\0\x0aC28P01', 'latin1'))],
+    [
+      'says something of an impossible length',
+      socket => socket.write(Buffer.from('R\xff\xff\xff\xff\0', 'latin1')),
+    ],
+    ['speaks another protocol', socket => socket.write('HTTP/1.1 400 Bad Request\r\n\r\n')],
     ['knows no SCRAM', socket => socket.write(authentication(10, 'OTHER\0\0'))],
     ['begins SCRAM and lets us in', socket => socket.write(Buffer.concat([sasl, authentication(0), ready]))],
     [
