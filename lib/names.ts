@@ -1,8 +1,11 @@
 /** What is wrong with a text, or undefined. */
 export type Rule = (value: string) => string | undefined
 
-/** A text for one line. */
-export const text: Rule = value => (/\p{Cc}/u.test(value) ? 'has a control character' : undefined)
+/** A text for one line, in whatever is made of it: YAML takes more than control characters for line breaks. */
+export const text: Rule = value =>
+  /[\p{Cc}\p{Zl}\p{Zp}\p{Noncharacter_Code_Point}]/u.test(value)
+    ? 'has a control character or line separator'
+    : undefined
 
 /** A name in PostgreSQL; a longer one would be cut off (NAMEDATALEN, manual 4.1.1). */
 export const databaseName: Rule = value =>

@@ -114,12 +114,8 @@ function indentation(text: string, { contents }: Document.Parsed): string {
 
 const lineEnd = (text: string): string => (text.includes('\r\n') ? '\r\n' : '\n')
 
-/** `value` as YAML: plain where it cannot be misread, else as JSON, which YAML includes. */
-const scalar = (value: string | number): string =>
-  // What YAML takes for a line break or refuses as it is, it takes escaped (YAML 1.1, 5.1).
-  isPlain(value) ? String(value) : JSON.stringify(value).replace(/[\u2028\u2029\ufeff\ufffe\uffff]/g, escaped)
+/** `value`, a text for one line, as YAML: plain where it cannot be misread, else as JSON, which YAML includes. */
+const scalar = (value: string | number): string => (isPlain(value) ? String(value) : JSON.stringify(value))
 
 const isPlain = (value: string | number): boolean =>
   typeof value === 'number' || (/^[A-Za-z/][\w./-]*$/.test(value) && parseYaml(value).toJS() === value)
-
-const escaped = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`

@@ -1,26 +1,11 @@
 import { inspect } from 'node:util'
 import t from 'tap'
 import { parse } from 'yaml'
-import { correctDatabaseSettings, type DatabaseSettings } from '../../lib/files/db-yaml.ts'
+import { correctDatabaseSettings } from '../../lib/files/db-yaml.ts'
+import { correct, DESIRED } from '../support/db-yaml.ts'
 
-const DESIRED: DatabaseSettings = {
-  engine: 'django.db.backends.postgresql',
-  name: 'endoregDbLocal',
-  user: 'endoregDbLocal',
-  host: 'localhost',
-  port: 5432,
-  password_file: '/api/conf/db_pwd',
-}
 const REST =
   'engine: django.db.backends.postgresql\nname: endoregDbLocal\nuser: endoregDbLocal\nport: 5432\npassword_file: /api/conf/db_pwd\n'
-
-const correct = (text: string) =>
-  correctDatabaseSettings(
-    text,
-    DESIRED,
-    (key, present) => present === String(DESIRED[key]),
-    '/api/conf/db.yaml',
-  )
 
 /** A file with one wrong host that is no plain scalar, and the other keys it has. */
 const ODD: readonly [name: string, text: string, others: object][] = [

@@ -1,23 +1,6 @@
 import t from 'tap'
 import { parse } from 'yaml'
-import { correctDatabaseSettings, type DatabaseSettings } from '../../lib/files/db-yaml.ts'
-
-const DESIRED: DatabaseSettings = {
-  engine: 'django.db.backends.postgresql',
-  name: 'endoregDbLocal',
-  user: 'endoregDbLocal',
-  host: 'localhost',
-  port: 5432,
-  password_file: '/api/conf/db_pwd',
-}
-
-const correct = (text: string | undefined, desired = DESIRED) =>
-  correctDatabaseSettings(
-    text,
-    desired,
-    (key, present) => present === String(desired[key]),
-    '/api/conf/db.yaml',
-  )
+import { correct, DESIRED } from '../support/db-yaml.ts'
 
 const COMPLETE = `engine: django.db.backends.postgresql
 name: endoregDbLocal
