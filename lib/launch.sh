@@ -16,7 +16,7 @@ if ! command -v node >/dev/null; then
   exit 69
 fi
 # Behind "--" Node.js takes no option for its own: --env-file would have it obey NODE_OPTIONS in that file.
-[ ! -e "$root/dist/bin/$name.cjs" ] || exec node -- "$root/dist/lib/start.cjs" "$name" "$@"
+[ ! -e "$root/dist/bin/$name.cjs" ] || exec node -- "$root/dist/start.cjs" "$name" "$@"
 if [ ! -e "$root/node_modules/tsx" ]; then
   echo "$name: neither a build nor the packages are there: run 'npm ci' in $root" >&2
   exit 69

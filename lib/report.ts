@@ -2,6 +2,7 @@ import { fstatSync, writeSync } from 'node:fs'
 import { isatty } from 'node:tty'
 import type { Deadline } from './clock.ts'
 import type { Failure } from './errors.ts'
+import { PLAIN } from './names.ts'
 import type { Check, Step } from './terms.ts'
 
 /** How standard error is read: by a person at a terminal, by the journal, or from a file or pipe. */
@@ -163,7 +164,7 @@ export class Report {
 }
 
 /** What a server or a file says may end up in a line: it must not end the line or steer the terminal. */
-const clean = (text: string): string => text.replace(/\p{Cc}+/gu, ' ')
+const clean = (text: string): string => (PLAIN.test(text) ? text : text.replace(/\p{Cc}+/gu, ' '))
 
 /** "no changes", "1 change", "2 changes" */
 export const count = (number: number, noun: string): string =>

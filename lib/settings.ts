@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import { readEnvFile, type Source } from './env-file.ts'
 import { ExitCode, Failure } from './errors.ts'
-import { databaseName, type Rule, roleName, text } from './names.ts'
+import { databaseName, PLAIN, type Rule, roleName, text } from './names.ts'
 import { nearest } from './nearest.ts'
 
 /** Everything that can be set, with defaults filled in. */
@@ -45,12 +45,14 @@ const seconds: Rule = value =>
     ? undefined
     : 'must be seconds, more than 0 and at most 86400'
 const host: Rule = value =>
-  isIP(value) || /^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?$/.test(value)
+  /^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?$/.test(value) || isIP(value)
     ? undefined
     : 'must be a host name or an address'
 const socketOrHost: Rule = value => (value.startsWith('/') ? path(value) : host(value))
 const name: Rule = value =>
-  /^[\p{L}\p{N}_][\p{L}\p{N}_.@$-]*$/u.test(value) ? undefined : 'is no name of an account or group'
+  /^\w[\w.@$-]*$/.test(value) || (!PLAIN.test(value) && /^[\p{L}\p{N}_][\p{L}\p{N}_.@$-]*$/u.test(value))
+    ? undefined
+    : 'is no name of an account or group'
 const update: Rule = value =>
   value === 'never' || value === 'boot' ? undefined : 'must be "never" or "boot"'
 

@@ -1,5 +1,6 @@
-import { execFileSync } from 'node:child_process'
+import type ChildProcess from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { ExitCode, errnoOf, Failure } from '../errors.ts'
 
 /** An account of the operating system with its primary group. */
@@ -25,6 +26,8 @@ function entry(
     const fields = line.split(':')
     if (fields[column] === key) return fields
   }
+  // Loaded late: few hosts need it.
+  const { execFileSync }: typeof ChildProcess = createRequire('/')('node:child_process')
   try {
     const answer = execFileSync('getent', [database, key], {
       encoding: 'utf8',

@@ -1,4 +1,6 @@
+import { isUtf8 } from 'node:buffer'
 import { ExitCode, Failure } from '../errors.ts'
+import { PLAIN } from '../names.ts'
 import { Password } from '../password.ts'
 
 /** What Python's str.strip() strips beside ASCII: the other characters for which str.isspace() holds. */
@@ -12,15 +14,10 @@ const CONTROL = /\p{Cc}/u
  * Fails with 78 where the bytes are not UTF-8, only white space, or hold a control character inside.
  */
 export function parsePassword(bytes: Buffer, shown: string): Password {
-  let text: string
-  try {
-    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
-  } catch {
-    throw refuse(shown, 'it is not valid UTF-8')
-  }
-  const password = strip(text)
+  if (!isUtf8(bytes)) throw refuse(shown, 'it is not valid UTF-8')
+  const password = strip(bytes.toString('utf8'))
   if (password === '') throw refuse(shown, 'it holds nothing but white space')
-  const control = CONTROL.exec(password)
+  const control = PLAIN.test(password) ? undefined : CONTROL.exec(password)
   if (control) {
     const code = control[0].charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')
     throw refuse(shown, `it has the control character U+${code} inside`)
@@ -39,7 +36,8 @@ function strip(text: string): string {
 /** Tab to carriage return, the four information separators, and space; and the wide ones. */
 function isSpace(character: string): boolean {
   const code = character.charCodeAt(0)
-  return (code >= 0x09 && code <= 0x0d) || (code >= 0x1c && code <= 0x20) || WIDE_SPACE.test(character)
+  if (code < 0x80) return (code >= 0x09 && code <= 0x0d) || (code >= 0x1c && code <= 0x20)
+  return WIDE_SPACE.test(character)
 }
 
 function refuse(shown: string, cause: string): Failure {

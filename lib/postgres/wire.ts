@@ -1,5 +1,4 @@
 import { Socket } from 'node:net'
-import { connect as connectTls } from 'node:tls'
 
 /** An error message of PostgreSQL (ErrorResponse). */
 export class ServerError extends Error {
@@ -74,6 +73,8 @@ export class Wire {
 
   /** Asks for TLS and goes on inside it. The certificate is not checked, as libpq does not by default. */
   async encrypt(): Promise<void> {
+    // Loaded late, for few logins need it; and before the request, so that nothing sent in between counts as encrypted.
+    const { connect: connectTls } = await import('node:tls')
     const request = Buffer.alloc(8)
     request.writeInt32BE(8, 0)
     request.writeInt32BE(TLS_REQUEST, 4)
