@@ -9,13 +9,14 @@ import { EarlyLogins } from '../postgres/early-logins.ts'
 import { type Cluster, inspectCluster } from '../postgres/inspect.ts'
 import { explainLock, LOCK_DATABASE, TAKE_LOCK, takeLock } from '../postgres/lock.ts'
 import { explain, type Goal } from '../postgres/problem.ts'
-import { type Outcome, proofFailure, proveLogins, toCheck } from '../postgres/proof.ts'
+import type { Outcome } from '../postgres/proof.ts'
 import { untilReady } from '../postgres/readiness.ts'
 import { ScramPassword } from '../postgres/scram.ts'
 import { abandon, openSession } from '../postgres/session.ts'
 import { statementFailure } from '../postgres/statement-failure.ts'
 import type { Change, Manifest } from '../terms.ts'
 import { vaultOwnership } from './ownership.ts'
+import { prove } from './prove.ts'
 
 /** What is known once everything has been looked at. */
 export type Current = {
@@ -139,33 +140,6 @@ async function waitingForLock<T>({ report, deadline }: Run, work: () => Promise<
   }
 }
 
-/** Proves the logins. In check mode with changes to make, a login that fails is a finding and not a failure. */
-async function prove(
-  run: Run,
-  addresses: readonly string[],
-  current: Current,
-  proved: readonly Outcome[],
-): Promise<Outcome[]> {
-  const { settings, check, report, deadline } = run
-  if (check && current.vault.file.state === 'missing') {
-    for (const address of addresses)
-      report.checked({ name: `login ${settings.dbUser} ${address}`, ok: false })
-    return []
-  }
-  const outcomes = await proveLogins(
-    { settings, addresses, deadline, report, up: true },
-    current.scram,
-    proved,
-  )
-  for (const outcome of outcomes) report.checked(toCheck(settings, outcome))
-  const failure = proofFailure(settings, outcomes, true)
-  if (!failure) return outcomes
-  if (current.cluster.inRecovery) throw onStandby(failure, settings.vaultFile)
-  if (!check || report.changes.length === 0) throw failure
-  report.note(`the login does not work yet: ${failure.reason}`)
-  return outcomes
-}
-
 function sumUp({ settings, report }: Run, outcomes: readonly Outcome[]): string {
   const proved = outcomes.filter(({ ok }) => ok).map(({ address }) => address)
   const logins =
@@ -181,16 +155,6 @@ const overtaken = (): Failure =>
     cause: 'another process kept changing the same things',
     hint: 'Find out what else creates roles, databases or the vault file on this host, and run it again.',
   })
-
-/** Where the password is another one on a standby, nothing on this host can mend it in PostgreSQL. */
-const onStandby = (failure: Failure, path: string): Failure =>
-  failure.code === ExitCode.notPermitted
-    ? new Failure(failure.code, {
-        message: failure.message,
-        cause: failure.reason,
-        hint: `This PostgreSQL is a standby, with the primary's passwords: copy the vault file from the primary to ${path}. If the rules refuse the address, add it to pg_hba.conf here.`,
-      })
-    : failure
 
 const noVaultOnStandby = (path: string): Failure =>
   new Failure(ExitCode.configuration, {
