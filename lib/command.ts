@@ -3,7 +3,7 @@ import pkg from '../package.json' with { type: 'json' }
 import { type Clock, Deadline, systemClock } from './clock.ts'
 import { ExitCode, errnoOf, Failure } from './errors.ts'
 import { nearest } from './nearest.ts'
-import { Report } from './report.ts'
+import { Report, writeAll } from './report.ts'
 import { loadSettings, type Settings } from './settings.ts'
 
 /** What one run of a command works with. */
@@ -56,6 +56,8 @@ Exit codes: 0 done, 1 drift (--check), 64 usage, 69 something needed is missing,
 export async function main(command: Command, clock: Clock = systemClock): Promise<never> {
   // Folders above the managed ones are for everybody; whatever is secret sets its own mode.
   process.umask(0o022)
+  // Node's and the libraries' warnings are for whoever develops them, and may quote what is in a file.
+  process.removeAllListeners('warning')
   // The driver reads them, and they are meant for another session than ours.
   for (const name of ['PGOPTIONS', 'PGREPLICATION', 'PGSSLNEGOTIATION']) delete process.env[name]
   const args = process.argv.slice(2)
@@ -92,13 +94,14 @@ async function runCommand(command: Command, args: readonly string[], clock: Cloc
 }
 
 function print(text: string): number {
-  process.stdout.write(text)
+  writeAll(1, text)
   return ExitCode.done
 }
 
 function parseOptions(command: Command, args: readonly string[]) {
   try {
-    return parseArgs({ args: [...args], options: OPTIONS, strict: true, allowPositionals: false }).values
+    const { values } = parseArgs({ args: [...args], options: OPTIONS, strict: true, allowPositionals: false })
+    if (values['env-file'] !== '') return values
   } catch (error) {
     if (!errnoOf(error)?.startsWith('ERR_PARSE_ARGS_')) throw error
     const cause = error instanceof Error ? (error.message.split('. ')[0] ?? '') : ''
@@ -109,20 +112,24 @@ function parseOptions(command: Command, args: readonly string[]) {
         option,
         Object.keys(OPTIONS).map(name => `--${name}`),
       )
-    throw new Failure(ExitCode.usage, {
-      message: 'understand the command line',
-      cause,
-      hint: `${near ? `Did you mean ${near}? ` : ''}See: ${command.name} --help`,
-    })
+    throw usageFailure(command, cause, near)
   }
+  throw usageFailure(command, "Option '--env-file' needs the name of a file", undefined)
 }
+
+const usageFailure = ({ name }: Command, cause: string, near: string | undefined): Failure =>
+  new Failure(ExitCode.usage, {
+    message: 'understand the command line',
+    cause,
+    hint: `${near ? `Did you mean ${near}? ` : ''}See: ${name} --help`,
+  })
 
 /** What was not foreseen: where it happened, which a report of it needs. */
 function bug(error: unknown): Failure {
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error)
   return new Failure(ExitCode.bug, {
     message: 'go on: this is a bug',
-    cause: stack.split('\n').slice(0, 6).join(' '),
+    cause: stack.split('\n').slice(0, 12).join(' '),
     hint: `Report it with this text and the version, ${pkg.version}. Running the command again is safe.`,
   })
 }

@@ -87,6 +87,11 @@ const ERRNO: Readonly<Record<string, { code: FailureCode; cause: string; hint: s
     cause: 'a part of the path is not a folder',
     hint: 'Move what stands in the way, or correct the path in the settings.',
   },
+  ENAMETOOLONG: {
+    code: ExitCode.configuration,
+    cause: 'a name in the path is too long',
+    hint: 'Correct the path in the settings: a file name has at most 230 bytes here.',
+  },
   ELOOP: {
     code: ExitCode.configuration,
     cause: 'a part of the path is a link where none is followed',

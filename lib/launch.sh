@@ -7,6 +7,8 @@ ulimit -c 0
 unset NODE_EXTRA_CA_CERTS
 # Inspector, heap snapshots and reports would show the password; nothing here needs an option of Node.js.
 unset NODE_OPTIONS
+# The driver's native client is not part of this.
+unset NODE_PG_FORCE_NATIVE
 
 name=${file##*/}
 root=${file%/*}/..
@@ -21,4 +23,7 @@ if [ ! -e "$root/node_modules/tsx" ]; then
   echo "$name: neither a build nor the packages are there: run 'npm ci' in $root" >&2
   exit 69
 fi
+root=$(cd "$root" && pwd) || exit
+# Its cache is a folder that any account could have made first.
+export TSX_DISABLE_CACHE=1
 exec node --import "$root/node_modules/tsx/dist/loader.mjs" -- "$root/bin/$name.ts" "$@"

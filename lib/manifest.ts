@@ -108,6 +108,12 @@ function applicationProblems(manifest: Manifest, settings: Settings): string[] {
   if (!declared) problems.push(`roles: ${JSON.stringify(dbUser)} (ENDOREG_DB_USER) is missing`)
   if (declared?.login === false)
     problems.push(`roles: ${JSON.stringify(dbUser)} (ENDOREG_DB_USER) needs "login": true`)
+  const administrator = manifest.roles.find(candidate => candidate.name === settings.adminRole)
+  if (administrator && (!administrator.login || administrator.validUntil !== null)) {
+    problems.push(
+      `roles: ${JSON.stringify(administrator.name)} (PGUSER) needs "login": true and no "validUntil", or nobody could provision this host again`,
+    )
+  }
   if (!manifest.databases.some(database => database.name === dbName)) {
     problems.push(`databases: ${JSON.stringify(dbName)} (ENDOREG_DB_NAME) is missing`)
   }

@@ -6,8 +6,8 @@ export const PLAIN = /^[ -~]*$/
 
 /** A text for one line, in whatever is made of it: YAML takes more than control characters for line breaks. */
 export const text: Rule = value =>
-  !PLAIN.test(value) && /[\p{Cc}\p{Zl}\p{Zp}\p{Noncharacter_Code_Point}]/u.test(value)
-    ? 'has a control character or line separator'
+  !PLAIN.test(value) && /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}\p{Noncharacter_Code_Point}\ufffd]/u.test(value)
+    ? 'has a control character, a line separator or a character that is none'
     : undefined
 
 /** A name in PostgreSQL; a longer one would be cut off (NAMEDATALEN, manual 4.1.1). */

@@ -1,7 +1,7 @@
 import { fstatSync, writeSync } from 'node:fs'
 import { isatty } from 'node:tty'
 import type { Deadline } from './clock.ts'
-import type { Failure } from './errors.ts'
+import { ExitCode, errnoOf, Failure } from './errors.ts'
 import { PLAIN } from './names.ts'
 import type { Check, Step } from './terms.ts'
 
@@ -139,7 +139,13 @@ export class Report {
       checks: this.#checks,
       ...(error ? { error } : {}),
     }
-    writeAll(1, `${JSON.stringify(document, undefined, 2)}\n`)
+    const errno = writeAll(1, `${JSON.stringify(document, undefined, 2)}\n`)
+    if (errno === undefined || errno === 'EPIPE' || error) return
+    throw new Failure(ExitCode.inputOutput, {
+      message: 'write the JSON document to standard output',
+      cause: `the system answered ${errno}`,
+      hint: 'What the document would have said has happened all the same.',
+    })
   }
 
   #line(level: Level, text: string): void {
@@ -172,17 +178,22 @@ export const count = (number: number, noun: string): string =>
 
 const columns = (): number => process.stderr.columns ?? 80
 
-/** Writes at once, so that nothing is lost however the process ends; nobody listening is no failure. */
-function writeAll(handle: number, text: string): void {
+/**
+ * Writes at once, so that nothing is lost however the process ends.
+ *
+ * @returns the errno where it could not be written
+ */
+export function writeAll(handle: number, text: string): string | undefined {
   const bytes = Buffer.from(text)
   for (let done = 0; done < bytes.length; ) {
     try {
       done += writeSync(handle, bytes, done)
     } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'EAGAIN') continue
-      return
+      if (errnoOf(error) === 'EAGAIN') continue
+      return errnoOf(error)
     }
   }
+  return undefined
 }
 
 /** systemd names the device and inode of the journal's stream in JOURNAL_STREAM (systemd.exec(5)). */

@@ -3,9 +3,20 @@
  *
  * A converged run is mostly Node.js compiling the same functions again, so the build stores them compiled.
  * V8 takes the stored code only where its own version and the length of the source fit, and compiles as
- * usual where they do not; a source that is newer than the stored code is not trusted to fit.
+ * usual where they do not; a source that is newer than the stored code is not trusted to fit. It does not
+ * notice a damaged file, and crashes on it: so a digest stands in front.
  */
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import {
+  closeSync,
+  fsyncSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeSync,
+} from 'node:fs'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
@@ -18,13 +29,21 @@ const source = (file: string): string => readFileSync(file, 'latin1')
 
 const storedFor = (file: string): string => `${file}.cache`
 
+const digest = (code: Buffer): Buffer => createHash('sha256').update(code).digest()
+const DIGEST_LENGTH = 32
+
+/** The stored code of `file`, or undefined where there is none that can be used. */
+function readStored(file: string): Buffer | undefined {
+  const stored = statSync(storedFor(file), { throwIfNoEntry: false })
+  if (!stored?.isFile() || stored.mtimeMs < statSync(file).mtimeMs) return undefined
+  const content = readFileSync(storedFor(file))
+  const code = content.subarray(DIGEST_LENGTH)
+  return content.subarray(0, DIGEST_LENGTH).equals(digest(code)) ? code : undefined
+}
+
 function start(file: string): void {
-  const stored = storedFor(file)
-  const fresh = (statSync(stored, { throwIfNoEntry: false })?.mtimeMs ?? 0) >= statSync(file).mtimeMs
-  const script = new Script(source(file), {
-    filename: file,
-    ...(fresh ? { cachedData: readFileSync(stored) } : {}),
-  })
+  const code = readStored(file)
+  const script = new Script(source(file), { filename: file, ...(code ? { cachedData: code } : {}) })
   recogniseAddresses()
   const main: (load: typeof require) => void = script.runInThisContext()
   main(require)
@@ -45,7 +64,13 @@ function compile(file: string): void {
   setFlagsFromString('--no-lazy')
   const script = new Script(source(file), { filename: file })
   setFlagsFromString('--lazy')
-  writeFileSync(storedFor(file), script.createCachedData())
+  const code = script.createCachedData()
+  const temporary = `${storedFor(file)}.tmp`
+  const handle = openSync(temporary, 'w', 0o644)
+  writeSync(handle, Buffer.concat([digest(code), code]))
+  fsyncSync(handle)
+  closeSync(handle)
+  renameSync(temporary, storedFor(file))
 }
 
 const [, , name = ''] = process.argv
@@ -53,5 +78,13 @@ if (name === '--compile') {
   for (const file of readdirSync(bin)) if (file.endsWith('.cjs')) compile(join(bin, file))
 } else {
   process.argv.splice(1, 2, join(bin, name))
-  start(join(bin, `${name}.cjs`))
+  try {
+    start(join(bin, `${name}.cjs`))
+  } catch (error) {
+    // Without this Node.js would end with 1, which says drift.
+    console.error(
+      `${name}: the built command is damaged, so build it again (npm run build): ${String(error)}`,
+    )
+    process.exitCode = 70
+  }
 }

@@ -6,6 +6,7 @@ import { openFolder, splitPath } from './files/folder.ts'
 
 const READ = constants.O_RDONLY | constants.O_NONBLOCK
 const MAX_LINKS = 40
+const LARGEST = 1_048_576
 
 /**
  * The text of a configuration file that decides what this process does. Run as root, the file and every
@@ -29,6 +30,9 @@ export function readTrustedFile(path: string, message: string, optional: boolean
       throw fail('there is no such file', 'Create it or name another one.')
     }
     const stat = fstatSync(handle)
+    if (path === '/dev/null') return ''
+    if (stat.size > LARGEST)
+      throw fail(`it is larger than ${LARGEST} bytes`, 'This cannot be the right file: name another one.')
     if (!stat.isFile()) throw fail('it is not a regular file', 'Name a file.')
     if (root && (stat.uid !== 0 || (stat.mode & 0o022) !== 0)) {
       throw fail(

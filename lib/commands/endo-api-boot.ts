@@ -64,15 +64,13 @@ function installing({ resource }: Change, work: () => void): void {
   }
 }
 
-/** systemd puts the password here for a unit with LoadCredential=db_pwd:... (systemd.exec(5)). */
-function passwordFile(settings: Settings): string {
-  const credentials = process.env['CREDENTIALS_DIRECTORY']
-  const file = `${credentials ?? ''}/db_pwd`
-  return credentials && existsSync(file) ? file : settings.vaultFile
+/** systemd puts the password into a folder for a unit with LoadCredential=db_pwd:... (systemd.exec(5)). */
+function readPassword(settings: Settings, service: Account): Password {
+  const credential = `${process.env['CREDENTIALS_DIRECTORY'] ?? ''}/db_pwd`
+  if (credential !== '/db_pwd' && credential.startsWith('/') && existsSync(credential))
+    return readVault(credential)
+  return asAccount(service, () => readVault(settings.vaultFile))
 }
-
-const readPassword = (settings: Settings, service: Account): Password =>
-  asAccount(service, () => readVault(passwordFile(settings)))
 
 /** Waits for the login with the vault's password; where the vault changes meanwhile, with the new one. */
 async function waitForLogin(run: Run, service: Account, addresses: readonly string[]): Promise<Password> {
@@ -144,13 +142,18 @@ async function openLock(run: Run, address: string, password: Password): Promise<
       deadline,
       report,
     )
-    const limit = Math.max(deadline.remaining(), 10_000)
-    await explainLock(() => login.query(`SET lock_timeout = ${Math.ceil(limit)}; ${TAKE_LOCK}`, limit + 1000))
+    const limit = Math.max(deadline.remaining(), 2000)
+    const take = `SET lock_timeout = ${Math.ceil(limit)}; ${TAKE_LOCK}`
+    await report.remind('the lock of the writers', 'another run holds it', deadline, () =>
+      explainLock(() => login.query(take, limit + 1000)),
+    )
     return login
   } catch (error) {
     if (!(error instanceof Failure)) throw toFailure(explain(error, goal), `take the lock in ${what}`)
     if (error.code === ExitCode.tryLater) throw error
     report.warning(`going on without the writers' lock: ${error.reason}. ${error.hint}`)
     return undefined
+  } finally {
+    report.waited()
   }
 }

@@ -12,6 +12,7 @@ export type Group = { readonly name: string; readonly gid: number }
 const NAME = 0
 const ID = 2
 const PRIMARY_GROUP = 3
+const NUMBER = /^\d{1,10}$/
 /** Milliseconds that the name service gets. */
 const NAME_SERVICE_LIMIT = 5000
 
@@ -22,9 +23,15 @@ function entry(
   key: string,
 ): readonly string[] | undefined {
   // The local file first: it answers for every system account, a hundred times faster than a process.
-  for (const line of readFileSync(`/etc/${database}`, 'utf8').split('\n')) {
+  const wanted = (line: string): readonly string[] | undefined => {
     const fields = line.split(':')
-    if (fields[column] === key) return fields
+    const whole =
+      NUMBER.test(fields[ID] ?? '') && (database === 'group' || NUMBER.test(fields[PRIMARY_GROUP] ?? ''))
+    return whole && fields[column] === key ? fields : undefined
+  }
+  for (const line of readFileSync(`/etc/${database}`, 'utf8').split('\n')) {
+    const fields = wanted(line)
+    if (fields) return fields
   }
   // Loaded late: few hosts need it.
   const { execFileSync }: typeof ChildProcess = createRequire('/')('node:child_process')
@@ -34,8 +41,7 @@ function entry(
       stdio: ['ignore', 'pipe', 'ignore'],
       timeout: NAME_SERVICE_LIMIT,
     })
-    const fields = answer.trim().split(':')
-    return fields[column] === key ? fields : undefined
+    return wanted(answer.trim())
   } catch (error) {
     if (errnoOf(error) === 'ETIMEDOUT') throw nameServiceHangs(database, key)
     // getent fails where there is no such entry; without getent the local file is all there is.

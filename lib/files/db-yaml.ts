@@ -1,6 +1,6 @@
-import { type Document, isMap, type YAMLParseError } from 'yaml'
+import { type Document, isMap, isScalar, type YAMLParseError } from 'yaml'
 import { ExitCode, Failure } from '../errors.ts'
-import { type Entry, editYaml, parseYaml, rewriteYaml } from './yaml-edit.ts'
+import { type Entry, editYaml, parseAsWritten, parseYaml, rewriteYaml, unreadable } from './yaml-edit.ts'
 
 /** The keys of db.yaml that are managed, in the order a new file has them. */
 export type DatabaseSettings = {
@@ -35,20 +35,27 @@ export function correctDatabaseSettings(
   const current = text ?? ''
   const document = parseYaml(current)
   const before = values(document, shown)
-  const differing = KEYS.filter(key => !right(before[key], key, same))
+  const why = unreadable(current)
+  if (why) throw unusable(shown, why)
+  const differing = KEYS.filter(key => !right(document, before[key], key, same))
   if (differing.length === 0) return { text: current, differing }
 
+  const written = unmanagedAsWritten(current)
   const holds = (candidate: string): boolean => {
     const parsed = parseYaml(candidate)
     if (parsed.errors.length > 0) return false
     const after = values(parsed, shown)
-    return KEYS.every(key => right(after[key], key, same)) && others(after) === others(before)
+    return (
+      KEYS.every(key => right(parsed, after[key], key, same)) &&
+      others(after) === others(before) &&
+      unmanagedAsWritten(candidate) === written
+    )
   }
   const entries = differing.map((key): Entry => [key, desired[key]])
   const roads = [
     () => editYaml(current, document, entries, false),
     () => editYaml(current, document, entries, true),
-    () => rewriteYaml(current, document, entries),
+    () => rewriteYaml(current, entries),
   ]
   for (const road of roads) {
     const candidate = road()
@@ -78,11 +85,22 @@ function values(document: Document.Parsed, shown: string): Record<string, unknow
 const where = ({ linePos }: YAMLParseError): string =>
   linePos ? `at line ${linePos[0].line}, column ${linePos[0].col}` : ''
 
-const right = (value: unknown, key: keyof DatabaseSettings, same: Same): boolean =>
-  (typeof value === 'string' || typeof value === 'number') && same(key, String(value))
+/** Whether `value`, of `key` in `document`, is right; a number only where it is written as one writes it. */
+function right(document: Document.Parsed, value: unknown, key: keyof DatabaseSettings, same: Same): boolean {
+  if (typeof value === 'string') return same(key, value)
+  if (typeof value !== 'number') return false
+  const node = document.get(key, true)
+  const written = isScalar(node) ? node.source : undefined
+  return same(key, written ?? String(value))
+}
 
 const others = (from: Record<string, unknown>): string =>
   JSON.stringify(Object.entries(from).filter(([key]) => !KEYS.some(managed => managed === key)))
+
+const unmanagedAsWritten = (text: string): string => {
+  const content: unknown = parseAsWritten(text).toJS()
+  return others(typeof content === 'object' && content !== null ? { ...content } : {})
+}
 
 function unusable(shown: string, cause: string): Failure {
   return new Failure(ExitCode.configuration, {

@@ -183,11 +183,14 @@ export function explain(error: unknown, goal: Goal): Problem {
       hint: 'Find out what listens there: ss -ltnp',
     }
   }
+  if (single instanceof Failure) throw single
   const known = find(single)
   if (!known || !(single instanceof Error)) throw error
   const { transient, stage, code } = known
   return { transient, stage, code, cause: known.cause(goal, single.message), hint: known.hint(goal) }
 }
+
+const CLOSED = new Set(['ERR_SOCKET_CLOSED', 'ERR_STREAM_DESTROYED', 'ERR_STREAM_WRITE_AFTER_END'])
 
 function find(error: unknown): Known | undefined {
   if (error instanceof pg.DatabaseError || error instanceof ServerError) {
@@ -200,6 +203,8 @@ function find(error: unknown): Known | undefined {
   }
   if (error instanceof TimeoutError) return ERRNOS['ETIMEDOUT']
   const errno = errnoOf(error)
+  // Node's own words for a connection that the other end has closed.
+  if (errno && CLOSED.has(errno)) return ERRNOS['ECONNRESET']
   if (errno !== undefined) return ERRNOS[errno] ?? (errno.startsWith('ERR_') ? undefined : unforeseen(errno))
   if (!(error instanceof Error)) return undefined
   // What the driver says without a code.

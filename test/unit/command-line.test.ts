@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { cpSync, existsSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
@@ -109,6 +109,36 @@ t.test('without a build a command runs from its source, and no option of its own
     t.equal(option.code, 78, option.err)
   }
   t.notOk(existsSync(join(source, 'ran')), 'no foreign code ran')
+})
+
+t.test('a damaged build does no damage', async t => {
+  const copy = t.testdir()
+  for (const name of ['bin', 'lib', 'dist'])
+    cpSync(join(BIN, '..', name), join(copy, name), { recursive: true })
+  const command = join(copy, 'bin/sync-password')
+  const [bundle, cache] = ['', '.cache'].map(end => join(copy, `dist/bin/sync-password.cjs${end}`))
+  t.equal(run(command, ['--version']).code, 0)
+  const stored = readFileSync(cache ?? '')
+  for (const offset of [10, 5000, stored.length - 10]) {
+    const damaged = Buffer.from(stored)
+    damaged.writeUInt32LE(0xdeadbeef, offset)
+    writeFileSync(cache ?? '', damaged)
+    t.match(run(command, ['--version']), { code: 0, err: /^$/ }, `the stored code, at ${offset}`)
+  }
+  writeFileSync(bundle ?? '', '')
+  t.match(run(command, ['--version']), { code: 70, err: /^sync-password: the built command is damaged/ })
+})
+
+t.test('odd ways to call a command', async t => {
+  const shell = (script: string) => {
+    const done = spawnSync('/bin/sh', ['-c', script], { cwd: BIN, env: { PATH }, encoding: 'utf8' })
+    return { code: done.status, out: done.stdout, err: done.stderr }
+  }
+  t.match(shell('sh sync-password --version'), { code: 0, out: /^sync-password / })
+  t.match(shell('./sync-password --version | true'), { code: 0, err: /^$/ })
+  t.match(shell('NODE_PG_FORCE_NATIVE=1 ./postgres-endoreg-setup --version'), { code: 0, err: /^$/ })
+  t.match(shell("./sync-password --env-file ''"), { code: 64, err: /needs the name of a file/ })
+  t.match(shell('PGPORT=0 ./sync-password --env-file /dev/null'), { code: 78, err: /PGPORT/ })
 })
 
 t.test('without Node.js it says so', { skip: existsSync('/none') ? '/none exists' : false }, async t => {

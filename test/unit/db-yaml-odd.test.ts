@@ -42,15 +42,20 @@ t.test('a flow mapping keeps its form', async t => {
 
 /** Files in which the managed keys have no obvious place. */
 const PLACES: readonly [before: string, after: RegExp][] = [
-  ['{}', /^\{ engine: .*\}\n$/],
-  ['{engine: a, name: b} # kept\n', /^\{ engine: .*\} # kept\n$/],
+  ['{}', /^\{engine: .*\}$/],
+  ['{engine: a, name: b} # kept\n', /^\{engine: .*\} # kept\n$/],
+  [
+    '{big: 12345678901234567890, t: 1:20, e: 1e3, m: 12e03,}\n',
+    /^\{big: 12345678901234567890, t: 1:20, e: 1e3, m: 12e03, engine: .*,\}\n$/,
+  ],
+  ['&x z: 12345678901234567890\n? host\n', /^&x z: 12345678901234567890\nhost: localhost\nengine: /],
   ['z: 1\n...\n', /^z: 1\nengine: (?:.*\n)*\.\.\.\n$/],
   ['z: 1 # kept\n...\n# kept\n', /^z: 1 # kept\nengine: (?:.*\n)*\.\.\.\n# kept\n$/],
   ['  z: 1\n# kept', /^ {2}z: 1\n# kept\n {2}engine: (?:.*\n)* {2}port: 5432\n/],
   ['--- # kept\nhost: a\n', /^--- # kept\nhost: localhost\nengine: /],
   ['? host\n', /^host: localhost\nengine: /],
   ['null # kept\n', /^# kept\n\nengine: /],
-  ['z: |\n  x', /^z: \|\n {2}x\nengine: /],
+  ['y: 1\nz: |\n  x', /^y: 1\nengine: (?:.*\n)*z: \|\n {2}x$/],
   ['z: 1\r\nhost:   # kept\r\n', /^z: 1\r\nhost: localhost {3}# kept\r\nengine: [^\n]*\r\n(?:[^\n]*\r\n)*$/],
   ['host: |+\r\n  a\r\n\r\nz: 1\r\n', /^host: localhost\r\nz: 1\r\nengine: /],
   ['%YAML 1.2\n---\nuser: yes\n', /^%YAML 1\.2\n---\nuser: endoregDbLocal\nengine: /],
@@ -81,6 +86,10 @@ t.test('what is no mapping is refused and named', async t => {
     ['- engine\n- name\n', /^it is not a mapping of keys to values$/],
     ['words\n', /^it is not a mapping of keys to values$/],
     ['7\n', /^it is not a mapping of keys to values$/],
+    ['host:\tother\n', /^it has a TAB/],
+    ['z: 1\n\t\n', /^it has a TAB/],
+    ['# head\rz: 1\r', /^it has a line end of another kind/],
+    ['# c\u2028name: q\n', /^it has a line end of another kind/],
     ['!!set {host}\n', /^it is not a mapping of keys to values$/],
     ['!!omap [host: a]\n', /^it is not a mapping of keys to values$/],
     [`${REST}host: a\nhost: b\n`, /line 7\b/],
@@ -100,7 +109,7 @@ t.test('what is no mapping is refused and named', async t => {
         message: 'read the database settings in /api/conf/db.yaml',
         reason,
       },
-      JSON.stringify(text),
+      String(reason),
     )
   }
 })

@@ -46,7 +46,7 @@ other: {  a:   1 }   # as it was
 port:   5433    # moved
 'host' : "other" # no comment
 
-user:\t'somebody'
+user:   'somebody'
   # indented words
 list:
 - x
@@ -63,7 +63,7 @@ other: {  a:   1 }   # as it was
 port:   5432    # moved
 'host' : localhost # no comment
 
-user:\tendoregDbLocal
+user:   endoregDbLocal
   # indented words
 list:
 - x
@@ -80,6 +80,7 @@ password_file: /api/conf/db_pwd
 
 t.test('only the wrong value is replaced, and its key is named', async t => {
   t.strictSame(correct(COMPLETE.replace('5432', '"5433"')), { text: COMPLETE, differing: ['port'] })
+  t.strictSame(correct(COMPLETE.replace('5432', '5432.0')), { text: COMPLETE, differing: ['port'] })
   t.strictSame(correct(COMPLETE.replace('localhost', 'true')), { text: COMPLETE, differing: ['host'] })
 })
 

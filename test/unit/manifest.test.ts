@@ -132,3 +132,12 @@ t.test('a file of its own', async t => {
   }
   t.throws(() => load('none.json'), { code: 78, reason: 'there is no such file' })
 })
+
+t.test('the administrative role may not lock itself out', async t => {
+  for (const role of [{ login: false }, { validUntil: '2030-01-31' }]) {
+    t.throws(() => parse({ roles: [ROLE, { name: 'postgres', ...role }], databases: [DATABASE] }), {
+      code: 78,
+      reason: /^roles: "postgres" \(PGUSER\) needs "login": true/,
+    })
+  }
+})

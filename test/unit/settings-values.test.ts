@@ -48,7 +48,7 @@ const VALUES: readonly { name: string; good: readonly string[]; bad: readonly st
   {
     name: 'ENDOREG_DB_USER',
     good: ['ordinary'],
-    bad: ['a\nb', 'a\tb', 'a\u0085b', 'a\u2028b', 'a\uffffb'],
+    bad: ['a\nb', 'a\tb', 'a\u0085b', 'a\u2028b', 'a\uffffb', 'a\ud800b', 'a\ufffdb'],
     says: 'has a control character',
   },
   {
