@@ -1,4 +1,4 @@
-import { ExitCode, Failure } from '../errors.ts'
+import { ExitCode, errnoOf, Failure } from '../errors.ts'
 import type { Account } from './accounts.ts'
 
 declare global {
@@ -34,6 +34,7 @@ export function asAccount<T>(account: Account, work: () => T): T {
   const { seteuid, setegid, setgroups, getgroups, getegid, initgroups } = process
   if (effectiveUid() !== 0 || account.uid === 0) return work()
   if (!seteuid || !setegid || !setgroups || !getgroups || !getegid || !initgroups) return noPosix()
+  requireChanges()
   const groups = getgroups()
   const gid = getegid()
   try {
@@ -49,6 +50,23 @@ export function asAccount<T>(account: Account, work: () => T): T {
 }
 
 /**
+ * Fails with 69 where this Node.js changes no ids at all: built against the system's libuv, it does not
+ * know whether that uses io_uring, whose threads would keep the old ones (CVE-2024-22017).
+ */
+function requireChanges(): void {
+  try {
+    process.seteuid?.(0)
+  } catch (error) {
+    if (errnoOf(error) !== 'ERR_INVALID_STATE') throw error
+    throw new Failure(ExitCode.unavailable, {
+      message: "work with another account's rights, as root does",
+      cause: `this Node.js (${process.version}, ${process.execPath}) changes no ids: it is built against a libuv that it does not know`,
+      hint: 'Put another build of Node.js first on the PATH, such as the one that Node.js itself publishes; that of Debian 13 is one that refuses.',
+    })
+  }
+}
+
+/**
  * Runs `work` with the effective uid of `account` and nothing else of it: enough for a connection, whose
  * other end sees the effective uid (unix(7), SO_PEERCRED). Only root changes. `work` must be synchronous.
  */
@@ -56,6 +74,7 @@ export function withUid<T>(account: Account, work: () => T): T {
   const { seteuid } = process
   if (effectiveUid() !== 0 || account.uid === 0) return work()
   if (!seteuid) return noPosix()
+  requireChanges()
   try {
     seteuid(account.uid)
     return work()

@@ -45,6 +45,8 @@ export async function openSession(
   const peer = settings.host.startsWith('/') && effectiveUid() === 0
   const postgres = peer ? account(settings.postgresAccount, 'ENDOREG_PG_OS_USER') : undefined
   const options = Object.entries({ ...SESSION, lock_timeout: String(Math.ceil(lockTimeout)) })
+  // Of our own making, so that it can be closed whatever the driver thinks of it.
+  const socket = postgres ? new PeerSocket(postgres) : new Socket()
   const client = new pg.Client({
     host: settings.host,
     port: settings.port,
@@ -54,7 +56,7 @@ export async function openSession(
     connectionTimeoutMillis: Math.max(1, Math.ceil(limit)),
     options: options.map(([name, value]) => `-c ${name}=${value}`).join(' '),
     ...(settings.host.startsWith('/') ? { ssl: false } : {}),
-    ...(postgres ? { stream: () => new PeerSocket(postgres) } : {}),
+    stream: () => socket,
   })
   // A session that breaks between two statements: the next statement says so.
   client.on('error', () => {})
@@ -62,12 +64,12 @@ export async function openSession(
     await client.connect()
     return client
   } catch (error) {
-    abandon(client)
+    socket.destroy()
     throw error
   }
 }
 
-/** Lets go of a session that failed, without waiting for the server. */
+/** Lets go of a session, without waiting for the server. */
 export function abandon(client: pg.Client): void {
   client.end().catch(() => {})
 }
