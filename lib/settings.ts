@@ -53,6 +53,15 @@ const name: Rule = value =>
   /^\w[\w.@$-]*$/.test(value) || (!PLAIN.test(value) && /^[\p{L}\p{N}_][\p{L}\p{N}_.@$-]*$/u.test(value))
     ? undefined
     : 'is no name of an account or group'
+/** git shows an address in its argument list, so a password cannot be part of it. */
+const repository: Rule = value =>
+  value.startsWith('-')
+    ? 'must not begin with -'
+    : /^[a-z+]+:\/\/[^/@]*:[^/@]*@/.test(value)
+      ? 'has a password in it: use a key or a credential helper of the service account'
+      : text(value)
+const branch: Rule = value =>
+  /^[\w][\w./+-]*$/.test(value) && !value.includes('..') ? undefined : 'is no name of a branch'
 const update: Rule = value =>
   value === 'never' || value === 'boot' ? undefined : 'must be "never" or "boot"'
 
@@ -75,8 +84,8 @@ const KNOWN = {
   ENDOREG_SERVICE_USER: { rule: name, default: 'endoreg-service-user' },
   ENDOREG_SERVICE_GROUP: { rule: name, default: 'endoreg-service' },
   ENDOREG_API_DIR: { rule: path, default: '/var/endoreg-service-user/endo-api' },
-  ENDOREG_API_REPOSITORY: { rule: text },
-  ENDOREG_API_BRANCH: { rule: text, default: 'main' },
+  ENDOREG_API_REPOSITORY: { rule: repository },
+  ENDOREG_API_BRANCH: { rule: branch, default: 'main' },
   ENDOREG_API_UPDATE: { rule: update, default: 'never' },
   ENDOREG_API_COMMAND: { rule: text },
   ENDOREG_READY_TIMEOUT: { rule: seconds, default: '60' },
@@ -115,7 +124,8 @@ export function loadSettings(env: NodeJS.ProcessEnv, envFile: string | undefined
       return entry.default
     }
     const problem = source.value === '' ? 'is empty' : entry.rule(source.value)
-    if (problem) problems.push(`${key} (${source.from}) ${problem}: ${JSON.stringify(source.value)}`)
+    if (problem)
+      problems.push(`${key} (${source.from}) ${problem}: ${JSON.stringify(withoutPassword(source.value))}`)
     return source.value
   }
   const need = (key: Name): string => read(key) ?? ''
@@ -152,6 +162,9 @@ export function loadSettings(env: NodeJS.ProcessEnv, envFile: string | undefined
   if (problems.length > 0) throw invalid(problems)
   return settings
 }
+
+/** An address may hold one, between the colon and the @. */
+const withoutPassword = (value: string): string => value.replace(/(:\/\/[^/@:]*):[^/@]*@/, '$1:...@')
 
 function invalid(problems: readonly string[]): Failure {
   const unique = [...new Set(problems)]

@@ -1,5 +1,7 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { provideCheckout } from '../checkout/checkout.ts'
+import { Deadline } from '../clock.ts'
 import type { Run } from '../command.ts'
 import { ExitCode, Failure, systemFailure } from '../errors.ts'
 import type { Account } from '../files/accounts.ts'
@@ -33,16 +35,20 @@ const ROUNDS = 2
 export async function boot(run: Run): Promise<string> {
   const { settings, check, report } = run
   const { service, owner } = serviceOwnership(settings)
+  const there = await provideCheckout(run, service)
+  if (!there) return `${report.tally()}; then the configuration`
   requireCheckout(settings, service, owner)
   const addresses = await resolveAddresses(settings.dbHost)
-  const password = await waitForLogin(run, service, addresses)
+  // The repository had its own time.
+  const waiting = { ...run, deadline: new Deadline(settings.readyTimeout, run.deadline.clock) }
+  const password = await waitForLogin(waiting, service, addresses)
 
   const plan = (): Change[] => planFiles(settings, service, owner, readPassword(settings, service))
   const changes = plan()
   if (check) {
     for (const change of changes) report.change(change)
   } else if (changes.length > 0) {
-    const lock = await openLock(run, addresses[0] ?? settings.dbHost, password)
+    const lock = await openLock(waiting, addresses[0] ?? settings.dbHost, password)
     // Planned again, because another writer may have changed them and the vault meanwhile; and once more
     // afterwards, for the case that there was no lock to be had.
     for (let round = 0; round < ROUNDS; round++) {

@@ -1,6 +1,5 @@
-import type ChildProcess from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import { childProcess } from '../child-process.ts'
 import { ExitCode, errnoOf, Failure } from '../errors.ts'
 
 /** An account of the operating system with its primary group. */
@@ -12,6 +11,7 @@ export type Group = { readonly name: string; readonly gid: number }
 const NAME = 0
 const ID = 2
 const PRIMARY_GROUP = 3
+const HOME = 5
 const NUMBER = /^\d{1,10}$/
 /** Milliseconds that the name service gets. */
 const NAME_SERVICE_LIMIT = 5000
@@ -33,10 +33,8 @@ function entry(
     const fields = wanted(line)
     if (fields) return fields
   }
-  // Loaded late: few hosts need it.
-  const { execFileSync }: typeof ChildProcess = createRequire('/')('node:child_process')
   try {
-    const answer = execFileSync('getent', [database, key], {
+    const answer = childProcess().execFileSync('getent', [database, key], {
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'ignore'],
       timeout: NAME_SERVICE_LIMIT,
@@ -91,6 +89,9 @@ const nameServiceHangs = (database: string, key: string): Failure =>
     cause: `it did not answer within ${NAME_SERVICE_LIMIT / 1000} s`,
     hint: 'Look at /etc/nsswitch.conf and at sssd or nscd.',
   })
+
+/** The home folder of `account`; the root folder where it has none. */
+export const homeOf = ({ name }: Account): string => entry('passwd', NAME, name)?.[HOME] || '/'
 
 /** How the account `uid` is called on this host; the number where it has no name. */
 export const accountName = (uid: number): string => accountById(uid)?.name ?? String(uid)

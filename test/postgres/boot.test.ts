@@ -3,19 +3,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, wri
 import { join } from 'node:path'
 import t from 'tap'
 import { findAccount, findGroup } from '../../lib/files/accounts.ts'
-import { Host, needsRoot } from '../support/host.ts'
-
-const asService = (script: string): unknown =>
-  execFileSync('setpriv', [
-    '--reuid',
-    'endoreg-service-user',
-    '--regid',
-    'endoreg-service',
-    '--init-groups',
-    'sh',
-    '-c',
-    script,
-  ])
+import { asService, Host, needsRoot } from '../support/host.ts'
 
 t.test('the files of the API are installed, and a second run writes nothing', async t => {
   const host = await Host.create(t)
@@ -160,7 +148,7 @@ t.test('as root, the service account can plant what it likes', needsRoot, async 
   for (const [name, script, codes] of plants) {
     await t.test(name, async t => {
       execFileSync('rm', ['-rf', conf])
-      asService(script)
+      execFileSync(...asService(script))
       for (const result of [await host.sync(), await host.run('endo-api-boot')]) {
         t.ok(codes.includes(result.code ?? -1), `${result.code}: ${result.err}`)
       }
@@ -173,14 +161,14 @@ t.test('as root, the service account can plant what it likes', needsRoot, async 
   }
   await t.test('the checkout itself is a link', async t => {
     rmSync(host.apiDir, { recursive: true })
-    asService(`ln -s ${elsewhere} ${host.apiDir}`)
+    execFileSync(...asService(`ln -s ${elsewhere} ${host.apiDir}`))
     const result = await host.sync()
     t.equal(result.code, 78, result.err)
     untouched()
   })
   await t.test('a link that root made is followed', async t => {
     const real = join(host.folder, 'home/real')
-    asService(`mkdir ${real}`)
+    execFileSync(...asService(`mkdir ${real}`))
     rmSync(host.apiDir)
     symlinkSync(join(host.folder, 'home'), join(host.folder, 'by-root'))
     const result = await host.run('sync-password', [], {

@@ -158,6 +158,24 @@ export class Host {
   }
 }
 
+/** A shell script as the service account, or as the one that runs the tests where that is no root. */
+export const asService = (script: string): [program: string, args: string[]] =>
+  isRoot
+    ? [
+        'setpriv',
+        [
+          '--reuid',
+          'endoreg-service-user',
+          '--regid',
+          'endoreg-service',
+          '--init-groups',
+          'sh',
+          '-c',
+          script,
+        ],
+      ]
+    : ['sh', ['-c', script]]
+
 export type RunOptions = {
   readonly env?: Readonly<Record<string, string>>
   /** The account to run as, with its groups. */
