@@ -3,7 +3,8 @@ import pkg from '../package.json' with { type: 'json' }
 import { type Clock, Deadline, systemClock } from './clock.ts'
 import { ExitCode, errnoOf, Failure } from './errors.ts'
 import { nearest } from './nearest.ts'
-import { Report, writeAll } from './report.ts'
+import { writeAll } from './output.ts'
+import { Report } from './report.ts'
 import { loadSettings, type Settings } from './settings.ts'
 
 /** What one run of a command works with. */

@@ -1,12 +1,8 @@
-import { fstatSync, writeSync } from 'node:fs'
-import { isatty } from 'node:tty'
 import type { Deadline } from './clock.ts'
-import { ExitCode, errnoOf, Failure } from './errors.ts'
-import { PLAIN } from './names.ts'
+import { ExitCode, Failure } from './errors.ts'
+import { clean, columns, type Face, standardErrorFace, writeAll } from './output.ts'
+import { Status } from './status.ts'
 import type { Check, Step } from './terms.ts'
-
-/** How standard error is read: by a person at a terminal, by the journal, or from a file or pipe. */
-export type Face = 'terminal' | 'journal' | 'plain'
 
 /** Priorities of syslog(3), as the journal takes them from the start of a line (sd-daemon(3)). */
 const PRIORITY = { error: 3, warning: 4, change: 5, info: 6 } as const
@@ -29,6 +25,7 @@ export class Report {
   readonly #checks: Check[] = []
   #said: { what: string; at: number } | undefined
   #progress = false
+  readonly #status = new Status()
 
   constructor(options: { command: string; check: boolean; json: boolean; face?: Face }) {
     this.command = options.command
@@ -81,6 +78,7 @@ export class Report {
     } else if (this.#said?.what !== what || now - this.#said.at >= REMINDER) {
       this.#said = { what, at: now }
       this.#line('info', `waiting for ${what}: ${cause} (${seconds})`)
+      this.#status.say(clean(`waiting for ${what}: ${cause}`))
     }
   }
 
@@ -110,6 +108,7 @@ export class Report {
   /** The last line of a run that did what it should. */
   summary(text: string): void {
     this.#line('info', text)
+    this.#status.conclude(clean(text))
     this.#document(undefined)
   }
 
@@ -117,6 +116,7 @@ export class Report {
   failure(failure: Failure): void {
     this.#line('error', `cannot ${failure.message}: ${failure.reason}`)
     this.#line('error', `what to do: ${failure.hint}`)
+    this.#status.conclude(clean(`cannot ${failure.message}: ${failure.reason}`))
     this.#line(
       'error',
       `failed with exit code ${failure.code}, ${count(this.#changes.length, 'change')} made before`,
@@ -169,39 +169,6 @@ export class Report {
   }
 }
 
-/** What a server or a file says may end up in a line: it must not end the line or steer the terminal. */
-const clean = (text: string): string => (PLAIN.test(text) ? text : text.replace(/\p{Cc}+/gu, ' '))
-
 /** "no changes", "1 change", "2 changes" */
 export const count = (number: number, noun: string): string =>
   `${number === 0 ? 'no' : number} ${noun}${number === 1 ? '' : 's'}`
-
-const columns = (): number => process.stderr.columns ?? 80
-
-/**
- * Writes at once, so that nothing is lost however the process ends.
- *
- * @returns the errno where it could not be written
- */
-export function writeAll(handle: number, text: string): string | undefined {
-  const bytes = Buffer.from(text)
-  for (let done = 0; done < bytes.length; ) {
-    try {
-      done += writeSync(handle, bytes, done)
-    } catch (error) {
-      if (errnoOf(error) === 'EAGAIN') continue
-      return errnoOf(error)
-    }
-  }
-  return undefined
-}
-
-/** systemd names the device and inode of the journal's stream in JOURNAL_STREAM (systemd.exec(5)). */
-function standardErrorFace(): Face {
-  const stream = process.env['JOURNAL_STREAM']
-  if (stream) {
-    const { dev, ino } = fstatSync(2)
-    if (stream === `${dev}:${ino}`) return 'journal'
-  }
-  return isatty(2) ? 'terminal' : 'plain'
-}

@@ -1,0 +1,41 @@
+import { fstatSync, writeSync } from 'node:fs'
+import { isatty } from 'node:tty'
+import { errnoOf } from './errors.ts'
+import { PLAIN } from './names.ts'
+
+/** How standard error is read: by a person at a terminal, by the journal, or from a file or pipe. */
+export type Face = 'terminal' | 'journal' | 'plain'
+
+/** What a server or a file says may end up in a line: it must not end the line or steer the terminal. */
+export const clean = (text: string): string => (PLAIN.test(text) ? text : text.replace(/\p{Cc}+/gu, ' '))
+
+/** Characters in a line of the terminal. */
+export const columns = (): number => process.stderr.columns ?? 80
+
+/**
+ * Writes at once, so that nothing is lost however the process ends.
+ *
+ * @returns the errno where it could not be written
+ */
+export function writeAll(handle: number, text: string): string | undefined {
+  const bytes = Buffer.from(text)
+  for (let done = 0; done < bytes.length; ) {
+    try {
+      done += writeSync(handle, bytes, done)
+    } catch (error) {
+      if (errnoOf(error) === 'EAGAIN') continue
+      return errnoOf(error)
+    }
+  }
+  return undefined
+}
+
+/** systemd names the device and inode of the journal's stream in JOURNAL_STREAM (systemd.exec(5)). */
+export function standardErrorFace(): Face {
+  const stream = process.env['JOURNAL_STREAM']
+  if (stream) {
+    const { dev, ino } = fstatSync(2)
+    if (stream === `${dev}:${ino}`) return 'journal'
+  }
+  return isatty(2) ? 'terminal' : 'plain'
+}
