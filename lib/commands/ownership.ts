@@ -1,16 +1,18 @@
 import { type Account, account, group } from '../files/accounts.ts'
 import type { Ownership } from '../files/secret-file.ts'
+import type { VaultOwnership } from '../files/vault-plan.ts'
 import type { Settings } from '../settings.ts'
 
-/** What the vault file and its folder belong to. Fails with 78 where the account or group is missing. */
-export function vaultOwnership({ vaultOwner, vaultGroup }: Settings): {
-  file: Ownership
-  folder: Ownership
-} {
+/** What the vault file and its folder belong to, and whom. Fails with 78 where the account or group is missing. */
+export function vaultOwnership({ vaultOwner, vaultGroup }: Settings): VaultOwnership {
   const { uid } = account(vaultOwner, 'ENDOREG_VAULT_OWNER')
   const { gid } = group(vaultGroup, 'ENDOREG_VAULT_GROUP')
   const names = `${vaultOwner}:${vaultGroup}`
-  return { file: { uid, gid, mode: 0o640, names }, folder: { uid, gid, mode: 0o750, names } }
+  return {
+    account: { name: vaultOwner, uid, gid },
+    file: { uid, gid, mode: 0o640, names },
+    folder: { uid, gid, mode: 0o750, names },
+  }
 }
 
 /** The service account, and what its files belong to. Fails with 78 where the account or group is missing. */

@@ -2,7 +2,7 @@ import type pg from 'pg'
 import type { Run } from '../command.ts'
 import { ExitCode, Failure } from '../errors.ts'
 import { inspectVault, type Vault } from '../files/vault.ts'
-import { Overtaken, planVault } from '../files/vault-plan.ts'
+import { Overtaken, planVault, type VaultOwnership } from '../files/vault-plan.ts'
 import { Password } from '../password.ts'
 import { apply } from '../postgres/apply.ts'
 import { EarlyLogins } from '../postgres/early-logins.ts'
@@ -55,7 +55,7 @@ export async function provision(run: Run, scope: Scope): Promise<string> {
   const { client, lock } = await sessions
   let current: Current
   for (let attempt = 1; ; attempt++) {
-    current = await look(run, manifest, client)
+    current = await look(run, manifest, client, owner)
     const plan = [
       ...planVault(current.vault, owner, current.password),
       ...(await scope.plan(manifest, current)),
@@ -114,14 +114,19 @@ async function openSessions(run: Run): Promise<{ client: pg.Client; lock: pg.Cli
   return { client, lock }
 }
 
-async function look(run: Run, manifest: Manifest, client: pg.Client): Promise<Current> {
+async function look(
+  run: Run,
+  manifest: Manifest,
+  client: pg.Client,
+  owner: VaultOwnership,
+): Promise<Current> {
   const { settings } = run
   const locking = settings.adminDatabase === LOCK_DATABASE ? TAKE_LOCK : 'SELECT'
   // The lock comes first: what is looked at before it may be another run's work in progress.
   const cluster = await waitingForLock(run, () =>
     inspectCluster(client, manifest, settings.dbUser, locking, statementLimit(run) + 1000),
   )
-  const vault = inspectVault(settings.vaultFile)
+  const vault = inspectVault(settings.vaultFile, owner.account)
   if (vault.file.state === 'missing' && cluster.inRecovery) throw noVaultOnStandby(settings.vaultFile)
   const password = vault.file.state === 'missing' ? Password.generate() : vault.file.password
   return { cluster, vault, password, scram: await ScramPassword.from(password) }

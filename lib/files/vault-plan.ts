@@ -2,9 +2,10 @@ import { closeSync, constants, fstatSync, openSync, type Stats } from 'node:fs'
 import { ExitCode, Failure } from '../errors.ts'
 import type { Password } from '../password.ts'
 import type { Change } from '../terms.ts'
-import { accountName, groupName } from './accounts.ts'
+import { type Account, accountName, groupName } from './accounts.ts'
 import { type Folder, makeFolder, splitPath } from './folder.ts'
 import { passwordBytes } from './password-text.ts'
+import { withRightsOf } from './rights.ts'
 import { createOnce, type Ownership, octal, setOwnership } from './secret-file.ts'
 import { removeLitter, type Vault } from './vault.ts'
 
@@ -19,17 +20,20 @@ export class Overtaken extends Error {
   }
 }
 
+/** What the vault file and its folder should belong to and allow, and the account of both. */
+export type VaultOwnership = {
+  readonly account: Account
+  readonly file: Ownership
+  readonly folder: Ownership
+}
+
 /**
  * The changes that bring the vault to its desired state.
  *
  * @param generated the password a missing vault file gets
  * Fails with 78 where the folder is shared with others or the file has a second name.
  */
-export function planVault(
-  vault: Vault,
-  owner: { readonly file: Ownership; readonly folder: Ownership },
-  generated: Password,
-): Change[] {
+export function planVault(vault: Vault, owner: VaultOwnership, generated: Password): Change[] {
   if (vault.file.state === 'link') return []
   const { folder: folderPath, name } = splitPath(vault.path)
   const changes: Change[] = []
@@ -38,13 +42,13 @@ export function planVault(
     by: 'file',
     resource: `vault file ${vault.path}`,
     action,
-    run,
+    run: () => withRightsOf(owner.account, run),
   })
   const folderChange = (action: string, run: () => void): Change => ({
     by: 'file',
     resource: `vault folder ${folderPath}`,
     action,
-    run,
+    run: () => withRightsOf(owner.account, run),
   })
 
   if (!folder) {

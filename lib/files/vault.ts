@@ -5,6 +5,7 @@ import { type Account, accountById, accountName } from './accounts.ts'
 import { type Folder, openFolder, splitPath } from './folder.ts'
 import { asAccount, effectiveUid } from './identity.ts'
 import { parsePassword } from './password-text.ts'
+import { withRightsOf } from './rights.ts'
 import { litter, readRegular } from './secret-file.ts'
 
 /** What is at the vault file's path. */
@@ -12,7 +13,7 @@ export type VaultFile =
   /** Nothing, or a file of zero bytes. */
   | { readonly state: 'missing' }
   | { readonly state: 'file'; readonly password: Password; readonly stat: Stats }
-  /** A link (sops-nix, agenix), or in a folder that is one: somebody else's to write. */
+  /** A link (sops-nix, agenix), in a folder that is one, or a credential: somebody else's to write. */
   | { readonly state: 'link'; readonly password: Password }
 
 /** The vault as it is; `folder` stays open for whoever changes it, and is undefined where there is none. */
@@ -25,17 +26,19 @@ export type Vault = {
 }
 
 /**
- * Looks at the vault file `path` and its folder, with this process's rights; changes nothing.
+ * Looks at the vault file `path` and its folder, with this process's rights or, where they do not do, those
+ * of `owner`; changes nothing.
  * Fails with 78 where the file is there but is no password, or cannot be read.
  */
-export function inspectVault(path: string): Vault {
-  return explaining(path, () => {
+export function inspectVault(path: string, owner: Account): Vault {
+  const inspect = (): Vault => {
     const { folder: folderPath, name } = splitPath(path)
     const folder = openFolder(folderPath)
     if (!folder) return { path, folder, file: { state: 'missing' }, litter: [] }
     const file = inspectFile(path, folder, name)
     return { path, folder, file, litter: file.state === 'link' ? [] : litter(folder, name) }
-  })
+  }
+  return explaining(path, () => withRightsOf(owner, inspect))
 }
 
 /**
@@ -67,7 +70,8 @@ function explaining<T>(path: string, work: () => T): T {
 
 function inspectFile(path: string, folder: Folder, name: string): VaultFile {
   const found = folder.look(name)
-  const elsewhere = folder.linked
+  // A credential of the unit (systemd.exec(5), LoadCredentialEncrypted=) is systemd's to write.
+  const elsewhere = folder.linked || folder.path === process.env['CREDENTIALS_DIRECTORY']
   if (found?.isSymbolicLink()) {
     return { state: 'link', password: parsePassword(readLinked(path, folder, name, 0), path) }
   }
@@ -115,8 +119,9 @@ function accountOf({ uid }: Stats, path: string): Account {
 function dangling(path: string): Failure {
   return new Failure(ExitCode.configuration, {
     message: `read the password in ${path}`,
-    cause: 'it is a link, or in a linked folder, and there is no file behind it',
-    hint: 'Let the tool that manages it (sops-nix, agenix) put the secret there first, or remove the link.',
+    cause:
+      'another tool manages it (it is a link, in a linked folder, or a credential), and there is no file behind it',
+    hint: 'Let that tool (sops-nix, agenix, systemd-creds) put the secret there first, or remove the link.',
   })
 }
 
