@@ -1,0 +1,93 @@
+import t from 'tap'
+import {
+  apiAnswers,
+  askApi,
+  boots,
+  CHECKOUT,
+  clinic,
+  host,
+  RELEASES,
+  VAULT,
+} from '../support/system/clinic.ts'
+import { Machine } from '../support/system/machine.ts'
+
+/** What must succeed after a deployment, as an operator types it. */
+const VERIFICATION = [
+  'systemctl status postgresql postgres-endoreg-setup endo-api-boot',
+  "sudo -u postgres psql -c '\\du' | grep endoregDbLocal",
+  "sudo -u postgres psql -c '\\l' | grep endoregDbLocal",
+  ...['localhost', '127.0.0.1', '::1'].map(
+    address =>
+      `PGPASSWORD="$(sudo cat ${VAULT})" psql -h ${address} -U endoregDbLocal -d endoregDbLocal -c 'SELECT current_user'`,
+  ),
+  `sudo grep '::1' "$(sudo -u postgres psql -Atc 'show hba_file')"`,
+  `sudo -u endoreg-service-user cat ${CHECKOUT}/conf/db_pwd`,
+  'id endoreg-service-user; getent group endoreg-service; ls -la /etc/secrets/vault/',
+]
+
+for (const release of RELEASES) {
+  t.test(`${release}: first boot, with Debian's own units, and reboot`, boots, async t => {
+    const machine = await Machine.boot(t, await clinic(release), host(release))
+    for (const [unit, state] of [
+      ['postgres-endoreg-setup', 'exited'],
+      ['endo-api-boot', 'exited'],
+      ['endo-api', 'running'],
+    ] as const) {
+      t.match(
+        await machine.unit(`${unit}.service`),
+        { ActiveState: 'active', SubState: state, NRestarts: '0' },
+        unit,
+      )
+    }
+    await t.test('what an operator types', async t => {
+      for (const command of VERIFICATION) {
+        const { code, out, err } = await machine.run(`set -o pipefail; ${command}`, { check: false })
+        t.equal(code, 0, code === 0 ? command : `${command}\n${out}${err}`)
+      }
+    })
+    const stat = async (...paths: string[]): Promise<string> =>
+      (await machine.run(['stat', '--format=%U:%G %a %i %Y %n', ...paths])).out
+    await t.test('owners and modes', async t => {
+      const { out } = await machine.run(
+        `stat --format='%U:%G %a %n' /etc/secrets/vault ${VAULT} /var/endoreg-service-user ${CHECKOUT}/conf/db_pwd`,
+      )
+      t.equal(
+        out.trim(),
+        [
+          'admin:sensitiveServices 750 /etc/secrets/vault',
+          `admin:sensitiveServices 640 ${VAULT}`,
+          'endoreg-service-user:endoreg-service 750 /var/endoreg-service-user',
+          `endoreg-service-user:endoreg-service 600 ${CHECKOUT}/conf/db_pwd`,
+        ].join('\n'),
+      )
+    })
+    await t.test('the API is real', async t => {
+      await apiAnswers(machine)
+      t.match(await askApi(machine), {
+        role: 'endoregDbLocal',
+        database: 'endoregDbLocal',
+        permissions: Number,
+      })
+    })
+    await t.test('after a reboot nothing has changed', async t => {
+      const files = [VAULT, `${CHECKOUT}/conf/db_pwd`, `${CHECKOUT}/conf/db.yaml`]
+      const verifier = `sudo -u postgres psql -Atc "SELECT xmin, rolpassword FROM pg_authid WHERE rolname = 'endoregDbLocal'"`
+      const before = [await stat(...files), (await machine.run(verifier)).out]
+      await machine.reboot()
+      await apiAnswers(machine)
+      t.same([await stat(...files), (await machine.run(verifier)).out], before)
+      const journal = await machine.journal('postgres-endoreg-setup.service')
+      t.equal(new Set(journal.map(entry => entry['_BOOT_ID'])).size, 2, 'the journal has two boots')
+      t.match(journal.map(entry => entry['MESSAGE']).join('\n'), /converged, nothing to change/)
+    })
+  })
+}
+
+t.test("trixie: Debian's own Node.js changes no ids, and that is said", boots, async t => {
+  const options = host('trixie', {}, { until: 'settled', commands: ['rm /usr/local/bin/node'] })
+  const machine = await Machine.boot(t, await clinic('trixie'), options)
+  await machine.run('systemctl stop postgres-endoreg-setup')
+  const { code, err } = await machine.run('postgres-endoreg-setup', { check: false })
+  t.equal(code, 69, err)
+  t.match(err, /changes no ids.*\n.*what to do: Put another build of Node\.js first on the PATH/)
+})
