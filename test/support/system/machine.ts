@@ -46,6 +46,7 @@ export class Machine {
     if (until === 'started') return
     const ready = this.path('/run/systemd/private')
     await poll('systemd answers', 30, () => existsSync(ready))
+    if (until === 'answering') return
     const { out } = await this.run('systemctl is-system-running --wait', { check: false, seconds: 120 })
     if (until === 'running' && out.trim() !== 'running') {
       throw new Error(`the machine is ${out.trim()}, not running\n${await this.#state()}`)

@@ -27,9 +27,9 @@ export type MachineOptions = {
 
 /**
  * What a boot waits for: every unit is there and none has failed; all is done, whether or not a unit has
- * failed; or systemd has just started.
+ * failed; systemd answers; or it has just started.
  */
-export type Until = 'running' | 'settled' | 'started'
+export type Until = 'running' | 'settled' | 'answering' | 'started'
 
 /** Puts on the disk of a container what makes it a machine of its own, and what the test wants there. */
 export async function furnish(container: Container, options: MachineOptions): Promise<void> {

@@ -1,0 +1,51 @@
+import t from 'tap'
+import { apiAnswers, boots, CHECKOUT, clinic, host, RELEASES, VAULT } from '../support/system/clinic.ts'
+import { Machine } from '../support/system/machine.ts'
+import { fastPostgres } from '../support/system/options.ts'
+
+const ENCRYPTED = '/etc/secrets/vault/db_pwd.cred'
+/** The drop-ins for a password that systemd-creds has encrypted; README.md has the same lines. */
+const DROP_INS = {
+  'postgres-endoreg-setup.service': `[Service]\nLoadCredentialEncrypted=db_pwd:${ENCRYPTED}\nEnvironment=ENDOREG_VAULT_FILE=%d/db_pwd\n`,
+  'endo-api-boot.service': `[Service]\nLoadCredential=\nLoadCredentialEncrypted=db_pwd:${ENCRYPTED}\n`,
+}
+
+for (const release of RELEASES) {
+  t.test(`${release}: without the group, the password comes as a credential`, boots, async t => {
+    const options = {
+      dropIns: fastPostgres(release),
+      // It would put the account back into the group.
+      masks: ['systemd-sysusers.service'],
+      commands: ['gpasswd --delete endoreg-service-user sensitiveServices'],
+    }
+    const machine = await Machine.boot(t, await clinic(release), host(release, {}, options))
+    await apiAnswers(machine)
+    const { code } = await machine.run(['test', '-r', VAULT], { user: 'endoreg-service-user', check: false })
+    t.equal(code, 1, 'the service account cannot read the vault itself')
+  })
+
+  t.test(`${release}: a password that systemd-creds has encrypted`, boots, async t => {
+    const machine = await Machine.boot(
+      t,
+      await clinic(release),
+      host(release, {}, { dropIns: fastPostgres(release) }),
+    )
+    await apiAnswers(machine)
+    await machine.run(
+      `systemd-creds --name=db_pwd encrypt ${VAULT} ${ENCRYPTED} && rm ${VAULT} ${CHECKOUT}/conf/db_pwd`,
+    )
+    for (const [unit, text] of Object.entries(DROP_INS)) {
+      await machine.run(
+        `mkdir -p /etc/systemd/system/${unit}.d && cat >/etc/systemd/system/${unit}.d/vault.conf`,
+        { input: text },
+      )
+    }
+    await machine.reboot()
+    await apiAnswers(machine)
+    t.equal(
+      (await machine.run('ls -A /etc/secrets/vault')).out.trim(),
+      'db_pwd.cred',
+      'no plain text was made',
+    )
+  })
+}

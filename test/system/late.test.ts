@@ -1,0 +1,77 @@
+import t from 'tap'
+import { POSTGRESQL } from '../support/system/base.ts'
+import { apiAnswers, boots, clinic, host, RELEASES } from '../support/system/clinic.ts'
+import { Machine } from '../support/system/machine.ts'
+import { fastPostgres } from '../support/system/options.ts'
+
+for (const release of RELEASES) {
+  const cluster = `postgresql@${POSTGRESQL[release]}-main`
+  /** PostgreSQL does not start with the machine, but when the test says so. */
+  const byHand = {
+    dropIns: fastPostgres(release),
+    commands: [`echo manual >/etc/postgresql/${POSTGRESQL[release]}/main/start.conf`],
+    until: 'answering',
+  } as const
+  const stateOf = async (machine: Machine): Promise<string | undefined> =>
+    (await machine.unit('postgres-endoreg-setup.service'))['SubState']
+  const active = async (machine: Machine, unit: string): Promise<boolean> =>
+    (await machine.unit(`${unit}.service`))['ActiveState'] === 'active'
+
+  t.test(`${release}: a PostgreSQL that starts late is waited for, and that is seen`, boots, async t => {
+    const machine = await Machine.boot(t, await clinic(release), host(release, {}, byHand))
+    const said = async (): Promise<string> =>
+      (await machine.journal('postgres-endoreg-setup.service')).map(entry => entry['MESSAGE']).join('\n')
+    await machine.waitFor('it is at work', async () => (await stateOf(machine)) === 'start')
+    await machine.waitFor(
+      'the waiting is said twice',
+      async () => ((await said()).match(/waiting for/g)?.length ?? 0) >= 2,
+    )
+    const status = await machine.run('systemctl status postgres-endoreg-setup', { check: false })
+    t.match(status.out, /waiting for PostgreSQL at \/run\/postgresql port 5432: there is no socket/)
+    await machine.run(['systemctl', 'start', cluster])
+    await apiAnswers(machine)
+    for (const unit of ['postgres-endoreg-setup', 'endo-api-boot', 'endo-api'])
+      t.ok(await active(machine, unit), unit)
+    t.equal((await machine.unit('postgres-endoreg-setup.service'))['NRestarts'], '0')
+  })
+
+  t.test(
+    `${release}: a setup that succeeds only when it is tried again brings up the rest`,
+    boots,
+    async t => {
+      const machine = await Machine.boot(
+        t,
+        await clinic(release),
+        host(release, { ENDOREG_READY_TIMEOUT: '1' }, byHand),
+      )
+      const setup = (): Promise<Readonly<Record<string, string>>> =>
+        machine.unit('postgres-endoreg-setup.service')
+      await machine.waitFor(
+        'the first try fails',
+        async () => (await setup())['NRestarts'] !== '0' || (await setup())['SubState'] === 'auto-restart',
+      )
+      t.match(await setup(), { ExecMainStatus: '75' })
+      t.notOk(await active(machine, 'endo-api-boot'))
+      await machine.run(['systemctl', 'start', cluster])
+      await apiAnswers(machine)
+      for (const unit of ['postgres-endoreg-setup', 'endo-api-boot', 'endo-api'])
+        t.ok(await active(machine, unit), unit)
+    },
+  )
+
+  t.test(`${release}: a restart of PostgreSQL leaves everything working`, boots, async t => {
+    const machine = await Machine.boot(
+      t,
+      await clinic(release),
+      host(release, {}, { dropIns: fastPostgres(release) }),
+    )
+    await apiAnswers(machine)
+    const { MainPID } = await machine.unit('endo-api.service')
+    await machine.run('systemctl restart postgresql')
+    await apiAnswers(machine)
+    t.equal((await machine.unit('endo-api.service'))['MainPID'], MainPID, 'the API was not restarted')
+    await machine.run('systemctl restart endo-api-boot')
+    await apiAnswers(machine)
+    t.not((await machine.unit('endo-api.service'))['MainPID'], MainPID, 'endo-api-boot restarts it')
+  })
+}

@@ -1,0 +1,67 @@
+import t from 'tap'
+import { apiAnswers, boots, CHECKOUT, clinic, host, RELEASES, VAULT } from '../support/system/clinic.ts'
+import { Machine } from '../support/system/machine.ts'
+import { fastPostgres } from '../support/system/options.ts'
+
+const UNITS = ['postgres-endoreg-setup.service', 'endo-api-boot.service'] as const
+const MOST: Readonly<Record<(typeof UNITS)[number], number>> = {
+  'postgres-endoreg-setup.service': 2,
+  'endo-api-boot.service': 1.5,
+}
+/** Where neither unit has anything to write; the last is endo-api-boot's own. */
+const ELSEWHERE = [
+  '/etc',
+  '/etc/secrets',
+  '/etc/endoreg',
+  '/usr/bin',
+  '/var/lib/postgresql',
+  '/root',
+  '/home',
+  '/var/log',
+  '/run/endoreg',
+  '/boot',
+]
+
+for (const release of RELEASES) {
+  t.test(`${release}: the units are locked down`, boots, async t => {
+    const tries = ELSEWHERE.map(path => `touch ${path}/tried`).join('; ')
+    const inside = `[Service]\nExecStartPre=-/bin/sh -c '${tries}; touch /tmp/tried; :'\n`
+    const dropIns = { ...fastPostgres(release), ...Object.fromEntries(UNITS.map(unit => [unit, inside])) }
+    const machine = await Machine.boot(t, await clinic(release), host(release, {}, { dropIns }))
+    for (const path of [...ELSEWHERE, '/tmp']) {
+      t.equal(
+        (await machine.run(`test -e ${path}/tried`, { check: false })).code,
+        1,
+        `nothing was written to ${path}`,
+      )
+    }
+    for (const unit of UNITS) {
+      const { out, err } = await machine.run(`systemd-analyze verify ${unit} 2>&1`, { check: false })
+      t.equal(out + err, '', `systemd-analyze verify ${unit}`)
+      const { out: report } = await machine.run(`systemd-analyze security --no-pager ${unit}`)
+      const [, exposure = 'none'] = /exposure level for .*: ([\d.]+)/.exec(report) ?? []
+      t.ok(Number(exposure) <= MOST[unit], `systemd-analyze security ${unit}: ${exposure}`)
+    }
+  })
+
+  t.test(`${release}: what the service account can read and write`, boots, async t => {
+    const machine = await Machine.boot(
+      t,
+      await clinic(release),
+      host(release, {}, { dropIns: fastPostgres(release) }),
+    )
+    await apiAnswers(machine)
+    const can = async (test: string, path: string): Promise<boolean> =>
+      (await machine.run(['test', test, path], { user: 'endoreg-service-user', check: false })).code === 0
+    for (const path of [VAULT, `${CHECKOUT}/conf/db_pwd`, `${CHECKOUT}/conf/db.yaml`])
+      t.ok(await can('-r', path), `reads ${path}`)
+    for (const path of [VAULT, '/etc/secrets/vault', '/etc/endoreg/provision.env'])
+      t.notOk(await can('-w', path), `cannot write ${path}`)
+    for (const path of ['/var/lib/postgresql', '/etc/shadow', '/root'])
+      t.notOk(await can('-w', path), `cannot write ${path}`)
+    for (const path of [VAULT, `${CHECKOUT}/conf/db_pwd`]) {
+      const { code } = await machine.run(['test', '-r', path], { user: 'nobody', check: false })
+      t.equal(code, 1, `nobody else reads ${path}`)
+    }
+  })
+}
