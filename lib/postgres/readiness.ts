@@ -1,7 +1,7 @@
 import type { Deadline } from '../clock.ts'
 import { ExitCode, Failure } from '../errors.ts'
 import type { Report } from '../report.ts'
-import type { Problem } from './problem.ts'
+import type { Problem } from './known-problems.ts'
 import { toFailure } from './problem.ts'
 
 const SHORTEST = 4

@@ -6,7 +6,8 @@ import { spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { Host, isRoot } from '../support/host.ts'
+import { isRoot } from '../support/command.ts'
+import { Host } from '../support/host.ts'
 
 const PAIRS = Number(process.argv[2] ?? 25)
 const WARM_UP = 3

@@ -2,7 +2,8 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { asService, Host, type Result } from '../support/host.ts'
+import { asService, type Result } from '../support/command.ts'
+import { Host } from '../support/host.ts'
 
 const GIT = {
   GIT_AUTHOR_NAME: 'test',

@@ -3,7 +3,8 @@ import { existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, wri
 import { join } from 'node:path'
 import t from 'tap'
 import { findAccount, findGroup } from '../../lib/files/accounts.ts'
-import { asService, Host, needsRoot } from '../support/host.ts'
+import { asService } from '../support/command.ts'
+import { Host, needsRoot } from '../support/host.ts'
 
 t.test('the files of the API are installed, and a second run writes nothing', async t => {
   const host = await Host.create(t)

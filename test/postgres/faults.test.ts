@@ -3,7 +3,8 @@ import { existsSync, lstatSync, readdirSync, readFileSync, statSync, writeFileSy
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
-import { Host, isRoot } from '../support/host.ts'
+import { isRoot } from '../support/command.ts'
+import { Host } from '../support/host.ts'
 
 const strace = spawnSync('strace', ['-V']).status === 0
 const skip = strace ? false : 'no strace on this machine'

@@ -2,7 +2,8 @@ import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
 import t from 'tap'
 import { SCRAM_RULES } from '../support/cluster.ts'
-import { Host, isRoot } from '../support/host.ts'
+import { isRoot } from '../support/command.ts'
+import { Host } from '../support/host.ts'
 
 const ADMINISTRATION = 'host all postgres 127.0.0.1/32 scram-sha-256\nlocal all all peer map=test\n'
 /** As root the tests have both loopbacks for localhost; elsewhere the machine decides. */

@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { findAccount, findGroup } from '../../lib/files/accounts.ts'
-import { Host, needsRoot, type Result, runCommand } from '../support/host.ts'
+import { type Result, runCommand } from '../support/command.ts'
+import { Host, needsRoot } from '../support/host.ts'
 
 const SETUP = fileURLToPath(new URL('../../bin/postgres-endoreg-setup', import.meta.url))
 /** The capabilities and the group that the unit leaves to root. */

@@ -1,12 +1,10 @@
-import { spawn } from 'node:child_process'
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { findAccount, findGroup, groupName } from '../../lib/files/accounts.ts'
 import { Cluster, type ClusterOptions, type Runner } from './cluster.ts'
-
-export const isRoot = process.getuid?.() === 0
+import { isRoot, type Result, type RunOptions, runCommand } from './command.ts'
 
 /** tap's option for a test that needs root: why it is skipped, or false. */
 export const needsRoot = { skip: isRoot ? false : 'needs root: other accounts and their files' } as const
@@ -17,24 +15,6 @@ export function runner(): Runner {
   const account = findAccount('postgres')
   if (!account) throw new Error('run the tests with: npm test')
   return account
-}
-
-/** What a command left behind. */
-export type Result = {
-  readonly code: number | null
-  readonly signal: NodeJS.Signals | null
-  readonly out: string
-  readonly err: string
-  /** The document of --json. */
-  readonly json: Document
-}
-
-export type Document = {
-  readonly changed: boolean
-  readonly check: boolean
-  readonly changes: readonly { resource: string; action: string }[]
-  readonly checks: readonly { name: string; ok: boolean }[]
-  readonly error?: { code: number; message: string; cause: string; hint: string }
 }
 
 /** The part of tap's `t` that is needed here. */
@@ -157,78 +137,3 @@ export class Host {
     return this.run('endo-api-boot', args, isRoot ? { as: 'endoreg-service-user', ...options } : options)
   }
 }
-
-/** A shell script as the service account, or as the one that runs the tests where that is no root. */
-export const asService = (script: string): [program: string, args: string[]] =>
-  isRoot
-    ? [
-        'setpriv',
-        [
-          '--reuid',
-          'endoreg-service-user',
-          '--regid',
-          'endoreg-service',
-          '--init-groups',
-          'sh',
-          '-c',
-          script,
-        ],
-      ]
-    : ['sh', ['-c', script]]
-
-export type RunOptions = {
-  readonly env?: Readonly<Record<string, string>>
-  /** The account to run as, with its groups. */
-  readonly as?: string
-  /** Without the groups that the account has beside its primary one. */
-  readonly withoutGroups?: boolean
-  readonly onError?: (text: string) => void
-}
-
-/** Runs a program to its end. */
-export async function runCommand(
-  file: string,
-  args: readonly string[],
-  options: RunOptions,
-): Promise<Result> {
-  const { as, env } = options
-  const command = as
-    ? [
-        'setpriv',
-        '--reuid',
-        as,
-        '--regid',
-        primaryGroup(as),
-        options.withoutGroups ? '--clear-groups' : '--init-groups',
-        file,
-      ]
-    : [file]
-  const child = spawn(command[0] ?? '', [...command.slice(1), ...args], {
-    env,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  let out = ''
-  let err = ''
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    out += text
-  })
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    err += text
-    options.onError?.(text)
-  })
-  const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve, reject) => {
-    child.on('error', reject)
-    child.on('close', (...ended) => resolve(ended))
-  })
-  return {
-    code,
-    signal,
-    out,
-    err,
-    get json(): Document {
-      return JSON.parse(out)
-    },
-  }
-}
-
-const primaryGroup = (name: string): string => String(findAccount(name)?.gid ?? '')

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { type Clock, Deadline } from '../../lib/clock.ts'
-import type { Problem } from '../../lib/postgres/problem.ts'
+import type { Problem } from '../../lib/postgres/known-problems.ts'
 import { untilReady } from '../../lib/postgres/readiness.ts'
 import { Report } from '../../lib/report.ts'
 

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { outputOf } from '../output.ts'
 
 /** What a program left behind. */
 export type Outcome = { readonly code: number | null; readonly out: string; readonly err: string }
@@ -16,20 +17,9 @@ export async function runProgram(argv: readonly string[], options: ProgramOption
   const { input = '', check = true } = options
   const [file = '', ...args] = argv
   const child = spawn(file, args, { stdio: 'pipe' })
-  let out = ''
-  let err = ''
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    out += text
-  })
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    err += text
-  })
   // A program need not read its input.
   child.stdin.on('error', () => {}).end(input)
-  const code = await new Promise<number | null>((resolve, reject) => {
-    child.on('error', reject)
-    child.on('close', resolve)
-  })
+  const { code, out, err } = await outputOf(child)
   if (check && code !== 0) throw new Error(`exit code ${code} of: ${argv.join(' ')}\n${out}${err}`)
   return { code, out, err }
 }
