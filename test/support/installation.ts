@@ -12,7 +12,8 @@ import { basename, dirname, join, relative } from 'node:path'
  */
 export function copyInstallation(folder: string, native = embeddedNative()): string {
   mkdirSync(folder, { recursive: true, mode: 0o755 })
-  cpSync(native, folder, { recursive: true })
+  // Links as they are: made absolute, they would lead back into that folder.
+  cpSync(native, folder, { recursive: true, verbatimSymlinks: true })
   hydrate(native, folder)
   return join(folder, 'bin')
 }
