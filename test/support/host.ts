@@ -20,7 +20,8 @@ export function runner(): Runner {
 /** The part of tap's `t` that is needed here. */
 type Teardown = { teardown: (work: () => unknown) => void }
 
-const BIN = fileURLToPath(new URL('../../bin/', import.meta.url))
+const CHECKOUT = process.env['TEST_CHECKOUT'] ?? fileURLToPath(new URL('../..', import.meta.url))
+const BIN = join(CHECKOUT, 'bin')
 
 /** A clinic's host in a folder: a cluster, a vault, a checkout, and the settings that point to them. */
 export class Host {

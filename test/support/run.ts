@@ -15,6 +15,10 @@ import { copyInstallation } from './installation.ts'
 
 const INSIDE = `
 for name in passwd group hosts; do mount --bind "$TEST_FOLDER/$name" "/etc/$name" || exit 1; done
+# Other accounts run the commands too, and the checkout may be in a folder that only root enters.
+mount --bind "$TEST_CHECKOUT" "$TEST_FOLDER/checkout" || exit 1
+mount -o remount,bind,ro "$TEST_FOLDER/checkout" || exit 1
+export TEST_CHECKOUT="$TEST_FOLDER/checkout"
 exec "$@"`
 
 const root = process.getuid?.() === 0
@@ -34,7 +38,12 @@ function outside(): number {
     ]
     if (!root) return run(again, env)
     writeAccounts(made)
-    return run(['unshare', '--mount', '--propagation', 'private', 'sh', '-c', INSIDE, 'sh', ...again], env)
+    mkdirSync(join(made, 'checkout'))
+    const checkout = fileURLToPath(new URL('../..', import.meta.url))
+    return run(['unshare', '--mount', '--propagation', 'private', 'sh', '-c', INSIDE, 'sh', ...again], {
+      ...env,
+      TEST_CHECKOUT: checkout,
+    })
   } finally {
     rmSync(made, { recursive: true, force: true })
   }
