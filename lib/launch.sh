@@ -1,4 +1,4 @@
-# Sourced by every bin/NAME with the launcher's real path in $file: starts the built command of that
+# Sourced by every bin/NAME, and by lib/as-account, with the launcher's real path in $file: starts the built command of that
 # name or, where nothing is built, the same command from its source.
 
 # A core file would hold the password.
@@ -11,7 +11,8 @@ unset NODE_OPTIONS
 unset NODE_PG_FORCE_NATIVE
 
 name=${file##*/}
-root=${file%/*}/..
+folder=${file%/*}
+root=$folder/..
 
 if ! command -v node >/dev/null; then
   echo "$name: Node.js is not on the PATH: install Node.js 18 or later" >&2
@@ -23,7 +24,7 @@ if [ ! -e "$root/node_modules/tsx" ]; then
   echo "$name: neither a build nor the packages are there: run 'npm ci' in $root" >&2
   exit 69
 fi
-root=$(cd "$root" && pwd) || exit
+root=$(cd "$root" && pwd) && folder=$(cd "$folder" && pwd) || exit
 # Its cache is a folder that any account could have made first.
 export TSX_DISABLE_CACHE=1
-exec node --import "$root/node_modules/tsx/dist/loader.mjs" -- "$root/bin/$name.ts" "$@"
+exec node --import "$root/node_modules/tsx/dist/loader.mjs" -- "$folder/$name.ts" "$@"

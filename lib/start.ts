@@ -77,7 +77,7 @@ const [, , name = ''] = process.argv
 if (name === '--compile') {
   for (const file of readdirSync(bin)) if (file.endsWith('.cjs')) compile(join(bin, file))
 } else {
-  process.argv.splice(1, 2, join(bin, name))
+  process.argv.splice(1, 2, join(__dirname, '..', 'bin', name))
   try {
     start(join(bin, `${name}.cjs`))
   } catch (error) {

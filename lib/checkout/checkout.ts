@@ -1,9 +1,10 @@
 import { readdirSync, renameSync } from 'node:fs'
+import * as v from 'valibot'
 import type { Run } from '../command.ts'
-import { ExitCode, errnoOf, Failure, systemFailure } from '../errors.ts'
+import { doing, ExitCode, errnoOf, Failure, systemFailure } from '../errors.ts'
 import type { Account } from '../files/accounts.ts'
-import { openFolder, splitPath } from '../files/folder.ts'
-import { asAccount } from '../files/identity.ts'
+import { inFolder, splitPath } from '../files/folder.ts'
+import { job } from '../files/job.ts'
 import { type Ended, programsOf } from './programs.ts'
 import { update } from './update.ts'
 
@@ -32,20 +33,28 @@ export async function provideCheckout(run: Run, service: Account): Promise<boole
   return !check
 }
 
+/** Whether the folder `path` holds something; undefined where there is none. */
+const content = job('look into', [v.string()], v.optional(v.picklist(['nothing', 'something'])), path =>
+  inFolder(path, folder =>
+    doing(`look at ${path}`, () => (readdirSync(folder.at('.')).length > 0 ? 'something' : 'nothing')),
+  ),
+)
+
+const exists = job('look for', [v.string()], v.boolean(), path => inFolder(path, () => true) ?? false)
+
+/** Gives the finished clone its name; where somebody has put a checkout there meanwhile, that is the one. */
+const rename = job('rename', [v.string(), v.string()], v.void(), (from, to) => {
+  try {
+    renameSync(from, to)
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOTEMPTY' && errnoOf(error) !== 'EEXIST')
+      throw systemFailure(error, `rename ${from} to ${to}`)
+  }
+})
+
 /** Whether there is a checkout; an empty folder is one to clone into. */
-function isThere(path: string, service: Account, cloning: boolean): boolean {
-  return asAccount(service, () => {
-    const folder = openFolder(path)
-    if (!folder) return false
-    try {
-      return !cloning || readdirSync(folder.at('.')).length > 0
-    } catch (error) {
-      throw systemFailure(error, `look at ${path}`)
-    } finally {
-      folder.close()
-    }
-  })
-}
+const isThere = (path: string, service: Account, cloning: boolean): boolean =>
+  cloning ? content.as(service, path) === 'something' : exists.as(service, path)
 
 /** Clones beside `path` and puts the whole checkout in place in one step, so that a killed run leaves no half. */
 async function clone(run: Run, repository: string, service: Account): Promise<void> {
@@ -61,20 +70,11 @@ async function clone(run: Run, repository: string, service: Account): Promise<vo
     ...['clone', '--quiet', '--recurse-submodules', '--branch', branch, '--', repository, temporary],
   )
   await must(cloned, message)
-  asAccount(service, () => {
-    try {
-      renameSync(temporary, path)
-    } catch (error) {
-      // Somebody else has put a checkout there meanwhile: then that is the one.
-      if (errnoOf(error) !== 'ENOTEMPTY' && errnoOf(error) !== 'EEXIST') throw systemFailure(error, message)
-    }
-  })
+  rename.as(service, temporary, path)
 }
 
 function requireFolder(path: string, service: Account, message: string): string {
-  const found = asAccount(service, () => openFolder(path))
-  found?.close()
-  if (found) return path
+  if (exists.as(service, path)) return path
   throw new Failure(ExitCode.configuration, {
     message,
     cause: `there is no folder ${path}`,

@@ -7,7 +7,6 @@ import { ExitCode, Failure, systemFailure } from '../errors.ts'
 import type { Account } from '../files/accounts.ts'
 import { type Checkout, inspectCheckout, planPasswordCopy, planSettings } from '../files/application.ts'
 import { correctDatabaseSettings, type DatabaseSettings } from '../files/db-yaml.ts'
-import { asAccount } from '../files/identity.ts'
 import type { Ownership } from '../files/secret-file.ts'
 import { readVault } from '../files/vault.ts'
 import type { Password } from '../password.ts'
@@ -74,8 +73,8 @@ function installing({ resource }: Change, work: () => void): void {
 function readPassword(settings: Settings, service: Account): Password {
   const credential = `${process.env['CREDENTIALS_DIRECTORY'] ?? ''}/db_pwd`
   if (credential !== '/db_pwd' && credential.startsWith('/') && existsSync(credential))
-    return readVault(credential)
-  return asAccount(service, () => readVault(settings.vaultFile))
+    return readVault.here(credential)
+  return readVault.as(service, settings.vaultFile)
 }
 
 /** Waits for the login with the vault's password; where the vault changes meanwhile, with the new one. */
@@ -119,7 +118,7 @@ function planFiles(settings: Settings, service: Account, owner: Ownership, passw
 }
 
 function requireCheckout(settings: Settings, service: Account, owner: Ownership): Checkout {
-  const checkout = inspectCheckout(settings.apiDir, service, owner)
+  const checkout = inspectCheckout.as(service, settings.apiDir, owner)
   if (checkout) return checkout
   // The address may hold a token.
   const source = settings.apiRepository?.replace(/\/\/[^/@]*@/, '//') ?? 'REPOSITORY'

@@ -22,7 +22,7 @@ export async function syncPassword(run: Run): Promise<string> {
     }),
     plan: async (_, { cluster, vault, password, scram }) => {
       requireRole(cluster, settings.dbUser)
-      const files = inspectCheckout(settings.apiDir, service, owner)
+      const files = inspectCheckout.as(service, settings.apiDir, owner)
       checkout = files !== undefined
       const role = cluster.inRecovery ? [] : await diffPassword(cluster, settings.dbUser, scram)
       if (vault.file.state === 'missing') differed.add('the vault')

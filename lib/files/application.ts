@@ -1,62 +1,78 @@
 import { isUtf8 } from 'node:buffer'
-import { ExitCode, errnoOf, Failure, systemFailure } from '../errors.ts'
+import * as v from 'valibot'
+import { doing, ExitCode, errnoOf, Failure } from '../errors.ts'
 import type { Password } from '../password.ts'
 import type { Change } from '../terms.ts'
 import type { Account } from './accounts.ts'
-import { type Folder, makeFolder, openFolder } from './folder.ts'
-import { asAccount } from './identity.ts'
+import { type Folder, inFolder, makeFolder } from './folder.ts'
+import { bytes, job, password } from './job.ts'
 import { parsePassword, passwordBytes } from './password-text.ts'
-import { litter, type Ownership, octal, readRegular, replaceFile } from './secret-file.ts'
+import { litter, type Ownership, octal, ownership, readRegular, replaceFile, stateOf } from './secret-file.ts'
 import { removeLitter } from './vault.ts'
 import { ownershipDrift } from './vault-plan.ts'
 
 /** What is at `conf/db_pwd`. */
-export type PasswordCopy =
-  | { readonly state: 'missing' }
+export type PasswordCopy = v.InferOutput<typeof passwordCopy>
+
+const passwordCopy = v.variant('state', [
+  v.strictObject({ state: v.literal('missing') }),
   /** No regular file with a password in it: a link, a folder, odd bytes. */
-  | { readonly state: 'unusable'; readonly why: string }
-  | { readonly state: 'file'; readonly password: Password; readonly drift: string | undefined }
+  v.strictObject({ state: v.literal('unusable'), why: v.string() }),
+  v.strictObject({ state: v.literal('file'), password, drift: v.optional(v.string()) }),
+])
 
 /** The checkout's configuration folder as it is. */
-export type Checkout = {
-  readonly path: string
-  readonly conf: Folder | undefined
-  readonly copy: PasswordCopy
+export type Checkout = v.InferOutput<typeof checkout>
+
+const checkout = v.strictObject({
+  path: v.string(),
+  copy: passwordCopy,
   /** db.yaml with its mode; undefined where there is none. */
-  readonly settings: { readonly text: string; readonly mode: number } | undefined
-  readonly litter: readonly string[]
-}
+  settings: v.optional(v.strictObject({ text: v.string(), mode: v.number() })),
+  litter: v.array(v.string()),
+})
 
 const PASSWORD_COPY = 'db_pwd'
 const SETTINGS = 'db.yaml'
 
 /**
- * Looks at the checkout `path` with the rights of the service account, never with root's: that account
- * controls what is there. Changes nothing.
+ * Looks at the checkout `path`, whose db_pwd should belong to `owner`. Done as the service account, never
+ * with root's rights: that account controls what is there. Changes nothing.
  *
- * @param owner what db_pwd should belong to
  * @returns undefined where there is no checkout yet
  */
-export function inspectCheckout(path: string, service: Account, owner: Ownership): Checkout | undefined {
-  return asAccount(service, () => {
-    const folder = openFolder(path)
-    if (!folder) return undefined
-    folder.close()
-    const conf = openFolder(`${path}/conf`)
-    if (!conf) return { path, conf, copy: { state: 'missing' }, settings: undefined, litter: [] }
+export const inspectCheckout = job(
+  'inspect checkout',
+  [v.string(), ownership],
+  v.optional(checkout),
+  (path, owner): Checkout | undefined =>
+    inFolder(path, () => {
+      const conf = inFolder(`${path}/conf`, folder =>
+        doing(`look at ${path}/conf`, () => ({
+          path,
+          copy: inspectCopy(folder, owner),
+          settings: inspectSettings(folder),
+          litter: [...litter(folder, PASSWORD_COPY), ...litter(folder, SETTINGS)],
+        })),
+      )
+      return conf ?? { path, copy: { state: 'missing' }, litter: [] }
+    }),
+)
+
+/** Puts a file into the folder `conf`, which is made where it is missing; whole or not at all. */
+const install = job(
+  'install',
+  [v.string(), v.string(), bytes, ownership],
+  v.void(),
+  (conf, name, content, owner) => {
+    const folder = makeFolder(conf, 0o750)
     try {
-      return {
-        path,
-        conf,
-        copy: inspectCopy(conf, owner),
-        settings: inspectSettings(conf),
-        litter: [...litter(conf, PASSWORD_COPY), ...litter(conf, SETTINGS)],
-      }
-    } catch (error) {
-      throw systemFailure(error, `look at ${path}/conf`)
+      replaceFile(folder, name, content, owner)
+    } finally {
+      folder.close()
     }
-  })
-}
+  },
+)
 
 function inspectCopy(conf: Folder, owner: Ownership): PasswordCopy {
   const found = conf.look(PASSWORD_COPY)
@@ -73,7 +89,7 @@ function inspectCopy(conf: Folder, owner: Ownership): PasswordCopy {
     const { bytes, stat } = readRegular(conf, PASSWORD_COPY)
     if (bytes.length === 0) return { state: 'unusable', why: 'it was empty' }
     const password = parsePassword(bytes, conf.show(PASSWORD_COPY))
-    return { state: 'file', password, drift: ownershipDrift(stat, owner) }
+    return { state: 'file', password, drift: ownershipDrift(stateOf(stat), owner) }
   } catch (error) {
     if (error instanceof Failure) return { state: 'unusable', why: error.reason }
     if (errnoOf(error) === 'EACCES') return { state: 'unusable', why: 'its owner could not read it' }
@@ -102,11 +118,6 @@ function inspectSettings(conf: Folder): Checkout['settings'] {
   return { text: bytes.toString('utf8'), mode: stat.mode & 0o777 }
 }
 
-/** Takes each change's folder from here, so that the first one may make it. */
-function confFolder(checkout: Checkout): Folder {
-  return checkout.conf ?? makeFolder(`${checkout.path}/conf`, 0o750)
-}
-
 /** The changes after which `conf/db_pwd` holds `password`, whole, with its owner and mode. */
 export function planPasswordCopy(
   checkout: Checkout,
@@ -114,26 +125,23 @@ export function planPasswordCopy(
   service: Account,
   owner: Ownership,
 ): Change[] {
-  const path = `${checkout.path}/conf/${PASSWORD_COPY}`
-  const { conf, copy } = checkout
+  const conf = `${checkout.path}/conf`
+  const { copy } = checkout
   const changes = checkout.litter.map(
     (leftover): Change => ({
       by: 'file',
-      resource: `file ${checkout.path}/conf/${leftover}`,
+      resource: `file ${conf}/${leftover}`,
       action: 'remove, a killed run left it',
-      run: () => asAccount(service, () => conf && removeLitter(conf, leftover)),
+      run: () => removeLitter.as(service, conf, leftover),
     }),
   )
   const why = copyDrift(copy, password)
   if (!why) return changes
   changes.push({
     by: 'file',
-    resource: `file ${path}`,
+    resource: `file ${conf}/${PASSWORD_COPY}`,
     action: `install, ${owner.names} ${octal(owner.mode)} (${why})`,
-    run: () =>
-      asAccount(service, () =>
-        replaceFile(confFolder(checkout), PASSWORD_COPY, passwordBytes(password), owner),
-      ),
+    run: () => install.as(service, conf, PASSWORD_COPY, passwordBytes(password), owner),
   })
   return changes
 }
@@ -163,15 +171,13 @@ export function planSettings(
 ): Change[] {
   if (corrected.differing.length === 0) return []
   const mode = checkout.settings?.mode ?? 0o640
+  const conf = `${checkout.path}/conf`
   return [
     {
       by: 'file',
-      resource: `file ${checkout.path}/conf/${SETTINGS}`,
+      resource: `file ${conf}/${SETTINGS}`,
       action: checkout.settings ? `correct ${corrected.differing.join(', ')}` : 'create',
-      run: () =>
-        asAccount(service, () =>
-          replaceFile(confFolder(checkout), SETTINGS, Buffer.from(corrected.text), { ...owner, mode }),
-        ),
+      run: () => install.as(service, conf, SETTINGS, Buffer.from(corrected.text), { ...owner, mode }),
     },
   ]
 }

@@ -11,7 +11,7 @@ import {
 } from 'node:fs'
 import { ExitCode, errnoOf, Failure, systemFailure } from '../errors.ts'
 import { accountName } from './accounts.ts'
-import { effectiveUid } from './identity.ts'
+import { effectiveUid, worksForRoot } from './identity.ts'
 
 /** O_PATH of open(2), which Node.js does not name: a handle on the folder itself, that needs no right to list it. */
 const O_PATH = 0o10000000
@@ -120,6 +120,17 @@ export function openFolder(path: string): Folder | undefined {
   }
 }
 
+/** Opens the folder `path`, gives it to `work` and closes it; undefined where there is no such folder. */
+export function inFolder<T>(path: string, work: (folder: Folder) => T): T | undefined {
+  const folder = openFolder(path)
+  if (!folder) return undefined
+  try {
+    return work(folder)
+  } finally {
+    folder.close()
+  }
+}
+
 /**
  * Whether nobody but us can have put `entry` into `folder`, or can put another in its place. A sticky folder
  * is safe for our files and folders, whose content is ours; not for our links, which others can put elsewhere
@@ -131,7 +142,7 @@ function isSafe(folder: Stats, entry: Stats): boolean {
   return (folder.mode & STICKY) !== 0 && isOurs(entry) && !entry.isSymbolicLink()
 }
 
-const isOurs = ({ uid }: Stats): boolean => uid === 0 || (process.getuid?.() !== 0 && uid === effectiveUid())
+const isOurs = ({ uid }: Stats): boolean => uid === 0 || (!worksForRoot() && uid === effectiveUid())
 
 function linkRefused(path: string, folder: Folder, name: string): Failure {
   return new Failure(ExitCode.configuration, {

@@ -23,18 +23,43 @@ function noPosix(): never {
   })
 }
 
+let startedByRoot = false
+
+/** Says that root has started this process to do something with the ids that it has. */
+export const startedForRoot = (): void => {
+  startedByRoot = true
+}
+
+/** Whether what this process does is done for root, whatever its effective uid is at the moment. */
+export const worksForRoot = (): boolean => startedByRoot || process.getuid?.() === 0
+
+/** Whether this process may do now what `account` may: it is that account, or no root, which works as it is. */
+export const needsNoChange = (account: Account): boolean => effectiveUid() !== 0 || account.uid === 0
+
+/**
+ * Whether this Node.js changes ids at all. One that is built against the system's libuv, such as Debian 13's,
+ * refuses every change, because it does not know whether that libuv uses io_uring, whose threads would keep
+ * the old ids (CVE-2024-22017). Only for root.
+ */
+export function changesIds(): boolean {
+  try {
+    process.seteuid?.(effectiveUid())
+    return true
+  } catch (error) {
+    if (errnoOf(error) === 'ERR_INVALID_STATE') return false
+    throw error
+  }
+}
+
 /**
  * Runs `work` with the effective uid, gid and supplementary groups of `account`, so that the kernel lets
- * it do what that account may do and no more (credentials(7)). Only root changes; any other account works
- * as it is.
+ * it do what that account may do and no more (credentials(7)). For root, in a Node.js that `changesIds`.
  *
  * `work` must be synchronous: the ids hold for the whole process, so nothing else may run meanwhile.
  */
-export function asAccount<T>(account: Account, work: () => T): T {
+export function withIds<T>(account: Account, work: () => T): T {
   const { seteuid, setegid, setgroups, getgroups, getegid, initgroups } = process
-  if (effectiveUid() !== 0 || account.uid === 0) return work()
   if (!seteuid || !setegid || !setgroups || !getgroups || !getegid || !initgroups) return noPosix()
-  requireChanges()
   const groups = getgroups()
   const gid = getegid()
   try {
@@ -50,31 +75,12 @@ export function asAccount<T>(account: Account, work: () => T): T {
 }
 
 /**
- * Fails with 69 where this Node.js changes no ids at all: built against the system's libuv, it does not
- * know whether that uses io_uring, whose threads would keep the old ones (CVE-2024-22017).
- */
-function requireChanges(): void {
-  try {
-    process.seteuid?.(0)
-  } catch (error) {
-    if (errnoOf(error) !== 'ERR_INVALID_STATE') throw error
-    throw new Failure(ExitCode.unavailable, {
-      message: "work with another account's rights, as root does",
-      cause: `this Node.js (${process.version}, ${process.execPath}) changes no ids: it is built against a libuv that it does not know`,
-      hint: 'Put another build of Node.js first on the PATH, such as the one that Node.js itself publishes; that of Debian 13 is one that refuses.',
-    })
-  }
-}
-
-/**
  * Runs `work` with the effective uid of `account` and nothing else of it: enough for a connection, whose
- * other end sees the effective uid (unix(7), SO_PEERCRED). Only root changes. `work` must be synchronous.
+ * other end sees the effective uid (unix(7), SO_PEERCRED). Otherwise as `withIds`.
  */
 export function withUid<T>(account: Account, work: () => T): T {
   const { seteuid } = process
-  if (effectiveUid() !== 0 || account.uid === 0) return work()
   if (!seteuid) return noPosix()
-  requireChanges()
   try {
     seteuid(account.uid)
     return work()

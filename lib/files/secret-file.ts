@@ -15,18 +15,34 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs'
+import * as v from 'valibot'
 import { ExitCode, errnoOf, Failure, systemFailure } from '../errors.ts'
 import { type Folder, isTemporary, temporaryName } from './folder.ts'
 import { effectiveUid } from './identity.ts'
 
 /** Who a file belongs to and what it allows. */
-export type Ownership = {
-  readonly uid: number
-  readonly gid: number
-  readonly mode: number
+export type Ownership = v.InferOutput<typeof ownership>
+
+export const ownership = v.strictObject({
+  uid: v.number(),
+  gid: v.number(),
+  mode: v.number(),
   /** "admin:sensitiveServices", for people. */
-  readonly names: string
-}
+  names: v.string(),
+})
+
+/** Who a file or folder belongs to, what it allows, and which one it is: the part of stat(2) that is used. */
+export type State = v.InferOutput<typeof state>
+
+export const state = v.strictObject({
+  uid: v.number(),
+  gid: v.number(),
+  mode: v.number(),
+  nlink: v.number(),
+  ino: v.number(),
+})
+
+export const stateOf = ({ uid, gid, mode, nlink, ino }: Stats): State => ({ uid, gid, mode, nlink, ino })
 
 /** The largest file that is read as a password or a configuration, in bytes. */
 const LARGEST = 65_536
@@ -72,7 +88,7 @@ export function readRegular(folder: Folder, name: string): { bytes: Buffer; stat
 function write(
   folder: Folder,
   name: string,
-  bytes: Buffer,
+  bytes: Uint8Array,
   owner: Ownership,
   place: (from: string, to: string) => void,
 ): void {
@@ -98,7 +114,7 @@ export type Created = 'created' | 'already there'
  * Makes the file `name` with `bytes`, whole or not at all, and never in place of a file that is there
  * already: link(2) fails where rename(2) would replace. A file of zero bytes is taken away first.
  */
-export function createOnce(folder: Folder, name: string, bytes: Buffer, owner: Ownership): Created {
+export function createOnce(folder: Folder, name: string, bytes: Uint8Array, owner: Ownership): Created {
   let result: Created = 'created'
   write(folder, name, bytes, owner, (from, to) => {
     const there = folder.look(name)
@@ -114,7 +130,7 @@ export function createOnce(folder: Folder, name: string, bytes: Buffer, owner: O
 }
 
 /** Makes or replaces the file `name` with `bytes`, whole or not at all (rename(2)). A link there is replaced, not followed. */
-export function replaceFile(folder: Folder, name: string, bytes: Buffer, owner: Ownership): void {
+export function replaceFile(folder: Folder, name: string, bytes: Uint8Array, owner: Ownership): void {
   write(folder, name, bytes, owner, renameSync)
 }
 

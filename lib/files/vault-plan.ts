@@ -1,12 +1,13 @@
-import { closeSync, constants, fstatSync, openSync, type Stats } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync } from 'node:fs'
+import * as v from 'valibot'
 import { ExitCode, Failure } from '../errors.ts'
 import type { Password } from '../password.ts'
 import type { Change } from '../terms.ts'
 import { type Account, accountName, groupName } from './accounts.ts'
-import { type Folder, makeFolder, splitPath } from './folder.ts'
+import { inFolder, makeFolder, splitPath } from './folder.ts'
+import { bytes, job } from './job.ts'
 import { passwordBytes } from './password-text.ts'
-import { withRightsOf } from './rights.ts'
-import { createOnce, type Ownership, octal, setOwnership } from './secret-file.ts'
+import { createOnce, type Ownership, octal, ownership, type State, setOwnership } from './secret-file.ts'
 import { removeLitter, type Vault } from './vault.ts'
 
 /** Thrown while applying where another process was there first: look again and make a new plan. */
@@ -36,42 +37,34 @@ export type VaultOwnership = {
 export function planVault(vault: Vault, owner: VaultOwnership, generated: Password): Change[] {
   if (vault.file.state === 'link') return []
   const { folder: folderPath, name } = splitPath(vault.path)
+  const { folder } = vault
   const changes: Change[] = []
-  let { folder } = vault
   const file = (action: string, run: () => void): Change => ({
     by: 'file',
     resource: `vault file ${vault.path}`,
     action,
-    run: () => withRightsOf(owner.account, run),
+    run,
   })
-  const folderChange = (action: string, run: () => void): Change => ({
+  const folderChange = (action: string): Change => ({
     by: 'file',
     resource: `vault folder ${folderPath}`,
     action,
-    run: () => withRightsOf(owner.account, run),
+    run: () => provideFolder.withRightsOf(owner.account, folderPath, owner.folder),
   })
 
   if (!folder) {
-    changes.push(
-      folderChange(`create, ${describe(owner.folder)}`, () => {
-        folder = makeFolder(folderPath, 0o700)
-        folder.withHandle(handle => setOwnership(handle, owner.folder, folderPath))
-      }),
-    )
+    changes.push(folderChange(`create, ${describe(owner.folder)}`))
   } else {
-    const opened = folder
-    const drift = ownershipDrift(opened.stat(), owner.folder)
+    const drift = ownershipDrift(folder.stat, owner.folder)
     if (drift) {
-      refuseSharedFolder(opened, vault.path)
-      changes.push(
-        folderChange(drift, () =>
-          opened.withHandle(handle => setOwnership(handle, owner.folder, folderPath)),
-        ),
-      )
+      refuseSharedFolder(folder, vault.path)
+      changes.push(folderChange(drift))
     }
     for (const leftover of vault.litter) {
       changes.push(
-        file('remove a temporary file that a killed run left', () => removeLitter(opened, leftover)),
+        file('remove a temporary file that a killed run left', () =>
+          removeLitter.withRightsOf(owner.account, folder.path, leftover),
+        ),
       )
     }
   }
@@ -79,9 +72,8 @@ export function planVault(vault: Vault, owner: VaultOwnership, generated: Passwo
   if (vault.file.state === 'missing') {
     changes.push(
       file(`generate, ${describe(owner.file)}`, () => {
-        if (!folder) throw new Overtaken()
-        if (createOnce(folder, name, passwordBytes(generated), owner.file) !== 'created')
-          throw new Overtaken()
+        const content = passwordBytes(generated)
+        unlessOvertaken(create.withRightsOf(owner.account, folderPath, name, content, owner.file))
       }),
     )
     return changes
@@ -90,29 +82,64 @@ export function planVault(vault: Vault, owner: VaultOwnership, generated: Passwo
   const { stat } = vault.file
   const drift = ownershipDrift(stat, owner.file)
   if (drift && folder) {
-    const opened = folder
     refuseSecondName(stat, vault)
     const exposed = (stat.mode & 0o004) !== 0 ? '; every account could read it, so rotate the password' : ''
-    changes.push(file(drift + exposed, () => mendFile(opened, name, stat, owner.file)))
+    changes.push(
+      file(drift + exposed, () =>
+        unlessOvertaken(mend.withRightsOf(owner.account, folderPath, name, stat.ino, owner.file)),
+      ),
+    )
   }
   return changes
 }
 
-function mendFile(folder: Folder, name: string, seen: Stats, owner: Ownership): void {
-  const handle = openSync(folder.at(name), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
-  try {
-    const found = fstatSync(handle)
-    if (found.ino !== seen.ino || found.nlink > 1) throw new Overtaken()
-    setOwnership(handle, owner, folder.show(name))
-  } finally {
-    closeSync(handle)
-  }
+function unlessOvertaken(done: boolean): void {
+  if (!done) throw new Overtaken()
 }
+
+/** Makes the vault's folder, or gives the one that is there its owner and mode. */
+const provideFolder = job('provide vault folder', [v.string(), ownership], v.void(), (path, owner) => {
+  const folder = makeFolder(path, 0o700)
+  try {
+    folder.withHandle(handle => setOwnership(handle, owner, path))
+  } finally {
+    folder.close()
+  }
+})
+
+/** Makes the vault file; false where another process had made it first. */
+const create = job(
+  'create vault file',
+  [v.string(), v.string(), bytes, ownership],
+  v.boolean(),
+  (path, name, content, owner) =>
+    inFolder(path, folder => createOnce(folder, name, content, owner) === 'created') ?? false,
+)
+
+/** Gives the vault file that was seen as the inode `ino` its owner and mode; false where it is another one now. */
+const mend = job(
+  'mend vault file',
+  [v.string(), v.string(), v.number(), ownership],
+  v.boolean(),
+  (path, name, ino, owner) =>
+    inFolder(path, folder => {
+      const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+      const handle = openSync(folder.at(name), flags)
+      try {
+        const found = fstatSync(handle)
+        if (found.ino !== ino || found.nlink > 1) return false
+        setOwnership(handle, owner, folder.show(name))
+        return true
+      } finally {
+        closeSync(handle)
+      }
+    }) ?? false,
+)
 
 const describe = (owner: Ownership): string => `${owner.names} ${octal(owner.mode)}`
 
 /** "admin:root 0644 -> admin:sensitiveServices 0640", or undefined where nothing differs. */
-export function ownershipDrift(current: Stats, desired: Ownership): string | undefined {
+export function ownershipDrift(current: State, desired: Ownership): string | undefined {
   const mode = current.mode & 0o7777
   if (current.uid === desired.uid && current.gid === desired.gid && mode === desired.mode) return undefined
   const names = `${accountName(current.uid)}:${groupName(current.gid)}`
@@ -120,8 +147,8 @@ export function ownershipDrift(current: Stats, desired: Ownership): string | und
 }
 
 /** A folder that others use as well would stop to work for them: never chown /etc or /tmp. */
-function refuseSharedFolder(folder: Folder, path: string): void {
-  const sticky = (folder.stat().mode & 0o1000) !== 0
+function refuseSharedFolder(folder: NonNullable<Vault['folder']>, path: string): void {
+  const sticky = (folder.stat.mode & 0o1000) !== 0
   const topLevel = folder.path.split('/').length <= 2
   const system =
     /^\/(?:usr|var|etc)\/(?:lib|lib64|bin|sbin|share|local|cache|log|spool|tmp|run|opt|ssl|systemd|nixos)$/
@@ -134,7 +161,7 @@ function refuseSharedFolder(folder: Folder, path: string): void {
 }
 
 /** Whoever gives the file a second name could have root change the owner of another file. */
-function refuseSecondName(stat: Stats, vault: Vault): void {
+function refuseSecondName(stat: State, vault: Vault): void {
   if (stat.nlink <= 1 + vault.litter.length) return
   throw new Failure(ExitCode.configuration, {
     message: `set owner and mode of the vault file ${vault.path}`,

@@ -1,64 +1,74 @@
 import { readlinkSync, rmSync, type Stats } from 'node:fs'
+import * as v from 'valibot'
 import { ExitCode, errnoOf, Failure, systemFailure } from '../errors.ts'
-import type { Password } from '../password.ts'
 import { type Account, accountById, accountName } from './accounts.ts'
-import { type Folder, openFolder, splitPath } from './folder.ts'
-import { asAccount, effectiveUid } from './identity.ts'
+import { type Folder, inFolder, splitPath } from './folder.ts'
+import { effectiveUid } from './identity.ts'
+import { bytes, job, password } from './job.ts'
 import { parsePassword } from './password-text.ts'
-import { withRightsOf } from './rights.ts'
-import { litter, readRegular } from './secret-file.ts'
+import { litter, readRegular, state, stateOf } from './secret-file.ts'
 
 /** What is at the vault file's path. */
-export type VaultFile =
-  /** Nothing, or a file of zero bytes. */
-  | { readonly state: 'missing' }
-  | { readonly state: 'file'; readonly password: Password; readonly stat: Stats }
-  /** A link (sops-nix, agenix), in a folder that is one, or a credential: somebody else's to write. */
-  | { readonly state: 'link'; readonly password: Password }
+export type VaultFile = v.InferOutput<typeof vaultFile>
 
-/** The vault as it is; `folder` stays open for whoever changes it, and is undefined where there is none. */
-export type Vault = {
-  readonly path: string
-  readonly folder: Folder | undefined
-  readonly file: VaultFile
+const vaultFile = v.variant('state', [
+  /** Nothing, or a file of zero bytes. */
+  v.strictObject({ state: v.literal('missing') }),
+  v.strictObject({ state: v.literal('file'), password, stat: state }),
+  /** A link (sops-nix, agenix), in a folder that is one, or a credential: somebody else's to write. */
+  v.strictObject({ state: v.literal('link'), password }),
+])
+
+/** The vault as it is. */
+export type Vault = v.InferOutput<typeof vault>
+
+const vault = v.strictObject({
+  path: v.string(),
+  /** Where its folder is, links followed, and whose; undefined where there is none. */
+  folder: v.optional(v.strictObject({ path: v.string(), stat: state })),
+  file: vaultFile,
   /** Temporary files a killed run left beside it. */
-  readonly litter: readonly string[]
-}
+  litter: v.pipe(v.array(v.string()), v.readonly()),
+})
+
+const inspect = job('inspect vault', [v.string()], vault, (path): Vault => {
+  const { folder: folderPath, name } = splitPath(path)
+  const found = inFolder(folderPath, (folder): Vault => {
+    const file = inspectFile(path, folder, name)
+    return {
+      path,
+      folder: { path: folder.path, stat: stateOf(folder.stat()) },
+      file,
+      litter: file.state === 'link' ? [] : litter(folder, name),
+    }
+  })
+  return found ?? { path, file: { state: 'missing' }, litter: [] }
+})
 
 /**
  * Looks at the vault file `path` and its folder, with this process's rights or, where they do not do, those
  * of `owner`; changes nothing.
  * Fails with 78 where the file is there but is no password, or cannot be read.
  */
-export function inspectVault(path: string, owner: Account): Vault {
-  const inspect = (): Vault => {
-    const { folder: folderPath, name } = splitPath(path)
-    const folder = openFolder(folderPath)
-    if (!folder) return { path, folder, file: { state: 'missing' }, litter: [] }
-    const file = inspectFile(path, folder, name)
-    return { path, folder, file, litter: file.state === 'link' ? [] : litter(folder, name) }
-  }
-  return explaining(path, () => withRightsOf(owner, inspect))
-}
+export const inspectVault = (path: string, owner: Account): Vault =>
+  explaining(path, () => inspect.withRightsOf(owner, path))
 
 /**
- * The password in the file `path`, with this process's rights.
+ * The password in the vault file, from its path.
  * Fails with 78 where there is none, or none that can be read.
  */
-export function readVault(path: string): Password {
-  return explaining(path, () => {
+export const readVault = job('read vault', [v.string()], password, path =>
+  explaining(path, () => {
     const { folder: folderPath, name } = splitPath(path)
-    const folder = openFolder(folderPath)
-    const file: VaultFile = folder ? inspectFile(path, folder, name) : { state: 'missing' }
-    folder?.close()
-    if (file.state !== 'missing') return file.password
+    const file = inFolder(folderPath, folder => inspectFile(path, folder, name))
+    if (file && file.state !== 'missing') return file.password
     throw new Failure(ExitCode.configuration, {
       message: `read the password in ${path}`,
       cause: 'there is no such file, or it is empty',
       hint: 'postgres-endoreg-setup generates it: as root, run systemctl restart postgres-endoreg-setup, or the command itself.',
     })
-  })
-}
+  }),
+)
 
 function explaining<T>(path: string, work: () => T): T {
   try {
@@ -73,14 +83,14 @@ function inspectFile(path: string, folder: Folder, name: string): VaultFile {
   // A credential of the unit (systemd.exec(5), LoadCredentialEncrypted=) is systemd's to write.
   const elsewhere = folder.linked || folder.path === process.env['CREDENTIALS_DIRECTORY']
   if (found?.isSymbolicLink()) {
-    return { state: 'link', password: parsePassword(readLinked(path, folder, name, 0), path) }
+    return { state: 'link', password: parsePassword(readLinked(path, folder, name, found), path) }
   }
   if (!found && elsewhere) throw dangling(path)
   if (!found) return { state: 'missing' }
-  const { bytes, stat } = readRegular(folder, name)
-  if (elsewhere) return { state: 'link', password: parsePassword(bytes, path) }
-  if (bytes.length === 0) return { state: 'missing' }
-  return { state: 'file', password: parsePassword(bytes, path), stat }
+  const { bytes: content, stat } = readRegular(folder, name)
+  if (elsewhere) return { state: 'link', password: parsePassword(content, path) }
+  if (content.length === 0) return { state: 'missing' }
+  return { state: 'file', password: parsePassword(content, path), stat: stateOf(stat) }
 }
 
 /**
@@ -88,25 +98,37 @@ function inspectFile(path: string, folder: Folder, name: string): VaultFile {
  * where nobody else can write the folder, else those of the account that owns the link or, for a link of
  * root's that was moved there, the folder. Nobody gets from root what they could not read themselves.
  */
-function readLinked(path: string, folder: Folder, name: string, links: number): Buffer {
-  const found = folder.look(name)
-  if (!found || links > 8) throw dangling(path)
-  return asAccount(accountOf(found.uid === 0 ? folder.stat() : found, path), () => {
-    const target = readlinkSync(folder.at(name))
-    const next = splitPath(target.startsWith('/') ? target : folder.show(target))
-    const targetFolder = openFolder(next.folder)
-    try {
-      const behind = targetFolder?.look(next.name)
-      if (!targetFolder || !behind) throw dangling(path)
-      if (behind.isSymbolicLink()) return readLinked(path, targetFolder, next.name, links + 1)
-      return readRegular(targetFolder, next.name).bytes
-    } finally {
-      targetFolder?.close()
-    }
-  })
-}
+const readLinked = (path: string, folder: Folder, name: string, link: Stats, links = 0): Buffer =>
+  Buffer.from(readBehind.as(accountOf(decider(folder, link), path), path, folder.path, name, links))
 
-function accountOf({ uid }: Stats, path: string): Account {
+const decider = (folder: Folder, link: Stats): number => (link.uid === 0 ? folder.stat().uid : link.uid)
+
+const MAX_LINKS = 8
+
+const readBehind = job(
+  'read behind a link',
+  [v.string(), v.string(), v.string(), v.number()],
+  bytes,
+  (path, folderPath, name, links) => {
+    const target = inFolder(folderPath, folder => {
+      const link = folder.look(name)
+      // Opened again by its path: root does not follow what somebody has put there meanwhile.
+      if (!link?.isSymbolicLink() || (effectiveUid() === 0 && decider(folder, link) !== 0)) return undefined
+      return readlinkSync(folder.at(name))
+    })
+    if (target === undefined || links > MAX_LINKS) throw dangling(path)
+    const next = splitPath(target.startsWith('/') ? target : `${folderPath}/${target}`)
+    const content = inFolder(next.folder, folder => {
+      const behind = folder.look(next.name)
+      if (behind?.isSymbolicLink()) return readLinked(path, folder, next.name, behind, links + 1)
+      return behind && readRegular(folder, next.name).bytes
+    })
+    if (!content) throw dangling(path)
+    return content
+  },
+)
+
+function accountOf(uid: number, path: string): Account {
   const found = accountById(uid)
   if (found) return found
   throw new Failure(ExitCode.configuration, {
@@ -136,5 +158,7 @@ function unreadable(error: unknown, path: string): unknown {
   })
 }
 
-/** Takes away a temporary file that a killed run left. */
-export const removeLitter = (folder: Folder, name: string): void => rmSync(folder.at(name), { force: true })
+/** Takes away a temporary file that a killed run left, from its folder and name. */
+export const removeLitter = job('remove', [v.string(), v.string()], v.void(), (path, name) => {
+  inFolder(path, folder => rmSync(folder.at(name), { force: true }))
+})

@@ -1,24 +1,10 @@
-import { type NetConnectOpts, Socket } from 'node:net'
+import { Socket } from 'node:net'
 import pg from 'pg'
 import { ExitCode, Failure } from '../errors.ts'
-import { type Account, account } from '../files/accounts.ts'
-import { effectiveUid, withUid } from '../files/identity.ts'
+import { account } from '../files/accounts.ts'
+import { effectiveUid } from '../files/identity.ts'
 import type { Settings } from '../settings.ts'
-
-/** A socket that connects with an account's effective uid, which is what PostgreSQL's peer method sees. */
-class PeerSocket extends Socket {
-  readonly #account: Account
-
-  constructor(account: Account) {
-    super()
-    this.#account = account
-  }
-
-  override connect(...target: [NetConnectOpts | string | number, ...unknown[]]): this {
-    // connect(2) happens inside this call, before the ids change back.
-    return withUid(this.#account, () => Reflect.apply(super.connect, this, target))
-  }
-}
+import { peerSocket } from './peer-socket.ts'
 
 /** Set when a session starts, whatever role, database or server say: the superuser's queries depend on it. */
 const SESSION = {
@@ -46,7 +32,9 @@ export async function openSession(
   const postgres = peer ? account(settings.postgresAccount, 'ENDOREG_PG_OS_USER') : undefined
   const options = Object.entries({ ...SESSION, lock_timeout: String(Math.ceil(lockTimeout)) })
   // Of our own making, so that it can be closed whatever the driver thinks of it.
-  const socket = postgres ? new PeerSocket(postgres) : new Socket()
+  const socket = postgres
+    ? await peerSocket(postgres, `${settings.host}/.s.PGSQL.${settings.port}`, limit)
+    : new Socket()
   const client = new pg.Client({
     host: settings.host,
     port: settings.port,

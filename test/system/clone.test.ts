@@ -13,7 +13,7 @@ for (const release of RELEASES) {
   t.test(`${release}: a missing checkout is cloned, and brought up to date at a boot`, boots, async t => {
     const settings = { ENDOREG_API_REPOSITORY: REPOSITORY, ENDOREG_API_UPDATE: 'boot' }
     const options = { dropIns: fastPostgres(release), commands: [PUBLISH] }
-    const machine = await Machine.boot(t, await clinic(release), host(release, settings, options))
+    const machine = await Machine.boot(t, await clinic(release), host(settings, options))
     await apiAnswers(machine)
     await machine.run(
       `cd ${REPOSITORY} && sed -i 's/"role": role/"role": role, "new": True/' api.py && ${GIT} commit -qam 2`,

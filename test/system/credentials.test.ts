@@ -18,18 +18,14 @@ for (const release of RELEASES) {
       masks: ['systemd-sysusers.service'],
       commands: ['gpasswd --delete endoreg-service-user sensitiveServices'],
     }
-    const machine = await Machine.boot(t, await clinic(release), host(release, {}, options))
+    const machine = await Machine.boot(t, await clinic(release), host({}, options))
     await apiAnswers(machine)
     const { code } = await machine.run(['test', '-r', VAULT], { user: 'endoreg-service-user', check: false })
     t.equal(code, 1, 'the service account cannot read the vault itself')
   })
 
   t.test(`${release}: a password that systemd-creds has encrypted`, boots, async t => {
-    const machine = await Machine.boot(
-      t,
-      await clinic(release),
-      host(release, {}, { dropIns: fastPostgres(release) }),
-    )
+    const machine = await Machine.boot(t, await clinic(release), host({}, { dropIns: fastPostgres(release) }))
     await apiAnswers(machine)
     await machine.run(
       `systemd-creds --name=db_pwd encrypt ${VAULT} ${ENCRYPTED} && rm ${VAULT} ${CHECKOUT}/conf/db_pwd`,

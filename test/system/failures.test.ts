@@ -39,7 +39,7 @@ for (const release of RELEASES) {
   ]
   for (const { name, settings = {}, commands = [], code, says, mend } of failures) {
     t.test(`${release}: ${name}`, boots, async t => {
-      const options = host(release, settings, { dropIns: fastPostgres(release), commands, until: 'settled' })
+      const options = host(settings, { dropIns: fastPostgres(release), commands, until: 'settled' })
       const machine = await Machine.boot(t, await clinic(release), options)
       const setup = await machine.unit('postgres-endoreg-setup.service')
       t.match(setup, { ActiveState: 'failed', Result: 'exit-code', ExecMainStatus: code, NRestarts: '0' })
@@ -63,7 +63,6 @@ true`
     const service =
       '[Unit]\nBefore=postgres-endoreg-setup.service\n[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sh /usr/local/bin/fill\n'
     const options = host(
-      release,
       {},
       {
         files: {
@@ -92,11 +91,7 @@ true`
   })
 
   t.test(`${release}: a password that another hand changed is mended at the next start`, boots, async t => {
-    const machine = await Machine.boot(
-      t,
-      await clinic(release),
-      host(release, {}, { dropIns: fastPostgres(release) }),
-    )
+    const machine = await Machine.boot(t, await clinic(release), host({}, { dropIns: fastPostgres(release) }))
     await apiAnswers(machine)
     await machine.run(`sudo -u postgres psql -c "ALTER ROLE \\"endoregDbLocal\\" PASSWORD 'other'"`)
     await machine.reboot()

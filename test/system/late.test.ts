@@ -1,6 +1,6 @@
 import t from 'tap'
 import { POSTGRESQL } from '../support/system/base.ts'
-import { apiAnswers, boots, clinic, host, RELEASES } from '../support/system/clinic.ts'
+import { apiAnswers, askApi, boots, clinic, host, RELEASES } from '../support/system/clinic.ts'
 import { Machine } from '../support/system/machine.ts'
 import { fastPostgres } from '../support/system/options.ts'
 
@@ -14,17 +14,17 @@ for (const release of RELEASES) {
   } as const
   const stateOf = async (machine: Machine): Promise<string | undefined> =>
     (await machine.unit('postgres-endoreg-setup.service'))['SubState']
+  const said = async (machine: Machine): Promise<string> =>
+    (await machine.journal('postgres-endoreg-setup.service')).map(entry => entry['MESSAGE']).join('\n')
   const active = async (machine: Machine, unit: string): Promise<boolean> =>
     (await machine.unit(`${unit}.service`))['ActiveState'] === 'active'
 
   t.test(`${release}: a PostgreSQL that starts late is waited for, and that is seen`, boots, async t => {
-    const machine = await Machine.boot(t, await clinic(release), host(release, {}, byHand))
-    const said = async (): Promise<string> =>
-      (await machine.journal('postgres-endoreg-setup.service')).map(entry => entry['MESSAGE']).join('\n')
+    const machine = await Machine.boot(t, await clinic(release), host({}, byHand))
     await machine.waitFor('it is at work', async () => (await stateOf(machine)) === 'start')
     await machine.waitFor(
       'the waiting is said twice',
-      async () => ((await said()).match(/waiting for/g)?.length ?? 0) >= 2,
+      async () => ((await said(machine)).match(/waiting for/g)?.length ?? 0) >= 2,
     )
     const status = await machine.run('systemctl status postgres-endoreg-setup', { check: false })
     t.match(status.out, /waiting for PostgreSQL at \/run\/postgresql port 5432: there is no socket/)
@@ -42,7 +42,7 @@ for (const release of RELEASES) {
       const machine = await Machine.boot(
         t,
         await clinic(release),
-        host(release, { ENDOREG_READY_TIMEOUT: '1' }, byHand),
+        host({ ENDOREG_READY_TIMEOUT: '1' }, byHand),
       )
       const setup = (): Promise<Readonly<Record<string, string>>> =>
         machine.unit('postgres-endoreg-setup.service')
@@ -60,11 +60,7 @@ for (const release of RELEASES) {
   )
 
   t.test(`${release}: a restart of PostgreSQL leaves everything working`, boots, async t => {
-    const machine = await Machine.boot(
-      t,
-      await clinic(release),
-      host(release, {}, { dropIns: fastPostgres(release) }),
-    )
+    const machine = await Machine.boot(t, await clinic(release), host({}, { dropIns: fastPostgres(release) }))
     await apiAnswers(machine)
     const { MainPID } = await machine.unit('endo-api.service')
     await machine.run('systemctl restart postgresql')
@@ -73,5 +69,32 @@ for (const release of RELEASES) {
     await machine.run('systemctl restart endo-api-boot')
     await apiAnswers(machine)
     t.not((await machine.unit('endo-api.service'))['MainPID'], MainPID, 'endo-api-boot restarts it')
+
+    await t.test('and one that is down for a while', async t => {
+      await machine.run(['systemctl', 'stop', cluster])
+      await machine.waitFor('the API has no database', async () => (await askApi(machine)) === undefined)
+      const restarting = machine.run('systemctl restart endo-api-boot')
+      await machine.waitFor('it is waited for', async () =>
+        (await machine.run('systemctl status endo-api-boot', { check: false })).out.includes('waiting for'),
+      )
+      await machine.run(['systemctl', 'start', cluster])
+      await restarting
+      await apiAnswers(machine)
+      t.ok(await active(machine, 'postgres-endoreg-setup'))
+    })
+
+    await t.test('and one that is in recovery for a while', async t => {
+      await machine.run(
+        `sudo -u postgres touch /var/lib/postgresql/${POSTGRESQL[release]}/main/standby.signal`,
+      )
+      await machine.run(['systemctl', 'restart', cluster])
+      await machine.run('systemctl restart postgres-endoreg-setup')
+      t.match(await said(machine), /PostgreSQL is in recovery \(a standby\)/)
+      t.ok(await active(machine, 'postgres-endoreg-setup'))
+      t.ok(await active(machine, 'endo-api-boot'))
+      await machine.run("sudo -u postgres psql -qAtc 'SELECT pg_promote()'")
+      await machine.run('systemctl restart postgres-endoreg-setup')
+      await apiAnswers(machine)
+    })
   })
 }

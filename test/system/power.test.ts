@@ -13,7 +13,7 @@ for (const release of RELEASES) {
     for (const moment of MOMENTS) {
       await t.test(`after ${moment} ms`, async t => {
         const dropIns = fastPostgres(release)
-        const machine = await Machine.boot(t, base, host(release, {}, { dropIns, until: 'started' }))
+        const machine = await Machine.boot(t, base, host({}, { dropIns, until: 'started' }))
         // The moment is what is tested: there is no condition to wait for.
         await sleep(moment)
         await machine.powerCut()

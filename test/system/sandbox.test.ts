@@ -27,7 +27,7 @@ for (const release of RELEASES) {
     const tries = ELSEWHERE.map(path => `touch ${path}/tried`).join('; ')
     const inside = `[Service]\nExecStartPre=-/bin/sh -c '${tries}; touch /tmp/tried; :'\n`
     const dropIns = { ...fastPostgres(release), ...Object.fromEntries(UNITS.map(unit => [unit, inside])) }
-    const machine = await Machine.boot(t, await clinic(release), host(release, {}, { dropIns }))
+    const machine = await Machine.boot(t, await clinic(release), host({}, { dropIns }))
     for (const path of [...ELSEWHERE, '/tmp']) {
       t.equal(
         (await machine.run(`test -e ${path}/tried`, { check: false })).code,
@@ -45,11 +45,7 @@ for (const release of RELEASES) {
   })
 
   t.test(`${release}: what the service account can read and write`, boots, async t => {
-    const machine = await Machine.boot(
-      t,
-      await clinic(release),
-      host(release, {}, { dropIns: fastPostgres(release) }),
-    )
+    const machine = await Machine.boot(t, await clinic(release), host({}, { dropIns: fastPostgres(release) }))
     await apiAnswers(machine)
     const can = async (test: string, path: string): Promise<boolean> =>
       (await machine.run(['test', test, path], { user: 'endoreg-service-user', check: false })).code === 0

@@ -44,6 +44,7 @@ try {
     filter: path => !path.endsWith('.cache'),
   })
   copy('lib/launch.sh', `${home}/lib/launch.sh`)
+  copy('lib/as-account', `${home}/lib/as-account`, 0o755)
   mkdirSync(join(tree, 'usr/bin'), { recursive: true })
   for (const [name, file] of Object.entries(bin)) {
     copy(file, `${home}/bin/${name}`, 0o755)

@@ -39,5 +39,6 @@ def who(request):
 
 
 urlpatterns = [path("", who)]
-execute_from_command_line(["api.py", "migrate", "--verbosity", "0"])
+# --fake-initial: Django records a migration after it is committed, and the power may go in between.
+execute_from_command_line(["api.py", "migrate", "--fake-initial", "--verbosity", "0"])
 execute_from_command_line(["api.py", "runserver", "--noreload", "127.0.0.1:8000"])

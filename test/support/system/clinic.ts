@@ -24,18 +24,8 @@ export function clinic(release: Release): Promise<Base> {
   return prepareBase(release, { deb: join(ROOT, deb) })
 }
 
-/**
- * What an operator of Debian 13 has to add: a build of Node.js that changes ids, here that of this machine.
- * Debian's own refuses, because it cannot ask the system's libuv whether it uses io_uring (CVE-2024-22017).
- */
-const NODE: Readonly<Record<Release, MachineOptions['files']>> = {
-  bookworm: {},
-  trixie: { '/usr/local/bin/node': { text: readFileSync(process.execPath), mode: '755' } },
-}
-
 /** A host as the operator leaves it before its first boot: the API's checkout, and how the API is started. */
 export function host(
-  release: Release,
   settings: Readonly<Record<string, string>> = {},
   options: MachineOptions = {},
 ): MachineOptions {
@@ -43,7 +33,6 @@ export function host(
   return {
     ...options,
     files: {
-      ...NODE[release],
       [`${CHECKOUT}/api.py`]: { text: readFileSync(beside('api.py')), owner: SERVICE },
       '/etc/endoreg/provision.env': {
         text: Object.entries(lines)

@@ -1,0 +1,37 @@
+import { readFileSync } from 'node:fs'
+import { connect } from 'node:net'
+import './files/jobs.ts'
+import * as v from 'valibot'
+import { startedForRoot } from './files/identity.ts'
+import { doJob } from './files/job.ts'
+import { fromJson, toAnswer, toJson } from './files/plain.ts'
+import { writeAll } from './output.ts'
+
+// The other end of `delegate` and `connectAs`: started with an account's ids, so it needs no right of root's.
+
+const asked = v.strictObject({ name: v.string(), args: v.array(v.unknown()) })
+
+/** Does the job on standard input and writes its answer to standard output. */
+function work(): void {
+  let answer: string
+  try {
+    const { name, args } = v.parse(asked, fromJson(readFileSync(0, 'utf8')))
+    answer = toJson({ result: doJob(name, args) })
+  } catch (error) {
+    answer = toJson(toAnswer(error))
+  }
+  writeAll(1, answer)
+}
+
+/** Connects to the socket file `path` and passes the connection on to the parent. */
+function passConnection(path: string): void {
+  const socket = connect(path)
+  socket.once('error', error => process.send?.(toAnswer(error), () => process.exit()))
+  socket.once('connect', () => process.send?.('connected', socket, {}, () => process.exit()))
+}
+
+process.umask(0o022)
+startedForRoot()
+const [, , task, path = ''] = process.argv
+if (task === 'connect') passConnection(path)
+else work()

@@ -1,0 +1,94 @@
+import { Socket } from 'node:net'
+import { dirname, join } from 'node:path'
+import { childProcess } from '../child-process.ts'
+import { ExitCode, errnoOf, Failure } from '../errors.ts'
+import type { Account } from './accounts.ts'
+import { fromAnswer, fromJson, toJson } from './plain.ts'
+
+/** Milliseconds that a child gets for work on local files; its account could stop it for ever. */
+const LIMIT = 30_000
+
+/**
+ * Has a child process with the ids and groups of `account`, and none of root's rights, do the job `name`
+ * with `args`. It gets both on a pipe and nothing of this process's environment, which may hold secrets.
+ *
+ * @returns what the job gave back; another process of that account may have had a hand in it, so look at it
+ * Fails as the job did; with 69 where no such child can be started, 75 where it is stopped or killed.
+ */
+export function delegate(account: Account, name: string, args: readonly unknown[]): unknown {
+  const [program, ...command] = commandFor(account, 'job')
+  const { status, signal, error, stdout, stderr } = childProcess().spawnSync(program, command, {
+    input: toJson({ name, args }),
+    env: environment(),
+    cwd: '/',
+    encoding: 'utf8',
+    timeout: LIMIT,
+    killSignal: 'SIGKILL',
+  })
+  if (errnoOf(error) === 'ETIMEDOUT') throw stuck(account, `did not end within ${LIMIT / 1000} s`)
+  if (signal) throw stuck(account, `was ended by ${signal}`)
+  if (error || status !== 0) throw notStarted(account, error?.message ?? lastLine(stderr))
+  return fromAnswer(fromJson(stdout))
+}
+
+/**
+ * Has a child process with the ids of `account` connect to the socket file `path`, and takes the connection
+ * over: the other end sees who connected, not who uses it (unix(7), SO_PEERCRED).
+ *
+ * @param limit milliseconds
+ * Fails as connect(2) does, with ETIMEDOUT past the limit; with 69 where no such child can be started.
+ */
+export function connectAs(account: Account, path: string, limit: number): Promise<Socket> {
+  const [program, ...command] = commandFor(account, 'connect', path)
+  const child = childProcess().spawn(program, command, {
+    env: environment(),
+    cwd: '/',
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    timeout: Math.ceil(limit),
+    killSignal: 'SIGKILL',
+  })
+  let said = ''
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    said += text
+  })
+  return new Promise((resolve, reject) => {
+    child.once('error', error => reject(notStarted(account, error.message)))
+    child.once('close', (_, signal) => reject(signal ? late(path) : notStarted(account, lastLine(said))))
+    child.once('message', (message, handle) => {
+      if (handle instanceof Socket) return resolve(handle)
+      try {
+        fromAnswer(message)
+      } catch (error) {
+        reject(error)
+      }
+    })
+  })
+}
+
+/** `as-account` with the ids of `account`; its launcher stands beside the folder of this command's own. */
+function commandFor({ uid, gid, name }: Account, ...args: readonly string[]): [string, ...string[]] {
+  const launcher = join(dirname(process.argv[1] ?? ''), '../lib/as-account')
+  const groups = name === String(uid) ? '--clear-groups' : '--init-groups'
+  return ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, groups, '--', launcher, ...args]
+}
+
+const environment = (): NodeJS.ProcessEnv => ({ PATH: process.env['PATH'] })
+
+const lastLine = (text: string): string => text.trim().split('\n').at(-1) || 'it ended without an answer'
+
+const notStarted = ({ name }: Account, cause: string): Failure =>
+  new Failure(ExitCode.unavailable, {
+    message: `start a process with the rights of ${name}, since this Node.js (${process.version}) changes no ids itself`,
+    cause,
+    hint: `Let ${name} read and run ${join(dirname(process.argv[1] ?? ''), '..')} and Node.js, and have setpriv (util-linux) installed.`,
+  })
+
+const late = (path: string): Error =>
+  Object.assign(new Error(`no connection to ${path} in time`), { code: 'ETIMEDOUT' })
+
+const stuck = ({ name }: Account, what: string): Failure =>
+  new Failure(ExitCode.tryLater, {
+    message: `work with the rights of ${name}`,
+    cause: `the process that does it ${what}`,
+    hint: `Look at the processes of ${name} (ps -u ${name} -o pid,stat,args) and at the file system, and run it again.`,
+  })

@@ -1,0 +1,5 @@
+// Every module that declares a job.
+import './application.ts'
+import './vault.ts'
+import './vault-plan.ts'
+import '../checkout/checkout.ts'
