@@ -91,7 +91,7 @@ for (const release of RELEASES) {
       await machine.run('systemctl restart postgres-endoreg-setup')
       t.match(await said(machine), /PostgreSQL is in recovery \(a standby\)/)
       t.ok(await active(machine, 'postgres-endoreg-setup'))
-      t.ok(await active(machine, 'endo-api-boot'))
+      await machine.waitFor('endo-api-boot is active', () => active(machine, 'endo-api-boot'))
       await machine.run("sudo -u postgres psql -qAtc 'SELECT pg_promote()'")
       await machine.run('systemctl restart postgres-endoreg-setup')
       await apiAnswers(machine)

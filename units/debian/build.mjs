@@ -15,6 +15,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
+import { copyright } from './copyright.mjs'
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
 const { version, bin } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
@@ -61,7 +62,7 @@ try {
   copy('units/provision.env', 'etc/endoreg/provision.env')
   const doc = 'usr/share/doc/endoreg-provision'
   copy('README.md', `${doc}/README.md`)
-  copy('LICENSE', `${doc}/copyright`)
+  put(`${doc}/copyright`, copyright(root))
   put(`${doc}/changelog.gz`, gzipSync(filled('changelog'), { level: 9 }))
   for (const file of ['control', 'conffiles']) put(`DEBIAN/${file}`, filled(file))
   for (const file of ['postinst', 'prerm', 'postrm']) put(`DEBIAN/${file}`, filled(file), 0o755)
