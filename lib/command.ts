@@ -1,7 +1,8 @@
-import { parseArgs } from 'node:util'
+import { type ParseArgsConfig, parseArgs } from 'node:util'
 import pkg from '../package.json' with { type: 'json' }
 import { type Clock, Deadline, systemClock } from './clock.ts'
 import { ExitCode, errnoOf, Failure } from './errors.ts'
+import { Interruption } from './interruption.ts'
 import { nearest } from './nearest.ts'
 import { writeAll } from './output.ts'
 import { Report } from './report.ts'
@@ -12,8 +13,11 @@ export type Run = {
   readonly settings: Settings
   /** Check mode: say what would change, and change nothing. */
   readonly check: boolean
+  /** Those of the command's own flags that were given. */
+  readonly flags: ReadonlySet<string>
   readonly report: Report
   readonly deadline: Deadline
+  readonly interruption: Interruption
 }
 
 /** A command as its executable declares it. */
@@ -23,6 +27,8 @@ export type Command = {
   readonly summary: string
   /** The account it is made for: "root". */
   readonly runsAs: string
+  /** What it takes beside the options of every command, with their help. */
+  readonly flags?: Readonly<Record<string, string>>
   /** Does the work; returns the line that sums up. */
   readonly run: (run: Run) => Promise<string>
 }
@@ -35,12 +41,14 @@ const OPTIONS = {
   'env-file': { type: 'string' },
 } as const
 
-const usage = ({ name, summary, runsAs }: Command): string => `Usage: ${name} [OPTION...]
+const usage = ({ name, summary, runsAs, flags = {} }: Command): string => `Usage: ${name} [OPTION...]
 
 ${summary}
 Runs as ${runsAs}.
 
-  --check          say what would change, change nothing; exit 1 where something would
+${Object.entries(flags)
+  .map(([flag, help]) => `  --${flag.padEnd(15)}${help}\n`)
+  .join('')}  --check          say what would change, change nothing; exit 1 where something would
   --json           one JSON document on standard output
   --env-file FILE  read settings from FILE, not from /etc/endoreg/provision.env
   --help           this text
@@ -76,15 +84,19 @@ const startReport = ({ name }: Command, args: readonly string[]): Report =>
 
 async function runCommand(command: Command, args: readonly string[], clock: Clock): Promise<number> {
   let report = startReport(command, args)
+  const interruption = new Interruption(failure => {
+    report.failure(failure)
+    process.exit(failure.code)
+  })
   try {
     const options = parseOptions(command, args)
     if (options.help) return print(usage(command))
     if (options.version) return print(`${command.name} ${pkg.version}\n`)
-    const check = options.check === true
-    report = new Report({ command: command.name, check, json: options.json === true })
-    const settings = loadSettings(process.env, options['env-file'])
+    const { check, json, flags } = options
+    report = new Report({ command: command.name, check, json })
+    const settings = loadSettings(process.env, options.envFile)
     const deadline = new Deadline(settings.readyTimeout, clock)
-    const summary = await command.run({ settings, check, report, deadline })
+    const summary = await command.run({ settings, check, flags, report, deadline, interruption })
     report.summary(summary)
     return check && report.changes.length > 0 ? ExitCode.drift : ExitCode.done
   } catch (error) {
@@ -99,10 +111,35 @@ function print(text: string): number {
   return ExitCode.done
 }
 
-function parseOptions(command: Command, args: readonly string[]) {
+type Options = {
+  readonly help: boolean
+  readonly version: boolean
+  readonly json: boolean
+  readonly check: boolean
+  readonly envFile: string | undefined
+  readonly flags: ReadonlySet<string>
+}
+
+function parseOptions(command: Command, args: readonly string[]): Options {
+  const own = Object.keys(command.flags ?? {})
+  const known: ParseArgsConfig['options'] = {
+    ...OPTIONS,
+    ...Object.fromEntries(own.map(flag => [flag, { type: 'boolean' } as const])),
+  }
   try {
-    const { values } = parseArgs({ args: [...args], options: OPTIONS, strict: true, allowPositionals: false })
-    if (values['env-file'] !== '') return values
+    const { values } = parseArgs({ args: [...args], options: known, strict: true, allowPositionals: false })
+    const on = (flag: string): boolean => values[flag] === true
+    const envFile = values['env-file']
+    if (envFile !== '') {
+      return {
+        help: on('help'),
+        version: on('version'),
+        json: on('json'),
+        check: on('check'),
+        envFile: typeof envFile === 'string' ? envFile : undefined,
+        flags: new Set(own.filter(on)),
+      }
+    }
   } catch (error) {
     if (!errnoOf(error)?.startsWith('ERR_PARSE_ARGS_')) throw error
     const cause = error instanceof Error ? (error.message.split('. ')[0] ?? '') : ''
@@ -111,7 +148,7 @@ function parseOptions(command: Command, args: readonly string[]) {
       option &&
       nearest(
         option,
-        Object.keys(OPTIONS).map(name => `--${name}`),
+        Object.keys(known).map(name => `--${name}`),
       )
     throw usageFailure(command, cause, near)
   }

@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import shipped from '../units/manifest.json' with { type: 'json' }
 import { ExitCode, Failure } from './errors.ts'
-import { databaseName, type Rule, roleName } from './names.ts'
+import { databaseName, type Rule, roleName, text } from './names.ts'
 import type { Settings } from './settings.ts'
 import type { Manifest } from './terms.ts'
 import { readTrustedFile } from './trusted-file.ts'
@@ -50,6 +50,7 @@ const rule = v.strictObject({
   map: v.optional(name),
 })
 const schema = v.strictObject({
+  passwordManagedBy: v.optional(ruled(text)),
   roles: v.array(role),
   databases: v.array(v.strictObject({ name, owner: name })),
   hba: v.optional(v.array(rule), []),
@@ -63,10 +64,10 @@ const schema = v.strictObject({
 export function loadManifest(settings: Settings): Manifest {
   const file = settings.manifestFile
   if (file === undefined) return parseManifest(rename(shipped, settings), 'the manifest that ships', settings)
-  const text = readTrustedFile(file, 'read the manifest', false) ?? ''
+  const json = readTrustedFile(file, 'read the manifest', false) ?? ''
   let content: unknown
   try {
-    content = JSON.parse(text)
+    content = JSON.parse(json)
   } catch (error) {
     throw refuse(file, [error instanceof Error ? error.message : String(error)])
   }

@@ -29,6 +29,9 @@ export type Settings = {
   /** Seconds. */
   readonly readyTimeout: number
   readonly manifestFile: string | undefined
+  /** Where hashes of the verifiers that were set are kept. */
+  readonly stateDir: string
+  readonly onForeignChange: string
 }
 
 const path: Rule = value =>
@@ -62,8 +65,12 @@ const repository: Rule = value =>
       : text(value)
 const branch: Rule = value =>
   /^[\w][\w./+-]*$/.test(value) && !value.includes('..') ? undefined : 'is no name of a branch'
-const update: Rule = value =>
-  value === 'never' || value === 'boot' ? undefined : 'must be "never" or "boot"'
+const oneOf =
+  (...values: readonly [string, string]): Rule =>
+  value =>
+    values.includes(value) ? undefined : `must be "${values[0]}" or "${values[1]}"`
+const update = oneOf('never', 'boot')
+const onForeignChange = oneOf('mend', 'refuse')
 
 type Entry = { readonly rule: Rule; readonly default?: string }
 
@@ -90,6 +97,8 @@ const KNOWN = {
   ENDOREG_API_COMMAND: { rule: text },
   ENDOREG_READY_TIMEOUT: { rule: seconds, default: '60' },
   ENDOREG_MANIFEST: { rule: path },
+  ENDOREG_STATE_DIR: { rule: path, default: '/var/lib/endoreg-provision' },
+  ENDOREG_ON_FOREIGN_CHANGE: { rule: onForeignChange, default: 'mend' },
 } as const satisfies Record<string, Entry>
 
 type Name = keyof typeof KNOWN
@@ -151,6 +160,8 @@ export function loadSettings(env: NodeJS.ProcessEnv, envFile: string | undefined
     apiUpdate: need('ENDOREG_API_UPDATE'),
     readyTimeout: Number(need('ENDOREG_READY_TIMEOUT')),
     manifestFile: read('ENDOREG_MANIFEST'),
+    stateDir: need('ENDOREG_STATE_DIR'),
+    onForeignChange: need('ENDOREG_ON_FOREIGN_CHANGE'),
   }
   read('ENDOREG_API_COMMAND')
   if (settings.dbUser === settings.adminRole) {

@@ -48,6 +48,8 @@ export type IdentityMapping = { readonly map: string; readonly account: string; 
 
 /** Everything declared. */
 export type Manifest = {
+  /** The tool that puts the password into the vault, where that is not this program. */
+  readonly passwordManagedBy?: string | undefined
   readonly roles: readonly Role[]
   readonly databases: readonly Database[]
   readonly hba: readonly AccessRule[]
@@ -61,13 +63,18 @@ export type Manifest = {
 export type Step = { readonly resource: string; readonly action: string }
 
 /** A step and how to take it. SQL that may share a transaction is sent together. */
-export type Change = Step &
-  (
-    | { readonly by: 'file'; readonly run: () => void }
-    | { readonly by: 'sql'; readonly sql: string }
-    | { readonly by: 'database'; readonly sql: string; readonly database: string }
-    | { readonly by: 'verifier'; readonly role: string; readonly verifier: () => Promise<string> }
-  )
+export type Change =
+  | (Step & { readonly by: 'file'; readonly run: () => void })
+  | (Step & { readonly by: 'sql'; readonly sql: string })
+  | (Step & { readonly by: 'database'; readonly sql: string; readonly database: string })
+  | PasswordChange
+
+/** The change of a role's verifier, which is made when it is needed. */
+export type PasswordChange = Step & {
+  readonly by: 'verifier'
+  readonly role: string
+  readonly verifier: () => Promise<string>
+}
 
 /** Something looked at and found good or not. */
 export type Check = { readonly name: string; readonly ok: boolean; readonly note?: string }

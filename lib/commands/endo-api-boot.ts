@@ -7,7 +7,9 @@ import { ExitCode, Failure, systemFailure } from '../errors.ts'
 import type { Account } from '../files/accounts.ts'
 import { type Checkout, inspectCheckout, planPasswordCopy, planSettings } from '../files/application.ts'
 import { correctDatabaseSettings, type DatabaseSettings } from '../files/db-yaml.ts'
+import { splitPath } from '../files/folder.ts'
 import type { Ownership } from '../files/secret-file.ts'
+import { isStaged } from '../files/stage.ts'
 import { readVault } from '../files/vault.ts'
 import type { Password } from '../password.ts'
 import { explainLock, LOCK_DATABASE, TAKE_LOCK } from '../postgres/lock.ts'
@@ -77,6 +79,19 @@ function readPassword(settings: Settings, service: Account): Password {
   return readVault.as(service, settings.vaultFile)
 }
 
+/** Milliseconds between two looks at a rotation that is under way. */
+const ROTATION_POLL = 50
+
+/** Whether another run replaces the password at this moment, or was killed over it. */
+function isRotating({ vaultFile }: Settings, service: Account): boolean {
+  const { folder, name } = splitPath(vaultFile)
+  try {
+    return isStaged.as(service, folder, name)
+  } catch {
+    return false
+  }
+}
+
 /** Waits for the login with the vault's password; where the vault changes meanwhile, with the new one. */
 async function waitForLogin(run: Run, service: Account, addresses: readonly string[]): Promise<Password> {
   const { settings, report, deadline } = run
@@ -85,7 +100,15 @@ async function waitForLogin(run: Run, service: Account, addresses: readonly stri
     const scram = await ScramPassword.from(password)
     const outcomes = await proveLogins({ settings, addresses, deadline, report, up: false }, scram)
     const failure = proofFailure(settings, outcomes, false)
-    if (failure && deadline.remaining() > 0 && !readPassword(settings, service).equals(password)) continue
+    if (failure && deadline.remaining() > 0) {
+      // In this order: a rotation puts the new password into the vault before it removes its journal.
+      if (isRotating(settings, service)) {
+        report.waiting('the password in the vault', 'it is being replaced', deadline)
+        await deadline.clock.sleep(ROTATION_POLL)
+        continue
+      }
+      if (!readPassword(settings, service).equals(password)) continue
+    }
     for (const outcome of outcomes) report.checked(toCheck(settings, outcome))
     if (failure) throw failure
     return password

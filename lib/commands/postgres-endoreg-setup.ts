@@ -1,7 +1,7 @@
 import type { Run } from '../command.ts'
 import { loadManifest } from '../manifest.ts'
 import { diffDatabases, diffRoles } from '../postgres/diff.ts'
-import { diffPassword } from '../postgres/diff-password.ts'
+import { planPassword } from './planned-password.ts'
 import { provision } from './provision.ts'
 
 /** Everything PostgreSQL needs to have for the application: vault password, roles, databases, password, proof. */
@@ -13,7 +13,7 @@ export async function setUp(run: Run): Promise<string> {
         ? []
         : [
             ...diffRoles(manifest, cluster),
-            ...(await diffPassword(cluster, run.settings.dbUser, scram)),
+            ...(await planPassword(run, cluster, scram)),
             ...diffDatabases(manifest, cluster),
           ],
   })

@@ -15,7 +15,9 @@ import { untilReady } from '../postgres/readiness.ts'
 import { ScramPassword } from '../postgres/scram.ts'
 import { abandon, openSession } from '../postgres/session.ts'
 import { statementFailure } from '../postgres/statement-failure.ts'
+import type { Settings } from '../settings.ts'
 import type { Change, Manifest } from '../terms.ts'
+import { type Interrupted, resolveInterrupted } from './interrupted.ts'
 import { vaultOwnership } from './ownership.ts'
 import { prove } from './prove.ts'
 
@@ -23,6 +25,7 @@ import { prove } from './prove.ts'
 export type Current = {
   readonly cluster: Cluster
   readonly vault: Vault
+  readonly interrupted: Interrupted
   /** The vault's password, or the one it will get. */
   readonly password: Password
   readonly scram: ScramPassword
@@ -34,6 +37,17 @@ export type Scope = {
   readonly manifest: () => Manifest
   /** The changes beside those of the vault, in order. */
   readonly plan: (manifest: Manifest, current: Current) => Promise<Change[]>
+  /** What is done with the lock still held, once the logins are proved. */
+  readonly conclude?: (provisioned: Provisioned) => Promise<void>
+}
+
+/** A host on which everything agrees, or in check mode would. */
+export type Provisioned = {
+  readonly current: Current
+  readonly manifest: Manifest
+  readonly addresses: readonly string[]
+  readonly owner: VaultOwnership
+  readonly client: pg.Client
 }
 
 /** How often a plan is made again because another process was there first. */
@@ -57,16 +71,19 @@ export async function provision(run: Run, scope: Scope): Promise<string> {
   let current: Current
   for (let attempt = 1; ; attempt++) {
     current = await look(run, manifest, client, owner)
+    const { first, last } = current.interrupted
     const plan = [
-      ...planVault(current.vault, owner, current.password),
+      ...first,
+      ...planVault(current.vault, owner, current.interrupted.password ? undefined : current.password),
       ...(await scope.plan(manifest, current)),
+      ...last,
     ]
     if (check) {
       for (const change of plan) report.change(change)
       break
     }
     try {
-      await apply(plan, client, report, statementLimit(run))
+      await apply(plan, client, report, statementLimit(settings))
       break
     } catch (error) {
       if (!(error instanceof Overtaken)) throw error
@@ -80,13 +97,14 @@ export async function provision(run: Run, scope: Scope): Promise<string> {
   const proved = converged ? await early.finish(current.scram) : []
   if (!converged) early.abandon()
   const outcomes = await prove(run, addresses, current, proved)
+  await scope.conclude?.({ current, manifest, addresses, owner, client })
   abandon(client)
   if (lock) abandon(lock)
   return sumUp(run, outcomes)
 }
 
 /** A statement gets as long as PostgreSQL gets to become ready, and at least half a minute. */
-const statementLimit = ({ settings }: Run): number => Math.max(settings.readyTimeout, 30) * 1000
+export const statementLimit = ({ readyTimeout }: Settings): number => Math.max(readyTimeout, 30) * 1000
 
 /**
  * The administrative session; and, where PGDATABASE is another database than the lock's, one that only
@@ -102,7 +120,7 @@ async function openSessions(run: Run): Promise<{ client: pg.Client; lock: pg.Cli
   }
   const open = (database: string): Promise<pg.Client> =>
     untilReady(
-      limit => openSession(settings, database, limit, statementLimit(run)),
+      limit => openSession(settings, database, limit, statementLimit(settings)),
       error => explain(error, { ...goal, database }),
       `PostgreSQL at ${goal.place}`,
       deadline,
@@ -111,7 +129,7 @@ async function openSessions(run: Run): Promise<{ client: pg.Client; lock: pg.Cli
   const client = await open(settings.adminDatabase)
   if (settings.adminDatabase === LOCK_DATABASE) return { client, lock: undefined }
   const lock = await open(LOCK_DATABASE)
-  await waitingForLock(run, () => takeLock(lock, statementLimit(run)))
+  await waitingForLock(run, () => takeLock(lock, statementLimit(settings)))
   return { client, lock }
 }
 
@@ -125,12 +143,15 @@ async function look(
   const locking = settings.adminDatabase === LOCK_DATABASE ? TAKE_LOCK : 'SELECT'
   // The lock comes first: what is looked at before it may be another run's work in progress.
   const cluster = await waitingForLock(run, () =>
-    inspectCluster(client, manifest, settings.dbUser, locking, statementLimit(run) + 1000),
+    inspectCluster(client, manifest, settings.dbUser, locking, statementLimit(settings) + 1000),
   )
   const vault = inspectVault(settings.vaultFile, owner.account)
-  if (vault.file.state === 'missing' && cluster.inRecovery) throw noVaultOnStandby(settings.vaultFile)
-  const password = vault.file.state === 'missing' ? Password.generate() : vault.file.password
-  return { cluster, vault, password, scram: await ScramPassword.from(password) }
+  const interrupted = await resolveInterrupted(vault, owner, cluster, settings.dbUser)
+  const known = interrupted.password ?? (vault.file.state === 'missing' ? undefined : vault.file.password)
+  if (!known && cluster.inRecovery) throw noVaultOnStandby(settings.vaultFile)
+  if (!known && manifest.passwordManagedBy) throw noVaultFrom(manifest.passwordManagedBy, settings.vaultFile)
+  const password = known ?? Password.generate()
+  return { cluster, vault, interrupted, password, scram: await ScramPassword.from(password) }
 }
 
 /** Does `work`, which takes the lock first, and says so where another run holds it for long. */
@@ -160,6 +181,13 @@ const overtaken = (): Failure =>
     message: 'bring the host to its desired state',
     cause: 'another process kept changing the same things',
     hint: 'Find out what else creates roles, databases or the vault file on this host, and run it again.',
+  })
+
+const noVaultFrom = (tool: string, path: string): Failure =>
+  new Failure(ExitCode.configuration, {
+    message: `generate the password in ${path}`,
+    cause: `the manifest says that ${tool} manages it, and there is none`,
+    hint: `Let ${tool} put it there first, or take passwordManagedBy out of the manifest.`,
   })
 
 const noVaultOnStandby = (path: string): Failure =>

@@ -1,40 +1,61 @@
 import type { Run } from '../command.ts'
 import { ExitCode, Failure } from '../errors.ts'
-import { holdsOther, inspectCheckout, planPasswordCopy } from '../files/application.ts'
+import {
+  holdsOther,
+  inspectCheckout,
+  type PreparedCopy,
+  planPasswordCopy,
+  preparePasswordCopy,
+} from '../files/application.ts'
 import { loadManifest } from '../manifest.ts'
-import { diffPassword } from '../postgres/diff-password.ts'
+import type { Password } from '../password.ts'
 import type { Cluster } from '../postgres/inspect.ts'
+import { restartConsumers } from './consumers.ts'
 import { serviceOwnership } from './ownership.ts'
+import { planPassword } from './planned-password.ts'
 import { provision } from './provision.ts'
+import { rotate } from './rotate.ts'
 
-/** Makes the vault, PostgreSQL and the application's copy agree, and says which of the three differed. */
+/**
+ * Makes the vault, PostgreSQL and the application's copy agree, and says which of the three differed; with
+ * `--rotate` on a new password.
+ */
 export async function syncPassword(run: Run): Promise<string> {
-  const { settings, report } = run
+  const { settings, report, flags } = run
   const { service, owner } = serviceOwnership(settings)
   let checkout = true
+  let replaced = false
   const differed = new Set<string>()
+  const prepare = (password: Password): PreparedCopy =>
+    preparePasswordCopy(settings.apiDir, password, service, owner)
   const summary = await provision(run, {
-    manifest: () => ({
-      roles: loadManifest(settings).roles.filter(({ name }) => name === settings.dbUser),
-      databases: [],
-      hba: [],
-      ident: [],
-    }),
-    plan: async (_, { cluster, vault, password, scram }) => {
+    manifest: () => {
+      const { roles, ...rest } = loadManifest(settings)
+      const managed = roles.filter(({ name }) => name === settings.dbUser)
+      return { ...rest, roles: managed, databases: [], hba: [], ident: [] }
+    },
+    plan: async (_, { cluster, vault, password, scram, interrupted }) => {
       requireRole(cluster, settings.dbUser)
       const files = inspectCheckout.as(service, settings.apiDir, owner)
       checkout = files !== undefined
-      const role = cluster.inRecovery ? [] : await diffPassword(cluster, settings.dbUser, scram)
-      if (vault.file.state === 'missing') differed.add('the vault')
+      const role = cluster.inRecovery ? [] : await planPassword(run, cluster, scram)
+      if (vault.file.state === 'missing' || interrupted.password) differed.add('the vault')
       if (role.length > 0) differed.add('PostgreSQL')
       if (files && holdsOther(files, password)) differed.add('db_pwd')
       return [...role, ...(files ? planPasswordCopy(files, password, service, owner) : [])]
+    },
+    conclude: async provisioned => {
+      if (flags.has('rotate')) replaced = await rotate(run, provisioned, checkout ? prepare : undefined)
     },
   })
   if (!checkout) {
     report.note(`there is no checkout at ${settings.apiDir} yet: db_pwd is left to endo-api-boot`)
   }
-  return `${summary}; ${agreement([...differed], run.check, checkout)}`
+  const restart = !run.check && !flags.has('no-restart') && checkout && (replaced || differed.has('db_pwd'))
+  if (restart) await restartConsumers(run)
+  const all = checkout ? 'vault, PostgreSQL and db_pwd' : 'vault and PostgreSQL'
+  if (replaced) return `${summary}; ${all} agree on a new password`
+  return `${summary}; ${agreement(all, [...differed], run.check)}`
 }
 
 function requireRole(cluster: Cluster, role: string): void {
@@ -46,8 +67,7 @@ function requireRole(cluster: Cluster, role: string): void {
   })
 }
 
-function agreement(differed: readonly string[], check: boolean, checkout: boolean): string {
-  const all = checkout ? 'vault, PostgreSQL and db_pwd' : 'vault and PostgreSQL'
+function agreement(all: string, differed: readonly string[], check: boolean): string {
   if (differed.length === 0) return `${all} agreed already`
   const names = differed.join(' and ')
   return check ? `${names} differed` : `${all} agree now; ${names} had differed`

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import { fsyncSync, renameSync } from 'node:fs'
 import * as v from 'valibot'
 import { doing, ExitCode, errnoOf, Failure } from '../errors.ts'
 import type { Password } from '../password.ts'
@@ -7,7 +8,16 @@ import type { Account } from './accounts.ts'
 import { type Folder, inFolder, makeFolder } from './folder.ts'
 import { bytes, job, password } from './job.ts'
 import { parsePassword, passwordBytes } from './password-text.ts'
-import { litter, type Ownership, octal, ownership, readRegular, replaceFile, stateOf } from './secret-file.ts'
+import {
+  litter,
+  type Ownership,
+  octal,
+  ownership,
+  prepareFile,
+  readRegular,
+  replaceFile,
+  stateOf,
+} from './secret-file.ts'
 import { removeLitter } from './vault.ts'
 import { ownershipDrift } from './vault-plan.ts'
 
@@ -116,6 +126,60 @@ function inspectSettings(conf: Folder): Checkout['settings'] {
     })
   }
   return { text: bytes.toString('utf8'), mode: stat.mode & 0o777 }
+}
+
+/** Writes db_pwd under a temporary name, which it returns, into the checkout's configuration folder. */
+const prepareCopy = job(
+  'prepare copy',
+  [v.string(), bytes, ownership],
+  v.string(),
+  (conf, content, owner) => {
+    const folder = makeFolder(conf, 0o750)
+    try {
+      return prepareFile(folder, PASSWORD_COPY, content, owner)
+    } finally {
+      folder.close()
+    }
+  },
+)
+
+/** Gives a prepared db_pwd its name, in one step (rename(2)). */
+const placeCopy = job('place copy', [v.string(), v.string()], v.void(), (conf, temporary) => {
+  inFolder(conf, folder => renameSync(folder.at(temporary), folder.at(PASSWORD_COPY)))
+})
+
+/** Puts what was placed on the disk. */
+const synchronise = job('synchronise', [v.string()], v.void(), conf => {
+  inFolder(conf, folder => folder.withHandle(fsyncSync))
+})
+
+/** A db_pwd that is written and waits to be put in place at the right moment. */
+export type PreparedCopy = {
+  readonly path: string
+  /** In one step, which is not on the disk yet. */
+  readonly place: () => void
+  readonly synchronise: () => void
+  /** Takes it away where it is not wanted any more. */
+  readonly discard: () => void
+}
+
+/** Prepares `conf/db_pwd` with `password` in the checkout `path`. */
+export function preparePasswordCopy(
+  path: string,
+  password: Password,
+  service: Account,
+  owner: Ownership,
+): PreparedCopy {
+  const conf = `${path}/conf`
+  const temporary = doing(`write ${conf}/${PASSWORD_COPY}`, () =>
+    prepareCopy.as(service, conf, passwordBytes(password), owner),
+  )
+  return {
+    path: `${conf}/${PASSWORD_COPY}`,
+    place: () => placeCopy.as(service, conf, temporary),
+    synchronise: () => synchronise.as(service, conf),
+    discard: () => removeLitter.as(service, conf, temporary),
+  }
 }
 
 /** The changes after which `conf/db_pwd` holds `password`, whole, with its owner and mode. */

@@ -2,4 +2,5 @@
 import './application.ts'
 import './vault.ts'
 import './vault-plan.ts'
+import './stage.ts'
 import '../checkout/checkout.ts'

@@ -82,9 +82,28 @@ export function readRegular(folder: Folder, name: string): { bytes: Buffer; stat
 }
 
 /**
- * Writes `bytes` into a new file under a temporary name; owner and mode are final before the first byte.
- * `place` then gives it its name, and the folder is synchronised. The temporary name is gone afterwards.
+ * Writes `bytes` into a new file that is to become `name`; owner and mode are final before the first byte.
+ *
+ * @returns its temporary name
  */
+export function prepareFile(folder: Folder, name: string, bytes: Uint8Array, owner: Ownership): string {
+  const temporary = temporaryName(name)
+  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
+  const handle = openSync(folder.at(temporary), flags, 0o600)
+  try {
+    setOwnership(handle, owner, folder.show(name))
+    for (let done = 0; done < bytes.length; ) done += writeSync(handle, bytes, done)
+    fsyncSync(handle)
+    return temporary
+  } catch (error) {
+    rmSync(folder.at(temporary), { force: true })
+    throw error
+  } finally {
+    closeSync(handle)
+  }
+}
+
+/** Prepares a file, has `place` give it its name, and synchronises the folder. The temporary name is gone afterwards. */
 function write(
   folder: Folder,
   name: string,
@@ -92,16 +111,10 @@ function write(
   owner: Ownership,
   place: (from: string, to: string) => void,
 ): void {
-  const temporary = folder.at(temporaryName(name))
-  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
-  const handle = openSync(temporary, flags, 0o600)
+  const temporary = folder.at(prepareFile(folder, name, bytes, owner))
   try {
-    setOwnership(handle, owner, folder.show(name))
-    for (let done = 0; done < bytes.length; ) done += writeSync(handle, bytes, done)
-    fsyncSync(handle)
     place(temporary, folder.at(name))
   } finally {
-    closeSync(handle)
     rmSync(temporary, { force: true })
   }
   folder.withHandle(fsyncSync)

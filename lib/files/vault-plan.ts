@@ -31,10 +31,10 @@ export type VaultOwnership = {
 /**
  * The changes that bring the vault to its desired state.
  *
- * @param generated the password a missing vault file gets
+ * @param generated the password a missing vault file gets; undefined where its stage has become the vault file
  * Fails with 78 where the folder is shared with others or the file has a second name.
  */
-export function planVault(vault: Vault, owner: VaultOwnership, generated: Password): Change[] {
+export function planVault(vault: Vault, owner: VaultOwnership, generated: Password | undefined): Change[] {
   if (vault.file.state === 'link') return []
   const { folder: folderPath, name } = splitPath(vault.path)
   const { folder } = vault
@@ -69,6 +69,7 @@ export function planVault(vault: Vault, owner: VaultOwnership, generated: Passwo
     }
   }
 
+  if (!generated) return changes
   if (vault.file.state === 'missing') {
     changes.push(
       file(`generate, ${describe(owner.file)}`, () => {
@@ -162,7 +163,7 @@ function refuseSharedFolder(folder: NonNullable<Vault['folder']>, path: string):
 
 /** Whoever gives the file a second name could have root change the owner of another file. */
 function refuseSecondName(stat: State, vault: Vault): void {
-  if (stat.nlink <= 1 + vault.litter.length) return
+  if (stat.nlink <= 1 + vault.litter.length + (vault.stage ? 1 : 0)) return
   throw new Failure(ExitCode.configuration, {
     message: `set owner and mode of the vault file ${vault.path}`,
     cause: `it has ${stat.nlink} names (hard links), so it may be another file in truth`,

@@ -7,6 +7,7 @@ import { effectiveUid } from './identity.ts'
 import { bytes, job, password } from './job.ts'
 import { parsePassword } from './password-text.ts'
 import { litter, readRegular, state, stateOf } from './secret-file.ts'
+import { inspectStage, stage, stageName } from './stage.ts'
 
 /** What is at the vault file's path. */
 export type VaultFile = v.InferOutput<typeof vaultFile>
@@ -27,6 +28,8 @@ const vault = v.strictObject({
   /** Where its folder is, links followed, and whose; undefined where there is none. */
   folder: v.optional(v.strictObject({ path: v.string(), stat: state })),
   file: vaultFile,
+  /** The journal of a rotation that is not finished. */
+  stage: v.optional(stage),
   /** Temporary files a killed run left beside it. */
   litter: v.pipe(v.array(v.string()), v.readonly()),
 })
@@ -39,7 +42,12 @@ const inspect = job('inspect vault', [v.string()], vault, (path): Vault => {
       path,
       folder: { path: folder.path, stat: stateOf(folder.stat()) },
       file,
-      litter: file.state === 'link' ? [] : litter(folder, name),
+      ...(file.state === 'link'
+        ? { litter: [] }
+        : {
+            stage: inspectStage(folder, name),
+            litter: [...litter(folder, name), ...litter(folder, stageName(name))],
+          }),
     }
   })
   return found ?? { path, file: { state: 'missing' }, litter: [] }

@@ -58,11 +58,27 @@ async function applyBatch(batch: readonly Change[], client: pg.Client, limit: nu
   if (statements.length > 0) await run(client, statements.join('; '), limit, names(batch))
 }
 
-async function setVerifier(client: pg.Client, role: string, verifier: string, limit: number): Promise<void> {
+/**
+ * Gives `role` the verifier in a silent transaction.
+ *
+ * @param committing called right before the message that commits it
+ * Fails with an error of PostgreSQL, or 75 past `limit` milliseconds.
+ */
+export async function setVerifier(
+  client: pg.Client,
+  role: string,
+  verifier: string,
+  limit: number,
+  committing: () => void = () => {},
+): Promise<void> {
   const statement = `ALTER ROLE ${identifier(role)} WITH PASSWORD ${dollarQuoted(verifier)}`
   const doing = `set the password of the role ${role}`
+  const messages = silently(statement)
   try {
-    for (const message of silently(statement)) await run(client, message, limit, doing)
+    for (const [index, message] of messages.entries()) {
+      if (index === messages.length - 1) committing()
+      await run(client, message, limit, doing)
+    }
   } catch (error) {
     if (error instanceof pg.DatabaseError) await run(client, 'ROLLBACK', limit, doing)
     throw error

@@ -1,4 +1,4 @@
-import type { Change } from '../terms.ts'
+import type { PasswordChange } from '../terms.ts'
 import type { Cluster } from './inspect.ts'
 import {
   buildVerifier,
@@ -20,7 +20,7 @@ export async function diffPassword(
   cluster: Cluster,
   role: string,
   password: ScramPassword,
-): Promise<Change[]> {
+): Promise<PasswordChange[]> {
   const state = await compareVerifier(cluster.roles.get(role)?.verifier ?? null, password)
   if (state === 'same') return []
   return [

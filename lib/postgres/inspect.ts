@@ -13,10 +13,14 @@ export type CurrentRole = {
   readonly connectionLimit: number
   /** Only of the role whose password is managed; null where it has none. */
   readonly verifier: string | null
+  /** When the role was last changed, in ISO 8601, where PostgreSQL keeps that (track_commit_timestamp). */
+  readonly verifierSince: string | null
 }
 
 /** The managed part of a cluster as it is. */
 export type Cluster = {
+  /** What tells it from every other cluster: pg_control's system identifier. */
+  readonly identifier: string
   readonly inRecovery: boolean
   /** What a new verifier gets. */
   readonly scramIterations: number
@@ -47,10 +51,13 @@ export async function inspectCluster(
     `${before};
      SELECT pg_is_in_recovery() AS recovery,
             coalesce(current_setting('scram_iterations', true), '4096')::int AS iterations,
-            (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS superuser;
+            (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS superuser,
+            (SELECT system_identifier::text FROM pg_control_system()) AS identifier;
      SELECT rolname AS name, rolcanlogin AS login, rolreplication AS replication, rolconnlimit AS connections,
             CASE WHEN rolvaliduntil < 'infinity' THEN extract(epoch FROM rolvaliduntil)::float8 END AS until,
-            CASE WHEN rolname = ${literal(passwordRole)} THEN rolpassword END AS verifier
+            CASE WHEN rolname = ${literal(passwordRole)} THEN rolpassword END AS verifier,
+            CASE WHEN current_setting('track_commit_timestamp')::bool AND NOT pg_is_in_recovery()
+                 THEN to_char(pg_xact_commit_timestamp(xmin) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') END AS since
        FROM pg_authid WHERE rolname IN (${list(roles)});
      SELECT datname AS name, pg_get_userbyid(datdba) AS owner, datconnlimit = -2 AS invalid
        FROM pg_database WHERE datname IN (${list(manifest.databases.map(({ name }) => name))})`,
@@ -64,6 +71,7 @@ export async function inspectCluster(
   if (facts?.['superuser'] !== true) throw notSuperuser()
   return {
     inRecovery: facts['recovery'] === true,
+    identifier: String(facts['identifier']),
     scramIterations: Number(facts['iterations']),
     roles: new Map((roleRows ?? []).map(row => [String(row['name']), currentRole(row)])),
     databases: new Map((databaseRows ?? []).map(row => [String(row['name']), String(row['owner'])])),
@@ -76,6 +84,7 @@ const currentRole = (row: Rows[number]): CurrentRole => ({
   validUntil: typeof row['until'] === 'number' ? row['until'] : null,
   connectionLimit: Number(row['connections']),
   verifier: typeof row['verifier'] === 'string' ? row['verifier'] : null,
+  verifierSince: typeof row['since'] === 'string' ? row['since'] : null,
 })
 
 /** DROP DATABASE marks a database so before it removes its files (pg_database.h, DATCONNLIMIT_INVALID_DB). */

@@ -58,6 +58,7 @@ export class Host {
       PGPORT: String(cluster.port),
       ENDOREG_VAULT_FILE: join(folder, 'etc/vault/SCRT_password'),
       ENDOREG_API_DIR: join(folder, 'home/endo-api'),
+      ENDOREG_STATE_DIR: join(folder, 'state'),
       ...(isRoot
         ? {}
         : {

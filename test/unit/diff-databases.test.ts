@@ -9,6 +9,7 @@ const current: CurrentRole = {
   validUntil: null,
   connectionLimit: -1,
   verifier: null,
+  verifierSince: null,
 }
 const role = (name: string): Role => ({
   name,
@@ -24,6 +25,7 @@ function diff(
   { roles = [], present = [], owners = {} }: { roles?: string[]; present?: string[]; owners?: object } = {},
 ) {
   const cluster: Cluster = {
+    identifier: '1',
     inRecovery: false,
     scramIterations: 4096,
     roles: new Map(present.map(name => [name, current])),

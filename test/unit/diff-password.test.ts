@@ -9,10 +9,21 @@ const prepared = (text: string): Promise<ScramPassword> => ScramPassword.from(ne
 
 /** A cluster whose role has `verifier`. */
 const cluster = (verifier: string | null, scramIterations = 7): Cluster => ({
+  identifier: '1',
   inRecovery: false,
   scramIterations,
   roles: new Map([
-    ['app', { login: true, replication: false, validUntil: null, connectionLimit: -1, verifier }],
+    [
+      'app',
+      {
+        login: true,
+        replication: false,
+        validUntil: null,
+        connectionLimit: -1,
+        verifier,
+        verifierSince: null,
+      },
+    ],
   ]),
   databases: new Map(),
 })

@@ -16,8 +16,10 @@ const CURRENT: CurrentRole = {
   validUntil: null,
   connectionLimit: -1,
   verifier: null,
+  verifierSince: null,
 }
 const cluster = (roles: Record<string, CurrentRole>): Cluster => ({
+  identifier: '1',
   inRecovery: false,
   scramIterations: 4096,
   roles: new Map(Object.entries(roles)),

@@ -28,6 +28,8 @@ t.test('the defaults', async t => {
     apiUpdate: 'never',
     readyTimeout: 60,
     manifestFile: undefined,
+    stateDir: '/var/lib/endoreg-provision',
+    onForeignChange: 'mend',
   })
 })
 

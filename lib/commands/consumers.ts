@@ -1,0 +1,39 @@
+import { existsSync } from 'node:fs'
+import { promisify } from 'node:util'
+import { childProcess } from '../child-process.ts'
+import type { Run } from '../command.ts'
+import { effectiveUid } from '../files/identity.ts'
+
+/** What reads the password: the API restarts with it (PartOf=). */
+const UNIT = 'endo-api-boot.service'
+/** Milliseconds that systemd gets to take note of it. */
+const LIMIT = 10_000
+
+/**
+ * Has systemd restart what reads the password, without waiting for it: where it is enabled, or runs. Nothing
+ * without systemd, or where there is no such unit.
+ */
+export async function restartConsumers({ report }: Run): Promise<void> {
+  if (!existsSync('/run/systemd/system') || effectiveUid() !== 0) return
+  const run = promisify(childProcess().execFile)
+  const systemctl = (...args: string[]): Promise<unknown> =>
+    run('systemctl', args, { timeout: LIMIT, killSignal: 'SIGKILL' })
+  const succeeds = (work: Promise<unknown>): Promise<boolean> =>
+    work.then(
+      () => true,
+      () => false,
+    )
+  const wanted =
+    (await succeeds(systemctl('--quiet', 'is-enabled', UNIT))) ||
+    (await succeeds(systemctl('--quiet', 'is-active', UNIT)))
+  if (!wanted) return
+  try {
+    await systemctl('--no-block', 'restart', UNIT)
+    report.note(`${UNIT} restarts, and the API with it`)
+  } catch (error) {
+    const why = error instanceof Error ? error.message.split('\n')[0] : String(error)
+    report.warning(
+      `${UNIT} still has the old password, restart it by hand (systemctl restart ${UNIT}): ${why}`,
+    )
+  }
+}

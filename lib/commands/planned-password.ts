@@ -1,0 +1,45 @@
+import type { Run } from '../command.ts'
+import { ExitCode, Failure } from '../errors.ts'
+import { Memory } from '../files/memory.ts'
+import { diffPassword } from '../postgres/diff-password.ts'
+import type { Cluster } from '../postgres/inspect.ts'
+import type { ScramPassword } from '../postgres/scram.ts'
+import type { Change } from '../terms.ts'
+
+/**
+ * The change after which PostgreSQL holds `password`, or none. What this program sets it remembers, so that a
+ * verifier which somebody else has set is called that, or with ENDOREG_ON_FOREIGN_CHANGE=refuse ends the run with 78.
+ */
+export async function planPassword(
+  { settings, report }: Run,
+  cluster: Cluster,
+  password: ScramPassword,
+): Promise<Change[]> {
+  const { dbUser } = settings
+  const [change] = await diffPassword(cluster, dbUser, password)
+  if (!change) return []
+  const memory = new Memory(settings.stateDir, cluster.identifier)
+  const current = cluster.roles.get(dbUser)
+  const foreign = current !== undefined && memory.isForeign(dbUser, current.verifier)
+  const when = current?.verifierSince ? ` at ${current.verifierSince}` : ''
+  if (foreign && settings.onForeignChange === 'refuse') throw refused(dbUser, settings.vaultFile, when)
+  return [
+    {
+      ...change,
+      action: foreign ? `${change.action}: somebody else changed it${when}` : change.action,
+      verifier: async () => {
+        const verifier = await change.verifier()
+        const why = memory.remember(dbUser, verifier)
+        if (why) report.warning(`the state folder ${settings.stateDir} could not be written: ${why}`)
+        return verifier
+      },
+    },
+  ]
+}
+
+const refused = (role: string, vaultFile: string, when: string): Failure =>
+  new Failure(ExitCode.configuration, {
+    message: `set the password of the role ${role}`,
+    cause: `somebody else changed it${when}, and ENDOREG_ON_FOREIGN_CHANGE is refuse`,
+    hint: `Find out who. Then put the password in use into ${vaultFile}, or run once with ENDOREG_ON_FOREIGN_CHANGE=mend to set the one that is there.`,
+  })

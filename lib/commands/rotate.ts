@@ -1,0 +1,123 @@
+import type { Run } from '../command.ts'
+import { ExitCode, Failure } from '../errors.ts'
+import type { PreparedCopy } from '../files/application.ts'
+import { splitPath } from '../files/folder.ts'
+import { Memory } from '../files/memory.ts'
+import { passwordBytes } from '../files/password-text.ts'
+import { adoptStage, dropStage, writeStage } from '../files/stage.ts'
+import { Password } from '../password.ts'
+import { setVerifier } from '../postgres/apply.ts'
+import { proofFailure, proveLogins } from '../postgres/proof.ts'
+import { buildVerifier, MOST_ITERATIONS, ScramPassword } from '../postgres/scram.ts'
+import { statementFailure } from '../postgres/statement-failure.ts'
+import { type Provisioned, statementLimit } from './provision.ts'
+
+/** How the application's copy is prepared; undefined where there is no checkout. */
+type Prepare = ((password: Password) => PreparedCopy) | undefined
+
+/**
+ * Replaces the password in the vault, PostgreSQL and db_pwd. The next one is staged beside the vault file
+ * before PostgreSQL knows it and until all three agree, so that at every instant the vault's password or the
+ * staged one logs in, and the next run finishes or undoes what is interrupted.
+ *
+ * @returns whether the password was replaced
+ * Fails with 78 where another tool manages the password; as the login does where the new one cannot be
+ * proved, and then the old one is in use again.
+ */
+export async function rotate(run: Run, provisioned: Provisioned, prepare: Prepare): Promise<boolean> {
+  const { check, report, settings, interruption } = run
+  const { current } = provisioned
+  refuseManaged(provisioned, settings.vaultFile)
+  if (current.vault.file.state === 'missing' && !current.interrupted.password) {
+    report.note('the password is new: there is nothing to rotate')
+    return false
+  }
+  if (check) {
+    for (const change of steps(run, `${settings.apiDir}/conf/db_pwd`, prepare !== undefined))
+      report.change(change)
+    return false
+  }
+  await interruption.protect(() => replace(run, provisioned, prepare))
+  return true
+}
+
+const steps = ({ settings }: Run, copy: string, withCopy: boolean) => [
+  { resource: `role ${settings.dbUser}`, action: 'set password (rotated)' },
+  { resource: `vault file ${settings.vaultFile}`, action: 'replace the password (rotated)' },
+  ...(withCopy ? [{ resource: `file ${copy}`, action: 'install (rotated)' }] : []),
+]
+
+async function replace(run: Run, provisioned: Provisioned, prepare: Prepare): Promise<void> {
+  const { settings, report } = run
+  const { client, current, owner, addresses } = provisioned
+  const { folder, name } = splitPath(settings.vaultFile)
+  const limit = statementLimit(settings)
+  const iterations = Math.min(current.cluster.scramIterations, MOST_ITERATIONS)
+  const next = Password.generate()
+  // Derived before anything changes: then proving the login costs PostgreSQL's time only.
+  const scram = await ScramPassword.from(next)
+  const verifier = await buildVerifier(scram, iterations)
+  const before = await buildVerifier(current.scram, iterations)
+  const drop = (): void => dropStage.withRightsOf(owner.account, folder, name)
+
+  writeStage.withRightsOf(owner.account, folder, name, passwordBytes(next), owner.file)
+  const copy = prepare?.(next)
+  const memory = new Memory(settings.stateDir, current.cluster.identifier)
+  for (const used of [before, verifier]) memory.remember(settings.dbUser, used)
+  const { clock } = run.deadline
+  let began = clock.now()
+  const set = (wanted: string): Promise<void> =>
+    setVerifier(client, settings.dbUser, wanted, limit, () => {
+      began = clock.now()
+    }).catch(error => {
+      throw statementFailure(error, `set the password of the role ${settings.dbUser}`)
+    })
+  await set(verifier)
+  const outcomes = await proveLogins({ settings, addresses, deadline: run.deadline, report, up: true }, scram)
+  const failure = proofFailure(settings, outcomes, true)
+  if (failure) {
+    await set(before)
+    copy?.discard()
+    drop()
+    throw undone(failure)
+  }
+  adoptStage.withRightsOf(owner.account, folder, name)
+  copy?.place()
+  const milliseconds = Math.ceil(clock.now() - began)
+  copy?.synchronise()
+  drop()
+  for (const step of steps(run, copy?.path ?? '', copy !== undefined)) report.change(step)
+  report.note(`a new login with the old password would have failed for ${milliseconds} ms`)
+}
+
+function refuseManaged({ current, manifest }: Provisioned, path: string): void {
+  const message = 'rotate the password'
+  if (current.cluster.inRecovery) {
+    throw new Failure(ExitCode.configuration, {
+      message,
+      cause: 'PostgreSQL is in recovery (a standby), so the password comes from the primary',
+      hint: `Rotate it on the primary, and copy its vault file to ${path}.`,
+    })
+  }
+  if (current.vault.file.state === 'link') {
+    throw new Failure(ExitCode.configuration, {
+      message,
+      cause: `another tool manages ${path} (it is a link, in a linked folder, or a credential)`,
+      hint: 'Let that tool (sops-nix, agenix, systemd-creds) put a new password there, then run sync-password.',
+    })
+  }
+  if (manifest.passwordManagedBy) {
+    throw new Failure(ExitCode.configuration, {
+      message,
+      cause: `the manifest says that ${manifest.passwordManagedBy} manages it`,
+      hint: `Let ${manifest.passwordManagedBy} put a new password into ${path}, then run sync-password.`,
+    })
+  }
+}
+
+const undone = (failure: Failure): Failure =>
+  new Failure(failure.code, {
+    message: 'rotate the password; the old one is in use again',
+    cause: failure.reason,
+    hint: failure.hint,
+  })

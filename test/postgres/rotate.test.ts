@@ -1,0 +1,236 @@
+import {
+  chownSync,
+  existsSync,
+  linkSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { type AddressInfo, connect, createServer } from 'node:net'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { Password } from '../../lib/password.ts'
+import { buildVerifier, ScramPassword } from '../../lib/postgres/scram.ts'
+import { Host } from '../support/host.ts'
+
+async function converged(t: Test): Promise<Host> {
+  const host = await Host.create(t)
+  for (const result of [await host.setup(), await host.boot()]) t.equal(result.code, 0, result.err)
+  return host
+}
+
+const copied = (host: Host): string => readFileSync(host.copy, 'utf8').trim()
+const tidy = (t: Test, host: Host): void => {
+  t.same(readdirSync(host.vaultFolder), ['SCRT_password'])
+  t.same(readdirSync(join(host.apiDir, 'conf')).sort(), ['db.yaml', 'db_pwd'])
+}
+
+/** Everything agrees, and a run finds nothing to do. */
+async function agrees(t: Test, host: Host): Promise<void> {
+  const again = await host.sync()
+  t.equal(again.code, 0, again.err)
+  t.same(again.json.changes, [])
+  t.equal(copied(host), host.vault())
+  tidy(t, host)
+}
+
+t.test('a rotation replaces the password in all three places', async t => {
+  const host = await converged(t)
+  const old = host.vault()
+  const before = statSync(host.vaultFile)
+  const check = await host.sync('--rotate', '--check')
+  t.equal(check.code, 1, check.err)
+  t.match(check.json.changes, [
+    { resource: 'role endoregDbLocal', action: 'set password (rotated)' },
+    { resource: /^vault file/ },
+    { resource: /db_pwd$/ },
+  ])
+  t.equal(host.vault(), old)
+
+  const rotated = await host.sync('--rotate', '--no-restart')
+  t.equal(rotated.code, 0, rotated.err)
+  t.equal(rotated.json.changes.length, 3)
+  t.match(rotated.err, /would have failed for \d+ ms/)
+  t.comment(`figure: ${/a new login.*/.exec(rotated.err)?.[0]}`)
+  t.match(host.vault(), /^[A-Za-z0-9+/]{43}=$/)
+  t.not(host.vault(), old)
+  const after = statSync(host.vaultFile)
+  t.same([after.uid, after.gid, after.mode, after.nlink], [before.uid, before.gid, before.mode, 1])
+  await agrees(t, host)
+  for (const text of [rotated.out, rotated.err]) t.notOk(text.includes(host.vault()) || text.includes(old))
+})
+
+t.test('only sync-password rotates', async t => {
+  const host = await Host.create(t, { start: false })
+  const { code, err } = await host.setup('--rotate')
+  t.equal(code, 64)
+  t.match(err, /--rotate/)
+})
+
+t.test('a rotation that was interrupted is finished or undone', async t => {
+  const host = await converged(t)
+  const stage = `${host.vaultFile}.next`
+  const put = (password: string): void => {
+    const { uid, gid } = statSync(host.vaultFile)
+    writeFileSync(stage, `${password}\n`, { mode: 0o640 })
+    chownSync(stage, uid, gid)
+  }
+  const alter = async (password: string): Promise<void> => {
+    const verifier = await buildVerifier(await ScramPassword.from(new Password(password)), 4096)
+    await host.cluster.query(`ALTER ROLE "endoregDbLocal" PASSWORD '${verifier}'`)
+  }
+  for (const command of ['sync-password', 'postgres-endoreg-setup']) {
+    await t.test(`${command}: before PostgreSQL had the new one`, async t => {
+      const old = host.vault()
+      put('staged')
+      const result = await host.run(command)
+      t.equal(result.code, 0, result.err)
+      t.match(result.err, /undo an interrupted rotation/)
+      t.equal(host.vault(), old)
+      await agrees(t, host)
+    })
+    await t.test(`${command}: after PostgreSQL had it`, async t => {
+      put('staged')
+      await alter('staged')
+      const check = await host.run(command, ['--check'])
+      t.equal(check.code, 1, check.err)
+      const result = await host.run(command)
+      t.equal(result.code, 0, result.err)
+      t.match(result.err, /finish an interrupted rotation/)
+      t.equal(host.vault(), 'staged')
+      t.equal((await host.sync()).code, 0)
+      await agrees(t, host)
+    })
+    await t.test(`${command}: after the vault had it`, async t => {
+      put('later')
+      await alter('later')
+      linkSync(stage, `${host.vaultFile}.link`)
+      renameSync(`${host.vaultFile}.link`, host.vaultFile)
+      const result = await host.run(command)
+      t.equal(result.code, 0, result.err)
+      t.equal(host.vault(), 'later')
+      t.equal((await host.sync()).code, 0)
+      await agrees(t, host)
+    })
+    await t.test(`${command}: and somebody has set another one meanwhile`, async t => {
+      const old = host.vault()
+      put('staged')
+      await alter('by hand')
+      const result = await host.run(command)
+      t.equal(result.code, 0, result.err)
+      t.equal(host.vault(), old)
+      await agrees(t, host)
+    })
+    for (const bytes of ['', 'two\nlines', '\xff']) {
+      await t.test(`${command}: a journal that holds ${JSON.stringify(bytes)}`, async t => {
+        const old = host.vault()
+        writeFileSync(stage, bytes)
+        const result = await host.run(command)
+        t.equal(result.code, 0, result.err)
+        t.equal(host.vault(), old)
+        await agrees(t, host)
+      })
+    }
+  }
+})
+
+t.test('a new login that cannot be proved: the old password stays', async t => {
+  const host = await converged(t)
+  const old = host.vault()
+  // In front of PostgreSQL; it serves until the rotation has begun.
+  const proxy = createServer(client => {
+    if (existsSync(`${host.vaultFile}.next`)) {
+      client.destroy()
+      return
+    }
+    const server = connect(host.cluster.port, '127.0.0.1')
+    for (const socket of [client, server]) socket.on('error', () => {})
+    client.pipe(server).pipe(client)
+  })
+  await new Promise<void>(resolve => proxy.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => proxy.close())
+  const address = proxy.address() as AddressInfo
+  const env = {
+    ENDOREG_DB_HOST: '127.0.0.1',
+    ENDOREG_DB_PORT: String(address.port),
+    ENDOREG_READY_TIMEOUT: '2',
+  }
+  const result = await host.run('sync-password', ['--rotate'], { env })
+  t.not(result.code, 0)
+  t.match(result.json.error, { message: /the old one is in use again/, cause: /closed/ })
+  t.same(result.json.changes, [])
+  t.equal(host.vault(), old)
+  await agrees(t, host)
+})
+
+t.test('a password that another tool manages is not rotated', async t => {
+  const host = await converged(t)
+  const manifest = join(host.folder, 'manifest.json')
+  const shipped = JSON.parse(readFileSync(new URL('../../units/manifest.json', import.meta.url), 'utf8'))
+  writeFileSync(manifest, JSON.stringify({ ...shipped, passwordManagedBy: 'vaultwarden' }))
+  const managed = await host.run('sync-password', ['--rotate'], { env: { ENDOREG_MANIFEST: manifest } })
+  t.equal(managed.code, 78, managed.err)
+  t.match(managed.json.error, { cause: /vaultwarden manages it/, hint: /then run sync-password/ })
+
+  renameSync(host.vaultFile, `${host.vaultFile}.real`)
+  symlinkSync(`${host.vaultFile}.real`, host.vaultFile)
+  const linked = await host.sync('--rotate')
+  t.equal(linked.code, 78, linked.err)
+  t.match(linked.json.error, { cause: /it is a link/, hint: /sops-nix/ })
+  t.match(
+    (
+      await host.run('postgres-endoreg-setup', [], {
+        env: { ENDOREG_MANIFEST: manifest, ENDOREG_VAULT_FILE: `${host.vaultFile}.none` },
+      })
+    ).json.error,
+    {
+      code: 78,
+      cause: /vaultwarden manages it, and there is none/,
+    },
+  )
+})
+
+t.test('a password that somebody else has set is called that', async t => {
+  const host = await Host.create(t, { settings: { track_commit_timestamp: 'on' } })
+  t.equal((await host.setup()).code, 0)
+  await host.cluster.query(`ALTER ROLE "endoregDbLocal" PASSWORD 'by hand'`)
+  const refused = await host.run('postgres-endoreg-setup', [], {
+    env: { ENDOREG_ON_FOREIGN_CHANGE: 'refuse' },
+  })
+  t.equal(refused.code, 78, refused.err)
+  t.match(
+    refused.json.error?.cause,
+    /somebody else changed it at 20\d\d-\d\d-\d\dT[\d:]+Z, and ENDOREG_ON_FOREIGN_CHANGE is refuse/,
+  )
+  const mended = await host.setup()
+  t.equal(mended.code, 0, mended.err)
+  t.match(
+    mended.json.changes[0]?.action,
+    /the stored one differed from the vault\): somebody else changed it at/,
+  )
+  writeFileSync(host.vaultFile, 'the operator was here\n')
+  const told = await host.setup()
+  t.equal(told.code, 0, told.err)
+  t.notMatch(told.err, /somebody else/)
+  t.match(
+    (await host.run('postgres-endoreg-setup', [], { env: { ENDOREG_ON_FOREIGN_CHANGE: 'perhaps' } })).code,
+    78,
+  )
+})
+
+t.test('twenty commands at once, rotations among them', async t => {
+  const host = await converged(t)
+  const old = host.vault()
+  const commands = Array.from({ length: 20 }, (_, index) => {
+    if (index % 4 === 0) return host.sync('--rotate')
+    if (index % 4 === 1) return host.setup()
+    return index % 4 === 2 ? host.boot() : host.sync()
+  })
+  for (const result of await Promise.all(commands)) t.equal(result.code, 0, result.err)
+  t.not(host.vault(), old)
+  t.equal((await host.boot()).code, 0)
+  await agrees(t, host)
+})
