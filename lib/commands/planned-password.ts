@@ -7,7 +7,7 @@ import type { ScramPassword } from '../postgres/scram.ts'
 import type { Change } from '../terms.ts'
 
 /**
- * The change after which PostgreSQL holds `password`, or none. What this program sets it remembers, so that a
+ * The changes after which PostgreSQL holds `password`, or none. What this program sets it remembers, so that a
  * verifier which somebody else has set is called that, or with ENDOREG_ON_FOREIGN_CHANGE=refuse ends the run with 78.
  */
 export async function planPassword(
@@ -17,16 +17,25 @@ export async function planPassword(
 ): Promise<Change[]> {
   const { dbUser } = settings
   const [change] = await diffPassword(cluster, dbUser, password)
-  if (!change) return []
   const memory = new Memory(settings.stateDir, cluster.identifier)
+  const tidying = memory.litter().map(
+    (leftover): Change => ({
+      by: 'file',
+      resource: `file ${settings.stateDir}/${leftover}`,
+      action: 'remove, a killed run left it',
+      run: () => memory.remove(leftover),
+    }),
+  )
+  if (!change) return tidying
   const current = cluster.roles.get(dbUser)
   const foreign = current !== undefined && memory.isForeign(dbUser, current.verifier)
   const when = current?.verifierSince ? ` at ${current.verifierSince}` : ''
   if (foreign && settings.onForeignChange === 'refuse') throw refused(dbUser, settings.vaultFile, when)
+  if (foreign) report.warning(`somebody else changed the password of the role ${dbUser}${when}`)
   return [
+    ...tidying,
     {
       ...change,
-      action: foreign ? `${change.action}: somebody else changed it${when}` : change.action,
       verifier: async () => {
         const verifier = await change.verifier()
         const why = memory.remember(dbUser, verifier)

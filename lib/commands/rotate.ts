@@ -1,5 +1,5 @@
 import type { Run } from '../command.ts'
-import { ExitCode, Failure } from '../errors.ts'
+import { doing, ExitCode, Failure } from '../errors.ts'
 import type { PreparedCopy } from '../files/application.ts'
 import { splitPath } from '../files/folder.ts'
 import { Memory } from '../files/memory.ts'
@@ -52,19 +52,13 @@ async function replace(run: Run, provisioned: Provisioned, prepare: Prepare): Pr
   const { client, current, owner, addresses } = provisioned
   const { folder, name } = splitPath(settings.vaultFile)
   const limit = statementLimit(settings)
+  const { clock } = run.deadline
   const iterations = Math.min(current.cluster.scramIterations, MOST_ITERATIONS)
   const next = Password.generate()
   // Derived before anything changes: then proving the login costs PostgreSQL's time only.
   const scram = await ScramPassword.from(next)
   const verifier = await buildVerifier(scram, iterations)
   const before = await buildVerifier(current.scram, iterations)
-  const drop = (): void => dropStage.withRightsOf(owner.account, folder, name)
-
-  writeStage.withRightsOf(owner.account, folder, name, passwordBytes(next), owner.file)
-  const copy = prepare?.(next)
-  const memory = new Memory(settings.stateDir, current.cluster.identifier)
-  for (const used of [before, verifier]) memory.remember(settings.dbUser, used)
-  const { clock } = run.deadline
   let began = clock.now()
   const set = (wanted: string): Promise<void> =>
     setVerifier(client, settings.dbUser, wanted, limit, () => {
@@ -72,19 +66,37 @@ async function replace(run: Run, provisioned: Provisioned, prepare: Prepare): Pr
     }).catch(error => {
       throw statementFailure(error, `set the password of the role ${settings.dbUser}`)
     })
-  await set(verifier)
-  const outcomes = await proveLogins({ settings, addresses, deadline: run.deadline, report, up: true }, scram)
-  const failure = proofFailure(settings, outcomes, true)
-  if (failure) {
-    await set(before)
-    copy?.discard()
+  const onVault = (what: string, work: () => void): void => doing(`${what} ${settings.vaultFile}`, work)
+  const drop = (): void =>
+    onVault('remove the next password beside', () => dropStage.withRightsOf(owner.account, folder, name))
+
+  onVault('write the next password beside', () =>
+    writeStage.withRightsOf(owner.account, folder, name, passwordBytes(next), owner.file),
+  )
+  let copy: PreparedCopy | undefined
+  try {
+    copy = prepare?.(next)
+  } catch (error) {
     drop()
-    throw undone(failure)
+    throw error
   }
-  adoptStage.withRightsOf(owner.account, folder, name)
-  copy?.place()
+  const memory = new Memory(settings.stateDir, current.cluster.identifier)
+  for (const used of [before, verifier]) memory.remember(settings.dbUser, used)
+  await set(verifier)
+  try {
+    const options = { settings, addresses, deadline: run.deadline, report, up: true }
+    const failure = proofFailure(settings, await proveLogins(options, scram), true)
+    if (failure) throw failure
+    onVault('replace the password in', () => adoptStage.withRightsOf(owner.account, folder, name))
+  } catch (error) {
+    await set(before)
+    drop()
+    copy?.discard()
+    throw error instanceof Failure ? undone(error) : error
+  }
+  if (copy) doing(`install ${copy.path}`, copy.place)
   const milliseconds = Math.ceil(clock.now() - began)
-  copy?.synchronise()
+  if (copy) doing(`synchronise ${copy.path}`, copy.synchronise)
   drop()
   for (const step of steps(run, copy?.path ?? '', copy !== undefined)) report.change(step)
   report.note(`a new login with the old password would have failed for ${milliseconds} ms`)
@@ -118,6 +130,6 @@ function refuseManaged({ current, manifest }: Provisioned, path: string): void {
 const undone = (failure: Failure): Failure =>
   new Failure(failure.code, {
     message: 'rotate the password; the old one is in use again',
-    cause: failure.reason,
+    cause: `cannot ${failure.message}: ${failure.reason}`,
     hint: failure.hint,
   })

@@ -40,7 +40,7 @@ export async function syncPassword(run: Run): Promise<string> {
       checkout = files !== undefined
       const role = cluster.inRecovery ? [] : await planPassword(run, cluster, scram)
       if (vault.file.state === 'missing' || interrupted.password) differed.add('the vault')
-      if (role.length > 0) differed.add('PostgreSQL')
+      if (role.some(({ by }) => by === 'verifier')) differed.add('PostgreSQL')
       if (files && holdsOther(files, password)) differed.add('db_pwd')
       return [...role, ...(files ? planPasswordCopy(files, password, service, owner) : [])]
     },

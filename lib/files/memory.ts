@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
-import { existsSync } from 'node:fs'
-import { errnoOf } from '../errors.ts'
-import { inFolder, makeFolder } from './folder.ts'
+import { rmSync } from 'node:fs'
+import { errnoOf, systemFailure } from '../errors.ts'
+import { type Folder, inFolder, makeFolder } from './folder.ts'
 import { effectiveUid } from './identity.ts'
-import { readRegular, replaceFile } from './secret-file.ts'
+import { litter, readRegular, replaceFile } from './secret-file.ts'
 
 /** The one in use and the next: a run that is killed between the two has told of both. */
 const REMEMBERED = 2
@@ -50,14 +50,28 @@ export class Memory {
     return undefined
   }
 
+  /** Temporary files that a killed run left. */
+  litter(): readonly string[] {
+    return this.#looking(folder => litter(folder, this.#file)) ?? []
+  }
+
+  /** Takes one of them away. */
+  remove(leftover: string): void {
+    inFolder(this.#folder, folder => rmSync(folder.at(leftover), { force: true }))
+  }
+
   #read(): readonly string[] {
-    if (!existsSync(this.#folder)) return []
+    const content = this.#looking(folder => readRegular(folder, this.#file).bytes.toString('utf8'))
+    return (content ?? '').split('\n').filter(line => /^[0-9a-f]{64}$/.test(line))
+  }
+
+  /** What `look` finds, or undefined where there is nothing to find, or an ordinary account may not look. */
+  #looking<T>(look: (folder: Folder) => T): T | undefined {
     try {
-      const content = inFolder(this.#folder, folder => readRegular(folder, this.#file).bytes.toString('utf8'))
-      return (content ?? '').split('\n').filter(line => /^[0-9a-f]{64}$/.test(line))
+      return inFolder(this.#folder, look)
     } catch (error) {
-      if (errnoOf(error) !== undefined || effectiveUid() !== 0) return []
-      throw error
+      if (errnoOf(error) === 'ENOENT' || effectiveUid() !== 0) return undefined
+      throw systemFailure(error, `look into the state folder ${this.#folder}`)
     }
   }
 }

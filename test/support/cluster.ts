@@ -22,7 +22,7 @@ export type ClusterOptions = {
 }
 
 /** The superuser's password over TCP, for the tests' own queries. */
-const SUPERUSER_PASSWORD = 'superuser of a test'
+export const SUPERUSER_PASSWORD = 'superuser of a test'
 
 /** Access rules as MISSION has them, with the tests' own way in above. */
 export const SCRAM_RULES = `
@@ -35,7 +35,8 @@ host all all ::1/128 scram-sha-256
 /** Runs initdb: UTF-8, peer on the socket, SCRAM over TCP. */
 export function initialise(bin: string, data: string, { uid, gid }: Runner): void {
   const passwordFile = `${data}.password`
-  writeFileSync(passwordFile, SUPERUSER_PASSWORD)
+  writeFileSync(passwordFile, SUPERUSER_PASSWORD, { mode: 0o600 })
+  chownSync(passwordFile, uid, gid)
   execFileSync(
     join(bin, 'initdb'),
     ['-D', data, '-U', 'postgres', '-A', 'scram-sha-256', '--pwfile', passwordFile].concat([

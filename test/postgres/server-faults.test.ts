@@ -1,0 +1,130 @@
+import { spawn } from 'node:child_process'
+import { existsSync, readFileSync, statSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import t, { type Test } from 'tap'
+import { SUPERUSER_PASSWORD, until } from '../support/cluster.ts'
+import { Host } from '../support/host.ts'
+import { outputOf } from '../support/output.ts'
+import { type Fate, proxy } from '../support/proxy.ts'
+
+const SYNC = fileURLToPath(new URL('../../bin/sync-password', import.meta.url))
+const SETUP = fileURLToPath(new URL('../../bin/postgres-endoreg-setup', import.meta.url))
+const COMMANDS = [['postgres-endoreg-setup'], ['sync-password', '--rotate']] as const
+
+/** The settings with which a command's administrative session goes through the proxy, and the proof does not. */
+const through = (host: Host, port: number): Record<string, string> => ({
+  PGHOST: '127.0.0.1',
+  PGPORT: String(port),
+  PGPASSWORD: SUPERUSER_PASSWORD,
+  ENDOREG_DB_PORT: String(host.cluster.port),
+  ENDOREG_READY_TIMEOUT: '10',
+})
+
+async function provisioned(t: Test): Promise<Host> {
+  const host = await Host.create(t)
+  for (const result of [await host.setup(), await host.boot()]) t.equal(result.code, 0, result.err)
+  return host
+}
+
+/** A host whose role has lost its password, so that every kind of statement is sent. */
+const drift = (host: Host) => host.cluster.query(`ALTER ROLE "endoregDbLocal" PASSWORD NULL NOREPLICATION`)
+
+async function recovers(t: Test, host: Host): Promise<void> {
+  for (const command of ['postgres-endoreg-setup', 'sync-password', 'endo-api-boot']) {
+    const { code, err } = await host.run(command)
+    t.equal(code, 0, err)
+  }
+  t.same((await host.sync('--check')).json.changes, [])
+  t.equal(readFileSync(host.copy, 'utf8').trim(), host.vault())
+  t.notOk(existsSync(`${host.vaultFile}.next`))
+}
+
+for (const [command, ...args] of COMMANDS) {
+  t.test(`${[command, ...args].join(' ')}: PostgreSQL is gone at each statement in turn`, async t => {
+    const host = await provisioned(t)
+    for (const how of ['killed', 'cut'] as const) {
+      for (let at = 1, met = true; met; at++) {
+        met = false
+        const decide = async (statement: number): Promise<Fate> => {
+          if (statement !== at) return 'forward'
+          met = true
+          if (how === 'killed') await host.cluster.stop('SIGQUIT')
+          return 'cut'
+        }
+        await drift(host)
+        const port = await proxy(t, host.cluster.port, decide)
+        const result = await host.run(command, args, { env: through(host, port) })
+        if (met && how === 'killed') await host.cluster.start()
+        await t.test(`${how} at statement ${at}`, async t => {
+          if (met) t.match(String(result.code), /^(?:0|69|74|75|77)$/, result.err)
+          else t.equal(result.code, 0, result.err)
+          await recovers(t, host)
+        })
+      }
+    }
+  })
+}
+
+t.test('statements that are never answered: one deadline for all of them', async t => {
+  const fates = [1, 2, 3, 5, 7].map(async at => {
+    const host = await provisioned(t)
+    await drift(host)
+    const port = await proxy(t, host.cluster.port, statement => (statement === at ? 'swallow' : 'forward'))
+    const began = performance.now()
+    const env = { ...through(host, port), ENDOREG_READY_TIMEOUT: '2' }
+    const result = await host.run('sync-password', ['--rotate'], { env })
+    t.equal(result.code, 75, `statement ${at}: ${result.err}`)
+    t.comment(`statement ${at}: ${Math.round(performance.now() - began)} ms`)
+    await recovers(t, host)
+  })
+  await Promise.all(fates)
+})
+
+/** Starts a command and gives it SIGTERM once `ready`; tells how it ended, and after how many milliseconds. */
+async function terminated(
+  host: Host,
+  argv: readonly string[],
+  env: Record<string, string>,
+  ready: () => boolean,
+) {
+  const [file = '', ...args] = argv
+  const child = spawn(file, [...args, '--json'], {
+    env: { ...host.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const ended = outputOf(child)
+  await until(async () => ready() || undefined, 'the command is where it shall be stopped')
+  const began = performance.now()
+  child.kill('SIGTERM')
+  const result = await ended
+  return { ...result, milliseconds: performance.now() - began }
+}
+
+t.test('SIGTERM ends a run within a second', async t => {
+  await t.test('that waits for PostgreSQL', async t => {
+    const host = await Host.create(t, { start: false })
+    const began = performance.now()
+    const result = await terminated(host, [SETUP], {}, () => performance.now() - began > 500)
+    t.equal(result.code, 75, result.err)
+    t.match(JSON.parse(result.out).error, { cause: /SIGTERM asked this run to stop/, hint: /Run it again/ })
+    t.comment(`figure: SIGTERM to the end: ${Math.round(result.milliseconds)} ms`)
+  })
+  await t.test('in the middle of a rotation, which is finished or undone by the next', async t => {
+    const host = await provisioned(t)
+    let swallowed = false
+    const decide = (): Fate => {
+      swallowed ||= existsSync(`${host.vaultFile}.next`)
+      return swallowed ? 'swallow' : 'forward'
+    }
+    const port = await proxy(t, host.cluster.port, decide)
+    const result = await terminated(host, [SYNC, '--rotate'], through(host, port), () => swallowed)
+    t.equal(result.code, 75, result.err)
+    t.comment(`figure: SIGTERM to the end: ${Math.round(result.milliseconds)} ms`)
+    await until(async () => {
+      const held = await host.cluster.query(`SELECT 1 FROM pg_locks WHERE locktype = 'advisory'`)
+      return held.length === 0 || undefined
+    }, 'the lock is given back')
+    t.equal(statSync(host.vaultFile).mode & 0o777, 0o640)
+    await recovers(t, host)
+  })
+})

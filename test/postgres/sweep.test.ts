@@ -1,0 +1,215 @@
+import { spawnSync } from 'node:child_process'
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { Password } from '../../lib/password.ts'
+import { compareVerifier, ScramPassword } from '../../lib/postgres/scram.ts'
+import type { Document, Result } from '../support/command.ts'
+import { Host } from '../support/host.ts'
+import { countPoints, type Point, runWithFault, type Traced } from '../support/sweep.ts'
+
+/** Every point with ENDOREG_SWEEP=full, else every so many. */
+const FULL = process.env['ENDOREG_SWEEP'] === 'full'
+const SAMPLE = 12
+const skip = spawnSync('strace', ['-V']).status === 0 ? false : 'no strace on this machine'
+
+/** A small manifest: what is swept is each kind of change, not the number of roles. */
+const MANIFEST = {
+  roles: [{ name: 'endoregDbLocal', replication: true }, { name: 'reader' }],
+  databases: [{ name: 'endoregDbLocal', owner: 'endoregDbLocal' }],
+}
+
+type Scenario = {
+  readonly name: string
+  readonly traced: Traced
+  /** Brings the host to where the run begins; it is converged before. */
+  readonly prepare: (host: Host) => Promise<void>
+}
+
+const foreign = async (host: Host): Promise<void> => {
+  await host.cluster.query(`ALTER ROLE "endoregDbLocal" PASSWORD 'by hand' NOREPLICATION`)
+}
+
+const SCENARIOS: readonly Scenario[] = [
+  {
+    name: 'a first setup',
+    traced: ['postgres-endoreg-setup'],
+    prepare: async host => {
+      rmSync(host.vaultFolder, { recursive: true })
+      rmSync(join(host.folder, 'state'), { recursive: true, force: true })
+      await host.cluster.query('DROP DATABASE "endoregDbLocal"')
+      await host.cluster.query('DROP ROLE "endoregDbLocal", reader')
+    },
+  },
+  {
+    name: 'a drifted setup',
+    traced: ['postgres-endoreg-setup'],
+    prepare: async host => {
+      await foreign(host)
+      chmodSync(host.vaultFile, 0o600)
+      chmodSync(host.vaultFolder, 0o700)
+    },
+  },
+  {
+    name: 'sync-password',
+    traced: ['sync-password'],
+    prepare: async host => {
+      await foreign(host)
+      writeFileSync(host.copy, 'other\n')
+    },
+  },
+  { name: 'sync-password --rotate', traced: ['sync-password', '--rotate'], prepare: async () => {} },
+]
+
+async function converge(host: Host): Promise<string | undefined> {
+  for (const command of ['postgres-endoreg-setup', 'sync-password', 'endo-api-boot']) {
+    const { code, err } = await host.run(command)
+    if (code !== 0) return `${command} ends with ${code}: ${err}`
+  }
+  return undefined
+}
+
+const passwordIn = (path: string): string | undefined =>
+  existsSync(path) ? readFileSync(path, 'utf8').trim() : undefined
+
+/** Everything under the folders of ours that others may read. */
+const open = (host: Host): string[] =>
+  [host.vaultFolder, join(host.apiDir, 'conf'), join(host.folder, 'state')]
+    .filter(folder => existsSync(folder))
+    .flatMap(folder => readdirSync(folder).map(name => join(folder, name)))
+    .filter(path => (lstatSync(path).mode & 0o007) !== 0)
+
+/** Whether one of the passwords in the vault and its stage is the one that PostgreSQL has. */
+async function logsIn(host: Host): Promise<boolean> {
+  const [row] = await host.cluster.query(`SELECT rolpassword FROM pg_authid WHERE rolname = 'endoregDbLocal'`)
+  for (const path of [host.vaultFile, `${host.vaultFile}.next`]) {
+    const password = passwordIn(path)
+    if (password === undefined) continue
+    const scram = await ScramPassword.from(new Password(password))
+    if ((await compareVerifier(String(row?.['rolpassword']), scram)) === 'same') return true
+  }
+  return false
+}
+
+/** What is wrong after a fault, before and after one more run; nothing where all is well. */
+async function damage(
+  host: Host,
+  inUse: boolean,
+  prior: string | undefined,
+  traced: Traced,
+): Promise<string | undefined> {
+  const kept = passwordIn(host.vaultFile)
+  if (existsSync(host.vaultFile)) {
+    if (!/^[A-Za-z0-9+/]{43}=$/.test(kept ?? '')) return 'the vault file is not whole'
+    if (
+      kept === prior ||
+      traced[0] === 'sync-password' ||
+      statSync(host.vaultFile).mode % 0o10000 === 0o640
+    ) {
+      // As it was, or with its final mode.
+    } else return 'the vault file has not its final mode'
+  } else if (prior !== undefined) return 'the vault file is gone'
+  if (open(host).length > 0) return `open to others: ${open(host).join(', ')}`
+  if (inUse && !(await logsIn(host))) return 'no password logs in'
+  const next = await host.run(traced[0])
+  if (next.code !== 0) return `the next run ends with ${next.code}: ${next.err}`
+  const check = await host.run(traced[0], ['--check'])
+  if (check.code !== 0) return `the run after the next would change something: ${check.err}`
+  if (!(await logsIn(host))) return 'no password logs in after the next run'
+  const litter = [
+    ...readdirSync(host.vaultFolder),
+    ...readdirSync(join(host.apiDir, 'conf')),
+    ...(existsSync(join(host.folder, 'state')) ? readdirSync(join(host.folder, 'state')) : []),
+  ].filter(name => !/^(?:SCRT_password|db_pwd|db\.yaml|verifiers\.\d+)$/.test(name))
+  return litter.length > 0 ? `left behind: ${litter.join(', ')}` : undefined
+}
+
+async function freshHost(t: Test): Promise<Host> {
+  const host = await Host.create(t)
+  const manifest = join(host.folder, 'manifest.json')
+  writeFileSync(manifest, JSON.stringify(MANIFEST))
+  host.env['ENDOREG_MANIFEST'] = manifest
+  const problem = await converge(host)
+  if (problem) throw new Error(problem)
+  return host
+}
+
+/** Sweeps `points` on several hosts at once; tells for each what is wrong. */
+async function sweep(
+  hosts: readonly Host[],
+  { traced, prepare }: Scenario,
+  points: readonly Point[],
+  fault: string,
+): Promise<{ survived: number; problems: string[] }> {
+  const pending = [...points]
+  const problems: string[] = []
+  let survived = 0
+  const worker = async (host: Host): Promise<void> => {
+    const begin = await converge(host)
+    if (begin) throw new Error(begin)
+    for (let point = pending.shift(); point; point = pending.shift()) {
+      await prepare(host)
+      const inUse = await logsIn(host).catch(() => false)
+      const prior = passwordIn(host.vaultFile)
+      const result = await runWithFault(host, traced, point, fault)
+      const problem = judge(result) ?? (await damage(host, inUse, prior, traced))
+      if (problem) problems.push(`${point.shown} ${fault}: ${problem}`)
+      else survived++
+      if (problem || traced[0] === 'postgres-endoreg-setup') {
+        const left = await converge(host)
+        if (left) throw new Error(left)
+      }
+    }
+  }
+  await Promise.all(hosts.map(worker))
+  return { survived, problems }
+}
+
+/** A killed run says nothing; one that met an error says which, with an exit code that means something. */
+function judge({ code, out, err }: Result): string | undefined {
+  if (out === '' || code === 0) return undefined
+  const { error }: Partial<Document> = JSON.parse(out)
+  if (!error || error.code !== code || !MEANT.has(code ?? 0)) return `exit code ${code}: ${err}`
+  return error.message && error.cause && error.hint ? undefined : `an error that says too little: ${err}`
+}
+
+const MEANT: ReadonlySet<number> = new Set([69, 73, 74, 75, 77, 78])
+
+const FAULTS = ['signal=KILL', 'error=ENOSPC', 'error=EIO', 'error=EACCES'] as const
+const all = { survived: 0, points: 0 }
+
+for (const scenario of SCENARIOS) {
+  t.test(`${scenario.name}, with a fault at each of its changing system calls`, { skip }, async t => {
+    const hosts = [await freshHost(t), await freshHost(t)]
+    const [host] = hosts
+    if (!host) return
+    await scenario.prepare(host)
+    const every = await countPoints(host, scenario.traced)
+    t.ok(every.length > 10, `${every.length} points`)
+    for (const [index, fault] of FAULTS.entries()) {
+      const points = FULL ? every : every.filter((_, at) => at % SAMPLE === (3 * index + 1) % SAMPLE)
+      const { survived, problems } = await sweep(hosts, scenario, points, fault)
+      t.same(problems, [], fault)
+      t.comment(
+        `figure: ${scenario.name}, ${fault}: ${survived} of ${points.length} points survived, of ${every.length}`,
+      )
+      if (fault !== 'signal=KILL') continue
+      all.survived += survived
+      all.points += points.length
+    }
+  })
+}
+
+t.test('all of them', { skip }, async t => {
+  t.equal(all.survived, all.points)
+  t.comment(`figure: ${all.survived} of ${all.points} kill points survived`)
+})

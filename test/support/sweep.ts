@@ -1,0 +1,77 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type Result, runCommand } from './command.ts'
+import type { Host } from './host.ts'
+
+const CHECKOUT = process.env['TEST_CHECKOUT'] ?? fileURLToPath(new URL('../..', import.meta.url))
+
+/** The system calls with which a run changes files or tells PostgreSQL something. */
+const CALLS = [
+  'openat',
+  'mkdir',
+  'write',
+  'writev',
+  'fsync',
+  'fchown',
+  'fchmod',
+  'link',
+  'rename',
+  'unlink',
+  'sendto',
+] as const
+
+/** One system call of a run: the `when`-th of its name in the main thread, as inject= of strace(1) counts. */
+export type Point = { readonly call: string; readonly when: number; readonly shown: string }
+
+/** A command to run under strace, as the operator would. */
+export type Traced = readonly [command: string, ...args: string[]]
+
+async function strace(host: Host, options: readonly string[], [command, ...args]: Traced): Promise<Result> {
+  const argv = ['-f', '-qq', ...options, join(CHECKOUT, 'bin', command), ...args, '--json']
+  // One thread beside the main one, so that the calls come in the same order each time.
+  return runCommand('strace', argv, { env: { ...host.env, UV_THREADPOOL_SIZE: '1' } })
+}
+
+/** Runs `traced` and tells its changing system calls, in order. */
+export async function countPoints(host: Host, traced: Traced): Promise<Point[]> {
+  const log = join(host.folder, 'strace.log')
+  const { code, err } = await strace(
+    host,
+    ['-y', '-s', '0', '-o', log, '-e', `trace=${CALLS.join()}`],
+    traced,
+  )
+  if (code !== 0) throw new Error(`${traced.join(' ')} failed with ${code}: ${err}`)
+  const lines = readFileSync(log, 'utf8').split('\n')
+  const main = /^\d+/.exec(lines[0] ?? '')?.[0]
+  const counts = new Map<string, number>()
+  const points: Point[] = []
+  for (const line of lines) {
+    const [, pid, call = '', rest = ''] = /^(\d+) +(\w+)\((.*)$/.exec(line) ?? []
+    if (pid !== main) continue
+    const when = (counts.get(call) ?? 0) + 1
+    counts.set(call, when)
+    if (changes(call, rest, host.folder)) points.push({ call, when, shown: `${call} ${when}` })
+  }
+  return points
+}
+
+function changes(call: string, rest: string, folder: string): boolean {
+  if (call === 'openat') return /O_CREAT/.test(rest) && !rest.includes('"/dev/')
+  if (call === 'write' || call === 'writev' || call === 'sendto')
+    return rest.startsWith(`${/^\d+/.exec(rest)?.[0]}<${folder}`) || /^\d+<(?:socket|TCP|UNIX)/.test(rest)
+  return true
+}
+
+/** Runs `traced` with a fault at `point`: `signal=KILL`, or an error such as `error=ENOSPC`. */
+export const runWithFault = (
+  host: Host,
+  traced: Traced,
+  { call, when }: Point,
+  fault: string,
+): Promise<Result> =>
+  strace(
+    host,
+    ['-o', '/dev/null', '-e', `trace=${call}`, '-e', `inject=${call}:${fault}:when=${when}`],
+    traced,
+  )
