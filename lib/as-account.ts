@@ -4,18 +4,22 @@ import './files/jobs.ts'
 import * as v from 'valibot'
 import { startedForRoot } from './files/identity.ts'
 import { doJob } from './files/job.ts'
-import { fromJson, toAnswer, toJson } from './files/plain.ts'
+import { fromJson, GO, toAnswer, toJson } from './files/plain.ts'
 import { writeAll } from './output.ts'
 
 // The other end of `delegate` and `connectAs`: started with an account's ids, so it needs no right of root's.
 
 const asked = v.strictObject({ name: v.string(), args: v.array(v.unknown()) })
 
-/** Does the job on standard input and writes its answer to standard output. */
+/** Does the job on standard input, at its end, and writes its answer to standard output. */
 function work(): void {
+  // It is ready: everything is loaded.
+  writeAll(1, '\n')
+  const text = readFileSync(0, 'utf8')
+  if (!text.endsWith(GO)) return
   let answer: string
   try {
-    const { name, args } = v.parse(asked, fromJson(readFileSync(0, 'utf8')))
+    const { name, args } = v.parse(asked, fromJson(text))
     answer = toJson({ result: doJob(name, args) })
   } catch (error) {
     answer = toJson(toAnswer(error))

@@ -44,8 +44,9 @@ export async function boot(run: Run): Promise<string> {
   const waiting = { ...run, deadline: new Deadline(settings.readyTimeout, run.deadline.clock) }
   const password = await waitForLogin(waiting, service, addresses)
 
-  const plan = (): Change[] => planFiles(settings, service, owner, readPassword(settings, service))
-  const changes = plan()
+  const plan = (locked: boolean): Change[] =>
+    planFiles(settings, service, owner, readPassword(settings, service), locked)
+  const changes = plan(true)
   if (check) {
     for (const change of changes) report.change(change)
   } else if (changes.length > 0) {
@@ -53,7 +54,7 @@ export async function boot(run: Run): Promise<string> {
     // Planned again, because another writer may have changed them and the vault meanwhile; and once more
     // afterwards, for the case that there was no lock to be had.
     for (let round = 0; round < ROUNDS; round++) {
-      for (const change of plan()) {
+      for (const change of plan(lock !== undefined)) {
         if (change.by === 'file') installing(change, change.run)
         report.change(change)
       }
@@ -115,8 +116,16 @@ async function waitForLogin(run: Run, service: Account, addresses: readonly stri
   }
 }
 
-function planFiles(settings: Settings, service: Account, owner: Ownership, password: Password): Change[] {
-  const checkout = requireCheckout(settings, service, owner)
+/** @param locked whether nobody else writes: only then is a temporary file one that a killed run left */
+function planFiles(
+  settings: Settings,
+  service: Account,
+  owner: Ownership,
+  password: Password,
+  locked: boolean,
+): Change[] {
+  const found = requireCheckout(settings, service, owner)
+  const checkout = locked ? found : { ...found, litter: [] }
   const copy = `${settings.apiDir}/conf/db_pwd`
   const desired: DatabaseSettings = {
     engine: 'django.db.backends.postgresql',

@@ -1,6 +1,7 @@
 import type { Run } from '../command.ts'
-import { doing, ExitCode, Failure } from '../errors.ts'
+import { doing, ExitCode, Failure, systemFailure } from '../errors.ts'
 import type { PreparedCopy } from '../files/application.ts'
+import type { Armed } from '../files/delegate.ts'
 import { splitPath } from '../files/folder.ts'
 import { Memory } from '../files/memory.ts'
 import { passwordBytes } from '../files/password-text.ts'
@@ -13,7 +14,7 @@ import { statementFailure } from '../postgres/statement-failure.ts'
 import { type Provisioned, statementLimit } from './provision.ts'
 
 /** How the application's copy is prepared; undefined where there is no checkout. */
-type Prepare = ((password: Password) => PreparedCopy) | undefined
+type Prepare = ((password: Password) => Promise<PreparedCopy>) | undefined
 
 /**
  * Replaces the password in the vault, PostgreSQL and db_pwd. The next one is staged beside the vault file
@@ -66,7 +67,7 @@ async function replace(run: Run, provisioned: Provisioned, prepare: Prepare): Pr
     }).catch(error => {
       throw statementFailure(error, `set the password of the role ${settings.dbUser}`)
     })
-  const onVault = (what: string, work: () => void): void => doing(`${what} ${settings.vaultFile}`, work)
+  const onVault = <T>(what: string, work: () => T): T => doing(`${what} ${settings.vaultFile}`, work)
   const drop = (): void =>
     onVault('remove the next password beside', () => dropStage.withRightsOf(owner.account, folder, name))
 
@@ -74,8 +75,10 @@ async function replace(run: Run, provisioned: Provisioned, prepare: Prepare): Pr
     writeStage.withRightsOf(owner.account, folder, name, passwordBytes(next), owner.file),
   )
   let copy: PreparedCopy | undefined
+  let adopt: Armed<void>
   try {
-    copy = prepare?.(next)
+    adopt = await adoptStage.armWithRightsOf(owner.account, folder, name)
+    copy = await prepare?.(next)
   } catch (error) {
     drop()
     throw error
@@ -87,14 +90,19 @@ async function replace(run: Run, provisioned: Provisioned, prepare: Prepare): Pr
     const options = { settings, addresses, deadline: run.deadline, report, up: true }
     const failure = proofFailure(settings, await proveLogins(options, scram), true)
     if (failure) throw failure
-    onVault('replace the password in', () => adoptStage.withRightsOf(owner.account, folder, name))
+    await adopt.fire().catch(error => {
+      throw systemFailure(error, `replace the password in ${settings.vaultFile}`)
+    })
   } catch (error) {
     await set(before)
     drop()
+    adopt.discard()
     copy?.discard()
     throw error instanceof Failure ? undone(error) : error
   }
-  if (copy) doing(`install ${copy.path}`, copy.place)
+  await copy?.place().catch(error => {
+    throw systemFailure(error, `install ${copy.path}`)
+  })
   const milliseconds = Math.ceil(clock.now() - began)
   if (copy) doing(`synchronise ${copy.path}`, copy.synchronise)
   drop()

@@ -26,7 +26,7 @@ export async function syncPassword(run: Run): Promise<string> {
   let checkout = true
   let replaced = false
   const differed = new Set<string>()
-  const prepare = (password: Password): PreparedCopy =>
+  const prepare = (password: Password): Promise<PreparedCopy> =>
     preparePasswordCopy(settings.apiDir, password, service, owner)
   const summary = await provision(run, {
     manifest: () => {

@@ -157,28 +157,32 @@ const synchronise = job('synchronise', [v.string()], v.void(), conf => {
 export type PreparedCopy = {
   readonly path: string
   /** In one step, which is not on the disk yet. */
-  readonly place: () => void
+  readonly place: () => Promise<void>
   readonly synchronise: () => void
   /** Takes it away where it is not wanted any more. */
   readonly discard: () => void
 }
 
 /** Prepares `conf/db_pwd` with `password` in the checkout `path`. */
-export function preparePasswordCopy(
+export async function preparePasswordCopy(
   path: string,
   password: Password,
   service: Account,
   owner: Ownership,
-): PreparedCopy {
+): Promise<PreparedCopy> {
   const conf = `${path}/conf`
   const temporary = doing(`write ${conf}/${PASSWORD_COPY}`, () =>
     prepareCopy.as(service, conf, passwordBytes(password), owner),
   )
+  const place = await placeCopy.armAs(service, conf, temporary)
   return {
     path: `${conf}/${PASSWORD_COPY}`,
-    place: () => placeCopy.as(service, conf, temporary),
+    place: place.fire,
     synchronise: () => synchronise.as(service, conf),
-    discard: () => removeLitter.as(service, conf, temporary),
+    discard: () => {
+      place.discard()
+      removeLitter.as(service, conf, temporary)
+    },
   }
 }
 

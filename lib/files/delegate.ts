@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import { childProcess } from '../child-process.ts'
 import { ExitCode, errnoOf, Failure } from '../errors.ts'
 import type { Account } from './accounts.ts'
-import { fromAnswer, fromJson, toJson } from './plain.ts'
+import { fromAnswer, fromJson, GO, toJson } from './plain.ts'
 
 /** Milliseconds that a child gets for work on local files; its account could stop it for ever. */
 const LIMIT = 30_000
@@ -18,7 +18,7 @@ const LIMIT = 30_000
 export function delegate(account: Account, name: string, args: readonly unknown[]): unknown {
   const [program, ...command] = commandFor(account, 'job')
   const { status, signal, error, stdout, stderr } = childProcess().spawnSync(program, command, {
-    input: toJson({ name, args }),
+    input: toJson({ name, args }) + GO,
     env: environment(),
     cwd: '/',
     encoding: 'utf8',
@@ -29,6 +29,61 @@ export function delegate(account: Account, name: string, args: readonly unknown[
   if (signal) throw stuck(account, `was ended by ${signal}`)
   if (error || status !== 0) throw notStarted(account, error?.message ?? lastLine(stderr))
   return fromAnswer(fromJson(stdout))
+}
+
+/** A job that waits, with everything loaded, for the moment to be done. */
+export type Armed<R> = {
+  readonly fire: () => Promise<R>
+  /** It will not be done. */
+  readonly discard: () => void
+}
+
+/** As `delegate`, but the child waits for the moment; settled once it is ready. */
+export async function arm(account: Account, name: string, args: readonly unknown[]): Promise<Armed<unknown>> {
+  const [program, ...command] = commandFor(account, 'job')
+  const child = childProcess().spawn(program, command, {
+    env: environment(),
+    cwd: '/',
+    stdio: ['pipe', 'pipe', 'pipe'],
+  })
+  let out = ''
+  let said = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    said += text
+  })
+  // A child that has ended tells so itself.
+  child.stdin.on('error', () => {})
+  const ended = new Promise<unknown>((resolve, reject) => {
+    child.once('error', error => reject(notStarted(account, error.message)))
+    child.once('close', (code, signal) => {
+      if (signal) return reject(stuck(account, `was ended by ${signal}`))
+      if (code !== 0) return reject(notStarted(account, lastLine(said)))
+      try {
+        resolve(fromAnswer(fromJson(out)))
+      } catch (error) {
+        reject(error)
+      }
+    })
+  })
+  ended.catch(() => {})
+  const ready = new Promise<void>(resolve => {
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      out += text
+      resolve()
+    })
+  })
+  child.stdin.write(toJson({ name, args }))
+  await Promise.race([ready, ended])
+  return {
+    fire: () => {
+      setTimeout(() => child.kill('SIGKILL'), LIMIT).unref()
+      child.stdin.end(GO)
+      return ended
+    },
+    discard: () => {
+      child.kill('SIGKILL')
+    },
+  }
 }
 
 /**

@@ -3,7 +3,7 @@ import * as v from 'valibot'
 import { ExitCode, errnoOf, Failure } from '../errors.ts'
 import { Password } from '../password.ts'
 import type { Account } from './accounts.ts'
-import { delegate } from './delegate.ts'
+import { type Armed, arm, delegate } from './delegate.ts'
 import { changesIds, effectiveUid, needsNoChange, withIds } from './identity.ts'
 
 /**
@@ -24,6 +24,10 @@ export type Job<A extends readonly unknown[], R> = {
    * capabilities(7)), and then the owner's ids are what opens them. The work must be harmless to begin again.
    */
   readonly withRightsOf: (owner: Account, ...args: A) => R
+  /** Prepares `as`, so that it takes no time when it is wanted. */
+  readonly armAs: (account: Account, ...args: A) => Promise<Armed<R>>
+  /** Prepares `withRightsOf`, so that it takes no time when it is wanted. */
+  readonly armWithRightsOf: (owner: Account, ...args: A) => Promise<Armed<R>>
 }
 
 type Schema = v.GenericSchema<unknown>
@@ -59,18 +63,40 @@ export function job<const A extends readonly Schema[], R extends Schema>(
     if (changesIds()) return withIds(account, () => work(...given))
     return v.parse(result, delegate(account, name, given))
   }
-  return {
-    here: work,
-    as,
-    withRightsOf: (owner, ...given) => {
-      try {
-        return work(...given)
-      } catch (error) {
-        if (needsNoChange(owner) || !isDenied(error) || holdsRights()) throw error
-        return as(owner, ...given)
-      }
-    },
+  const withRightsOf = (owner: Account, ...given: Args): v.InferOutput<R> => {
+    try {
+      return work(...given)
+    } catch (error) {
+      if (isHopeless(owner, error)) throw error
+      return as(owner, ...given)
+    }
   }
+  const atOnce = (act: () => v.InferOutput<R>): Armed<v.InferOutput<R>> => ({
+    fire: async () => act(),
+    discard: () => {},
+  })
+  const armAs = async (account: Account, ...given: Args): Promise<Armed<v.InferOutput<R>>> => {
+    if (needsNoChange(account) || changesIds()) return atOnce(() => as(account, ...given))
+    const { fire, discard } = await arm(account, name, given)
+    return { fire: async () => v.parse(result, await fire()), discard }
+  }
+  const armWithRightsOf = async (owner: Account, ...given: Args): Promise<Armed<v.InferOutput<R>>> => {
+    const child = await armAs(owner, ...given)
+    return {
+      fire: async () => {
+        try {
+          const done = work(...given)
+          child.discard()
+          return done
+        } catch (error) {
+          if (isHopeless(owner, error)) throw error
+          return child.fire()
+        }
+      },
+      discard: child.discard,
+    }
+  }
+  return { here: work, as, withRightsOf, armAs, armWithRightsOf }
 }
 
 /** Does the job `name` that another process asked for. */
@@ -88,6 +114,10 @@ function holdsRights(): boolean {
   const [, held = '0'] = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'utf8')) ?? []
   return effectiveUid() === 0 && (BigInt(`0x${held}`) & RIGHTS) === RIGHTS
 }
+
+/** Whether the owner's ids would not help against `error`. */
+const isHopeless = (owner: Account, error: unknown): boolean =>
+  needsNoChange(owner) || !isDenied(error) || holdsRights()
 
 const isDenied = (error: unknown): boolean =>
   errnoOf(error) === 'EACCES' ||

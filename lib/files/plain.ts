@@ -18,6 +18,9 @@ const answer = v.union([v.strictObject({ failure }), v.strictObject({ result: v.
 /** How a job went, as it travels from one process to another. */
 export type Answer = v.InferOutput<typeof answer>
 
+/** Ends what is asked for: without it whoever asked was killed, and nothing is to be done. */
+export const GO = '\n'
+
 const BYTES = '$bytes'
 const PASSWORD = '$password'
 

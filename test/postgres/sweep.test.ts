@@ -10,10 +10,11 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { Password } from '../../lib/password.ts'
 import { compareVerifier, ScramPassword } from '../../lib/postgres/scram.ts'
-import type { Document, Result } from '../support/command.ts'
+import { type Document, isRoot, type Result } from '../support/command.ts'
 import { Host } from '../support/host.ts'
 import { countPoints, type Point, runWithFault, type Traced } from '../support/sweep.ts'
 
@@ -33,6 +34,8 @@ type Scenario = {
   readonly traced: Traced
   /** Brings the host to where the run begins; it is converged before. */
   readonly prepare: (host: Host) => Promise<void>
+  /** What comes first on the PATH of the swept run. */
+  readonly path?: string
 }
 
 const foreign = async (host: Host): Promise<void> => {
@@ -68,6 +71,12 @@ const SCENARIOS: readonly Scenario[] = [
     },
   },
   { name: 'sync-password --rotate', traced: ['sync-password', '--rotate'], prepare: async () => {} },
+  {
+    name: 'sync-password --rotate by children',
+    traced: ['sync-password', '--rotate'],
+    prepare: async () => {},
+    path: fileURLToPath(new URL('../support/fixed-ids', import.meta.url)),
+  },
 ]
 
 async function converge(host: Host): Promise<string | undefined> {
@@ -188,8 +197,10 @@ const FAULTS = ['signal=KILL', 'error=ENOSPC', 'error=EIO', 'error=EACCES'] as c
 const all = { survived: 0, points: 0 }
 
 for (const scenario of SCENARIOS) {
-  t.test(`${scenario.name}, with a fault at each of its changing system calls`, { skip }, async t => {
+  const unfit = scenario.path && !isRoot ? 'an ordinary account has no other to work as' : skip
+  t.test(`${scenario.name}, with a fault at each of its changing system calls`, { skip: unfit }, async t => {
     const hosts = [await freshHost(t), await freshHost(t)]
+    for (const { env } of hosts) if (scenario.path) env['PATH'] = `${scenario.path}:${env['PATH']}`
     const [host] = hosts
     if (!host) return
     await scenario.prepare(host)

@@ -41,6 +41,7 @@ export class Host {
     options: Partial<ClusterOptions> & { start?: boolean } = {},
   ): Promise<Host> {
     const folder = mkdtempSync(join(tmpdir(), 'endoreg-host-'))
+    chmodSync(folder, 0o755)
     mkdirSync(join(folder, 'home'))
     const cluster = await Cluster.create({
       bin: process.env['TEST_POSTGRES_BIN'] ?? '',
@@ -68,7 +69,6 @@ export class Host {
             ENDOREG_SERVICE_GROUP: myGroup,
           }),
     })
-    chmodSync(folder, 0o755)
     host.makeCheckout()
     t.teardown(async () => {
       await cluster.stop('SIGQUIT')

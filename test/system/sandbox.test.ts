@@ -3,12 +3,17 @@ import { apiAnswers, boots, CHECKOUT, clinic, host, RELEASES, VAULT } from '../s
 import { Machine } from '../support/system/machine.ts'
 import { fastPostgres } from '../support/system/options.ts'
 
-const UNITS = ['postgres-endoreg-setup.service', 'endo-api-boot.service'] as const
+const UNITS = [
+  'postgres-endoreg-setup.service',
+  'endo-api-boot.service',
+  'endoreg-rotate-password.service',
+] as const
 const MOST: Readonly<Record<(typeof UNITS)[number], number>> = {
   'postgres-endoreg-setup.service': 2,
   'endo-api-boot.service': 1.5,
+  'endoreg-rotate-password.service': 2,
 }
-/** Where neither unit has anything to write; the last is endo-api-boot's own. */
+/** Where no unit has anything to write; the last is endo-api-boot's own. */
 const ELSEWHERE = [
   '/etc',
   '/etc/secrets',
