@@ -9,8 +9,9 @@ import { Host } from '../support/host.ts'
 const DEBIAN_15 = '/usr/lib/postgresql/15'
 const BIN = fileURLToPath(new URL('../../bin/', import.meta.url))
 
-/** The arguments and environments of all processes that can be looked at, while `work` is under way. */
-async function sampling<T>(work: Promise<T>, samples: Set<string>): Promise<T> {
+/** What /proc shows of all processes and PostgreSQL of its sessions, while `work` is under way. */
+async function sampling<T>(host: Host, work: Promise<T>, samples: Set<string>): Promise<T> {
+  const watcher = await host.cluster.connect()
   let over = false
   const done = work.finally(() => {
     over = true
@@ -25,8 +26,10 @@ async function sampling<T>(work: Promise<T>, samples: Set<string>): Promise<T> {
         }
       }
     }
-    await new Promise(resolve => setImmediate(resolve))
+    const sessions = await watcher.query<{ query: string }>('SELECT query FROM pg_stat_activity')
+    for (const { query } of sessions.rows) samples.add(query)
   }
+  await watcher.end()
   return done
 }
 
@@ -59,7 +62,7 @@ t.test('the password is in the vault and in db_pwd, and nowhere else', async t =
   ]
   for (const [command, ...args] of commands) {
     const run = runCommand(join(BIN, command), args, { env: host.env })
-    const { out, err } = await sampling(run, samples)
+    const { out, err } = await sampling(host, run, samples)
     texts.push(out, err)
     passwords.add(host.vault())
   }
@@ -74,6 +77,14 @@ t.test('the password is in the vault and in db_pwd, and nowhere else', async t =
   t.ok(
     [...samples].some(text => text.includes('--rotate')),
     'the samples do show the commands',
+  )
+  t.ok(
+    [...samples].some(text => text.includes('pg_authid')),
+    'and the statements',
+  )
+  t.notOk(
+    [...samples].some(text => /SCRAM-SHA-256\$\d/.test(text)),
+    'but no verifier',
   )
   for (const password of passwords) {
     for (const text of forms(password)) {
