@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import './files/jobs.ts'
 import * as v from 'valibot'
+import { ExitCode } from './errors.ts'
 import { startedForRoot } from './files/identity.ts'
 import { doJob } from './files/job.ts'
 import { fromJson, GO, toAnswer, toJson } from './files/plain.ts'
@@ -13,8 +14,8 @@ const asked = v.strictObject({ name: v.string(), args: v.array(v.unknown()) })
 
 /** Does the job on standard input, at its end, and writes its answer to standard output. */
 function work(): void {
-  // It is ready: everything is loaded.
-  writeAll(1, '\n')
+  // It is ready: everything is loaded. Who cannot hear that would wait for ever.
+  if (writeAll(1, '\n') !== undefined) process.exit(ExitCode.inputOutput)
   const text = readFileSync(0, 'utf8')
   if (!text.endsWith(GO)) return
   let answer: string

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import { childProcess } from '../child-process.ts'
 import { ExitCode, errnoOf, Failure } from '../errors.ts'
 import type { Account } from './accounts.ts'
-import { fromAnswer, fromJson, GO, toJson } from './plain.ts'
+import { fromAnswer, GO, isAnswer, parseAnswer, toJson } from './plain.ts'
 
 /** Milliseconds that a child gets for work on local files; its account could stop it for ever. */
 const LIMIT = 30_000
@@ -28,7 +28,7 @@ export function delegate(account: Account, name: string, args: readonly unknown[
   if (errnoOf(error) === 'ETIMEDOUT') throw stuck(account, `did not end within ${LIMIT / 1000} s`)
   if (signal) throw stuck(account, `was ended by ${signal}`)
   if (error || status !== 0) throw notStarted(account, error?.message ?? lastLine(stderr))
-  return fromAnswer(fromJson(stdout))
+  return result(account, stdout)
 }
 
 /** A job that waits, with everything loaded, for the moment to be done. */
@@ -46,20 +46,24 @@ export async function arm(account: Account, name: string, args: readonly unknown
     cwd: '/',
     stdio: ['pipe', 'pipe', 'pipe'],
   })
+  const end = (): NodeJS.Timeout => setTimeout(() => child.kill('SIGKILL'), LIMIT).unref()
+  const starting = end()
   let out = ''
   let said = ''
+  let untold = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     said += text
   })
-  // A child that has ended tells so itself.
-  child.stdin.on('error', () => {})
+  child.stdin.on('error', error => {
+    untold = `, and could not be told everything (${error.message})`
+  })
   const ended = new Promise<unknown>((resolve, reject) => {
     child.once('error', error => reject(notStarted(account, error.message)))
     child.once('close', (code, signal) => {
       if (signal) return reject(stuck(account, `was ended by ${signal}`))
       if (code !== 0) return reject(notStarted(account, lastLine(said)))
       try {
-        resolve(fromAnswer(fromJson(out)))
+        resolve(result(account, out, untold))
       } catch (error) {
         reject(error)
       }
@@ -74,9 +78,10 @@ export async function arm(account: Account, name: string, args: readonly unknown
   })
   child.stdin.write(toJson({ name, args }))
   await Promise.race([ready, ended])
+  clearTimeout(starting)
   return {
     fire: () => {
-      setTimeout(() => child.kill('SIGKILL'), LIMIT).unref()
+      end()
       child.stdin.end(GO)
       return ended
     },
@@ -111,6 +116,7 @@ export function connectAs(account: Account, path: string, limit: number): Promis
     child.once('close', (_, signal) => reject(signal ? late(path) : notStarted(account, lastLine(said))))
     child.once('message', (message, handle) => {
       if (handle instanceof Socket) return resolve(handle)
+      if (!isAnswer(message)) return reject(noAnswer(account))
       try {
         fromAnswer(message)
       } catch (error) {
@@ -118,6 +124,17 @@ export function connectAs(account: Account, path: string, limit: number): Promis
       }
     })
   })
+}
+
+/** The Failure for a child that answered with something else than what its job gives. */
+export const noAnswer = (account: Account, more = ''): Failure =>
+  stuck(account, `gave no answer that can be read${more}`)
+
+/** What the child that wrote `text` got as the result of its job; throws the error it tells of. */
+function result(account: Account, text: string, untold = ''): unknown {
+  const answer = parseAnswer(text)
+  if (!answer) throw noAnswer(account, untold)
+  return fromAnswer(answer)
 }
 
 /** `as-account` with the ids of `account`; its launcher stands beside the folder of this command's own. */

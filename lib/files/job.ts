@@ -3,7 +3,7 @@ import * as v from 'valibot'
 import { ExitCode, errnoOf, Failure } from '../errors.ts'
 import { Password } from '../password.ts'
 import type { Account } from './accounts.ts'
-import { type Armed, arm, delegate } from './delegate.ts'
+import { type Armed, arm, delegate, noAnswer } from './delegate.ts'
 import { changesIds, effectiveUid, needsNoChange, withIds } from './identity.ts'
 
 /**
@@ -58,10 +58,14 @@ export function job<const A extends readonly Schema[], R extends Schema>(
   const tuple = v.strictTuple(args)
   type Args = Output<A>
   jobs.set(name, given => work(...v.parse(tuple, given)))
+  const checked = (account: Account, given: unknown): v.InferOutput<R> => {
+    if (v.is(result, given)) return given
+    throw noAnswer(account)
+  }
   const as = (account: Account, ...given: Args): v.InferOutput<R> => {
     if (needsNoChange(account)) return work(...given)
     if (changesIds()) return withIds(account, () => work(...given))
-    return v.parse(result, delegate(account, name, given))
+    return checked(account, delegate(account, name, given))
   }
   const withRightsOf = (owner: Account, ...given: Args): v.InferOutput<R> => {
     try {
@@ -78,7 +82,7 @@ export function job<const A extends readonly Schema[], R extends Schema>(
   const armAs = async (account: Account, ...given: Args): Promise<Armed<v.InferOutput<R>>> => {
     if (needsNoChange(account) || changesIds()) return atOnce(() => as(account, ...given))
     const { fire, discard } = await arm(account, name, given)
-    return { fire: async () => v.parse(result, await fire()), discard }
+    return { fire: async () => checked(account, await fire()), discard }
   }
   const armWithRightsOf = async (owner: Account, ...given: Args): Promise<Armed<v.InferOutput<R>>> => {
     const child = await armAs(owner, ...given)

@@ -54,9 +54,21 @@ export function toAnswer(error: unknown): Answer {
   return { failure: { kind: 'bug', stack: error instanceof Error ? (error.stack ?? '') : String(error) } }
 }
 
+/** Whether `given` is an answer, and not what another process of that account made of it. */
+export const isAnswer = (given: unknown): given is Answer => v.is(answer, given)
+
+/** The answer in `text`, or undefined where there is none. */
+export function parseAnswer(text: string): Answer | undefined {
+  try {
+    const given = fromJson(text)
+    return isAnswer(given) ? given : undefined
+  } catch {
+    return undefined
+  }
+}
+
 /** The result in an answer of the other process, not looked at yet; throws the error it tells of. */
-export function fromAnswer(given: unknown): unknown {
-  const told = v.parse(answer, given)
+export function fromAnswer(told: Answer): unknown {
   if ('failure' in told) throw toError(told.failure)
   return told.result
 }

@@ -21,7 +21,7 @@ const CALLS = [
   'sendto',
 ] as const
 
-/** One system call of a run: the `when`-th of its name in the main thread, as inject= of strace(1) counts. */
+/** One system call of a run: the `when`-th of its name in a thread of it or of a child, as inject= of strace(1) counts. */
 export type Point = { readonly call: string; readonly when: number; readonly shown: string }
 
 /** A command to run under strace, as the operator would. */
@@ -42,18 +42,16 @@ export async function countPoints(host: Host, traced: Traced): Promise<Point[]> 
     traced,
   )
   if (code !== 0) throw new Error(`${traced.join(' ')} failed with ${code}: ${err}`)
-  const lines = readFileSync(log, 'utf8').split('\n')
-  const main = /^\d+/.exec(lines[0] ?? '')?.[0]
   const counts = new Map<string, number>()
-  const points: Point[] = []
-  for (const line of lines) {
+  const points = new Map<string, Point>()
+  for (const line of readFileSync(log, 'utf8').split('\n')) {
     const [, pid, call = '', rest = ''] = /^(\d+) +(\w+)\((.*)$/.exec(line) ?? []
-    if (pid !== main) continue
-    const when = (counts.get(call) ?? 0) + 1
-    counts.set(call, when)
-    if (changes(call, rest, host.folder)) points.push({ call, when, shown: `${call} ${when}` })
+    const when = (counts.get(`${pid} ${call}`) ?? 0) + 1
+    counts.set(`${pid} ${call}`, when)
+    const shown = `${call} ${when}`
+    if (changes(call, rest, host.folder)) points.set(shown, { call, when, shown })
   }
-  return points
+  return [...points.values()]
 }
 
 function changes(call: string, rest: string, folder: string): boolean {
