@@ -46,15 +46,13 @@ export type Files = {
   readonly list: (path: string) => readonly string[]
 }
 
-/** An attempt to log in, as PostgreSQL sees it. */
+/** An attempt to log in, as PostgreSQL sees it: through the socket, or over TCP from an address. */
 export type LoginAttempt = {
-  /** Through the socket, or over TCP from an address. */
-  readonly from: 'socket' | { readonly address: string; readonly ssl: boolean }
   readonly database: string
   readonly role: string
   /** A session for physical replication, which only rules for the keyword `replication` let in. */
   readonly replication?: boolean
-}
+} & ({ readonly type: 'local' } | { readonly type: 'host'; readonly address: string; readonly ssl: boolean })
 
 /** What the rules refer to and do not hold. */
 export type Surroundings = {
