@@ -45,7 +45,8 @@ export async function countPoints(host: Host, traced: Traced): Promise<Point[]> 
   const counts = new Map<string, number>()
   const points = new Map<string, Point>()
   for (const line of readFileSync(log, 'utf8').split('\n')) {
-    const [, pid, call = '', rest = ''] = /^(\d+) +(\w+)\((.*)$/.exec(line) ?? []
+    const [, pid, call, rest = ''] = /^(\d+) +(\w+)\((.*)$/.exec(line) ?? []
+    if (call === undefined) continue
     const when = (counts.get(`${pid} ${call}`) ?? 0) + 1
     counts.set(`${pid} ${call}`, when)
     const shown = `${call} ${when}`
