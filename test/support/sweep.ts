@@ -62,15 +62,25 @@ function changes(call: string, rest: string, folder: string): boolean {
   return true
 }
 
+/** What became of a run with a fault. */
+export type Faulted = {
+  readonly result: Result
+  /** Whether the fault met a call that changes something: with threads, the counting differs now and then. */
+  readonly met: boolean
+}
+
 /** Runs `traced` with a fault at `point`: `signal=KILL`, or an error such as `error=ENOSPC`. */
-export const runWithFault = (
+export async function runWithFault(
   host: Host,
   traced: Traced,
   { call, when }: Point,
   fault: string,
-): Promise<Result> =>
-  strace(
-    host,
-    ['-o', '/dev/null', '-e', `trace=${call}`, '-e', `inject=${call}:${fault}:when=${when}`],
-    traced,
-  )
+): Promise<Faulted> {
+  const log = join(host.folder, 'fault.log')
+  const inject = ['-e', `trace=${call}`, '-e', `inject=${call}:${fault}:when=${when}`]
+  const result = await strace(host, ['-y', '-s', '0', '-o', log, ...inject], traced)
+  const lines = readFileSync(log, 'utf8').split('\n')
+  const injected = lines.filter(line => line.endsWith('(INJECTED)'))
+  const elsewhere = injected.every(line => !changes(call, line.replace(/^\d+ +\w+\(/, ''), host.folder))
+  return { result, met: fault.startsWith('signal=') || !elsewhere }
+}
