@@ -173,12 +173,12 @@ async function sweep(
       const inUse = await logsIn(host).catch(() => false)
       const prior = passwordIn(host.vaultFile)
       const { result, met } = await runWithFault(host, traced, point, fault)
-      // Node.js aborts where its own wake-up calls fail, which no disk or network makes them do.
-      if (result.signal === 'SIGABRT' && !met && misses++ < MOST_MISSES) {
+      // Node.js aborts or hangs where its own wake-up calls fail, which no disk or network makes them do.
+      if (result.signal !== null && !met && misses++ < MOST_MISSES) {
         pending.push(point)
         continue
       }
-      const problem = judge(result) ?? (await damage(host, inUse, prior, traced))
+      const problem = judge(result, fault) ?? (await damage(host, inUse, prior, traced))
       if (problem) problems.push(`${point.shown} ${fault}: ${problem}`)
       else survived++
       if (problem || traced[0] === 'postgres-endoreg-setup') {
@@ -192,8 +192,10 @@ async function sweep(
 }
 
 /** A killed run says nothing; one that met an error says which, with an exit code that means something. */
-function judge({ code, out, err }: Result): string | undefined {
-  if (out === '' || code === 0) return undefined
+function judge({ code, signal, out, err }: Result, fault: string): string | undefined {
+  if (fault === 'signal=KILL' ? signal !== null : code === 0) return undefined
+  if (signal !== null) return `it does not end by itself, but with ${signal}: ${err}`
+  if (out === '') return `it says nothing in JSON: ${err}`
   const { error }: Partial<Document> = JSON.parse(out)
   if (!error || error.code !== code || !MEANT.has(code ?? 0)) return `exit code ${code}: ${err}`
   return error.message && error.cause && error.hint ? undefined : `an error that says too little: ${err}`

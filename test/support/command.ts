@@ -48,6 +48,8 @@ export type RunOptions = {
   /** Without the groups that the account has beside its primary one. */
   readonly withoutGroups?: boolean
   readonly onError?: (text: string) => void
+  /** Milliseconds after which it and everything it started is killed. */
+  readonly limit?: number
 }
 
 /** Runs a program to its end. */
@@ -71,8 +73,14 @@ export async function runCommand(
   const child = spawn(command[0] ?? '', [...command.slice(1), ...args], {
     env,
     stdio: ['ignore', 'pipe', 'pipe'],
+    detached: options.limit !== undefined,
   })
+  const end = (): void => {
+    if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
+  }
+  const timer = options.limit === undefined ? undefined : setTimeout(end, options.limit)
   const { code, signal, out, err } = await outputOf(child, options.onError)
+  clearTimeout(timer)
   return {
     code,
     signal,

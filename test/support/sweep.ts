@@ -24,13 +24,16 @@ const CALLS = [
 /** One system call of a run: the `when`-th of its name in a thread of it or of a child, as inject= of strace(1) counts. */
 export type Point = { readonly call: string; readonly when: number; readonly shown: string }
 
+/** Milliseconds that a traced run gets. */
+const LIMIT = 20_000
+
 /** A command to run under strace, as the operator would. */
 export type Traced = readonly [command: string, ...args: string[]]
 
 async function strace(host: Host, options: readonly string[], [command, ...args]: Traced): Promise<Result> {
   const argv = ['-f', '-qq', ...options, join(CHECKOUT, 'bin', command), ...args, '--json']
   // One thread beside the main one, so that the calls come in the same order each time.
-  return runCommand('strace', argv, { env: { ...host.env, UV_THREADPOOL_SIZE: '1' } })
+  return runCommand('strace', argv, { env: { ...host.env, UV_THREADPOOL_SIZE: '1' }, limit: LIMIT })
 }
 
 /** Runs `traced` and tells its changing system calls, in order. */
