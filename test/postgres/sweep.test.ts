@@ -193,9 +193,10 @@ async function sweep(
 
 /** A killed run says nothing; one that met an error says which, with an exit code that means something. */
 function judge({ code, signal, out, err }: Result, fault: string): string | undefined {
-  if (fault === 'signal=KILL' ? signal !== null : code === 0) return undefined
+  if (code === 0 || (signal !== null && fault === 'signal=KILL')) return undefined
   if (signal !== null) return `it does not end by itself, but with ${signal}: ${err}`
-  if (out === '') return `it says nothing in JSON: ${err}`
+  // Standard output itself may be what met the fault.
+  if (out === '') return MEANT.has(code ?? 0) && err !== '' ? undefined : `exit code ${code}: ${err}`
   const { error }: Partial<Document> = JSON.parse(out)
   if (!error || error.code !== code || !MEANT.has(code ?? 0)) return `exit code ${code}: ${err}`
   return error.message && error.cause && error.hint ? undefined : `an error that says too little: ${err}`
