@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Result, runCommand } from './command.ts'
@@ -21,8 +21,16 @@ const CALLS = [
   'sendto',
 ] as const
 
-/** One system call of a run: the `when`-th of its name in a thread of it or of a child, as inject= of strace(1) counts. */
-export type Point = { readonly call: string; readonly when: number; readonly shown: string }
+/** Whose calls are meant: those of the command itself, or of the children that work for it as other accounts. */
+type Where = 'command' | 'child'
+
+/** One system call: the `when`-th of its name in a process, as inject= of strace(1) counts. */
+export type Point = {
+  readonly where: Where
+  readonly call: string
+  readonly when: number
+  readonly shown: string
+}
 
 /** Milliseconds that a traced run gets. */
 const LIMIT = 20_000
@@ -30,33 +38,84 @@ const LIMIT = 20_000
 /** A command to run under strace, as the operator would. */
 export type Traced = readonly [command: string, ...args: string[]]
 
-async function strace(host: Host, options: readonly string[], [command, ...args]: Traced): Promise<Result> {
-  const argv = ['-f', '-qq', ...options, join(CHECKOUT, 'bin', command), ...args, '--json']
-  // One thread beside the main one, so that the calls come in the same order each time.
-  return runCommand('strace', argv, { env: { ...host.env, UV_THREADPOOL_SIZE: '1' }, limit: LIMIT })
+/**
+ * What comes first on a host's PATH to have its children traced with the options in a file beside it: they get
+ * nothing of the environment but that PATH.
+ */
+const WRAPPER = `#!/bin/sh
+here=\${0%/*}
+PATH=\${PATH#"$here":}
+case " $* " in
+  *' as-account '*) [ ! -e "$here/options" ] || exec strace -qq -y -s 0 -o "$here/$$.log" $(cat "$here/options") node "$@" ;;
+esac
+exec node "$@"
+`
+
+const wrapperOf = (host: Host): string => join(host.folder, 'traced')
+
+/** Has the children of the host's commands traced from now on, where a point is in one. */
+export function traceChildren(host: Host): void {
+  const folder = wrapperOf(host)
+  mkdirSync(folder)
+  // The children write their logs there.
+  chmodSync(folder, 0o1777)
+  writeFileSync(join(folder, 'node'), WRAPPER, { mode: 0o755 })
+  host.env['PATH'] = `${folder}:${host.env['PATH']}`
 }
 
-/** Runs `traced` and tells its changing system calls, in order. */
-export async function countPoints(host: Host, traced: Traced): Promise<Point[]> {
-  const log = join(host.folder, 'strace.log')
-  const { code, err } = await strace(
-    host,
-    ['-y', '-s', '0', '-o', log, '-e', `trace=${CALLS.join()}`],
-    traced,
-  )
-  if (code !== 0) throw new Error(`${traced.join(' ')} failed with ${code}: ${err}`)
-  const counts = new Map<string, number>()
+/** Runs `traced` with strace's `options` for the command and for its children, and tells what strace wrote. */
+async function strace(
+  host: Host,
+  [command, ...args]: Traced,
+  options: Readonly<Partial<Record<Where, readonly string[]>>>,
+): Promise<{ result: Result; logs: Record<Where, string> }> {
+  const own = join(host.folder, 'strace.log')
+  const children = wrapperOf(host)
+  if (options.child) writeFileSync(join(children, 'options'), options.child.join(' '))
+  const argv = [join(CHECKOUT, 'bin', command), ...args, '--json']
+  const env = { ...host.env, UV_THREADPOOL_SIZE: '1' }
+  const result = await (options.command
+    ? runCommand('strace', ['-qq', '-y', '-s', '0', '-o', own, ...options.command, ...argv], {
+        env,
+        limit: LIMIT,
+      })
+    : runCommand(argv[0] ?? '', argv.slice(1), { env, limit: LIMIT }))
+  const logs = { command: options.command ? readFileSync(own, 'utf8') : '', child: '' }
+  if (!options.child) return { result, logs }
+  rmSync(join(children, 'options'))
+  for (const name of readdirSync(children).filter(candidate => candidate.endsWith('.log'))) {
+    logs.child += `${readFileSync(join(children, name), 'utf8')}\n\n`
+    rmSync(join(children, name))
+  }
+  return { result, logs }
+}
+
+/** Runs `traced` and tells its changing system calls, in order; and those of its children where they are traced. */
+export async function countPoints(host: Host, traced: Traced, children: boolean): Promise<Point[]> {
+  const trace = ['-e', `trace=${CALLS.join()}`]
+  const { result, logs } = await strace(host, traced, {
+    command: trace,
+    ...(children ? { child: trace } : {}),
+  })
+  if (result.code !== 0) throw new Error(`${traced.join(' ')} failed with ${result.code}: ${result.err}`)
   const points = new Map<string, Point>()
-  for (const line of readFileSync(log, 'utf8').split('\n')) {
-    const [, pid, call, rest = ''] = /^(\d+) +(\w+)\((.*)$/.exec(line) ?? []
-    if (call === undefined) continue
-    const when = (counts.get(`${pid} ${call}`) ?? 0) + 1
-    counts.set(`${pid} ${call}`, when)
-    const shown = `${call} ${when}`
-    if (changes(call, rest, host.folder)) points.set(shown, { call, when, shown })
+  for (const where of ['command', 'child'] as const) {
+    for (const log of logs[where].split('\n\n')) {
+      const counts = new Map<string, number>()
+      for (const line of log.split('\n')) {
+        const [, call, rest = ''] = CALL.exec(line) ?? []
+        if (call === undefined) continue
+        const when = (counts.get(call) ?? 0) + 1
+        counts.set(call, when)
+        const shown = `${where} ${call} ${when}`
+        if (changes(call, rest, host.folder)) points.set(shown, { where, call, when, shown })
+      }
+    }
   }
   return [...points.values()]
 }
+
+const CALL = /^(\w+)\((.*)$/
 
 function changes(call: string, rest: string, folder: string): boolean {
   if (call === 'openat') return /O_CREAT/.test(rest) && !rest.includes('"/dev/')
@@ -68,7 +127,7 @@ function changes(call: string, rest: string, folder: string): boolean {
 /** What became of a run with a fault. */
 export type Faulted = {
   readonly result: Result
-  /** Whether the fault met a call that changes something: with threads, the counting differs now and then. */
+  /** Whether the fault met a call that changes something: the counting differs now and then. */
   readonly met: boolean
 }
 
@@ -76,14 +135,14 @@ export type Faulted = {
 export async function runWithFault(
   host: Host,
   traced: Traced,
-  { call, when }: Point,
+  { where, call, when }: Point,
   fault: string,
 ): Promise<Faulted> {
-  const log = join(host.folder, 'fault.log')
   const inject = ['-e', `trace=${call}`, '-e', `inject=${call}:${fault}:when=${when}`]
-  const result = await strace(host, ['-y', '-s', '0', '-o', log, ...inject], traced)
-  const lines = readFileSync(log, 'utf8').split('\n')
-  const injected = lines.filter(line => line.endsWith('(INJECTED)'))
-  const elsewhere = injected.every(line => !changes(call, line.replace(/^\d+ +\w+\(/, ''), host.folder))
-  return { result, met: fault.startsWith('signal=') || !elsewhere }
+  const { result, logs } = await strace(host, traced, { [where]: inject })
+  const met = logs[where]
+    .split('\n')
+    .filter(line => line.endsWith('(INJECTED)'))
+    .some(line => changes(call, CALL.exec(line)?.[2] ?? '', host.folder))
+  return { result, met: met || fault.startsWith('signal=') }
 }
