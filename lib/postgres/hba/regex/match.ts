@@ -1,0 +1,205 @@
+import type { Node } from './tree.ts'
+
+/** Where something matched: from a place up to another. */
+export type Span = readonly [from: number, to: number]
+
+/** What the groups captured, by number, and as number 0 what the whole expression matched. */
+export type Captures = ReadonlyMap<number, Span>
+
+type Shaped<K extends Node['kind']> = Extract<Node, { kind: K }>
+
+/**
+ * The first match of `expression` in `text`, and of those that begin there the one that PostgreSQL takes
+ * (manual, 9.7.3.5; regexec.c); undefined where nothing matches.
+ *
+ * As PostgreSQL it finds out first where each part can match, whatever the groups in it capture, so that only
+ * an expression that refers back to a group can take more than polynomial time.
+ */
+export function findMatch(expression: Node, text: string): Captures | undefined {
+  const matcher = new Matcher(text)
+  return first(places(0, text.length), from => matcher.matchAt(expression, from))
+}
+
+const places = (from: number, to: number): number[] =>
+  Array.from({ length: to - from + 1 }, (_, length) => from + length)
+
+/** What `look` finds first. */
+function first<T, R>(candidates: readonly T[], look: (candidate: T) => R | undefined): R | undefined {
+  for (const candidate of candidates) {
+    const found = look(candidate)
+    if (found !== undefined) return found
+  }
+  return undefined
+}
+
+class Matcher {
+  readonly #text: string
+  readonly #known = new Map<Node, (readonly number[] | undefined)[]>()
+
+  constructor(text: string) {
+    this.#text = text
+  }
+
+  matchAt(node: Node, from: number): Captures | undefined {
+    return first(this.#preferred(node, from), to => this.#dissect(node, from, to, new Map([[0, [from, to]]])))
+  }
+
+  /** The places up to which `node` can match from a place, in ascending order. */
+  #endsOf(node: Node, from: number): readonly number[] {
+    const known = this.#known.get(node) ?? []
+    const found = known[from] ?? [...new Set(this.#findEnds(node, from))].sort((a, b) => a - b)
+    known[from] = found
+    this.#known.set(node, known)
+    return found
+  }
+
+  #findEnds(node: Node, from: number): readonly number[] {
+    switch (node.kind) {
+      case 'characters':
+        return node.characters.has(this.#text.charCodeAt(from)) ? [from + 1] : []
+      case 'constraint':
+        return node.holds(this.#text, from) ? [from] : []
+      case 'look':
+        return this.#looks(node, from) === node.wanted ? [from] : []
+      case 'both':
+        return this.#endsOf(node.left, from).flatMap(middle => this.#endsOf(node.right, middle))
+      case 'either':
+        return node.branches.flatMap(branch => this.#endsOf(branch, from))
+      case 'repeat':
+        return this.#findEndsOfRepeat(node, from)
+      case 'group':
+        return this.#endsOf(node.of, from)
+      case 'reference':
+        // What the group captured is known only when this is dissected; until then anything may fit.
+        return places(from, this.#text.length)
+    }
+  }
+
+  #looks({ ahead, of }: Shaped<'look'>, at: number): boolean {
+    if (ahead) return this.#endsOf(of, at).length > 0
+    return places(0, at).some(from => this.#reaches(of, from, at))
+  }
+
+  #findEndsOfRepeat({ of, min, max }: Shaped<'repeat'>, from: number): readonly number[] {
+    const found = new Set(min === 0 ? [from] : [])
+    let last: readonly number[] = [from]
+    for (let times = 1; times <= max && last.length > 0; times++) {
+      const ends = [...new Set(last.flatMap(at => this.#endsOf(of, at)))]
+      // After the least number of times only places that are new lead on to others.
+      last = times > min ? ends.filter(at => !found.has(at)) : ends
+      if (times >= min) for (const at of ends) found.add(at)
+    }
+    return [...found]
+  }
+
+  /** The places up to which `node` can match, the one that it prefers first. */
+  #preferred(node: Node, from: number): readonly number[] {
+    const ends = this.#endsOf(node, from)
+    return node.prefers === 'shortest' ? ends : [...ends].reverse()
+  }
+
+  #reaches(node: Node, from: number, to: number): boolean {
+    return this.#endsOf(node, from).includes(to)
+  }
+
+  /**
+   * What the groups of `node` capture where it matches a span that `#endsOf` allows, beside what others have
+   * captured before. Undefined only where a reference in it does not match.
+   */
+  #dissect(node: Node, from: number, to: number, captured: Captures): Captures | undefined {
+    if (node.groups.length === 0 && !node.refers) return captured
+    switch (node.kind) {
+      case 'both':
+        return this.#dissectBoth(node, from, to, captured)
+      case 'either':
+        return first(node.branches, branch =>
+          this.#reaches(branch, from, to) ? this.#dissect(branch, from, to, captured) : undefined,
+        )
+      case 'repeat':
+        return this.#dissectRepeat(node, from, to, captured)
+      case 'group': {
+        const inside = this.#dissect(node.of, from, to, captured)
+        return inside && new Map(inside).set(node.number, [from, to])
+      }
+      case 'reference':
+        return this.#matchesReference(node, from, to, captured) ? captured : undefined
+      default:
+        return captured
+    }
+  }
+
+  #dissectBoth(
+    { left, right }: Shaped<'both'>,
+    from: number,
+    to: number,
+    captured: Captures,
+  ): Captures | undefined {
+    return first(this.#preferred(left, from), middle => {
+      if (middle > to || !this.#reaches(right, middle, to)) return undefined
+      const before = this.#dissect(left, from, middle, captured)
+      return before && this.#dissect(right, middle, to, before)
+    })
+  }
+
+  #dissectRepeat(node: Shaped<'repeat'>, from: number, to: number, captured: Captures): Captures | undefined {
+    const none = node.min === 0 && from === to ? captured : undefined
+    if (none && node.of.prefers === 'shortest') return none
+    // Not matching at all is the last resort: where it matches the empty text once, its groups capture that.
+    return this.#divide(node, [from], to, captured) ?? none
+  }
+
+  /** Divides a span that ends at `to` into times; `ends` is where it begins, and where each so far ended. */
+  #divide(
+    node: Shaped<'repeat'>,
+    ends: readonly number[],
+    to: number,
+    captured: Captures,
+  ): Captures | undefined {
+    const [begin = 0] = ends
+    const from = ends.at(-1) ?? begin
+    const times = ends.length
+    const min = Math.max(node.min, 1)
+    const max = Math.max(min, Math.min(node.max, to - begin))
+    return first(this.#preferred(node.of, from), end => {
+      if (end > to || (end < to && times >= max) || (end === to && times < min)) return undefined
+      if (end === to) return this.#dissectTimes(node.of, [...ends, end], captured)
+      // A time that matches the empty text counts only where there would be too few without it.
+      if (end === from && (times >= min || min - times < to - end)) return undefined
+      return this.#divide(node, [...ends, end], to, captured)
+    })
+  }
+
+  #dissectTimes(
+    node: Node,
+    [begin = 0, ...ends]: readonly number[],
+    captured: Captures,
+  ): Captures | undefined {
+    let found: Captures | undefined = captured
+    let from = begin
+    for (const to of ends) {
+      if (found === undefined) return undefined
+      const kept = new Map([...found].filter(([group]) => !node.groups.includes(group)))
+      found = this.#dissect(node, from, to, kept)
+      from = to
+    }
+    return found
+  }
+
+  #matchesReference(
+    { number, min, max, ignoreCase }: Shaped<'reference'>,
+    from: number,
+    to: number,
+    captured: Captures,
+  ): boolean {
+    const span = captured.get(number)
+    if (!span) return false
+    const [wanted, found] = [span, [from, to] as const].map(([begin, end]) => {
+      const text = this.#text.slice(begin, end)
+      return ignoreCase ? text.replace(/[A-Z]/g, letter => letter.toLowerCase()) : text
+    })
+    if (!wanted) return found === ''
+    if (!found) return min === 0
+    const times = found.length / wanted.length
+    return times >= min && times <= max && wanted.repeat(times) === found
+  }
+}
