@@ -1,0 +1,8 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import type { Files } from './terms.ts'
+
+/** The files of this host. */
+export const HOST_FILES: Files = {
+  read: path => readFileSync(path, 'utf8'),
+  list: path => readdirSync(path),
+}
