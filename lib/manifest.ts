@@ -1,10 +1,17 @@
+import { isIP } from 'node:net'
 import * as v from 'valibot'
 import shipped from '../units/manifest.json' with { type: 'json' }
 import { ExitCode, Failure } from './errors.ts'
 import { databaseName, type Rule, roleName, text } from './names.ts'
+import { parseIdent } from './postgres/hba/ident.ts'
+import { parseHba } from './postgres/hba/parse.ts'
+import { declaredRules, renderMappings, renderRules } from './postgres/hba/render.ts'
+import type { FileError, Files } from './postgres/hba/terms.ts'
 import type { Settings } from './settings.ts'
 import type { Manifest } from './terms.ts'
 import { readTrustedFile } from './trusted-file.ts'
+
+const NEWEST_MAJOR = 18
 
 /** The application role and database in the manifest that ships; settings may call them otherwise. */
 const APPLICATION = 'endoregDbLocal'
@@ -49,8 +56,17 @@ const rule = v.strictObject({
   method: name,
   map: v.optional(name),
 })
-const schema = v.strictObject({
+/** What a manifest file may say. */
+export const manifestSchema = v.strictObject({
+  /** For editors, which complete from it. */
+  $schema: v.optional(v.string()),
   passwordManagedBy: v.optional(ruled(text)),
+  remoteAdministrator: v.optional(
+    v.pipe(
+      v.string(),
+      v.check(value => isIP(value) !== 0, 'is no IP address'),
+    ),
+  ),
   roles: v.array(role),
   databases: v.array(v.strictObject({ name, owner: name })),
   hba: v.optional(v.array(rule), []),
@@ -76,13 +92,14 @@ export function loadManifest(settings: Settings): Manifest {
 
 /** Checks `content` and gives it its type; `shown` is what it is called in the error. */
 export function parseManifest(content: unknown, shown: string, settings: Settings): Manifest {
-  const result = v.safeParse(schema, content)
+  const result = v.safeParse(manifestSchema, content)
   if (!result.success) throw refuse(shown, result.issues.map(describe))
-  const manifest = result.output
+  const { $schema: _, ...manifest } = result.output
   const problems = [
     ...repeated('roles', manifest.roles),
     ...repeated('databases', manifest.databases),
     ...applicationProblems(manifest, settings),
+    ...accessProblems(manifest),
   ]
   if (problems.length > 0) throw refuse(shown, problems)
   return manifest
@@ -119,6 +136,28 @@ function applicationProblems(manifest: Manifest, settings: Settings): string[] {
     problems.push(`databases: ${JSON.stringify(dbName)} (ENDOREG_DB_NAME) is missing`)
   }
   return problems
+}
+
+/** What PostgreSQL would not take; the newest major takes everything that can be declared. */
+function accessProblems({ hba, ident }: Manifest): string[] {
+  const check = <T>(
+    list: string,
+    entries: readonly T[],
+    errors: (entry: T) => readonly FileError[],
+  ): string[] =>
+    entries.flatMap((entry, index) => errors(entry).map(({ message }) => `${list}.${index}: ${message}`))
+  const parsing = (text: string): Files => ({ read: () => text, list: () => [] })
+  return [
+    ...check('hba', hba, entry => {
+      const text = renderRules(declaredRules({ hba: [entry] })).join('\n')
+      return parseHba('the rule', parsing(text), NEWEST_MAJOR).errors
+    }),
+    ...check(
+      'ident',
+      ident,
+      entry => parseIdent('the mapping', parsing(renderMappings([entry]).join('\n')), NEWEST_MAJOR).errors,
+    ),
+  ]
 }
 
 function rename(content: typeof shipped, settings: Settings): unknown {

@@ -32,6 +32,8 @@ export type Settings = {
   /** Where hashes of the verifiers that were set are kept. */
   readonly stateDir: string
   readonly onForeignChange: string
+  /** Whether access rules are written or only compared; undefined where PostgreSQL's layout decides. */
+  readonly manageHba: string | undefined
 }
 
 const path: Rule = value =>
@@ -71,6 +73,7 @@ const oneOf =
     values.includes(value) ? undefined : `must be "${values[0]}" or "${values[1]}"`
 const update = oneOf('never', 'boot')
 const onForeignChange = oneOf('mend', 'refuse')
+const manageHba = oneOf('check', 'write')
 
 type Entry = { readonly rule: Rule; readonly default?: string }
 
@@ -99,6 +102,7 @@ const KNOWN = {
   ENDOREG_MANIFEST: { rule: path },
   ENDOREG_STATE_DIR: { rule: path, default: '/var/lib/endoreg-provision' },
   ENDOREG_ON_FOREIGN_CHANGE: { rule: onForeignChange, default: 'mend' },
+  ENDOREG_MANAGE_HBA: { rule: manageHba },
 } as const satisfies Record<string, Entry>
 
 type Name = keyof typeof KNOWN
@@ -162,6 +166,7 @@ export function loadSettings(env: NodeJS.ProcessEnv, envFile: string | undefined
     manifestFile: read('ENDOREG_MANIFEST'),
     stateDir: need('ENDOREG_STATE_DIR'),
     onForeignChange: need('ENDOREG_ON_FOREIGN_CHANGE'),
+    manageHba: read('ENDOREG_MANAGE_HBA'),
   }
   read('ENDOREG_API_COMMAND')
   if (settings.dbUser === settings.adminRole) {

@@ -54,6 +54,8 @@ export type Manifest = {
   readonly databases: readonly Database[]
   readonly hba: readonly AccessRule[]
   readonly ident: readonly IdentityMapping[]
+  /** The address of the host from which the databases are administered; it gets three rules of its own. */
+  readonly remoteAdministrator?: string | undefined
 }
 
 /**
@@ -64,7 +66,7 @@ export type Step = { readonly resource: string; readonly action: string }
 
 /** A step and how to take it. SQL that may share a transaction is sent together. */
 export type Change =
-  | (Step & { readonly by: 'file'; readonly run: () => void })
+  | (Step & { readonly by: 'file'; readonly run: () => void | Promise<void> })
   | (Step & { readonly by: 'sql'; readonly sql: string })
   | (Step & { readonly by: 'database'; readonly sql: string; readonly database: string })
   | PasswordChange

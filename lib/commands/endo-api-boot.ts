@@ -55,7 +55,7 @@ export async function boot(run: Run): Promise<string> {
     // afterwards, for the case that there was no lock to be had.
     for (let round = 0; round < ROUNDS; round++) {
       for (const change of plan(lock !== undefined)) {
-        if (change.by === 'file') installing(change, change.run)
+        if (change.by === 'file') await installing(change, change.run)
         report.change(change)
       }
     }
@@ -64,9 +64,9 @@ export async function boot(run: Run): Promise<string> {
   return `${report.tally()}; ${settings.dbUser} logs in at ${addresses.join(' and ')}`
 }
 
-function installing({ resource }: Change, work: () => void): void {
+async function installing({ resource }: Change, work: () => void | Promise<void>): Promise<void> {
   try {
-    work()
+    await work()
   } catch (error) {
     throw systemFailure(error, `install ${resource}`)
   }

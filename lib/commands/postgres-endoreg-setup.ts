@@ -1,6 +1,7 @@
 import type { Run } from '../command.ts'
 import { loadManifest } from '../manifest.ts'
 import { diffDatabases, diffRoles } from '../postgres/diff.ts'
+import { planAccess } from './access-rules.ts'
 import { planPassword } from './planned-password.ts'
 import { provision } from './provision.ts'
 
@@ -8,13 +9,15 @@ import { provision } from './provision.ts'
 export async function setUp(run: Run): Promise<string> {
   return provision(run, {
     manifest: () => loadManifest(run.settings),
-    plan: async (manifest, { cluster, scram }) =>
-      cluster.inRecovery
+    plan: async (manifest, { cluster, scram }, client) => [
+      ...(cluster.inRecovery
         ? []
         : [
             ...diffRoles(manifest, cluster),
             ...(await planPassword(run, cluster, scram)),
             ...diffDatabases(manifest, cluster),
-          ],
+          ]),
+      ...(await planAccess(run, manifest, client)),
+    ],
   })
 }

@@ -36,7 +36,7 @@ export type Scope = {
   /** What is managed; asked for while PostgreSQL is busy with the first session. */
   readonly manifest: () => Manifest
   /** The changes beside those of the vault, in order. */
-  readonly plan: (manifest: Manifest, current: Current) => Promise<Change[]>
+  readonly plan: (manifest: Manifest, current: Current, client: pg.Client) => Promise<Change[]>
   /** What is done with the lock still held, once the logins are proved. */
   readonly conclude?: (provisioned: Provisioned) => Promise<void>
 }
@@ -75,7 +75,7 @@ export async function provision(run: Run, scope: Scope): Promise<string> {
     const plan = [
       ...first,
       ...planVault(current.vault, owner, current.interrupted.password ? undefined : current.password),
-      ...(await scope.plan(manifest, current)),
+      ...(await scope.plan(manifest, current, client)),
       ...last,
     ]
     if (check) {

@@ -1,4 +1,5 @@
 // Every module that declares a job.
+import './access-file.ts'
 import './application.ts'
 import './vault.ts'
 import './vault-plan.ts'

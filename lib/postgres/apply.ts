@@ -45,7 +45,7 @@ async function applyBatch(batch: readonly Change[], client: pg.Client, limit: nu
   for (const change of batch) {
     switch (change.by) {
       case 'file':
-        change.run()
+        await change.run()
         break
       case 'verifier':
         await setVerifier(client, change.role, await change.verifier(), limit)

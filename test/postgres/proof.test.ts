@@ -5,7 +5,8 @@ import { SCRAM_RULES } from '../support/cluster.ts'
 import { isRoot } from '../support/command.ts'
 import { Host } from '../support/host.ts'
 
-const ADMINISTRATION = 'host all postgres 127.0.0.1/32 scram-sha-256\nlocal all all peer map=test\n'
+const ADMINISTRATION =
+  'host all postgres 127.0.0.1/32 scram-sha-256\nlocal all postgres peer map=superuser_map\n'
 /** As root the tests have both loopbacks for localhost; elsewhere the machine decides. */
 const bothLoopbacks = { skip: isRoot ? false : 'localhost need not be ::1 here' } as const
 

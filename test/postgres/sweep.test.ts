@@ -33,6 +33,25 @@ const FIXED_IDS = fileURLToPath(new URL('../support/fixed-ids', import.meta.url)
 const MANIFEST = {
   roles: [{ name: 'endoregDbLocal', replication: true }, { name: 'reader' }],
   databases: [{ name: 'endoregDbLocal', owner: 'endoregDbLocal' }],
+  hba: [
+    { type: 'local', database: 'all', role: 'postgres', method: 'peer', map: 'superuser_map' },
+    { type: 'host', database: 'all', role: 'all', address: 'loopback', method: 'scram-sha-256' },
+  ],
+  ident: [{ map: 'superuser_map', account: 'root', role: 'postgres' }],
+}
+
+/** Access rules that would shadow the declared ones, and the file of identities without ours. */
+const OTHER_RULES = `host all postgres 127.0.0.1/32 scram-sha-256
+local all postgres peer map=superuser_map
+host all all ::1/128 reject
+host all all all scram-sha-256
+`
+
+async function disturbRules(host: Host): Promise<void> {
+  host.cluster.setRules(OTHER_RULES)
+  for (const name of ['pg_hba.conf', 'pg_ident.conf'])
+    rmSync(join(host.cluster.data, `${name}.endoreg-before`), { force: true })
+  await host.cluster.reload()
 }
 
 type Scenario = {
@@ -57,6 +76,7 @@ const SCENARIOS: readonly Scenario[] = [
       rmSync(join(host.folder, 'state'), { recursive: true, force: true })
       await host.cluster.query('DROP DATABASE "endoregDbLocal"')
       await host.cluster.query('DROP ROLE "endoregDbLocal", reader')
+      await disturbRules(host)
     },
   },
   {
@@ -64,6 +84,7 @@ const SCENARIOS: readonly Scenario[] = [
     traced: ['postgres-endoreg-setup'],
     prepare: async host => {
       await foreign(host)
+      await disturbRules(host)
       chmodSync(host.vaultFile, 0o600)
       chmodSync(host.vaultFolder, 0o700)
     },
@@ -144,6 +165,7 @@ async function damage(
     ...readdirSync(host.vaultFolder),
     ...readdirSync(join(host.apiDir, 'conf')),
     ...(existsSync(join(host.folder, 'state')) ? readdirSync(join(host.folder, 'state')) : []),
+    ...readdirSync(host.cluster.data).filter(name => name.endsWith('.tmp')),
   ].filter(name => !/^(?:SCRT_password|db_pwd|db\.yaml|verifiers\.\d+)$/.test(name))
   return litter.length > 0 ? `left behind: ${litter.join(', ')}` : undefined
 }
@@ -153,6 +175,7 @@ async function freshHost(t: Test): Promise<Host> {
   const manifest = join(host.folder, 'manifest.json')
   writeFileSync(manifest, JSON.stringify(MANIFEST))
   host.env['ENDOREG_MANIFEST'] = manifest
+  host.env['ENDOREG_MANAGE_HBA'] = 'write'
   const problem = await converge(host)
   if (problem) throw new Error(problem)
   return host

@@ -24,12 +24,25 @@ export type ClusterOptions = {
 /** The superuser's password over TCP, for the tests' own queries. */
 export const SUPERUSER_PASSWORD = 'superuser of a test'
 
-/** Access rules as MISSION has them, with the tests' own way in above. */
+/** Access rules as the manifest that ships declares them. */
 export const SCRAM_RULES = `
-host all postgres 127.0.0.1/32 scram-sha-256
-local all all peer map=test
-host all all 127.0.0.1/32 scram-sha-256
-host all all ::1/128 scram-sha-256
+local all         postgres                peer map=superuser_map
+local sameuser    all                     peer map=superuser_map
+host  all         all       127.0.0.1/32  scram-sha-256
+host  all         all       ::1/128       scram-sha-256
+host  replication replUser  127.0.0.1/32  scram-sha-256
+host  replication replUser  ::1/128       scram-sha-256
+`
+
+/** And its identity map, with the account `runner` that the tests run the server as. */
+const identityMap = (runner: string): string => `
+superuser_map root         postgres
+superuser_map root         replUser
+superuser_map admin        admin
+superuser_map admin        endoregClient
+superuser_map postgres     postgres
+superuser_map "/^(.*)$"    \\1
+superuser_map "${runner}"  postgres
 `
 
 /** Runs initdb: UTF-8, peer on the socket, SCRAM over TCP. */
@@ -91,10 +104,7 @@ export class Cluster {
       ...options.settings,
     })
     cluster.setRules(SCRAM_RULES)
-    writeFileSync(
-      join(cluster.data, 'pg_ident.conf'),
-      `test ${runner.name} postgres\ntest postgres postgres\n`,
-    )
+    cluster.#write('pg_ident.conf', identityMap(runner.name))
     return cluster
   }
 
@@ -105,7 +115,13 @@ export class Cluster {
 
   /** Replaces pg_hba.conf; takes effect at the start or with `reload`. */
   setRules(rules: string): void {
-    writeFileSync(join(this.data, 'pg_hba.conf'), rules)
+    this.#write('pg_hba.conf', rules)
+  }
+
+  #write(name: string, text: string): void {
+    const { uid, gid } = this.#options.runner
+    writeFileSync(join(this.data, name), text, { mode: 0o600 })
+    chownSync(join(this.data, name), uid, gid)
   }
 
   /** Starts the server and waits until it answers a query. */

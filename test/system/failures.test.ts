@@ -30,11 +30,12 @@ for (const release of RELEASES) {
       mend: `rm ${VAULT}`,
     },
     {
-      name: 'no rule for ::1',
+      name: 'no rule for ::1, where rules are not written',
+      settings: { ENDOREG_MANAGE_HBA: 'check' },
       commands: [`sed -i '/::1/d' ${rules}`],
       code: '77',
       says: /at ::1 .*no pg_hba\.conf entry for host "::1"/,
-      mend: `echo 'host all all ::1/128 scram-sha-256' >>${rules}; systemctl restart postgresql`,
+      mend: 'sed -i /ENDOREG_MANAGE_HBA/d /etc/endoreg/provision.env',
     },
   ]
   for (const { name, settings = {}, commands = [], code, says, mend } of failures) {

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { POSTGRESQL } from '../support/system/base.ts'
 import {
   apiAnswers,
   askApi,
@@ -60,6 +61,16 @@ for (const release of RELEASES) {
           `endoreg-service-user:endoreg-service 600 ${CHECKOUT}/conf/db_pwd`,
         ].join('\n'),
       )
+    })
+    await t.test("the access rules stand in Debian's file, above what would shadow them", async t => {
+      const folder = `/etc/postgresql/${POSTGRESQL[release]}/main`
+      const { out } = await machine.run(
+        `cat ${folder}/pg_hba.conf; stat --format='%U:%G %a %n' ${folder}/pg_hba.conf ${folder}/pg_ident.conf`,
+      )
+      t.match(out, /# BEGIN endoreg-provision[^\n]*\nlocal +all +postgres +peer map=superuser_map\n/)
+      t.match(out, /# END endoreg-provision\n# DO NOT DISABLE!\n/)
+      for (const file of ['pg_hba.conf', 'pg_ident.conf'])
+        t.match(out, `postgres:postgres 640 ${folder}/${file}\n`)
     })
     await t.test('the API is real', async t => {
       await apiAnswers(machine)

@@ -1,7 +1,9 @@
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { loadManifest } from '../../lib/manifest.ts'
+import { loadManifest, parseManifest } from '../../lib/manifest.ts'
 import { loadSettings } from '../../lib/settings.ts'
+import { manifestSchemaText } from '../support/manifest-schema.ts'
 
 const empty = join(t.testdir({ 'empty.env': '' }), 'empty.env')
 const load = (env: NodeJS.ProcessEnv) => loadManifest(loadSettings(env, empty))
@@ -89,4 +91,15 @@ t.test('a name that another role has already', async t => {
     message,
     reason: 'databases: "replication" is there twice',
   })
+})
+
+t.test('its schema and the example', async t => {
+  const units = (name: string): URL => new URL(`../../units/${name}`, import.meta.url)
+  t.equal(
+    readFileSync(units('manifest.schema.json'), 'utf8'),
+    manifestSchemaText(),
+    'npm run schema writes it',
+  )
+  const example: unknown = JSON.parse(readFileSync(units('manifest.gc-10.json'), 'utf8'))
+  t.equal(parseManifest(example, 'example', loadSettings({}, empty)).remoteAdministrator, '172.16.255.106')
 })

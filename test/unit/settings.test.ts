@@ -30,6 +30,7 @@ t.test('the defaults', async t => {
     manifestFile: undefined,
     stateDir: '/var/lib/endoreg-provision',
     onForeignChange: 'mend',
+    manageHba: undefined,
   })
 })
 

@@ -62,6 +62,8 @@ try {
   copy('units/provision.env', 'etc/endoreg/provision.env')
   const doc = 'usr/share/doc/endoreg-provision'
   copy('README.md', `${doc}/README.md`)
+  for (const file of ['manifest.json', 'manifest.gc-10.json', 'manifest.schema.json'])
+    copy(`units/${file}`, `${doc}/examples/${file}`)
   put(`${doc}/copyright`, copyright(root))
   put(`${doc}/changelog.gz`, gzipSync(filled('changelog'), { level: 9 }))
   for (const file of ['control', 'conffiles']) put(`DEBIAN/${file}`, filled(file))

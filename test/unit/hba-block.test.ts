@@ -1,0 +1,39 @@
+import t from 'tap'
+import { aboveComment, blockOf, insertBlock, lineStarts, splitBlock } from '../../lib/postgres/hba/block.ts'
+
+const BLOCK = blockOf(['local all all peer'])
+
+t.test('a block is found again, and the rest is as it was', async t => {
+  for (const [before, after] of [
+    ['', ''],
+    ['# one\n', ''],
+    ['', 'host all all all md5\n'],
+    ['a\r\n', 'b'],
+    ['# BEGIN endoreg-provision\nan end that was lost\n', '# END endoreg-provision\n'],
+  ] as const) {
+    const text = insertBlock(before + after, BLOCK, before.length)
+    t.same(splitBlock(text), { rest: before + after, block: BLOCK, at: before.length }, JSON.stringify(text))
+  }
+})
+
+t.test('at the end of a file without a newline the block begins a line', async t => {
+  t.equal(insertBlock('x', BLOCK, 1), `x\n${BLOCK}`)
+})
+
+t.test('a mark alone is a comment', async t => {
+  for (const text of ['# BEGIN endoreg-provision\nx\n', 'x\n# END endoreg-provision\n', ''])
+    t.same(splitBlock(text), { rest: text, block: undefined, at: text.length })
+})
+
+t.test('a block goes in front of whole lines only', async t => {
+  t.same(lineStarts('a\nb \\\nc\nd'), [0, 2, 8, 9])
+  t.same(lineStarts('a\n'), [0, 2])
+  t.same(lineStarts(''), [0, 0])
+})
+
+t.test('and above the comment of the line', async t => {
+  t.equal(aboveComment('a\n\n# one\n# two\nb\n', 15), 3)
+  t.equal(aboveComment('# top\n# top\n\n# one\nb\n', 19), 13)
+  t.equal(aboveComment('a\nb\n', 2), 2)
+  t.equal(aboveComment('# one\nb\n', 6), 0)
+})
