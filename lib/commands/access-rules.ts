@@ -2,9 +2,9 @@ import type pg from 'pg'
 import type { Run } from '../command.ts'
 import { whyNotOurs } from '../files/access-file.ts'
 import { account } from '../files/accounts.ts'
-import { type AccessKind, reload, writeAccess } from '../postgres/hba/apply.ts'
+import { reload, writeAccess } from '../postgres/hba/apply.ts'
 import { type AccessDrift, diffAccess } from '../postgres/hba/desired.ts'
-import { inspectAccessFiles } from '../postgres/hba/inspect.ts'
+import { type AccessFiles, inspectAccessFiles } from '../postgres/hba/inspect.ts'
 import type { HbaRule } from '../postgres/hba/terms.ts'
 import { count } from '../report.ts'
 import type { Change, Manifest } from '../terms.ts'
@@ -25,45 +25,52 @@ export async function planAccess(run: Run, manifest: Manifest, client: pg.Client
   const drift = await diffAccess(manifest, access, client, limit)
   for (const rule of drift.trust) report.warning(everybodyIsSuperuser(rule))
   const mode = settings.manageHba ?? (DEBIAN.test(access.hba.path) ? 'write' : 'check')
-  const rewrites = (
-    [
-      ['identity map', drift.ident],
-      ['access rules', drift.hba],
-    ] as const
-  ).filter(([, { before, after }]) => !before.equals(after))
-  const owner = account(settings.postgresAccount, 'ENDOREG_PG_OS_USER')
-  const why =
-    mode === 'check'
-      ? `ENDOREG_MANAGE_HBA is ${settings.manageHba ?? 'check by default here'}`
-      : rewrites.map(([, { path }]) => whyNotOurs(path, owner)).find(Boolean)
-  if (why !== undefined) {
-    warnOfDrift(report, drift, why)
+  if (mode === 'check') {
+    await warnOfDrift(report, drift, `ENDOREG_MANAGE_HBA is ${settings.manageHba ?? 'check by default here'}`)
     return []
   }
-  const changes = rewrites.map(
-    ([kind, rewrite]): Change => ({
-      by: 'file',
-      resource: `${kind} ${rewrite.path}`,
-      action: describe(kind, drift),
-      run: () => writeAccess(kind, rewrite, owner, { client, major: access.major, limit }),
-    }),
-  )
-  if (changes.length === 0 && !access.newerThanLoaded) return []
-  const because = changes.length > 0 ? '' : ' (the file was newer than what was loaded)'
+  return planRewrites(run, access, drift, client)
+}
+
+async function planRewrites(
+  { settings, report }: Run,
+  access: AccessFiles,
+  drift: AccessDrift,
+  client: pg.Client,
+): Promise<Change[]> {
+  const limit = statementLimit(settings)
+  const [hba, ident] = [drift.hba(), drift.ident()]
+  const where = hba.above === undefined ? 'at the end' : `above line ${hba.above}`
+  const rewrites = [
+    // First: the rules name the map.
+    { kind: 'identity map', rewrite: ident, action: `install ${count(drift.mappings.length, 'line')}` },
+    { kind: 'access rules', rewrite: hba, action: `install ${count(drift.rules.length, 'rule')} ${where}` },
+  ] as const
+  const due = rewrites.filter(({ rewrite: { before, after } }) => !before.equals(after))
+  if (due.length === 0 && !access.newerThanLoaded) return []
+  const owner = account(settings.postgresAccount, 'ENDOREG_PG_OS_USER')
+  const why = due.map(({ rewrite }) => whyNotOurs(rewrite.path, owner)).find(Boolean)
+  if (why !== undefined) {
+    await warnOfDrift(report, drift, why)
+    return []
+  }
+  const because = due.length > 0 ? '' : ' (the file was newer than what was loaded)'
   return [
-    ...changes,
+    ...due.map(
+      ({ kind, rewrite, action }): Change => ({
+        by: 'file',
+        resource: `${kind} ${rewrite.path}`,
+        action,
+        run: () => writeAccess(kind, rewrite, owner, { client, major: access.major, limit }),
+      }),
+    ),
     {
       by: 'file',
-      resource: `access rules ${access.hba.path}`,
+      resource: `access rules ${hba.path}`,
       action: `reload${because}`,
       run: () => reload(client, limit),
     },
   ]
-}
-
-function describe(kind: AccessKind, { rules, mappings }: AccessDrift): string {
-  if (kind === 'identity map') return `install ${count(mappings.length, 'line')} at the end`
-  return `install ${count(rules.lines.length, 'rule')} ${rules.above === undefined ? 'at the end' : `above line ${rules.above}`}`
 }
 
 const everybodyIsSuperuser = ({ file, line }: HbaRule): string =>

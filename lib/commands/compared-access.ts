@@ -8,29 +8,28 @@ import type { Report } from '../report.ts'
  *
  * @param why they are not ours to write
  */
-export function warnOfDrift(report: Report, drift: AccessDrift, why: string): void {
-  const { hba, ident, rules, conflicts, missingMappings, mappings } = drift
+export async function warnOfDrift(report: Report, drift: AccessDrift, why: string): Promise<void> {
+  const conflicts = drift.conflicts()
   if (conflicts.length > 0) {
-    const said = new Set(conflicts.map(conflict => describe(conflict, rules.lines)))
-    report.warning(
-      `access rules ${hba.path}: not as declared, and not written (${why}): ${[...said].join('; ')}`,
-    )
-    const where = rules.above === undefined ? 'at the end' : `above line ${rules.above}`
-    const set = isNix(hba.path)
+    const { path, above } = drift.hba()
+    const said = new Set(conflicts.map(conflict => describe(conflict, drift.rules)))
+    report.warning(`access rules ${path}: not as declared, and not written (${why}): ${[...said].join('; ')}`)
+    const where = above === undefined ? 'at the end' : `above line ${above}`
+    const set = isNix(path)
       ? 'services.postgresql.authentication = lib.mkBefore these lines'
       : `put these lines into it ${where}, and reload`
     report.note(`what to do: ${set}, or set ENDOREG_MANAGE_HBA=write:`)
-    for (const line of rules.lines) report.note(`  ${line}`)
+    for (const line of drift.rules) report.note(`  ${line}`)
   }
-  if (missingMappings.length > 0) {
-    report.warning(
-      `identity map ${ident.path}: not as declared, and not written (${why}): ${missingMappings.join('; ')}`,
-    )
-    const set = isNix(ident.path)
+  const missing = await drift.missingMappings()
+  if (missing.length > 0) {
+    const { path } = drift.ident()
+    report.warning(`identity map ${path}: not as declared, and not written (${why}): ${missing.join('; ')}`)
+    const set = isNix(path)
       ? 'services.postgresql.identMap = these lines'
       : 'put these lines into it, and reload'
     report.note(`what to do: ${set}:`)
-    for (const line of mappings) report.note(`  ${line}`)
+    for (const line of drift.mappings) report.note(`  ${line}`)
   }
 }
 

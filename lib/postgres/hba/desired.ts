@@ -12,19 +12,20 @@ import type { Files, HbaRule } from './terms.ts'
 /** A file as it is and as it should be; the same where nothing is to be done. */
 export type Rewrite = { readonly path: string; readonly before: Buffer; readonly after: Buffer }
 
-/** How the access rules differ from the declared ones. */
+/** How PostgreSQL's files of access rules differ from the declared ones. What costs time is worked out when asked for. */
 export type AccessDrift = {
-  readonly hba: Rewrite
-  readonly ident: Rewrite
-  /** The declared rules as lines, and where in the file they belong: above this line, from 1, or at the end. */
-  readonly rules: { readonly lines: readonly string[]; readonly above: number | undefined }
+  /** The declared rules and mappings, as lines. */
+  readonly rules: readonly string[]
   readonly mappings: readonly string[]
-  /** The logins that the files as they are decide otherwise than declared. */
-  readonly conflicts: readonly Conflict[]
-  /** The declared mappings, as lines, that are not in the file as it is. */
-  readonly missingMappings: readonly string[]
   /** The old rules that let every local account in as the superuser. */
   readonly trust: readonly HbaRule[]
+  /** Both files, with our block where it belongs: above this line of pg_hba.conf, from 1, or at the end. */
+  readonly hba: () => Rewrite & { readonly above: number | undefined }
+  readonly ident: () => Rewrite
+  /** The logins that the files as they are decide otherwise than declared. */
+  readonly conflicts: () => readonly Conflict[]
+  /** The declared mappings, as lines, that are not in the file as it is. */
+  readonly missingMappings: () => Promise<readonly string[]>
 }
 
 /** The bytes of a file as a text in which every byte is one character, so that all of them come back. */
@@ -52,46 +53,47 @@ export async function diffAccess(
 ): Promise<AccessDrift> {
   const { major, hba, ident } = access
   const served = new ServedFiles(client, limit, [hba, ident])
-  const current = await served.parse(files => parseHba(hba.path, files, major))
-  const text = toText(hba.bytes)
-  const { rest, block, at } = splitBlock(text)
+  const { lines: current } = await served.parse(files => parseHba(hba.path, files, major))
   const parse = (beginning: string): readonly HbaRule[] =>
     parseHba(hba.path, overlay(served.files, hba.path, beginning), major).lines
-
-  const rules = declaredRules(manifest)
-  const lines = renderRules(rules)
-  const declared = parse(asBytes(lines.join('\n')))
-  const attempts = attemptsOf(rules, manifest)
-  const around = await surroundingsOf([...current.lines, ...declared], attempts, major, client, limit)
-  const isFree = (end: number): boolean =>
-    conflicts(parse(rest.slice(0, end)), declared, attempts, around).every(({ decides }) => !decides)
-  const place = block !== undefined && isFree(at) ? at : placeFor(rest, isFree)
-  const wanted = lines.length === 0 ? rest : insertBlock(rest, asBytes(blockOf(lines)), place)
-
+  const declaration = declaredRules(manifest)
+  const rules = renderRules(declaration)
+  const declared = parse(asBytes(rules.join('\n')))
+  const attempts = attemptsOf(declaration, manifest)
+  const around = await surroundingsOf([...current, ...declared], attempts, major, client, limit)
   const mappings = renderMappings(manifest.ident)
-  const has = await served.parse(files => parseIdent(ident.path, files, major))
-  const identText = toText(ident.bytes)
-  const others = splitBlock(identText)
+
+  const placed = (): Rewrite & { above: number | undefined } => {
+    const { rest, block, at } = splitBlock(toText(hba.bytes))
+    const isFree = (end: number): boolean =>
+      conflicts(parse(rest.slice(0, end)), declared, attempts, around).every(({ decides }) => !decides)
+    const place = block !== undefined && isFree(at) ? at : placeFor(rest, isFree)
+    return {
+      path: hba.path,
+      before: hba.bytes,
+      after: toBytes(rules.length === 0 ? rest : insertBlock(rest, asBytes(blockOf(rules)), place)),
+      above: place === rest.length ? undefined : rest.slice(0, place).split('\n').length,
+    }
+  }
+  const appended = (): Rewrite => {
+    const { rest, at } = splitBlock(toText(ident.bytes))
+    const after = mappings.length === 0 ? rest : insertBlock(rest, asBytes(blockOf(mappings)), at)
+    return { path: ident.path, before: ident.bytes, after: toBytes(after) }
+  }
+  const missingMappings = async (): Promise<readonly string[]> => {
+    const { lines } = await served.parse(files => parseIdent(ident.path, files, major))
+    const has = new Set(lines.map(({ map, account, role }) => JSON.stringify([map, account.text, role.text])))
+    return manifest.ident
+      .filter(({ map, account, role }) => !has.has(JSON.stringify([map, account, role])))
+      .flatMap(mapping => renderMappings([mapping]))
+  }
   return {
-    hba: { path: hba.path, before: hba.bytes, after: toBytes(wanted) },
-    ident: {
-      path: ident.path,
-      before: ident.bytes,
-      after: toBytes(
-        mappings.length === 0 ? others.rest : insertBlock(others.rest, asBytes(blockOf(mappings)), others.at),
-      ),
-    },
-    rules: { lines, above: place === rest.length ? undefined : rest.slice(0, place).split('\n').length },
+    rules,
     mappings,
-    conflicts: conflicts(current.lines, declared, attempts, around),
-    missingMappings: manifest.ident
-      .filter(
-        ({ map, account, role }) =>
-          !has.lines.some(
-            line => line.map === map && line.account.text === account && line.role.text === role,
-          ),
-      )
-      .flatMap(mapping => renderMappings([mapping])),
-    trust: current.lines.filter(isOldTrust),
+    trust: current.filter(isOldTrust),
+    hba: placed,
+    ident: appended,
+    conflicts: () => conflicts(current, declared, attempts, around),
+    missingMappings,
   }
 }

@@ -9,32 +9,44 @@ import { isKeyword, matchesName, matchesRole } from './token.ts'
  * Fails where the address of the attempt is none.
  */
 export function matchLogin(rules: readonly HbaRule[], attempt: LoginAttempt, around: Surroundings): Verdict {
+  const client = attempt.type === 'host' ? clientOf(attempt) : undefined
   const [decides, ...shadowed] = rules.filter(
     rule =>
-      fitsClient(rule, attempt, around) &&
+      fitsClient(rule, client, around) &&
       rule.databases.some(token => fitsDatabase(token, attempt, around)) &&
       rule.roles.some(token => matchesRole(token, attempt.role, around)),
   )
   return { decides, shadowed }
 }
 
-function fitsClient({ type, address }: HbaRule, attempt: LoginAttempt, around: Surroundings): boolean {
-  if (attempt.type === 'local') return type === 'local'
-  if (address === undefined || type === 'hostgssenc') return false
-  if (type === (attempt.ssl ? 'hostnossl' : 'hostssl')) return false
-  return fitsAddress(address, attempt.address, around)
+/** Where an attempt over TCP comes from. */
+type Client = { readonly text: string; readonly address: Bytes; readonly ssl: boolean }
+
+function clientOf({ address: text, ssl }: Extract<LoginAttempt, { type: 'host' }>): Client {
+  const address = parseAddress(text)
+  if (!address) throw new Error(`not an IP address: ${text}`)
+  return { text, address, ssl }
 }
 
-function fitsAddress(rule: Address, client: string, { interfaces, hostName }: Surroundings): boolean {
-  const address = parseAddress(client)
-  if (!address) throw new Error(`not an IP address: ${client}`)
+function fitsClient({ type, address }: HbaRule, client: Client | undefined, around: Surroundings): boolean {
+  if (client === undefined) return type === 'local'
+  if (address === undefined || type === 'hostgssenc') return false
+  if (type === (client.ssl ? 'hostnossl' : 'hostssl')) return false
+  return fitsAddress(address, client, around)
+}
+
+function fitsAddress(
+  rule: Address,
+  { text, address }: Client,
+  { interfaces, hostName }: Surroundings,
+): boolean {
   switch (rule.kind) {
     case 'all':
       return true
     case 'range':
       return isWithin(address, rule.address, rule.mask)
     case 'name':
-      return fitsName(rule.name, hostName(client))
+      return fitsName(rule.name, hostName(text))
     case 'samehost':
     case 'samenet':
       return interfaces.some(one => isBeside(address, one, rule.kind === 'samenet'))

@@ -4,22 +4,27 @@ import { matchLogin } from './match.ts'
 import type { HbaRule, LoginAttempt, Surroundings } from './terms.ts'
 
 /**
- * The logins that `rules` are about: with the declared roles and databases where a rule says `all`, and over TCP
- * with and without TLS.
+ * The logins that `rules` are about: over TCP with and without TLS and, where a rule says `all`, of each declared
+ * database's owner and of each role to the database of its name and to `postgres`.
  */
 export function attemptsOf(
   rules: readonly AccessRule[],
   manifest: Pick<Manifest, 'roles' | 'databases'>,
 ): LoginAttempt[] {
   const attempts = new Map<string, LoginAttempt>()
-  const roles = ['postgres', ...manifest.roles.map(({ name }) => name)]
-  const databases = ['postgres', ...manifest.databases.map(({ name }) => name)]
+  const names = ['postgres', ...manifest.roles.map(({ name }) => name)]
+  const usual = [
+    ...names.flatMap(role => [
+      { database: role, role },
+      { database: 'postgres', role },
+    ]),
+    ...manifest.databases.map(({ name, owner }) => ({ database: name, role: owner })),
+  ]
   for (const { type, database, role, address } of rules) {
-    for (const who of isPlain(role) ? [role] : roles) {
-      for (const where of isPlain(database) ? [database] : databases) {
-        for (const attempt of attemptsFrom(type, address, where, who, database === 'replication')) {
-          attempts.set(JSON.stringify(attempt), attempt)
-        }
+    for (const pair of usual) {
+      const [where, who] = [isPlain(database) ? database : pair.database, isPlain(role) ? role : pair.role]
+      for (const attempt of attemptsFrom(type, address, where, who, database === 'replication')) {
+        attempts.set(JSON.stringify(attempt), attempt)
       }
     }
   }
