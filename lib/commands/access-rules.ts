@@ -1,10 +1,10 @@
 import type pg from 'pg'
 import type { Run } from '../command.ts'
-import { whyNotOurs } from '../files/access-file.ts'
-import { account } from '../files/accounts.ts'
+import { changedAt, whyNotOurs } from '../files/access-file.ts'
+import { type Account, account } from '../files/accounts.ts'
 import { reload, writeAccess } from '../postgres/hba/apply.ts'
 import { type AccessDrift, diffAccess } from '../postgres/hba/desired.ts'
-import { type AccessFiles, inspectAccessFiles } from '../postgres/hba/inspect.ts'
+import { type AccessFiles, inspectAccessFiles, type ServedFile } from '../postgres/hba/inspect.ts'
 import type { HbaRule } from '../postgres/hba/terms.ts'
 import { count } from '../report.ts'
 import type { Change, Manifest } from '../terms.ts'
@@ -47,8 +47,9 @@ async function planRewrites(
     { kind: 'access rules', rewrite: hba, action: `install ${count(drift.rules.length, 'rule')} ${where}` },
   ] as const
   const due = rewrites.filter(({ rewrite: { before, after } }) => !before.equals(after))
-  if (due.length === 0 && !access.newerThanLoaded) return []
   const owner = account(settings.postgresAccount, 'ENDOREG_PG_OS_USER')
+  if (due.length === 0 && !isNewer(access.hba, access, owner) && !isNewer(access.ident, access, owner))
+    return []
   const why = due.map(({ rewrite }) => whyNotOurs(rewrite.path, owner)).find(Boolean)
   if (why !== undefined) {
     await warnOfDrift(report, drift, why)
@@ -71,6 +72,12 @@ async function planRewrites(
       run: () => reload(client, limit),
     },
   ]
+}
+
+/** Whether the file was changed after PostgreSQL read it last; asked of the file where both are in the same second. */
+function isNewer({ path, changed }: ServedFile, { loaded }: AccessFiles, owner: Account): boolean {
+  const second = Math.floor(loaded / 1000) * 1000
+  return changed === second ? changedAt.as(owner, path) > loaded : changed > second
 }
 
 const everybodyIsSuperuser = ({ file, line }: HbaRule): string =>

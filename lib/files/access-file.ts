@@ -27,6 +27,14 @@ const look = job('look at access rules', [v.string()], v.optional(v.string()), p
   })
 })
 
+/**
+ * When the file was changed, in milliseconds since 1970, as its owner sees it; 0 where there is none.
+ */
+export const changedAt = job('time of access rules', [v.string()], v.number(), path => {
+  const { folder: parent, name } = splitPath(path)
+  return inFolder(parent, folder => folder.look(name)?.mtimeMs) ?? 0
+})
+
 /** Replaces a file that holds `before` with `after`, keeping owner and mode; false where it holds something else. */
 const rewrite = job(
   'rewrite access rules',

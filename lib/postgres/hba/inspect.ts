@@ -7,6 +7,8 @@ import type { Files } from './terms.ts'
 export type ServedFile = {
   readonly path: string
   readonly bytes: Buffer
+  /** When it was changed, in milliseconds since 1970: PostgreSQL tells whole seconds (pg_stat_file() in genfile.c). */
+  readonly changed: number
 }
 
 /** PostgreSQL's two files of access rules: what is in them now, which need not be what is loaded. */
@@ -14,8 +16,8 @@ export type AccessFiles = {
   readonly major: number
   readonly hba: ServedFile
   readonly ident: ServedFile
-  /** Whether one of them was written after PostgreSQL read them last. */
-  readonly newerThanLoaded: boolean
+  /** When PostgreSQL read them last, in milliseconds since 1970. */
+  readonly loaded: number
 }
 
 /**
@@ -27,7 +29,8 @@ export async function inspectAccessFiles(client: pg.Client, limit: number): Prom
   const [rows] = await run(
     client,
     `SELECT current_setting('server_version_num')::int / 10000 AS major, name, path, pg_read_binary_file(path) AS bytes,
-            (pg_stat_file(path)).modification > pg_conf_load_time() AS newer
+            extract(epoch FROM (pg_stat_file(path)).modification)::float8 * 1000 AS changed,
+            extract(epoch FROM pg_conf_load_time())::float8 * 1000 AS loaded
        FROM (SELECT name, setting AS path FROM pg_settings WHERE name IN ('hba_file', 'ident_file')) AS files`,
     limit,
     'read the access rules',
@@ -35,13 +38,17 @@ export async function inspectAccessFiles(client: pg.Client, limit: number): Prom
   const file = (name: string): ServedFile => {
     const row = rows?.find(candidate => candidate['name'] === name)
     const bytes = row?.['bytes']
-    return { path: String(row?.['path']), bytes: Buffer.isBuffer(bytes) ? bytes : Buffer.alloc(0) }
+    return {
+      path: String(row?.['path']),
+      bytes: Buffer.isBuffer(bytes) ? bytes : Buffer.alloc(0),
+      changed: Number(row?.['changed']),
+    }
   }
   return {
     major: Number(rows?.[0]?.['major']),
     hba: file('hba_file'),
     ident: file('ident_file'),
-    newerThanLoaded: rows?.some(row => row['newer'] === true) ?? false,
+    loaded: Number(rows?.[0]?.['loaded']),
   }
 }
 
