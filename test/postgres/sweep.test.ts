@@ -72,10 +72,10 @@ const SCENARIOS: readonly Scenario[] = [
     name: 'a first setup',
     traced: ['postgres-endoreg-setup'],
     prepare: async host => {
-      rmSync(host.vaultFolder, { recursive: true })
+      rmSync(host.vaultFolder, { recursive: true, force: true })
       rmSync(join(host.folder, 'state'), { recursive: true, force: true })
-      await host.cluster.query('DROP DATABASE "endoregDbLocal"')
-      await host.cluster.query('DROP ROLE "endoregDbLocal", reader')
+      await host.cluster.query('DROP DATABASE IF EXISTS "endoregDbLocal"')
+      await host.cluster.query('DROP ROLE IF EXISTS "endoregDbLocal", reader')
       await disturbRules(host)
     },
   },

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { loadManifest, parseManifest } from '../../lib/manifest.ts'
 import { loadSettings } from '../../lib/settings.ts'
+import shipped from '../../units/manifest.json' with { type: 'json' }
 import { manifestSchemaText } from '../support/manifest-schema.ts'
 
 const empty = join(t.testdir({ 'empty.env': '' }), 'empty.env')
@@ -91,6 +92,10 @@ t.test('a name that another role has already', async t => {
     message,
     reason: 'databases: "replication" is there twice',
   })
+})
+
+t.test('its access rules are such as PostgreSQL takes', async t => {
+  t.strictSame(parseManifest(shipped, 'test', loadSettings({}, empty)), load({}))
 })
 
 t.test('its schema and the example', async t => {
