@@ -1,5 +1,6 @@
 import pg from 'pg'
 import { ExitCode, errnoOf, Failure, type FailureCode } from '../errors.ts'
+import { type Rows, run } from './session.ts'
 
 /** What a statement's SQLSTATE means for the run (PostgreSQL manual, appendix A). */
 const MEANING: Readonly<Record<string, { code: FailureCode; hint: string }>> = {
@@ -46,6 +47,15 @@ export function statementFailure(error: unknown, message: string): unknown {
     cause: 'PostgreSQL closed the connection meanwhile',
     hint: 'Nothing is half done. See journalctl -u postgresql, and run it again.',
   })
+}
+
+/** As `run`, with the Failure for what goes wrong. */
+export async function ask(client: pg.Client, text: string, limit: number, doing: string): Promise<Rows[]> {
+  try {
+    return await run(client, text, limit, doing)
+  } catch (error) {
+    throw statementFailure(error, doing)
+  }
 }
 
 const isDriverError = (error: unknown): boolean =>

@@ -3,7 +3,7 @@ import type pg from 'pg'
 import { ExitCode, Failure } from '../../errors.ts'
 import { restoreAccessFile, rewriteAccessFile } from '../../files/access-file.ts'
 import type { Account } from '../../files/accounts.ts'
-import { run } from '../session.ts'
+import { ask } from '../statement-failure.ts'
 import type { Rewrite } from './desired.ts'
 
 /** PostgreSQL's own opinion of what is in its files now, loaded or not; of identity maps since 15. */
@@ -32,7 +32,7 @@ export async function writeAccess(
   const { path, before, after } = rewrite
   const findError = async (): Promise<string | undefined> => {
     if (kind === 'identity map' && major < 15) return undefined
-    const [rows] = await run(client, ERRORS[kind], limit, `look for errors in ${path}`)
+    const [rows] = await ask(client, ERRORS[kind], limit, `look for errors in ${path}`)
     const [first] = rows ?? []
     return first && `line ${String(first['line'])}: ${String(first['error'])}`
   }
@@ -68,11 +68,11 @@ const POLL = 5
 export async function reload(client: pg.Client, limit: number): Promise<void> {
   const message = 'reload the access rules'
   const loaded = async (text: string): Promise<string> => {
-    const [rows] = await run(client, text, limit, message)
+    const [rows] = await ask(client, text, limit, message)
     return String(rows?.[0]?.['loaded'])
   }
   const before = await loaded('SELECT pg_conf_load_time()::text AS loaded')
-  await run(client, 'SELECT pg_reload_conf()', limit, message)
+  await ask(client, 'SELECT pg_reload_conf()', limit, message)
   const end = performance.now() + RELOAD_LIMIT
   while ((await loaded('SELECT pg_conf_load_time()::text AS loaded')) === before) {
     if (performance.now() > end) {

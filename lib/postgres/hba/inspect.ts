@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { literal } from '../quote.ts'
 import { type Rows, run } from '../session.ts'
+import { ask, statementFailure } from '../statement-failure.ts'
 import type { Files } from './terms.ts'
 
 /** A configuration file as PostgreSQL sees it. */
@@ -26,7 +27,7 @@ export type AccessFiles = {
  * @param limit milliseconds
  */
 export async function inspectAccessFiles(client: pg.Client, limit: number): Promise<AccessFiles> {
-  const [rows] = await run(
+  const [rows] = await ask(
     client,
     `SELECT current_setting('server_version_num')::int / 10000 AS major, name, path, pg_read_binary_file(path) AS bytes,
             extract(epoch FROM (pg_stat_file(path)).modification)::float8 * 1000 AS changed,
@@ -108,7 +109,7 @@ export class ServedFiles {
       else this.#missing.add(path)
     } catch (error) {
       // What PostgreSQL may not read it cannot obey either.
-      if (!(error instanceof pg.DatabaseError)) throw error
+      if (!(error instanceof pg.DatabaseError)) throw statementFailure(error, `read ${path}`)
       this.#missing.add(path)
     }
   }

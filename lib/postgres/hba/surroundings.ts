@@ -1,7 +1,7 @@
 import { lookup, lookupService } from 'node:dns/promises'
 import { networkInterfaces } from 'node:os'
 import type pg from 'pg'
-import { run } from '../session.ts'
+import { ask } from '../statement-failure.ts'
 import type { HbaRule, LoginAttempt, Surroundings } from './terms.ts'
 
 /**
@@ -51,7 +51,7 @@ const membership = (role: string, group: string): string => JSON.stringify([role
 
 /** Who belongs to what, directly or not; being superuser does not count (acl.c, is_member_of_role_nosuper). */
 async function memberships(client: pg.Client, limit: number): Promise<ReadonlySet<string>> {
-  const [rows] = await run(
+  const [rows] = await ask(
     client,
     `WITH RECURSIVE belongs(member, roleid) AS (
        SELECT member, roleid FROM pg_auth_members
