@@ -7,7 +7,7 @@ import { HOST_FILES } from '../../lib/postgres/hba/files.ts'
 import { parseIdent } from '../../lib/postgres/hba/ident.ts'
 import { parseHba } from '../../lib/postgres/hba/parse.ts'
 import type { FileError, HbaRule, IdentLine, Place } from '../../lib/postgres/hba/terms.ts'
-import { HBA_SAMPLES, IDENT_SAMPLES, LOOPS, type Sample } from '../support/hba-corpus.ts'
+import { readSamples, type Sample } from '../support/hba-corpus.ts'
 import { randomRules } from '../support/hba-random.ts'
 import { Host } from '../support/host.ts'
 import { Random } from '../support/random.ts'
@@ -52,7 +52,7 @@ class Corpus {
   }
 
   /** The files of a sample in place of those before, the first under `name`. */
-  write(name: string, { text, files = {} }: Sample): string {
+  write(name: string, { text, files }: Sample): string {
     for (const old of readdirSync(this.folder)) rmSync(join(this.folder, old), { recursive: true })
     for (const [path, content] of Object.entries({ ...files, [name]: text })) {
       mkdirSync(dirname(join(this.folder, path)), { recursive: true })
@@ -165,7 +165,10 @@ function compareRules(t: Test, corpus: Corpus, sample: Sample, rows: readonly Ro
 
 t.test('access rules are read as PostgreSQL reads them', async t => {
   const corpus = await Corpus.create(t)
-  const samples = [...HBA_SAMPLES, ...(corpus.major >= 16 ? LOOPS : [])]
+  const samples = [
+    ...readSamples('hba-samples.conf'),
+    ...(corpus.major >= 16 ? readSamples('hba-loops.conf') : []),
+  ]
   for (const sample of samples) {
     const path = corpus.write('pg_hba.conf', sample)
     compareRules(t, corpus, sample, await corpus.rows('pg_hba_file_rules'), path)
@@ -176,7 +179,7 @@ t.test('access rules are read as PostgreSQL reads them', async t => {
 t.test('thousands of random lines, too', async t => {
   const corpus = await Corpus.create(t)
   for (let seed = 1; seed <= 10; seed++) {
-    const sample = { name: `seed ${seed}`, text: randomRules(new Random(seed), 500) }
+    const sample = { name: `seed ${seed}`, text: randomRules(new Random(seed), 500), files: {} }
     const path = corpus.write('pg_hba.conf', sample)
     compareRules(t, corpus, sample, await corpus.rows('pg_hba_file_rules'), path)
   }
@@ -186,7 +189,7 @@ t.test('identity maps are read as PostgreSQL reads them', async t => {
   const corpus = await Corpus.create(t)
   if (corpus.major < 15) return t.comment('this PostgreSQL does not show what it reads')
   const lineOf = ({ file, line, map, account, role }: IdentLine) => [file, line, map, account.text, role.text]
-  for (const sample of IDENT_SAMPLES) {
+  for (const sample of readSamples('ident-samples.conf')) {
     const path = corpus.write('pg_ident.conf', sample)
     const rows = await corpus.rows('pg_ident_file_mappings')
     const parsed = parseIdent(path, HOST_FILES, corpus.major)
