@@ -4,7 +4,7 @@ import { findMatch, type Span } from '../../lib/postgres/hba/regex/match.ts'
 import { parseRegex } from '../../lib/postgres/hba/regex/parse.ts'
 import { RegexError } from '../../lib/postgres/hba/regex/source.ts'
 import { Host } from '../support/host.ts'
-import { Random } from '../support/random.ts'
+import { choices, Random } from '../support/random.ts'
 
 /** An error, or what was captured, or nothing. */
 type Outcome = { readonly error?: string; readonly found?: string | null }
@@ -96,46 +96,17 @@ function expression(random: Random, depth: number): string {
   return random.many(1, random.once(3) ? 3 : 1, branch).join('|')
 }
 
-const QUANTIFIERS = [
-  ...(['*', '+', '?', '*?', '+?', '??', '{2}', '{1,2}', '{0,2}?', '{1}', '{0}', '{2,}', '{1,1}?'] as const),
-] as const
+const QUANTIFIERS = choices('*  +  ?  *?  +?  ??  {2}  {1,2}  {0,2}?  {1}  {0}  {2,}  {1,1}?')
 
 /** Something that may be no expression at all. */
 const soup = (random: Random): string => random.many(1, 7, () => random.pick(SOUP)).join('')
 
-const SOUP = [
-  ...(['a', 'b', 'c', 'A', 'é', '1', '8', ',', '-', ' ', '#', '\n', '.', '^', '$', '|', '\\'] as const),
-  ...([
-    '(',
-    ')',
-    '(?:',
-    '(?=',
-    '(?!',
-    '(?<=',
-    '(?<!',
-    '(?i)',
-    '(?x)',
-    '(?q)',
-    '(?n)',
-    '(?w)',
-    '(?#a)',
-  ] as const),
-  ...(['*', '+', '?', '*?', '+?', '??', '{', '}', '{1,2}', '{2}', '{0,1}?', '{3', '{,', '{256}'] as const),
-  ...([
-    '[',
-    ']',
-    '[^',
-    '[a-c]',
-    '[c-a]',
-    '[[:alpha:]]',
-    '[[:',
-    ':]',
-    '[=a=]',
-    '[.a.]',
-    '.]',
-    '[\\d',
-  ] as const),
-  ...(['\\d', '\\D', '\\s', '\\w', '\\W', '\\1', '\\2', '\\8', '\\10', '\\m', '\\M', '\\y', '\\Y'] as const),
-  ...(['\\A', '\\Z', '\\x61', '\\141', '\\0', '\\u0062', '\\xc3', '\\cA', '\\B', '\\e', '\\z'] as const),
-  ...(['[[:<:]]', '[[:>:]]', '***:', '***=', '[[:word:]]', '[^[:upper:]]', '(?p)'] as const),
-] as const
+const SOUP: readonly [string, ...string[]] = [
+  ' ',
+  '\n',
+  ...choices(String.raw`
+    a  b  c  A  é  1  8  ,  -  #  .  ^  $  |  \  (  )  (?:  (?=  (?!  (?<=  (?<!  (?i)  (?x)  (?q)  (?n)  (?w)
+    (?p)  (?#a)  *  +  ?  *?  +?  ??  {  }  {1,2}  {2}  {0,1}?  {3  {,  {256}  [  ]  [^  [a-c]  [c-a]
+    [[:alpha:]]  [[:word:]]  [^[:upper:]]  [[:  :]  [=a=]  [.a.]  .]  [\d  [[:<:]]  [[:>:]]  ***:  ***=
+    \d  \D  \s  \w  \W  \1  \2  \8  \10  \m  \M  \y  \Y  \A  \Z  \x61  \141  \0  \u0062  \xc3  \cA  \B  \e  \z`),
+]

@@ -28,3 +28,9 @@ export class Random {
     return Array.from({ length: least + this.below(most - least + 1) }, make)
   }
 }
+
+/** Choices from a text, in which two blanks or more stand between them. */
+export function choices(text: string): readonly [string, ...string[]] {
+  const [first = '', ...others] = text.trim().split(/\s{2,}|\n/)
+  return [first, ...others]
+}
