@@ -48,12 +48,14 @@ const role = v.strictObject({
   ),
   connectionLimit: v.optional(v.pipe(v.number(), v.integer(), v.minValue(-1), v.maxValue(2 ** 31 - 1)), -1),
 })
+/** What may stand in the field of an address, one word: a keyword, a range, a host or all below a domain. */
+const ADDRESS = /^(?:loopback|all|samehost|samenet|[0-9A-Fa-f.:]+\/\d{1,3}|\.?[A-Za-z0-9][A-Za-z0-9.-]*)$/
 const rule = v.strictObject({
   type: v.picklist(['local', 'host', 'hostssl', 'hostnossl']),
   database: name,
   role: name,
-  address: v.optional(name),
-  method: name,
+  address: v.optional(v.pipe(v.string(), v.regex(ADDRESS, 'is no address, range, host name or keyword'))),
+  method: v.pipe(v.string(), v.regex(/^[a-z0-9-]+$/, 'is no method of authentication')),
   map: v.optional(name),
 })
 /** What a manifest file may say. */
@@ -64,7 +66,7 @@ export const manifestSchema = v.strictObject({
   remoteAdministrator: v.optional(
     v.pipe(
       v.string(),
-      v.check(value => isIP(value) !== 0, 'is no IP address'),
+      v.check(value => isIP(value) !== 0 && !value.includes('%'), 'is no IP address'),
     ),
   ),
   roles: v.array(role),

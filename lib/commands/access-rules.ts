@@ -1,18 +1,23 @@
 import type pg from 'pg'
 import type { Run } from '../command.ts'
+import { ExitCode, Failure } from '../errors.ts'
 import { changedAt, whyNotOurs } from '../files/access-file.ts'
 import { type Account, account } from '../files/accounts.ts'
-import { reload, writeAccess } from '../postgres/hba/apply.ts'
-import { type AccessDrift, diffAccess } from '../postgres/hba/desired.ts'
-import { type AccessFiles, inspectAccessFiles, type ServedFile } from '../postgres/hba/inspect.ts'
-import type { HbaRule } from '../postgres/hba/terms.ts'
+import { refuseFaulty, reload, type Writing, writeAccess } from '../postgres/hba/apply.ts'
+import { type AccessDrift, diffAccess, type Placed } from '../postgres/hba/desired.ts'
+import { type AccessFiles, inspectAccessFiles } from '../postgres/hba/inspect.ts'
 import { count } from '../report.ts'
+import type { Settings } from '../settings.ts'
 import type { Change, Manifest } from '../terms.ts'
-import { warnOfDrift } from './compared-access.ts'
+import { describeSideEffect, loosens, warnOfDrift } from './compared-access.ts'
 import { statementLimit } from './provision.ts'
 
 /** Where Debian's packages have PostgreSQL's configuration: there it is the host's own, and written. */
 const DEBIAN = /^\/etc\/postgresql\/[^/]+\/[^/]+\/pg_hba\.conf$/
+
+/** Whether the access rules in the file at `path` are written or only compared. */
+export const accessMode = ({ manageHba }: Settings, path: string): 'write' | 'check' =>
+  manageHba === 'write' || (manageHba === undefined && DEBIAN.test(path)) ? 'write' : 'check'
 
 /**
  * The changes after which PostgreSQL lets in whom the manifest says, through its files of access rules. Where
@@ -23,62 +28,96 @@ export async function planAccess(run: Run, manifest: Manifest, client: pg.Client
   const limit = statementLimit(settings)
   const access = await inspectAccessFiles(client, limit)
   const drift = await diffAccess(manifest, access, client, limit)
-  for (const rule of drift.trust) report.warning(everybodyIsSuperuser(rule))
-  const mode = settings.manageHba ?? (DEBIAN.test(access.hba.path) ? 'write' : 'check')
-  if (mode === 'check') {
-    await warnOfDrift(report, drift, `ENDOREG_MANAGE_HBA is ${settings.manageHba ?? 'check by default here'}`)
+  if (drift.trust) {
+    const { file, line } = drift.trust
+    report.warning(
+      `${file} line ${line} says trust, so every account of this host is PostgreSQL's superuser; fix-postgres takes it out`,
+    )
+  }
+  if (accessMode(settings, access.hba.path) === 'check') {
+    warnOfDrift(report, drift, `ENDOREG_MANAGE_HBA is ${settings.manageHba ?? 'check by default here'}`)
     return []
   }
   return planRewrites(run, access, drift, client)
 }
 
-async function planRewrites(
-  { settings, report }: Run,
-  access: AccessFiles,
-  drift: AccessDrift,
-  client: pg.Client,
-): Promise<Change[]> {
-  const limit = statementLimit(settings)
-  const [hba, ident] = [drift.hba(), drift.ident()]
-  const where = hba.above === undefined ? 'at the end' : `above line ${hba.above}`
-  const rewrites = [
-    // First: the rules name the map.
-    { kind: 'identity map', rewrite: ident, action: `install ${count(drift.mappings.length, 'line')}` },
-    { kind: 'access rules', rewrite: hba, action: `install ${count(drift.rules.length, 'rule')} ${where}` },
-  ] as const
-  const due = rewrites.filter(({ rewrite: { before, after } }) => !before.equals(after))
+function planRewrites(run: Run, access: AccessFiles, drift: AccessDrift, client: pg.Client): Change[] {
+  const { settings, report } = run
   const owner = account(settings.postgresAccount, 'ENDOREG_PG_OS_USER')
-  if (due.length === 0 && !isNewer(access.hba, access, owner) && !isNewer(access.ident, access, owner))
-    return []
-  const why = due.map(({ rewrite }) => whyNotOurs(rewrite.path, owner)).find(Boolean)
+  const writing: Writing = { client, owner, limit: statementLimit(settings) }
+  const [hba, ident] = [drift.hba(), drift.ident()]
+  // The map first: the rules name it.
+  const due = [ident, hba].filter(({ before, after }) => !before.equals(after))
+  const why = due.map(({ path }) => whyNotOurs(path, owner)).find(Boolean) ?? whyNotAsked(settings, hba)
   if (why !== undefined) {
-    await warnOfDrift(report, drift, why)
+    warnOfDrift(report, drift, why)
     return []
   }
-  const because = due.length > 0 ? '' : ' (the file was newer than what was loaded)'
+  const step = (path: string, action: string, work: () => Promise<void>): Change => ({
+    by: 'file',
+    resource: `access rules ${path}`,
+    action,
+    run: () => run.interruption.protect(work),
+  })
+  const load = (because: string, sound: () => Promise<void> = async () => {}): Change =>
+    step(hba.path, `reload${because}`, async () => {
+      await sound()
+      await reload(writing, access.serverError === undefined)
+    })
+  const sound = (): Promise<void> => refuseFaulty([ident, hba], writing)
+  if (access.serverError !== undefined && (due.length > 0 || drift.trust)) {
+    report.warning(`PostgreSQL does not take its configuration: ${access.serverError}`)
+  }
+  if (due.length === 0)
+    return isNewer(access, drift, owner) ? [load(' (newer than what was loaded)', sound)] : []
+  refuseLockout(settings, hba)
+  for (const effect of hba.sideEffects) report.warning(describeSideEffect(effect))
+  const where = hba.above === undefined ? 'at the end' : `above line ${hba.above}`
+  const what = [
+    ...(due.includes(ident)
+      ? [`${count(drift.mappings.length, 'line')} of the identity map ${ident.path}`]
+      : []),
+    ...(due.includes(hba) ? [`${count(drift.rules.length, 'rule')} ${where}`] : []),
+  ]
   return [
-    ...due.map(
-      ({ kind, rewrite, action }): Change => ({
-        by: 'file',
-        resource: `${kind} ${rewrite.path}`,
-        action,
-        run: () => writeAccess(kind, rewrite, owner, { client, major: access.major, limit }),
-      }),
-    ),
-    {
-      by: 'file',
-      resource: `access rules ${hba.path}`,
-      action: `reload${because}`,
-      run: () => reload(client, limit),
-    },
+    step(hba.path, `install ${what.join(' and ')}`, async () => {
+      await sound()
+      await writeAccess(due, writing)
+    }),
+    load(''),
   ]
 }
 
-/** Whether the file was changed after PostgreSQL read it last; asked of the file where both are in the same second. */
-function isNewer({ path, changed }: ServedFile, { loaded }: AccessFiles, owner: Account): boolean {
-  const second = Math.floor(loaded / 1000) * 1000
-  return changed === second ? changedAt.as(owner, path) > loaded : changed > second
+/** Why the rules are not written although they could be: who is turned away now is not let in without being asked. */
+function whyNotAsked({ manageHba }: Settings, { sideEffects }: Placed): string | undefined {
+  const [first] = sideEffects.filter(loosens)
+  if (!first || manageHba === 'write') return undefined
+  return `${describeSideEffect(first)}; ENDOREG_MANAGE_HBA=write says that it shall`
 }
 
-const everybodyIsSuperuser = ({ file, line }: HbaRule): string =>
-  `${file} line ${line} says trust, so every account of this host is PostgreSQL's superuser; fix-postgres takes it out`
+/** Rules with which nobody could provision this host again are not written. */
+function refuseLockout(
+  { host, postgresAccount, adminRole, adminDatabase }: Settings,
+  { path, lets }: Placed,
+): void {
+  if (!host.startsWith('/') || lets(postgresAccount, adminRole, adminDatabase)) return
+  throw new Failure(ExitCode.configuration, {
+    message: `bring the access rules in ${path} to the declared state`,
+    cause: `the account ${postgresAccount} could not log in as ${adminRole} any more, so nobody could mend it`,
+    hint: 'Let the manifest have a local rule for that role, with a map in which "ident" names the account.',
+  })
+}
+
+/**
+ * Whether a file was changed after PostgreSQL read it last; asked of the file itself where both are in the same
+ * second. A time that is still to come says nothing, nor does PostgreSQL while postgresql.conf has errors.
+ */
+function isNewer(access: AccessFiles, { included }: AccessDrift, owner: Account): boolean {
+  if (access.serverError !== undefined) return false
+  const second = Math.floor(access.loaded)
+  const files = [access.hba, access.ident].map(({ path, changed }) => [path, changed] as const)
+  return [...files, ...included].some(([path, changed]) => {
+    if (changed > access.now) return false
+    return changed === second ? changedAt.as(owner, path) > access.loaded : changed > second
+  })
+}

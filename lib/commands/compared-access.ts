@@ -1,4 +1,4 @@
-import type { AccessDrift } from '../postgres/hba/desired.ts'
+import type { AccessDrift, SideEffect } from '../postgres/hba/desired.ts'
 import type { Conflict } from '../postgres/hba/placement.ts'
 import type { Report } from '../report.ts'
 
@@ -8,7 +8,7 @@ import type { Report } from '../report.ts'
  *
  * @param why they are not ours to write
  */
-export async function warnOfDrift(report: Report, drift: AccessDrift, why: string): Promise<void> {
+export function warnOfDrift(report: Report, drift: AccessDrift, why: string): void {
   const conflicts = drift.conflicts()
   if (conflicts.length > 0) {
     const { path, above } = drift.hba()
@@ -21,7 +21,7 @@ export async function warnOfDrift(report: Report, drift: AccessDrift, why: strin
     report.note(`what to do: ${set}, or set ENDOREG_MANAGE_HBA=write:`)
     for (const line of drift.rules) report.note(`  ${line}`)
   }
-  const missing = await drift.missingMappings()
+  const missing = drift.missingMappings
   if (missing.length > 0) {
     const { path } = drift.ident()
     report.warning(`identity map ${path}: not as declared, and not written (${why}): ${missing.join('; ')}`)
@@ -41,4 +41,16 @@ function describe({ declared, decides }: Conflict, lines: readonly string[]): st
   return decides
     ? `"${rule}" is shadowed by line ${decides.line} (${decides.method})`
     : `"${rule}" is missing`
+}
+
+/** Whether somebody who is turned away now would be let in. */
+export const loosens = ({ before, after }: SideEffect): boolean =>
+  before?.method === 'reject' && after !== undefined && after.method !== 'reject'
+
+/** What the declared rules change for a login that is not declared. */
+export function describeSideEffect({ attempt, before, after }: SideEffect): string {
+  const from = attempt.type === 'local' ? 'through the socket' : `from ${attempt.address}`
+  const then = after?.method ?? 'no rule'
+  const now = before ? `line ${before.line} of ${before.file} (${before.method})` : 'no rule'
+  return `the role ${attempt.role} in the database ${attempt.database} ${from} is decided by the declared rules (${then}), no longer by ${now}`
 }

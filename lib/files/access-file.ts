@@ -1,38 +1,42 @@
 import * as v from 'valibot'
-import { ExitCode, Failure } from '../errors.ts'
-import { type Account, accountName } from './accounts.ts'
+import { ExitCode, errnoOf, Failure } from '../errors.ts'
+import { type Account, accountName, groupName } from './accounts.ts'
 import { type Folder, inFolder, splitPath } from './folder.ts'
 import { effectiveUid } from './identity.ts'
 import { bytes, job } from './job.ts'
-import { createOnce, litter, readRegular, replaceFile } from './secret-file.ts'
+import { createOnce, litter, type Ownership, readRegular, replaceFile } from './secret-file.ts'
 import { removeLitter } from './vault.ts'
 import { Overtaken } from './vault-plan.ts'
 
 /** What a rewritten file is kept under, as it was before the first time. */
 const kept = (name: string): string => `${name}.endoreg-before`
+/** The largest of these files that is read, in bytes. */
+const LARGEST = 16_777_216
 
 /** Why a configuration file of PostgreSQL is not ours to write; undefined where it is. */
-export const whyNotOurs = (path: string, owner: Account): string | undefined =>
-  path.startsWith('/nix/store/') ? 'it is in the Nix store' : look.as(owner, path)
+export function whyNotOurs(path: string, owner: Account): string | undefined {
+  const why = path.startsWith('/nix/store/') ? 'is in the Nix store' : look.as(owner, path)
+  return why && `${path} ${why}`
+}
 
 const look = job('look at access rules', [v.string()], v.optional(v.string()), path => {
   const { folder: parent, name } = splitPath(path)
   return inFolder(parent, folder => {
     const found = folder.look(name)
-    if (found?.isSymbolicLink()) return 'it is a link'
-    if (!found?.isFile()) return 'it is no file'
-    if (found.nlink > 1) return 'it has a second name (hard link)'
-    if (found.uid !== effectiveUid()) return `it belongs to ${accountName(found.uid)}`
-    return undefined
+    if (!found) return undefined
+    if (found.isSymbolicLink()) return 'is a link'
+    if (!found.isFile()) return 'is no file'
+    if (found.nlink > 1) return 'has a second name (hard link)'
+    if (found.uid !== effectiveUid()) return `belongs to ${accountName(found.uid)}`
+    const groups = [process.getegid?.(), ...(process.getgroups?.() ?? [])]
+    return groups.includes(found.gid) ? undefined : `is of the group ${groupName(found.gid)}`
   })
 })
 
-/**
- * When the file was changed, in milliseconds since 1970, as its owner sees it; 0 where there is none.
- */
+/** When the file was changed or put there (ctime of stat(2)), in seconds since 1970; 0 where there is none. */
 export const changedAt = job('time of access rules', [v.string()], v.number(), path => {
   const { folder: parent, name } = splitPath(path)
-  return inFolder(parent, folder => folder.look(name)?.mtimeMs) ?? 0
+  return (inFolder(parent, folder => folder.look(name)?.ctimeMs) ?? 0) / 1000
 })
 
 /** Replaces a file that holds `before` with `after`, keeping owner and mode; false where it holds something else. */
@@ -61,12 +65,27 @@ function rewriteIn(
 ): boolean {
   for (const own of [name, kept(name)])
     for (const leftover of litter(folder, own)) removeLitter.here(folder.path, leftover)
-  const { bytes: current, stat } = readRegular(folder, name)
-  if (!current.equals(before)) return false
-  const owner = { uid: stat.uid, gid: stat.gid, mode: stat.mode & 0o7777, names: accountName(stat.uid) }
-  if (keep) createOnce(folder, kept(name), before, owner)
-  replaceFile(folder, name, after, owner)
+  const found = readThere(folder, name)
+  if (!found.bytes.equals(before)) return false
+  if (keep && found.bytes.length > 0) createOnce(folder, kept(name), before, found.owner)
+  replaceFile(folder, name, after, found.owner)
   return true
+}
+
+/** The file with its owner and mode; one that is missing is empty, and gets those of a new one. */
+function readThere(folder: Folder, name: string): { bytes: Buffer; owner: Ownership } {
+  try {
+    const { bytes: content, stat } = readRegular(folder, name, LARGEST)
+    const { uid, gid, mode } = stat
+    return { bytes: content, owner: { uid, gid, mode: mode & 0o7777, names: accountName(uid) } }
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error
+    const uid = effectiveUid()
+    return {
+      bytes: Buffer.alloc(0),
+      owner: { uid, gid: process.getegid?.() ?? uid, mode: 0o640, names: accountName(uid) },
+    }
+  }
 }
 
 /**
@@ -79,7 +98,7 @@ export function rewriteAccessFile(owner: Account, path: string, before: Uint8Arr
   if (!rewrite.as(owner, path, before, after, true)) throw new Overtaken()
 }
 
-/** Puts `before` back where `after` was just written. */
+/** Puts `before` back where `after` was just written; throws Overtaken where somebody has written it meanwhile. */
 export function restoreAccessFile(owner: Account, path: string, before: Uint8Array, after: Uint8Array): void {
-  rewrite.as(owner, path, after, before, false)
+  if (!rewrite.as(owner, path, after, before, false)) throw new Overtaken()
 }

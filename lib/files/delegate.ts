@@ -141,7 +141,8 @@ function result(account: Account, text: string, untold = ''): unknown {
 function commandFor({ uid, gid, name }: Account, ...args: readonly string[]): [string, ...string[]] {
   const launcher = join(dirname(process.argv[1] ?? ''), '../lib/as-account')
   const groups = name === String(uid) ? '--clear-groups' : '--init-groups'
-  return ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, groups, '--', launcher, ...args]
+  // A session of its own: whoever has that account could else reach root's terminal through it (TIOCSTI).
+  return ['setsid', 'setpriv', `--reuid=${uid}`, `--regid=${gid}`, groups, '--', launcher, ...args]
 }
 
 const environment = (): NodeJS.ProcessEnv => ({ PATH: process.env['PATH'] })
@@ -152,7 +153,7 @@ const notStarted = ({ name }: Account, cause: string): Failure =>
   new Failure(ExitCode.unavailable, {
     message: `start a process with the rights of ${name}, since this Node.js (${process.version}) changes no ids itself`,
     cause,
-    hint: `Let ${name} read and run ${join(dirname(process.argv[1] ?? ''), '..')} and Node.js, and have setpriv (util-linux) installed.`,
+    hint: `Let ${name} read and run ${join(dirname(process.argv[1] ?? ''), '..')} and Node.js, and have setsid and setpriv (util-linux) installed.`,
   })
 
 const late = (path: string): Error =>

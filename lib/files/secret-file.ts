@@ -44,14 +44,14 @@ export const state = v.strictObject({
 
 export const stateOf = ({ uid, gid, mode, nlink, ino }: Stats): State => ({ uid, gid, mode, nlink, ino })
 
-/** The largest file that is read as a password or a configuration, in bytes. */
+/** The largest file that is read as a password or the API's configuration, in bytes. */
 const LARGEST = 65_536
 
 /**
  * The bytes and the state of the regular file `name`, both from one handle. No link is followed, and a
- * pipe or device is not waited for. Fails with 78 where it is no regular file or larger than 64 KiB.
+ * pipe or device is not waited for. Fails with 78 where it is no regular file or larger than `largest` bytes.
  */
-export function readRegular(folder: Folder, name: string): { bytes: Buffer; stat: Stats } {
+export function readRegular(folder: Folder, name: string, largest = LARGEST): { bytes: Buffer; stat: Stats } {
   const message = `read ${folder.show(name)}`
   const handle = openSync(folder.at(name), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   try {
@@ -63,15 +63,15 @@ export function readRegular(folder: Folder, name: string): { bytes: Buffer; stat
         hint: 'Move away what is there and run it again.',
       })
     }
-    const buffer = Buffer.alloc(LARGEST + 1)
+    const buffer = Buffer.alloc(largest + 1)
     let size = 0
     for (let got = -1; got !== 0 && size < buffer.length; size += got) {
       got = readSync(handle, buffer, size, buffer.length - size, null)
     }
-    if (size > LARGEST) {
+    if (size > largest) {
       throw new Failure(ExitCode.configuration, {
         message,
-        cause: `it is larger than ${LARGEST} bytes`,
+        cause: `it is larger than ${largest} bytes`,
         hint: 'This cannot be the right file: correct the path in the settings, or the file.',
       })
     }

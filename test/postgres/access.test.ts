@@ -3,6 +3,7 @@ import {
   chownSync,
   existsSync,
   readFileSync,
+  rmSync,
   statSync,
   symlinkSync,
   utimesSync,
@@ -122,7 +123,7 @@ t.test('a file with an error of somebody else is left alone', async t => {
   put(host, `${OWN}${EVERYBODY}host all all nonsense\n`)
   const result = await host.setup()
   t.equal(result.code, 78, result.err)
-  t.match(result.json.error?.cause, /it has an error.*line 5: /)
+  t.match(result.json.error?.cause, /pg_hba\.conf has an error.*line 5: /)
   t.equal(read(host), `${OWN}${EVERYBODY}host all all nonsense\n`)
 })
 
@@ -132,20 +133,101 @@ t.test('rules that PostgreSQL does not take are taken back before they are loade
   const host = await hostWith(t, `${OWN}${EVERYBODY}`, { hba })
   const result = await host.setup()
   t.equal(result.code, 78, result.err)
-  t.match(result.json.error?.cause, /PostgreSQL does not take them \(line \d+: .*pam.*as it was again/)
+  t.match(result.json.error?.cause, /would have an error .*as it was again: line \d+: .*pam/)
   t.equal(read(host), `${OWN}${EVERYBODY}`)
 })
 
 t.test('a file that is newer than what is loaded is loaded', async t => {
   const host = await hostWith(t, `${OWN}${EVERYBODY}`)
   await host.setup()
-  const soon = new Date(Date.now() + 1000)
-  utimesSync(path(host), soon, soon)
+  chmodSync(path(host), 0o600)
   const check = await host.setup('--check')
   t.same(
     check.json.changes.map(({ action }) => action),
-    ['reload (the file was newer than what was loaded)'],
+    ['reload (newer than what was loaded)'],
   )
+})
+
+t.test('a time that is still to come is no reason to load', async t => {
+  const host = await hostWith(t, `${OWN}${EVERYBODY}`)
+  await host.setup()
+  const tomorrow = new Date(Date.now() + 86_400_000)
+  utimesSync(path(host), tomorrow, tomorrow)
+  await host.setup()
+  t.same((await host.setup()).json.changes, [])
+})
+
+t.test('what a file of somebody else has wrong is found before it is loaded', async t => {
+  for (const name of ['pg_hba.conf', 'pg_ident.conf']) {
+    const host = await hostWith(t, `${OWN}${EVERYBODY}`)
+    await host.setup()
+    const file = join(host.cluster.data, name)
+    writeFileSync(file, `${readFileSync(file, 'utf8')}nonsense\n`)
+    for (const _ of [1, 2]) {
+      const result = await host.setup()
+      t.equal(result.code, 78, result.err)
+      t.match(result.json.error?.cause, new RegExp(`${name} has an error.*would not even start: line \\d+: `))
+    }
+  }
+})
+
+t.test('declared lines that PostgreSQL does not take, left by a killed run, are taken out', async t => {
+  const host = await hostWith(t, `${OWN}${EVERYBODY}`)
+  await host.setup()
+  const right = read(host)
+  put(host, right.replace('# END endoreg', 'host all all ::1/128 pam\n# END endoreg'))
+  const hba = [
+    ...shipped.hba,
+    { type: 'host', database: 'all', role: 'all', address: '::1/128', method: 'pam' },
+  ]
+  writeFileSync(join(host.folder, 'manifest.json'), JSON.stringify({ ...shipped, hba }))
+  // The text that this manifest makes, as a run leaves it that is killed right after writing it.
+  const killed = await host.setup()
+  t.equal(killed.code, 78, killed.err)
+  t.notMatch(read(host), /pam/)
+})
+
+t.test('a rule that is loaded and can match nothing is no error', async t => {
+  const host = await hostWith(t, `${OWN}hostssl all monitor 10.0.0.0/8 scram-sha-256\n${EVERYBODY}`)
+  const result = await host.setup()
+  t.equal(result.code, 0, result.err)
+  t.match(read(host), /BEGIN/)
+})
+
+t.test('what changes for logins that are not declared is said', needsRoot, async t => {
+  const site = 'local all postgres peer\nhost all eve 127.0.0.1/32 reject\nlocal shop shop scram-sha-256\n'
+  const host = await hostWith(t, `${site}${EVERYBODY}`)
+  const result = await host.setup()
+  t.equal(result.code, 0, result.err)
+  t.match(
+    result.err,
+    /the role eve in the database eve from 127\.0\.0\.1 is decided .*\(scram-sha-256\), no longer by line 2 of .*\(reject\)/,
+  )
+  t.match(
+    result.err,
+    /the role shop in the database shop through the socket .*\(peer\), no longer by line 3 /,
+  )
+})
+
+t.test('rules that would lock the setup out are not written', async t => {
+  const host = await hostWith(t, `${OWN}${EVERYBODY}`, { ident: [] })
+  put(host, `host all postgres 127.0.0.1/32 scram-sha-256\nlocal all postgres peer\n${EVERYBODY}`)
+  writeFileSync(join(host.cluster.data, 'pg_ident.conf'), '')
+  await host.cluster.reload()
+  const result = await host.setup()
+  t.equal(result.code, 78, result.err)
+  t.match(result.json.error?.cause, /postgres could not log in as postgres any more/)
+  t.notMatch(read(host), /BEGIN/)
+})
+
+t.test('no pg_ident.conf is as good as an empty one', async t => {
+  const host = await hostWith(t, `${OWN}${EVERYBODY}`)
+  put(host, `host all postgres 127.0.0.1/32 scram-sha-256\nlocal all postgres peer\n${EVERYBODY}`)
+  rmSync(join(host.cluster.data, 'pg_ident.conf'))
+  await host.cluster.reload()
+  const result = await host.setup()
+  t.equal(result.code, 0, result.err)
+  t.equal(statSync(join(host.cluster.data, 'pg_ident.conf')).mode & 0o777, 0o640)
 })
 
 t.test('the remote administrator has rules', async t => {
@@ -175,7 +257,7 @@ t.test('where the files are not ours to write, they are compared', async t => {
     await host.cluster.restart()
     const result = await host.setup()
     t.equal(result.code, 0, result.err)
-    t.match(result.err, /not written \(it is a link\)/)
+    t.match(result.err, /not written \(.*linked\.conf is a link\)/)
     t.equal(readFileSync(elsewhere, 'utf8'), `${OWN}${EVERYBODY}`)
     t.notOk(existsSync(`${linked}.endoreg-before`))
   })

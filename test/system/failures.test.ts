@@ -91,6 +91,18 @@ true`
     t.equal((await machine.run('ls -A /etc/secrets/vault')).out.trim(), VAULT.split('/').at(-1))
   })
 
+  t.test(`${release}: whoever is turned away now is not let in without being asked`, boots, async t => {
+    const reject = `sed -i '/^local *all *postgres/a host all eve 127.0.0.1/32 reject' ${rules}`
+    const options = host({}, { dropIns: fastPostgres(release), commands: [reject] })
+    const machine = await Machine.boot(t, await clinic(release), options)
+    await apiAnswers(machine)
+    const said = (await machine.journal('postgres-endoreg-setup.service'))
+      .map(entry => entry['MESSAGE'])
+      .join('\n')
+    t.match(said, /not written \(the role eve .*ENDOREG_MANAGE_HBA=write says that it shall\)/)
+    t.notMatch((await machine.run(['cat', rules])).out, /BEGIN endoreg-provision/)
+  })
+
   t.test(`${release}: a password that another hand changed is mended at the next start`, boots, async t => {
     const machine = await Machine.boot(t, await clinic(release), host({}, { dropIns: fastPostgres(release) }))
     await apiAnswers(machine)

@@ -53,6 +53,10 @@ t.test('what PostgreSQL would not take is refused with its place', async t => {
     code: 78,
     reason: /hba\.0: .*scram/,
   })
+  for (const address of ['all trust #', '10.0.0.0 255.0.0.0', 'fe80::1%eth0/64']) {
+    const rule = { type: 'host', database: 'x', role: 'x', address, method: 'reject' }
+    t.throws(() => manifest({ hba: [rule] }), { code: 78, reason: /^hba\.0\.address: / }, address)
+  }
   t.throws(() => manifest({ remoteAdministrator: 'gc-10' }), {
     code: 78,
     reason: 'remoteAdministrator: is no IP address',

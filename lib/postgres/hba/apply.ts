@@ -3,55 +3,101 @@ import type pg from 'pg'
 import { ExitCode, Failure } from '../../errors.ts'
 import { restoreAccessFile, rewriteAccessFile } from '../../files/access-file.ts'
 import type { Account } from '../../files/accounts.ts'
+import { Overtaken } from '../../files/vault-plan.ts'
 import { ask } from '../statement-failure.ts'
+import { splitBlock } from './block.ts'
 import type { Rewrite } from './desired.ts'
+import { parseIdent } from './ident.ts'
+import { type AccessFiles, inspectAccessFiles } from './inspect.ts'
 
-/** PostgreSQL's own opinion of what is in its files now, loaded or not; of identity maps since 15. */
-const ERRORS = {
-  'access rules': `SELECT line_number AS line, error FROM pg_hba_file_rules WHERE error IS NOT NULL`,
-  'identity map': `SELECT line_number AS line, error FROM pg_ident_file_mappings WHERE error IS NOT NULL`,
-} as const
-
-/** One of PostgreSQL's two files. */
-export type AccessKind = keyof typeof ERRORS
-
-/**
- * Writes one of the files, and asks PostgreSQL whether it has errors then; if so, puts the old one back. Not in
- * force before `reload`.
- *
- * @param owner whose file it is, and with whose rights it is written
- * @param limit milliseconds a statement gets
- * Fails with 78 where PostgreSQL finds an error, before or after.
- */
-export async function writeAccess(
-  kind: AccessKind,
-  rewrite: Rewrite,
-  owner: Account,
-  { client, major, limit }: { client: pg.Client; major: number; limit: number },
-): Promise<void> {
-  const { path, before, after } = rewrite
-  const findError = async (): Promise<string | undefined> => {
-    if (kind === 'identity map' && major < 15) return undefined
-    const [rows] = await ask(client, ERRORS[kind], limit, `look for errors in ${path}`)
-    const [first] = rows ?? []
-    return first && `line ${String(first['line'])}: ${String(first['error'])}`
-  }
-  const already = await findError()
-  if (already) throw faulty(kind, path, `it has an error, so PostgreSQL would load nothing of it: ${already}`)
-  rewriteAccessFile(owner, path, before, after)
-  const error = await findError().catch((failure: unknown) => {
-    restoreAccessFile(owner, path, before, after)
-    throw failure
-  })
-  if (!error) return
-  restoreAccessFile(owner, path, before, after)
-  throw faulty(kind, path, `PostgreSQL does not take them (${error}), so the file is as it was again`)
+/** Where and with whose rights the files are written. */
+export type Writing = {
+  readonly client: pg.Client
+  readonly owner: Account
+  /** Milliseconds a statement gets. */
+  readonly limit: number
 }
 
-const faulty = (kind: AccessKind, path: string, cause: string): Failure =>
+type FileProblem = { readonly path: string; readonly line: number; readonly error: string }
+
+/**
+ * What PostgreSQL does not take in its files as they are now, loaded or not. A rule that it loads although it
+ * can match nothing (hostssl without TLS) has an error there as well, but a type (pg_hba_file_rules, hbafuncs.c).
+ * Its opinion of identity maps can be asked since 15; before, the parser's has to do.
+ */
+async function findProblem({ client, limit }: Writing): Promise<FileProblem | undefined> {
+  const access = await inspectAccessFiles(client, limit)
+  const look = async (path: string, view: string, sound: string): Promise<FileProblem | undefined> => {
+    const [rows] = await ask(
+      client,
+      `SELECT line_number AS line, error FROM ${view} WHERE error IS NOT NULL AND ${sound} IS NULL`,
+      limit,
+      `look for errors in ${path}`,
+    )
+    const [first] = rows ?? []
+    return first && { path, line: Number(first['line']), error: String(first['error']) }
+  }
+  const rules = await look(access.hba.path, 'pg_hba_file_rules', 'type')
+  if (rules || !access.ident.exists) return rules
+  if (access.major >= 15) return look(access.ident.path, 'pg_ident_file_mappings', 'map_name')
+  return parseProblem(access)
+}
+
+function parseProblem({ ident, major }: AccessFiles): FileProblem | undefined {
+  const files = { read: () => ident.bytes.toString('utf8'), list: () => [] }
+  const [first] = parseIdent(ident.path, files, major).errors
+  return first && { path: first.file, line: first.line, error: first.message }
+}
+
+/**
+ * Writes what is due of the two files, and asks PostgreSQL whether either has errors then; if so, puts back what
+ * was there. Nothing of it is in force before `reload`.
+ *
+ * @param due first what the other one refers to; without errors before, as `refuseFaulty` sees to it
+ * Fails with 78 where PostgreSQL finds an error. Throws Overtaken where somebody else writes them.
+ */
+export async function writeAccess(due: readonly Rewrite[], writing: Writing): Promise<void> {
+  const written: Rewrite[] = []
+  const restore = (): void => {
+    for (const { path, before, after } of written.reverse())
+      restoreAccessFile(writing.owner, path, before, after)
+  }
+  try {
+    for (const rewrite of due) {
+      rewriteAccessFile(writing.owner, rewrite.path, rewrite.before, rewrite.after)
+      written.push(rewrite)
+    }
+    const problem = await findProblem(writing)
+    if (problem)
+      throw faulty(problem, 'would have an error with the declared lines, so it is as it was again')
+  } catch (error) {
+    restore()
+    throw error
+  }
+}
+
+/**
+ * Looks for errors in the files as they are. Where it is in our own block, a run was killed between writing and
+ * asking: then takes the block out, and throws Overtaken for a new plan.
+ *
+ * Fails with 78 where somebody else's line has an error.
+ */
+export async function refuseFaulty(current: readonly Rewrite[], writing: Writing): Promise<void> {
+  const problem = await findProblem(writing)
+  if (!problem) return
+  for (const { path, before } of current) {
+    const { rest, lines } = splitBlock(before.toString('latin1'))
+    if (path !== problem.path || !lines.has(problem.line)) continue
+    rewriteAccessFile(writing.owner, path, before, Buffer.from(rest, 'latin1'))
+    throw new Overtaken(faulty(problem, 'has an error in the declared lines, which are taken out again'))
+  }
+  throw faulty(problem, 'has an error, so PostgreSQL would load nothing of it, and would not even start')
+}
+
+const faulty = ({ path, line, error }: FileProblem, what: string): Failure =>
   new Failure(ExitCode.configuration, {
-    message: `write the ${kind} in ${path}`,
-    cause,
+    message: `bring the access rules to the declared state`,
+    cause: `${path} ${what}: line ${line}: ${error}`,
     hint: 'Correct that line, in the file or in the manifest, and run it again. What is loaded stays in force meanwhile.',
   })
 
@@ -63,18 +109,20 @@ const POLL = 5
  * Has PostgreSQL load its files, and waits until it has: a session sees the new time of loading when the
  * postmaster has told it, which it does before it lets anybody else in (postmaster.c, process_pm_reload_request).
  *
+ * @param tells whether it tells the time of loading: not while postgresql.conf has errors, and then the logins
+ *   that follow have to show it
  * Fails with 75 where it takes no note of it.
  */
-export async function reload(client: pg.Client, limit: number): Promise<void> {
+export async function reload({ client, limit }: Writing, tells: boolean): Promise<void> {
   const message = 'reload the access rules'
-  const loaded = async (text: string): Promise<string> => {
-    const [rows] = await ask(client, text, limit, message)
+  const loaded = async (): Promise<string> => {
+    const [rows] = await ask(client, 'SELECT pg_conf_load_time()::text AS loaded', limit, message)
     return String(rows?.[0]?.['loaded'])
   }
-  const before = await loaded('SELECT pg_conf_load_time()::text AS loaded')
+  const before = await loaded()
   await ask(client, 'SELECT pg_reload_conf()', limit, message)
   const end = performance.now() + RELOAD_LIMIT
-  while ((await loaded('SELECT pg_conf_load_time()::text AS loaded')) === before) {
+  while (tells && (await loaded()) === before) {
     if (performance.now() > end) {
       throw new Failure(ExitCode.tryLater, {
         message,

@@ -7,20 +7,50 @@ const NOTE = ': from its manifest; what is changed between these two lines is ch
 export type Split = {
   /** Everything else, byte for byte. */
   readonly rest: string
-  /** The block with its marks; undefined where there is none. */
+  /** The block with its marks; undefined where there is none. Of several, the first. */
   readonly block: string | undefined
   readonly at: number
+  /** The lines that blocks of ours take up, from 1. */
+  readonly lines: ReadonlySet<number>
 }
 
-/** Finds our block in `text`. A mark without its partner is no block, and counts as a comment. */
+/**
+ * Finds our block in `text`, and others that came about by copying: none of them is the rest. A mark without its
+ * partner is no block, and counts as a comment.
+ */
 export function splitBlock(text: string): Split {
-  const found = new RegExp(
-    `^${BEGIN}[^\\n]*\\n(?:(?!${END}|${BEGIN}).*\\n)*${END}[^\\n]*(?:\\n|$)`,
-    'm',
-  ).exec(text)
-  if (!found) return { rest: text, block: undefined, at: text.length }
-  const { index, 0: block } = found
-  return { rest: text.slice(0, index) + text.slice(index + block.length), block, at: index }
+  const lines = text.split(/(?<=\n)/)
+  const rest: string[] = []
+  const taken = new Set<number>()
+  let block: string | undefined
+  let at: number | undefined
+  for (let index = 0; index < lines.length; ) {
+    const length = blockLength(lines, index)
+    if (length === 0) {
+      rest.push(lines[index++] ?? '')
+      continue
+    }
+    at ??= rest.join('').length
+    block ??= lines.slice(index, index + length).join('')
+    for (const end = index + length; index < end; index++) taken.add(index + 1)
+  }
+  return { rest: rest.join(''), block, at: at ?? text.length, lines: taken }
+}
+
+/** How many lines the block has that begins at `start`; 0 where none does. */
+function blockLength(lines: readonly string[], start: number): number {
+  if (!isMark(lines[start], BEGIN)) return 0
+  for (let index = start + 1; index < lines.length; index++) {
+    if (isMark(lines[index], BEGIN)) return 0
+    if (isMark(lines[index], END)) return index - start + 1
+  }
+  return 0
+}
+
+/** Whether a line, indented or not, begins with `mark` and not with a longer name. */
+function isMark(line: string | undefined, mark: string): boolean {
+  const text = line?.trimStart() ?? ''
+  return text.startsWith(mark) && /^(?:$|[:\s])/.test(text.slice(mark.length))
 }
 
 /** `lines` between our marks. */
@@ -36,7 +66,7 @@ export function insertBlock(rest: string, block: string, at: number): string {
 export function lineStarts(text: string): number[] {
   const starts = [0]
   for (const { index } of text.matchAll(/\n/g)) {
-    const continued = /\\\r?$/.test(text.slice(starts.at(-1), index))
+    const continued = /\\\r?$/.test(text.slice(Math.max(0, index - 2), index))
     if (!continued && index + 1 < text.length) starts.push(index + 1)
   }
   return [...starts, text.length]
@@ -44,6 +74,11 @@ export function lineStarts(text: string): number[] {
 
 /** The start `at` of a line, or of the comment that stands right above it. */
 export function aboveComment(text: string, at: number): number {
-  const comment = /(?:^[ \t]*#[^\n]*\n)+(?![\s\S])/m.exec(text.slice(0, at))
-  return comment ? comment.index : at
+  let start = at
+  while (start > 0) {
+    const above = text.lastIndexOf('\n', start - 2) + 1
+    if (!text.slice(above, start).trimStart().startsWith('#')) break
+    start = above
+  }
+  return start
 }

@@ -1,31 +1,51 @@
 import type pg from 'pg'
 import type { Manifest } from '../../terms.ts'
+import { attemptsOf, usualPairs } from './attempts.ts'
 import { blockOf, insertBlock, splitBlock } from './block.ts'
-import { parseIdent } from './ident.ts'
+import { mapAccount, parseIdent } from './ident.ts'
 import { type AccessFiles, ServedFiles } from './inspect.ts'
+import { matchLogin } from './match.ts'
 import { parseHba } from './parse.ts'
-import { attemptsOf, type Conflict, conflicts, isOldTrust, placeFor } from './placement.ts'
+import { type Conflict, conflicts, oldTrust, placeFor, sameEffect } from './placement.ts'
 import { declaredRules, renderMappings, renderRules } from './render.ts'
 import { surroundingsOf } from './surroundings.ts'
-import type { Files, HbaRule } from './terms.ts'
+import type { Files, HbaRule, LoginAttempt } from './terms.ts'
 
 /** A file as it is and as it should be; the same where nothing is to be done. */
 export type Rewrite = { readonly path: string; readonly before: Buffer; readonly after: Buffer }
+
+/** A login that is not declared, and that the declared rules would decide otherwise than the file has it. */
+export type SideEffect = {
+  readonly attempt: LoginAttempt
+  readonly before: HbaRule | undefined
+  readonly after: HbaRule | undefined
+}
+
+/** pg_hba.conf with our block where it belongs. */
+export type Placed = Rewrite & {
+  /** The line above which it stands, from 1; undefined for the end. */
+  readonly above: number | undefined
+  /** What it changes for others. */
+  readonly sideEffects: readonly SideEffect[]
+  /** Whether an account may still log in as a role through the socket, where that goes by the account. */
+  readonly lets: (account: string, role: string, database: string) => boolean
+}
 
 /** How PostgreSQL's files of access rules differ from the declared ones. What costs time is worked out when asked for. */
 export type AccessDrift = {
   /** The declared rules and mappings, as lines. */
   readonly rules: readonly string[]
   readonly mappings: readonly string[]
-  /** The old rules that let every local account in as the superuser. */
-  readonly trust: readonly HbaRule[]
-  /** Both files, with our block where it belongs: above this line of pg_hba.conf, from 1, or at the end. */
-  readonly hba: () => Rewrite & { readonly above: number | undefined }
+  /** The old rule, in force, that lets every local account in as the superuser. */
+  readonly trust: HbaRule | undefined
+  readonly hba: () => Placed
   readonly ident: () => Rewrite
   /** The logins that the files as they are decide otherwise than declared. */
   readonly conflicts: () => readonly Conflict[]
   /** The declared mappings, as lines, that are not in the file as it is. */
-  readonly missingMappings: () => Promise<readonly string[]>
+  readonly missingMappings: readonly string[]
+  /** The files that both include, with the second of their last change. */
+  readonly included: ReadonlyMap<string, number>
 }
 
 /** The bytes of a file as a text in which every byte is one character, so that all of them come back. */
@@ -54,46 +74,70 @@ export async function diffAccess(
   const { major, hba, ident } = access
   const served = new ServedFiles(client, limit, [hba, ident])
   const { lines: current } = await served.parse(files => parseHba(hba.path, files, major))
-  const parse = (beginning: string): readonly HbaRule[] =>
-    parseHba(hba.path, overlay(served.files, hba.path, beginning), major).lines
-  const declaration = declaredRules(manifest)
-  const rules = renderRules(declaration)
+  const { lines: mapped } = await served.parse(files => parseIdent(ident.path, files, major))
+  const parse = (text: string): readonly HbaRule[] =>
+    parseHba(hba.path, overlay(served.files, hba.path, text), major).lines
+  const rules = renderRules(declaredRules(manifest))
   const declared = parse(asBytes(rules.join('\n')))
-  const attempts = attemptsOf(declaration, manifest)
+  const attempts = attemptsOf(declared, current, usualPairs(manifest))
   const around = await surroundingsOf([...current, ...declared], attempts, major, client, limit)
   const mappings = renderMappings(manifest.ident)
+  const has = new Set(mapped.map(({ map, account, role }) => JSON.stringify([map, account.text, role.text])))
+  const missingMappings = manifest.ident
+    .filter(({ map, account, role }) => !has.has(JSON.stringify([map, account, role])))
+    .flatMap(mapping => renderMappings([mapping]))
 
-  const placed = (): Rewrite & { above: number | undefined } => {
+  const placed = (): Placed => {
     const { rest, block, at } = splitBlock(toText(hba.bytes))
     const isFree = (end: number): boolean =>
       conflicts(parse(rest.slice(0, end)), declared, attempts, around).every(({ decides }) => !decides)
     const place = block !== undefined && isFree(at) ? at : placeFor(rest, isFree)
+    const after = rules.length === 0 ? rest : insertBlock(rest, asBytes(blockOf(rules)), place)
+    const then = parse(after)
+    const others = parse(rest)
+    const sideEffects = (): readonly SideEffect[] =>
+      attemptsOf(others, declared, usualPairs(manifest)).flatMap(attempt => {
+        const [before, now] = [matchLogin(current, attempt, around), matchLogin(then, attempt, around)]
+        const isDeclared = attempts.some(one => JSON.stringify(one) === JSON.stringify(attempt))
+        return isDeclared || sameEffect(before.decides, now.decides)
+          ? []
+          : [{ attempt, before: before.decides, after: now.decides }]
+      })
+    const lets = (account: string, role: string, database: string): boolean => {
+      const { decides } = matchLogin(then, { type: 'local', database, role }, around)
+      const map = decides?.options.find(([name]) => name === 'map')?.[1] ?? ''
+      const { lines } = parseIdent(
+        ident.path,
+        overlay(served.files, ident.path, toText(identified().after)),
+        major,
+      )
+      if (decides?.method === 'peer') return mapAccount(lines, map, account, role, around.isMember, major)
+      return decides !== undefined && decides.method !== 'reject'
+    }
     return {
       path: hba.path,
       before: hba.bytes,
-      after: toBytes(rules.length === 0 ? rest : insertBlock(rest, asBytes(blockOf(rules)), place)),
+      after: toBytes(after),
       above: place === rest.length ? undefined : rest.slice(0, place).split('\n').length,
+      sideEffects: after === toText(hba.bytes) ? [] : sideEffects(),
+      lets,
     }
   }
-  const appended = (): Rewrite => {
-    const { rest, at } = splitBlock(toText(ident.bytes))
-    const after = mappings.length === 0 ? rest : insertBlock(rest, asBytes(blockOf(mappings)), at)
+  const identified = (): Rewrite => {
+    const { rest, block, at } = splitBlock(toText(ident.bytes))
+    // Lines that somebody else has put there do as well.
+    const needed = mappings.length > 0 && (block !== undefined || missingMappings.length > 0)
+    const after = needed ? insertBlock(rest, asBytes(blockOf(mappings)), at) : rest
     return { path: ident.path, before: ident.bytes, after: toBytes(after) }
-  }
-  const missingMappings = async (): Promise<readonly string[]> => {
-    const { lines } = await served.parse(files => parseIdent(ident.path, files, major))
-    const has = new Set(lines.map(({ map, account, role }) => JSON.stringify([map, account.text, role.text])))
-    return manifest.ident
-      .filter(({ map, account, role }) => !has.has(JSON.stringify([map, account, role])))
-      .flatMap(mapping => renderMappings([mapping]))
   }
   return {
     rules,
     mappings,
-    trust: current.filter(isOldTrust),
+    trust: oldTrust(current, around),
     hba: placed,
-    ident: appended,
+    ident: identified,
     conflicts: () => conflicts(current, declared, attempts, around),
     missingMappings,
+    included: served.included,
   }
 }

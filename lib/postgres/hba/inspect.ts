@@ -8,7 +8,12 @@ import type { Files } from './terms.ts'
 export type ServedFile = {
   readonly path: string
   readonly bytes: Buffer
-  /** When it was changed, in milliseconds since 1970: PostgreSQL tells whole seconds (pg_stat_file() in genfile.c). */
+  /** Whether it is there; an empty pg_ident.conf and none are the same to PostgreSQL. */
+  readonly exists: boolean
+  /**
+   * When it was changed or put there (ctime of stat(2)), in seconds since 1970: PostgreSQL tells whole ones
+   * (pg_stat_file() in genfile.c).
+   */
   readonly changed: number
 }
 
@@ -17,9 +22,15 @@ export type AccessFiles = {
   readonly major: number
   readonly hba: ServedFile
   readonly ident: ServedFile
-  /** When PostgreSQL read them last, in milliseconds since 1970. */
+  /** When PostgreSQL read its configuration last, and what its clock says now, in seconds since 1970. */
   readonly loaded: number
+  readonly now: number
+  /** An error in postgresql.conf: with one, PostgreSQL does not tell when it has loaded its files. */
+  readonly serverError: string | undefined
 }
+
+/** As much as is read of a file. */
+const MOST = 16_777_216
 
 /**
  * Reads pg_hba.conf and pg_ident.conf through a superuser's session, which may where root may not.
@@ -29,9 +40,12 @@ export type AccessFiles = {
 export async function inspectAccessFiles(client: pg.Client, limit: number): Promise<AccessFiles> {
   const [rows] = await ask(
     client,
-    `SELECT current_setting('server_version_num')::int / 10000 AS major, name, path, pg_read_binary_file(path) AS bytes,
-            extract(epoch FROM (pg_stat_file(path)).modification)::float8 * 1000 AS changed,
-            extract(epoch FROM pg_conf_load_time())::float8 * 1000 AS loaded
+    `SELECT current_setting('server_version_num')::int / 10000 AS major, name, path,
+            pg_read_binary_file(path, 0, ${MOST}, true) AS bytes,
+            extract(epoch FROM (pg_stat_file(path, true)).change)::float8 AS changed,
+            extract(epoch FROM pg_conf_load_time())::float8 AS loaded, extract(epoch FROM now())::float8 AS now,
+            (SELECT format('%s line %s: %s', sourcefile, sourceline, error) FROM pg_file_settings
+              WHERE error IS NOT NULL ORDER BY seqno LIMIT 1) AS server_error
        FROM (SELECT name, setting AS path FROM pg_settings WHERE name IN ('hba_file', 'ident_file')) AS files`,
     limit,
     'read the access rules',
@@ -42,14 +56,18 @@ export async function inspectAccessFiles(client: pg.Client, limit: number): Prom
     return {
       path: String(row?.['path']),
       bytes: Buffer.isBuffer(bytes) ? bytes : Buffer.alloc(0),
-      changed: Number(row?.['changed']),
+      exists: Buffer.isBuffer(bytes),
+      changed: Number(row?.['changed'] ?? 0),
     }
   }
+  const [facts] = rows ?? []
   return {
-    major: Number(rows?.[0]?.['major']),
+    major: Number(facts?.['major']),
     hba: file('hba_file'),
     ident: file('ident_file'),
-    loaded: Number(rows?.[0]?.['loaded']),
+    loaded: Number(facts?.['loaded']),
+    now: Number(facts?.['now']),
+    serverError: typeof facts?.['server_error'] === 'string' ? facts['server_error'] : undefined,
   }
 }
 
@@ -63,6 +81,7 @@ export class ServedFiles {
   readonly #texts = new Map<string, string>()
   readonly #folders = new Map<string, readonly string[]>()
   readonly #missing = new Set<string>()
+  readonly #included = new Map<string, number>()
 
   constructor(client: pg.Client, limit: number, known: readonly ServedFile[]) {
     this.#client = client
@@ -73,6 +92,11 @@ export class ServedFiles {
   /** What has been read so far; everything else is not there. */
   get files(): Files {
     return this.#files(new Set())
+  }
+
+  /** The files that were included, with the second of their last change. */
+  get included(): ReadonlyMap<string, number> {
+    return this.#included
   }
 
   /** `parse` with everything it asks for. */
@@ -99,21 +123,26 @@ export class ServedFiles {
 
   async #fetch(path: string): Promise<void> {
     const quoted = literal(path)
-    const statement = `SELECT isdir AS folder, CASE WHEN NOT isdir THEN pg_read_binary_file(${quoted}) END AS bytes,
+    const statement = `SELECT isdir AS folder, extract(epoch FROM change)::float8 AS changed,
+        CASE WHEN NOT isdir THEN pg_read_binary_file(${quoted}, 0, ${MOST}) END AS bytes,
         CASE WHEN isdir THEN array(SELECT pg_ls_dir(${quoted})) END AS names FROM pg_stat_file(${quoted}, true)`
     try {
       const [rows] = await run(this.#client, statement, this.#limit, `read ${path}`)
       const [found] = rows ?? []
+      this.#included.set(path, Number(found?.['changed'] ?? 0))
       if (found?.['folder'] === true) this.#folders.set(path, names(found))
       else if (Buffer.isBuffer(found?.['bytes'])) this.#texts.set(path, found['bytes'].toString('utf8'))
       else this.#missing.add(path)
     } catch (error) {
-      // What PostgreSQL may not read it cannot obey either.
-      if (!(error instanceof pg.DatabaseError)) throw statementFailure(error, `read ${path}`)
+      if (!isUnreadable(error)) throw statementFailure(error, `read ${path}`)
       this.#missing.add(path)
     }
   }
 }
+
+/** What PostgreSQL cannot read it cannot obey either: system errors, and a missing right (manual, appendix A). */
+const isUnreadable = (error: unknown): boolean =>
+  error instanceof pg.DatabaseError && /^(?:58|42)/.test(error.code ?? '')
 
 const names = (row: Rows[number]): readonly string[] =>
   Array.isArray(row['names']) ? row['names'].map(String) : []
