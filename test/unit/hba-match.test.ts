@@ -19,7 +19,7 @@ const AROUND: Surroundings = {
 /** The lines that fit an attempt: the first decides. */
 function fitting(rules: string, attempt: LoginAttempt, around: Surroundings = AROUND): readonly number[] {
   const { lines, errors } = parseHba('/hba', memoryFiles({ '/hba': rules }), around.major)
-  t.strictSame(errors, [])
+  if (errors.length > 0) throw new Error(errors.map(({ message }) => message).join('\n'))
   const { decides, shadowed } = matchLogin(lines, attempt, around)
   return [...(decides ? [decides] : []), ...shadowed].map(({ line }) => line)
 }
@@ -43,7 +43,6 @@ host bob bob 127.0.0.1/32 scram-sha-256
   t.strictSame(fitting(rules, tcp('::1', 'bob')), [], 'a loopback of the other kind')
 })
 
-/** Each token in place of a column of `host ... trust`, and for whom it is. */
 t.test('databases', async t => {
   for (const [token, ...expected] of [
     ['all', true, true, true, false],
@@ -95,7 +94,7 @@ t.test('addresses', async t => {
     ['0.0.0.0/0', '127.0.0.1', '127.0.0.2', '192.168.7.9', '10.0.0.1'],
     ['::/0', '::1', 'fd00::9'],
     ['::ffff:127.0.0.1/128'],
-    ['127.0.0.2 255.0.0.1', '127.0.0.2', ...['127.0.0.2'].slice(1)],
+    ['127.0.0.2 255.0.0.1', '127.0.0.2'],
     ['samehost', '127.0.0.1'],
     ['samenet', '127.0.0.1', '127.0.0.2', '192.168.7.9', 'fd00::9'],
     ['client.example.com', '192.168.7.9'],
@@ -133,6 +132,15 @@ t.test('expressions are matched byte by byte, as the postmaster does', async t =
   t.strictSame(fitting('local all /(?i)^älice$ trust', local('Älice')), [])
 })
 
-t.test('an expression that takes JavaScript forever', async t => {
-  t.strictSame(fitting('local all "/^(a|aa|a*)*b$" trust', local('a'.repeat(63))), [])
+t.test('expressions that take others forever', async t => {
+  for (const [expression, expected] of [
+    ['^(a|aa|a*)*b$', []],
+    ['^(((a*)*)*|b)*$', [1]],
+    ['^(.*)(.*)(.*)(.*)(.*)b', []],
+    [`${'('.repeat(249)}a${')*'.repeat(249)}$`, [1]],
+    ['a'.repeat(5000), []],
+  ] as const) {
+    t.strictSame(fitting(`local all "/${expression}" trust`, local('a'.repeat(63))), expected)
+  }
+  t.throws(() => fitting(`local all /${'('.repeat(251)} trust`, local('a')), /too complex/)
 })

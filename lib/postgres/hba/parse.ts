@@ -11,7 +11,8 @@ type Rule = Omit<HbaRule, keyof Place>
  * The access rules of a pg_hba.conf and of all that it includes, and what PostgreSQL does not take in them
  * (parse_hba_line() in hba.c; manual, 20.1). With one error it loads none of the rules.
  *
- * What a build of PostgreSQL may lack is taken: GSSAPI, PAM, LDAP and TLS.
+ * What depends on more than the files is taken: methods that a build of PostgreSQL may lack (gss, pam, ldap),
+ * oauth without a library for it, and servers of RADIUS that have no address.
  *
  * @param major the major version whose rules count
  * Fails with a system error where the file itself cannot be read.
@@ -86,7 +87,10 @@ function parseMask(fields: Fields, length: number): readonly number[] {
   return mask
 }
 
-const METHODS = ['trust', 'reject', 'md5', 'password', 'scram-sha-256', 'ident', 'peer', 'cert', 'radius']
+const METHODS = [
+  ...['trust', 'reject', 'md5', 'password', 'scram-sha-256', 'ident', 'peer', 'cert'],
+  ...['gss', 'pam', 'ldap', 'radius'],
+]
 /** Those of other systems than Linux. */
 const FOREIGN = ['sspi', 'bsd']
 
@@ -95,8 +99,7 @@ function parseMethod(fields: Fields, type: ConnectionType, major: number): strin
     'end-of-line before authentication method',
     'multiple values specified for authentication type',
   )
-  const known = [...METHODS, 'gss', 'pam', 'ldap', ...(major >= 18 ? ['oauth'] : [])]
-  if (!known.includes(text)) {
+  if (!METHODS.includes(text) && (text !== 'oauth' || major < 18)) {
     const why = FOREIGN.includes(text) ? ': not supported by this build' : ''
     throw new Refusal(`invalid authentication method "${text}"${why}`)
   }

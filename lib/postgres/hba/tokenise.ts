@@ -35,7 +35,7 @@ function tokeniseText(text: string, open: Open): Line[] {
  * does not end go on too.
  */
 function joinLines(text: string): { line: number; joined: string }[] {
-  // PostgreSQL drops what follows a NUL up to the end of the line, and that end with it.
+  // PostgreSQL drops what follows a NUL up to the end of the line, and that end with it: of lines up to 1 KiB.
   const raw = text.replace(/\0[^\n]*(?:\n|$)/g, '').split('\n')
   const lines: { line: number; joined: string }[] = []
   let begin = 0
@@ -124,7 +124,10 @@ function includeFile(name: string, open: Open, mayBeMissing: boolean): { lines: 
   return { lines: [], error: `could not open file "${opened.path}": ${opened.error}` }
 }
 
-/** The files of a folder whose names end in .conf, in the order of their bytes (GetConfFilesInDir()). */
+/**
+ * The files of a folder whose names end in .conf, in the order of their bytes (GetConfFilesInDir()). For a link
+ * that leads nowhere PostgreSQL includes none of them, and says so in other words.
+ */
 function includeFolder(name: string, open: Open): { lines: Line[]; error?: string } {
   if (/^[ \t\r\n]*$/.test(name)) return { lines: [], error: 'empty configuration directory name' }
   const folder = locate(name, open.path)

@@ -55,7 +55,7 @@ function readItem(source: Source): Item {
     return { characters }
   }
   const character = source.take(UNBALANCED)
-  if (character === '[' && source.ended) throw new RegexError(UNBALANCED)
+  if (character === '[' && source.atEnd) throw new RegexError(UNBALANCED)
   if (character !== '\\') return { code: character.charCodeAt(0) }
   const read = readEscape(source)
   if (read.kind === 'character') return { code: read.code }
@@ -77,6 +77,6 @@ function readName(source: Source, mark: string): string {
   if (end < 0) throw new RegexError(UNBALANCED)
   const name = source.text.slice(source.at, end)
   source.at = end + 2
-  if (source.ended) throw new RegexError(UNBALANCED)
+  if (source.atEnd) throw new RegexError(UNBALANCED)
   return name
 }

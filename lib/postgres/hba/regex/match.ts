@@ -1,4 +1,5 @@
-import type { Node } from './tree.ts'
+import { Ends, places } from './ends.ts'
+import type { Node, Shaped } from './tree.ts'
 
 /** Where something matched: from a place up to another. */
 export type Span = readonly [from: number, to: number]
@@ -6,22 +7,17 @@ export type Span = readonly [from: number, to: number]
 /** What the groups captured, by number, and as number 0 what the whole expression matched. */
 export type Captures = ReadonlyMap<number, Span>
 
-type Shaped<K extends Node['kind']> = Extract<Node, { kind: K }>
-
 /**
  * The first match of `expression` in `text`, and of those that begin there the one that PostgreSQL takes
  * (manual, 9.7.3.5; regexec.c); undefined where nothing matches.
  *
- * As PostgreSQL it finds out first where each part can match, whatever the groups in it capture, so that only
- * an expression that refers back to a group can take more than polynomial time.
+ * As PostgreSQL it finds out first where each part can match, whatever the groups in it capture. So no
+ * expression takes forever, unless it refers back to groups.
  */
 export function findMatch(expression: Node, text: string): Captures | undefined {
   const matcher = new Matcher(text)
   return first(places(0, text.length), from => matcher.matchAt(expression, from))
 }
-
-const places = (from: number, to: number): number[] =>
-  Array.from({ length: to - from + 1 }, (_, length) => from + length)
 
 /** What `look` finds first. */
 function first<T, R>(candidates: readonly T[], look: (candidate: T) => R | undefined): R | undefined {
@@ -34,76 +30,21 @@ function first<T, R>(candidates: readonly T[], look: (candidate: T) => R | undef
 
 class Matcher {
   readonly #text: string
-  readonly #known = new Map<Node, (readonly number[] | undefined)[]>()
+  readonly #ends: Ends
 
   constructor(text: string) {
     this.#text = text
+    this.#ends = new Ends(text)
   }
 
   matchAt(node: Node, from: number): Captures | undefined {
-    return first(this.#preferred(node, from), to => this.#dissect(node, from, to, new Map([[0, [from, to]]])))
-  }
-
-  /** The places up to which `node` can match from a place, in ascending order. */
-  #endsOf(node: Node, from: number): readonly number[] {
-    const known = this.#known.get(node) ?? []
-    const found = known[from] ?? [...new Set(this.#findEnds(node, from))].sort((a, b) => a - b)
-    known[from] = found
-    this.#known.set(node, known)
-    return found
-  }
-
-  #findEnds(node: Node, from: number): readonly number[] {
-    switch (node.kind) {
-      case 'characters':
-        return node.characters.has(this.#text.charCodeAt(from)) ? [from + 1] : []
-      case 'constraint':
-        return node.holds(this.#text, from) ? [from] : []
-      case 'look':
-        return this.#looks(node, from) === node.wanted ? [from] : []
-      case 'both':
-        return this.#endsOf(node.left, from).flatMap(middle => this.#endsOf(node.right, middle))
-      case 'either':
-        return node.branches.flatMap(branch => this.#endsOf(branch, from))
-      case 'repeat':
-        return this.#findEndsOfRepeat(node, from)
-      case 'group':
-        return this.#endsOf(node.of, from)
-      case 'reference':
-        // What the group captured is known only when this is dissected; until then anything may fit.
-        return places(from, this.#text.length)
-    }
-  }
-
-  #looks({ ahead, of }: Shaped<'look'>, at: number): boolean {
-    if (ahead) return this.#endsOf(of, at).length > 0
-    return places(0, at).some(from => this.#reaches(of, from, at))
-  }
-
-  #findEndsOfRepeat({ of, min, max }: Shaped<'repeat'>, from: number): readonly number[] {
-    const found = new Set(min === 0 ? [from] : [])
-    let last: readonly number[] = [from]
-    for (let times = 1; times <= max && last.length > 0; times++) {
-      const ends = [...new Set(last.flatMap(at => this.#endsOf(of, at)))]
-      // After the least number of times only places that are new lead on to others.
-      last = times > min ? ends.filter(at => !found.has(at)) : ends
-      if (times >= min) for (const at of ends) found.add(at)
-    }
-    return [...found]
-  }
-
-  /** The places up to which `node` can match, the one that it prefers first. */
-  #preferred(node: Node, from: number): readonly number[] {
-    const ends = this.#endsOf(node, from)
-    return node.prefers === 'shortest' ? ends : [...ends].reverse()
-  }
-
-  #reaches(node: Node, from: number, to: number): boolean {
-    return this.#endsOf(node, from).includes(to)
+    return first(this.#ends.preferred(node, from), to =>
+      this.#dissect(node, from, to, new Map([[0, [from, to]]])),
+    )
   }
 
   /**
-   * What the groups of `node` capture where it matches a span that `#endsOf` allows, beside what others have
+   * What the groups of `node` capture where it matches a span that `Ends` allows, beside what others have
    * captured before. Undefined only where a reference in it does not match.
    */
   #dissect(node: Node, from: number, to: number, captured: Captures): Captures | undefined {
@@ -113,7 +54,7 @@ class Matcher {
         return this.#dissectBoth(node, from, to, captured)
       case 'either':
         return first(node.branches, branch =>
-          this.#reaches(branch, from, to) ? this.#dissect(branch, from, to, captured) : undefined,
+          this.#ends.reaches(branch, from, to) ? this.#dissect(branch, from, to, captured) : undefined,
         )
       case 'repeat':
         return this.#dissectRepeat(node, from, to, captured)
@@ -134,8 +75,8 @@ class Matcher {
     to: number,
     captured: Captures,
   ): Captures | undefined {
-    return first(this.#preferred(left, from), middle => {
-      if (middle > to || !this.#reaches(right, middle, to)) return undefined
+    return first(this.#ends.preferred(left, from), middle => {
+      if (middle > to || !this.#ends.reaches(right, middle, to)) return undefined
       const before = this.#dissect(left, from, middle, captured)
       return before && this.#dissect(right, middle, to, before)
     })
@@ -145,12 +86,17 @@ class Matcher {
     const none = node.min === 0 && from === to ? captured : undefined
     if (none && node.of.prefers === 'shortest') return none
     // Not matching at all is the last resort: where it matches the empty text once, its groups capture that.
-    return this.#divide(node, [from], to, captured) ?? none
+    const rest: Node = { ...node, min: 0, max: Number.POSITIVE_INFINITY }
+    return this.#divide(node, rest, [from], to, captured) ?? none
   }
 
-  /** Divides a span that ends at `to` into times; `ends` is where it begins, and where each so far ended. */
+  /**
+   * Divides a span that ends at `to` into times; `ends` is where it begins, and where each so far ended. What
+   * `rest` cannot get from to the end is not tried.
+   */
   #divide(
     node: Shaped<'repeat'>,
+    rest: Node,
     ends: readonly number[],
     to: number,
     captured: Captures,
@@ -160,12 +106,13 @@ class Matcher {
     const times = ends.length
     const min = Math.max(node.min, 1)
     const max = Math.max(min, Math.min(node.max, to - begin))
-    return first(this.#preferred(node.of, from), end => {
-      if (end > to || (end < to && times >= max) || (end === to && times < min)) return undefined
+    return first(this.#ends.preferred(node.of, from), end => {
+      if (end > to || !this.#ends.reaches(rest, end, to)) return undefined
+      if (end === to ? times < min : times >= max) return undefined
       if (end === to) return this.#dissectTimes(node.of, [...ends, end], captured)
       // A time that matches the empty text counts only where there would be too few without it.
       if (end === from && (times >= min || min - times < to - end)) return undefined
-      return this.#divide(node, [...ends, end], to, captured)
+      return this.#divide(node, rest, [...ends, end], to, captured)
     })
   }
 

@@ -13,8 +13,12 @@ const BAD = 'invalid repetition count(s)'
 /** The greatest count (DUPMAX in regcustom.h). */
 const MOST = 255
 
+/** Whether a quantifier stands here. */
+export const seesQuantifier = (source: Source): boolean =>
+  source.sees('*') || source.sees('+') || source.sees('?') || seesBounds(source)
+
 /** Whether bounds begin here; a brace before anything but a digit stands for itself. */
-export function seesBounds(source: Source): boolean {
+function seesBounds(source: Source): boolean {
   if (!source.sees('{')) return false
   const { at } = source
   source.at += 1
@@ -48,7 +52,7 @@ export function readQuantifier(source: Source): Bounds {
 /** Eats `mark`, after blanks where they mean nothing. */
 function eatPart(source: Source, mark: string): boolean {
   source.skipBlanks()
-  if (source.ended) throw new RegexError('braces {} not balanced')
+  if (source.atEnd) throw new RegexError('braces {} not balanced')
   return source.eat(mark)
 }
 

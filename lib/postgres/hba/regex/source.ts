@@ -17,14 +17,17 @@ export class Source {
   newlineAnchors = false
   /** Everything stands for itself. */
   literal = false
-  /** Groups that capture and have begun. */
+  /** How many groups that capture have begun, and the numbers of those that have ended. */
   groups = 0
+  readonly ended = new Set<number>()
+  /** How many lookaround constraints this is inside of, where groups capture nothing. */
+  looking = 0
 
   constructor(text: string) {
     this.text = text
   }
 
-  get ended(): boolean {
+  get atEnd(): boolean {
     return this.at >= this.text.length
   }
 
@@ -44,7 +47,7 @@ export class Source {
 
   /** The next character; an expression that ends here is broken in the way of `error`. */
   take(error: string): string {
-    if (this.ended) throw new RegexError(error)
+    if (this.atEnd) throw new RegexError(error)
     return this.text.charAt(this.at++)
   }
 
@@ -80,39 +83,4 @@ export class Source {
     this.at += found.length
     return found
   }
-}
-
-/** Reads what may stand in front of an expression: `***=`, `***:`, and options such as `(?i)` (manual, 9.7.3.4). */
-export function readPrefix(source: Source): void {
-  if (source.sees('***') && source.text.length > 3) {
-    if (source.eat('***=')) {
-      source.literal = true
-      return
-    }
-    if (!source.eat('***:')) {
-      throw new RegexError(
-        source.sees('***?') ? 'invalid regexp (reg version 0.8)' : 'quantifier operand invalid',
-      )
-    }
-  }
-  const [all, options = '', end] = /^\(\?([A-Za-z]+)(\)?)/.exec(source.text.slice(source.at)) ?? []
-  if (all === undefined) return
-  source.at += all.length
-  let syntax = ''
-  for (const option of options) {
-    if (option === 'c') source.ignoreCase = false
-    else if (option === 'i') source.ignoreCase = true
-    else if (option === 't') source.expanded = false
-    else if (option === 'x') source.expanded = true
-    else if ('mn'.includes(option)) source.newlineStops = source.newlineAnchors = true
-    else if (option === 's') source.newlineStops = source.newlineAnchors = false
-    else if ('pw'.includes(option)) {
-      source.newlineStops = option === 'p'
-      source.newlineAnchors = option === 'w'
-    } else if ('beq'.includes(option)) syntax = option
-    else throw new RegexError('invalid embedded option')
-  }
-  if (!end) throw new RegexError('invalid embedded option')
-  if (syntax === 'b' || syntax === 'e') throw new UnreadRegex(`the older syntax of (?${syntax})`)
-  source.literal = syntax === 'q'
 }

@@ -22,6 +22,9 @@ type Shape =
   /** Matches nothing, where a condition holds. */
   | { readonly kind: 'constraint'; readonly holds: (text: string, at: number) => boolean }
   | { readonly kind: 'look'; readonly ahead: boolean; readonly wanted: boolean; readonly of: Node }
+  /** Parts of which it does not matter where each begins and ends. */
+  | { readonly kind: 'sequence'; readonly parts: readonly Node[] }
+  /** Two of which it matters: `left` takes as much as it prefers. */
   | { readonly kind: 'both'; readonly left: Node; readonly right: Node }
   | { readonly kind: 'either'; readonly branches: readonly Node[] }
   | { readonly kind: 'repeat'; readonly of: Node; readonly min: number; readonly max: number }
@@ -66,15 +69,19 @@ export function combine(first: Traits, second: Traits): Traits {
 export const isPlain = ({ mixed, groups, refers }: Traits): boolean =>
   !mixed && groups.length === 0 && !refers
 
-export const both = (left: Node, right: Node): Node => ({
-  ...combine(left, right),
-  kind: 'both',
-  left,
-  right,
-})
+/** One after the other. */
+export function both(left: Node, right: Node): Node {
+  const traits = combine(left, right)
+  if (!isPlain(traits)) return { ...traits, kind: 'both', left, right }
+  const parts = left.kind === 'sequence' ? [...left.parts, right] : [left, right]
+  return { ...traits, kind: 'sequence', parts }
+}
 
 /** `node`, of which a quantifier prefers something. */
 export const preferring = (prefers: Preference | undefined, node: Node): Node => ({
   ...node,
   ...combine({ ...NEUTRAL, prefers }, node),
 })
+
+/** A node of a kind. */
+export type Shaped<K extends Node['kind']> = Extract<Node, { kind: K }>
