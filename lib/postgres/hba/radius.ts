@@ -1,4 +1,7 @@
-/** The values of a list with commas, which may be in double quotes (SplitGUCList() in varlena.c); undefined where it is none. */
+/**
+ * The values of a list with commas, which may be in double quotes (SplitGUCList() in varlena.c); undefined
+ * where it is none.
+ */
 function splitList(text: string): readonly string[] | undefined {
   const list = text.replace(/^[\t-\r ]+|[\t-\r ]+$/g, '')
   if (list === '') return []

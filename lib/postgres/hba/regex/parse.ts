@@ -16,7 +16,10 @@ import {
 
 const UNBALANCED = 'parentheses () not balanced'
 const MISPLACED = 'quantifier operand invalid'
-/** How many parts may be inside of one another, or one in the rest of another's. In PostgreSQL its stack says how many. */
+/**
+ * How many groups may be inside of one another, or follow one another in a branch, which nests them too. In
+ * PostgreSQL the size of its stack decides.
+ */
 const DEEPEST = 250
 
 /**
