@@ -15,6 +15,8 @@ export type Run = {
   readonly check: boolean
   /** Those of the command's own flags that were given. */
   readonly flags: ReadonlySet<string>
+  /** What was given with those of the command's own options that take a value. */
+  readonly values: ReadonlyMap<string, string>
   readonly report: Report
   readonly deadline: Deadline
   readonly interruption: Interruption
@@ -29,34 +31,49 @@ export type Command = {
   readonly runsAs: string
   /** What it takes beside the options of every command, with their help. */
   readonly flags?: Readonly<Record<string, string>>
+  /** Its own options with a value: what the value is called in the help ("FILE"), and the help. */
+  readonly values?: Readonly<Record<string, readonly [value: string, help: string]>>
+  /** Whether it changes nothing ever, and so has no check mode. */
+  readonly onlyLooks?: true
+  /** What its exit code 1 says, where that is more than drift. */
+  readonly exitOne?: string
   /** Does the work; returns the line that sums up. */
-  readonly run: (run: Run) => Promise<string>
+  readonly run: (run: Run) => Promise<string | Concluded>
 }
+
+/** The end of a run that found something wrong which is no failure of its own: exit code 1. */
+export type Concluded = { readonly summary: string; readonly amiss: boolean }
 
 const OPTIONS = {
   help: { type: 'boolean' },
   version: { type: 'boolean' },
   json: { type: 'boolean' },
-  check: { type: 'boolean' },
   'env-file': { type: 'string' },
 } as const
+const CHECK = { check: { type: 'boolean' } } as const
 
-const usage = ({ name, summary, runsAs, flags = {} }: Command): string => `Usage: ${name} [OPTION...]
+function usage({ name, summary, runsAs, flags = {}, values = {}, onlyLooks, exitOne }: Command): string {
+  const options: readonly (readonly [option: string, help: string])[] = [
+    ...Object.entries(flags),
+    ...Object.entries(values).map(([option, [value, help]]) => [`${option} ${value}`, help] as const),
+    ...(onlyLooks
+      ? []
+      : [['check', 'say what would change, change nothing; exit 1 where something would'] as const]),
+    ['json', 'one JSON document on standard output'],
+    ['env-file FILE', 'read settings from FILE, not from /etc/endoreg/provision.env'],
+    ['help', 'this text'],
+    ['version', 'the version'],
+  ]
+  return `Usage: ${name} [OPTION...]
 
 ${summary}
 Runs as ${runsAs}.
 
-${Object.entries(flags)
-  .map(([flag, help]) => `  --${flag.padEnd(15)}${help}\n`)
-  .join('')}  --check          say what would change, change nothing; exit 1 where something would
-  --json           one JSON document on standard output
-  --env-file FILE  read settings from FILE, not from /etc/endoreg/provision.env
-  --help           this text
-  --version        the version
-
-Exit codes: 0 done, 1 drift (--check), 64 usage, 69 something needed is missing, 70 a bug,
+${options.map(([option, help]) => `  --${option.padEnd(15)}${help}\n`).join('')}
+Exit codes: 0 done, 1 ${exitOne ?? 'drift (--check)'}, 64 usage, 69 something needed is missing, 70 a bug,
 73 cannot create, 74 input/output, 75 try again later, 77 not permitted, 78 configuration.
 `
+}
 
 /**
  * The frame every executable runs in: options, settings, the work, its report and the exit code. Ends the
@@ -92,13 +109,14 @@ async function runCommand(command: Command, args: readonly string[], clock: Cloc
     const options = parseOptions(command, args)
     if (options.help) return print(usage(command))
     if (options.version) return print(`${command.name} ${pkg.version}\n`)
-    const { check, json, flags } = options
+    const { check, json, flags, values } = options
     report = new Report({ command: command.name, check, json })
     const settings = loadSettings(process.env, options.envFile)
     const deadline = new Deadline(settings.readyTimeout, clock)
-    const summary = await command.run({ settings, check, flags, report, deadline, interruption })
+    const end = await command.run({ settings, check, flags, values, report, deadline, interruption })
+    const { summary, amiss } = typeof end === 'string' ? { summary: end, amiss: false } : end
     report.summary(summary)
-    return check && report.changes.length > 0 ? ExitCode.drift : ExitCode.done
+    return amiss || (check && report.changes.length > 0) ? ExitCode.drift : ExitCode.done
   } catch (error) {
     const failure = error instanceof Failure ? error : bug(error)
     report.failure(failure)
@@ -118,27 +136,38 @@ type Options = {
   readonly check: boolean
   readonly envFile: string | undefined
   readonly flags: ReadonlySet<string>
+  readonly values: ReadonlyMap<string, string>
 }
 
 function parseOptions(command: Command, args: readonly string[]): Options {
   const own = Object.keys(command.flags ?? {})
+  const ownValues = Object.keys(command.values ?? {})
   const known: ParseArgsConfig['options'] = {
     ...OPTIONS,
+    ...(command.onlyLooks ? {} : CHECK),
     ...Object.fromEntries(own.map(flag => [flag, { type: 'boolean' } as const])),
+    ...Object.fromEntries(ownValues.map(option => [option, { type: 'string' } as const])),
   }
   try {
     const { values } = parseArgs({ args: [...args], options: known, strict: true, allowPositionals: false })
     const on = (flag: string): boolean => values[flag] === true
-    const envFile = values['env-file']
-    if (envFile !== '') {
-      return {
-        help: on('help'),
-        version: on('version'),
-        json: on('json'),
-        check: on('check'),
-        envFile: typeof envFile === 'string' ? envFile : undefined,
-        flags: new Set(own.filter(on)),
+    const given = new Map<string, string>()
+    for (const option of ['env-file', ...ownValues]) {
+      const value = values[option]
+      if (typeof value !== 'string') continue
+      if (value === '') {
+        throw usageFailure(command, `Option '--${option}' needs the name of a file`, undefined)
       }
+      given.set(option, value)
+    }
+    return {
+      help: on('help'),
+      version: on('version'),
+      json: on('json'),
+      check: on('check'),
+      envFile: given.get('env-file'),
+      flags: new Set(own.filter(on)),
+      values: given,
     }
   } catch (error) {
     if (!errnoOf(error)?.startsWith('ERR_PARSE_ARGS_')) throw error
@@ -152,7 +181,6 @@ function parseOptions(command: Command, args: readonly string[]): Options {
       )
     throw usageFailure(command, cause, near)
   }
-  throw usageFailure(command, "Option '--env-file' needs the name of a file", undefined)
 }
 
 const usageFailure = ({ name }: Command, cause: string, near: string | undefined): Failure =>

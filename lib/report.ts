@@ -1,4 +1,6 @@
 import type { Deadline } from './clock.ts'
+import type { Finding } from './doctor/terms.ts'
+import { describe } from './doctor/text.ts'
 import { ExitCode, Failure } from './errors.ts'
 import { clean, columns, type Face, standardErrorFace, writeAll } from './output.ts'
 import { Status } from './status.ts'
@@ -22,7 +24,8 @@ export class Report {
   readonly face: Face
   readonly #json: boolean
   readonly #changes: Step[] = []
-  readonly #checks: Check[] = []
+  #checks: readonly Check[] = []
+  #findings: readonly Finding[] | undefined
   #said: { what: string; at: number } | undefined
   #progress = false
   readonly #status = new Status()
@@ -48,10 +51,20 @@ export class Report {
     this.#line('change', `${this.check ? 'would change ' : ''}${step.resource}: ${step.action}`)
   }
 
-  /** A check was done; only a bad one or a note is worth a line. */
+  /** A check was done; only a note is worth a line. Where it was done before, this one counts. */
   checked(check: Check): void {
-    this.#checks.push(check)
+    this.#checks = [...this.#checks.filter(({ name }) => name !== check.name), check]
     if (check.note !== undefined) this.#line('warning', `${check.name}: ${check.note}`)
+  }
+
+  /** What a diagnosis found; a later one of the same run replaces it. Each is a few lines. */
+  found(findings: readonly Finding[]): void {
+    this.#findings = findings
+    for (const finding of findings) {
+      const [first, ...rest] = describe(finding)
+      this.#line(finding.severity === 'notice' ? 'info' : finding.severity, first)
+      for (const line of rest) this.#line('info', line)
+    }
   }
 
   /** Something a person should know that is no change. */
@@ -137,6 +150,7 @@ export class Report {
       check: this.check,
       changes: this.#changes,
       checks: this.#checks,
+      ...(this.#findings ? { findings: this.#findings } : {}),
       ...(error ? { error } : {}),
     }
     const errno = writeAll(1, `${JSON.stringify(document, undefined, 2)}\n`)

@@ -13,6 +13,8 @@ export type Settings = {
   readonly adminDatabase: string
   /** The account whose effective uid root takes to connect to a socket. */
   readonly postgresAccount: string
+  /** Where the cluster's data is, for a look at a server that is down; undefined for the usual places. */
+  readonly dataDir: string | undefined
   readonly dbName: string
   readonly dbUser: string
   readonly dbHost: string
@@ -84,6 +86,7 @@ const KNOWN = {
   PGDATABASE: { rule: text, default: 'postgres' },
   ENDOREG_ENV_FILE: { rule: text },
   ENDOREG_PG_OS_USER: { rule: name, default: 'postgres' },
+  ENDOREG_PG_DATA: { rule: path },
   ENDOREG_DB_NAME: { rule: databaseName, default: 'endoregDbLocal' },
   ENDOREG_DB_USER: { rule: roleName, default: 'endoregDbLocal' },
   ENDOREG_DB_HOST: { rule: host, default: 'localhost' },
@@ -149,6 +152,7 @@ export function loadSettings(env: NodeJS.ProcessEnv, envFile: string | undefined
     adminRole: need('PGUSER'),
     adminDatabase: need('PGDATABASE'),
     postgresAccount: need('ENDOREG_PG_OS_USER'),
+    dataDir: read('ENDOREG_PG_DATA'),
     dbName: need('ENDOREG_DB_NAME'),
     dbUser: need('ENDOREG_DB_USER'),
     dbHost: need('ENDOREG_DB_HOST'),

@@ -1,12 +1,11 @@
 import { existsSync } from 'node:fs'
-import { resolve } from 'node:path'
 import { provideCheckout } from '../checkout/checkout.ts'
 import { Deadline } from '../clock.ts'
 import type { Run } from '../command.ts'
 import { ExitCode, Failure, systemFailure } from '../errors.ts'
 import type { Account } from '../files/accounts.ts'
 import { type Checkout, inspectCheckout, planPasswordCopy, planSettings } from '../files/application.ts'
-import { correctDatabaseSettings, type DatabaseSettings } from '../files/db-yaml.ts'
+import { correctSettings } from '../files/desired-settings.ts'
 import { splitPath } from '../files/folder.ts'
 import type { Ownership } from '../files/secret-file.ts'
 import { isStaged } from '../files/stage.ts'
@@ -51,15 +50,18 @@ export async function boot(run: Run): Promise<string> {
     for (const change of changes) report.change(change)
   } else if (changes.length > 0) {
     const lock = await openLock(waiting, addresses[0] ?? settings.dbHost, password)
-    // Planned again, because another writer may have changed them and the vault meanwhile; and once more
-    // afterwards, for the case that there was no lock to be had.
-    for (let round = 0; round < ROUNDS; round++) {
-      for (const change of plan(lock !== undefined)) {
-        if (change.by === 'file') await installing(change, change.run)
-        report.change(change)
+    try {
+      // Planned again, because another writer may have changed them and the vault meanwhile; and once more
+      // afterwards, for the case that there was no lock to be had.
+      for (let round = 0; round < ROUNDS; round++) {
+        for (const change of plan(lock !== undefined)) {
+          if (change.by === 'file') await installing(change, change.run)
+          report.change(change)
+        }
       }
+    } finally {
+      lock?.close()
     }
-    lock?.close()
   }
   return `${report.tally()}; ${settings.dbUser} logs in at ${addresses.join(' and ')}`
 }
@@ -126,23 +128,7 @@ function planFiles(
 ): Change[] {
   const found = requireCheckout(settings, service, owner)
   const checkout = locked ? found : { ...found, litter: [] }
-  const copy = `${settings.apiDir}/conf/db_pwd`
-  const desired: DatabaseSettings = {
-    engine: 'django.db.backends.postgresql',
-    name: settings.dbName,
-    user: settings.dbUser,
-    host: settings.dbHost,
-    port: settings.dbPort,
-    password_file: copy,
-  }
-  const corrected = correctDatabaseSettings(
-    checkout.settings?.text,
-    desired,
-    (key, present) =>
-      present === String(desired[key]) ||
-      (key === 'password_file' && resolve(settings.apiDir, present) === copy),
-    `${settings.apiDir}/conf/db.yaml`,
-  )
+  const corrected = correctSettings(settings, checkout.settings?.text)
   return [
     ...planPasswordCopy(checkout, password, service, owner),
     ...planSettings(checkout, corrected, service, owner),

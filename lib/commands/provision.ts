@@ -60,7 +60,7 @@ const TRIES = 3
  * @returns the line that sums up
  */
 export async function provision(run: Run, scope: Scope): Promise<string> {
-  const { settings, check, report } = run
+  const { settings } = run
   const sessions = openSessions(run)
   sessions.catch(() => {})
   const early = new EarlyLogins(settings)
@@ -68,6 +68,25 @@ export async function provision(run: Run, scope: Scope): Promise<string> {
   const manifest = scope.manifest()
   const addresses = await early.addresses
   const { client, lock } = await sessions
+  try {
+    return await provide(run, scope, { manifest, addresses, owner, client }, early)
+  } finally {
+    // Whatever comes of it: a command that does more than this must not go on with the lock held.
+    early.abandon()
+    abandon(client)
+    if (lock) abandon(lock)
+  }
+}
+
+/** The road from the first look to the proof, in `client`'s session. */
+async function provide(
+  run: Run,
+  scope: Scope,
+  host: Omit<Provisioned, 'current'>,
+  early: EarlyLogins,
+): Promise<string> {
+  const { settings, check, report } = run
+  const { manifest, addresses, owner, client } = host
   let current: Current
   for (let attempt = 1; ; attempt++) {
     current = await look(run, manifest, client, owner)
@@ -97,9 +116,7 @@ export async function provision(run: Run, scope: Scope): Promise<string> {
   const proved = converged ? await early.finish(current.scram) : []
   if (!converged) early.abandon()
   const outcomes = await prove(run, addresses, current, proved)
-  await scope.conclude?.({ current, manifest, addresses, owner, client })
-  abandon(client)
-  if (lock) abandon(lock)
+  await scope.conclude?.({ ...host, current })
   return sumUp(run, outcomes)
 }
 

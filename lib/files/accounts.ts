@@ -11,6 +11,8 @@ export type Group = { readonly name: string; readonly gid: number }
 const NAME = 0
 const ID = 2
 const PRIMARY_GROUP = 3
+/** In group(5). */
+const MEMBERS = 3
 const HOME = 5
 const NUMBER = /^\d{1,10}$/
 /** Milliseconds that the name service gets. */
@@ -63,6 +65,22 @@ export function accountById(uid: number): Account | undefined {
 export function findGroup(name: string): Group | undefined {
   const fields = entry('group', NAME, name)
   return fields && { name, gid: Number(fields[ID]) }
+}
+
+/** Whether `account` is in `group`: by its primary group, the local file, or the name service (id(1)). */
+export function isMember(account: Account, group: Group): boolean {
+  if (account.gid === group.gid) return true
+  if (entry('group', NAME, group.name)?.[MEMBERS]?.split(',').includes(account.name)) return true
+  try {
+    const answer = childProcess().execFileSync('id', ['-G', account.name], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+      timeout: NAME_SERVICE_LIMIT,
+    })
+    return answer.trim().split(' ').includes(String(group.gid))
+  } catch {
+    return false
+  }
 }
 
 /** The account called `name`; `setting` is where the name comes from. Fails with 78 where there is none. */

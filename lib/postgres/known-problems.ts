@@ -9,6 +9,8 @@ export type Problem = {
   readonly code: FailureCode
   readonly cause: string
   readonly hint: string
+  /** The SQLSTATE that PostgreSQL answered with, or the errno of the system, where there was one. */
+  readonly answer?: string | undefined
 }
 
 /** Where the connection was to go, as far as the words depend on it. */
@@ -22,7 +24,7 @@ export type Goal = {
 }
 
 /** What is known about an error code; the words depend on where the connection was to go. */
-export type Known = Omit<Problem, 'cause' | 'hint'> & {
+export type Known = Omit<Problem, 'cause' | 'hint' | 'answer'> & {
   readonly cause: (goal: Goal, server: string) => string
   readonly hint: (goal: Goal) => string
 }

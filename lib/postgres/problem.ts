@@ -5,6 +5,9 @@ import { UnsafeMethod } from './login.ts'
 import { ScramError } from './scram.ts'
 import { ProtocolError, ServerError, TimeoutError } from './wire.ts'
 
+/** What a Problem has for an answer where the server asks for the password in a way that would give it away. */
+export const UNSAFE_METHOD = 'unsafe method'
+
 /**
  * Explains what `error`, from opening a connection, means.
  * What is no error of a connection is thrown again as it is.
@@ -17,6 +20,7 @@ export function explain(error: unknown, goal: Goal): Problem {
       stage: 'refused',
       code: ExitCode.configuration,
       cause: `${goal.place} asks for ${single.method}, which was not sent`,
+      answer: UNSAFE_METHOD,
       hint: 'Is this PostgreSQL? If so, its rule for this address must say scram-sha-256 and the role needs a SCRAM password: as root, run sync-password.',
     }
   }
@@ -33,7 +37,14 @@ export function explain(error: unknown, goal: Goal): Problem {
   const known = find(single)
   if (!known || !(single instanceof Error)) throw error
   const { transient, stage, code } = known
-  return { transient, stage, code, cause: known.cause(goal, single.message), hint: known.hint(goal) }
+  return {
+    transient,
+    stage,
+    code,
+    cause: known.cause(goal, single.message),
+    hint: known.hint(goal),
+    answer: single instanceof ServerError ? single.code : errnoOf(single),
+  }
 }
 
 const CLOSED = new Set(['ERR_SOCKET_CLOSED', 'ERR_STREAM_DESTROYED', 'ERR_STREAM_WRITE_AFTER_END'])

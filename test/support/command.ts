@@ -47,6 +47,8 @@ export type RunOptions = {
   readonly as?: string
   /** Without the groups that the account has beside its primary one. */
   readonly withoutGroups?: boolean
+  /** A command line that ends in running the rest of it, such as one with mounts of its own. */
+  readonly within?: readonly string[]
   readonly onError?: (text: string) => void
   /** Milliseconds after which it and everything it started is killed. */
   readonly limit?: number
@@ -59,17 +61,20 @@ export async function runCommand(
   options: RunOptions,
 ): Promise<Result> {
   const { as, env } = options
-  const command = as
-    ? [
-        'setpriv',
-        '--reuid',
-        as,
-        '--regid',
-        primaryGroup(as),
-        options.withoutGroups ? '--clear-groups' : '--init-groups',
-        file,
-      ]
-    : [file]
+  const command = [
+    ...(options.within ?? []),
+    ...(as
+      ? [
+          'setpriv',
+          '--reuid',
+          as,
+          '--regid',
+          primaryGroup(as),
+          options.withoutGroups ? '--clear-groups' : '--init-groups',
+          file,
+        ]
+      : [file]),
+  ]
   const child = spawn(command[0] ?? '', [...command.slice(1), ...args], {
     env,
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -13,6 +13,7 @@ t.test('the defaults', async t => {
     adminRole: 'postgres',
     adminDatabase: 'postgres',
     postgresAccount: 'postgres',
+    dataDir: undefined,
     dbName: 'endoregDbLocal',
     dbUser: 'endoregDbLocal',
     dbHost: 'localhost',

@@ -1,0 +1,48 @@
+import { ExitCode, errnoOf, Failure, systemFailure } from '../../errors.ts'
+
+/** What could not be looked at, and why. */
+export type Unknown = {
+  readonly known: false
+  readonly why: string
+  readonly hint: string
+  /** Whether this account only lacks the right to look. */
+  readonly denied: boolean
+}
+
+/** What was looked at. A diagnosis goes on without what it could not see. */
+export type Fact<T> = { readonly known: true; readonly value: T } | Unknown
+
+export const known = <T>(value: T): Fact<T> => ({ known: true, value })
+
+export const unknown = (why: string, hint = '', denied = false): Unknown => ({
+  known: false,
+  why,
+  hint,
+  denied,
+})
+
+/** What `error` says about something that could not be looked at; what is not understood is thrown again. */
+export function toUnknown(error: unknown): Unknown {
+  const failure = systemFailure(error, 'look')
+  if (failure instanceof Failure)
+    return unknown(failure.reason, failure.hint, failure.code === ExitCode.notPermitted || denied(error))
+  throw error
+}
+
+const denied = (error: unknown): boolean => errnoOf(error) === 'EACCES' || errnoOf(error) === 'EPERM'
+
+export function look<T>(work: () => T): Fact<T> {
+  try {
+    return known(work())
+  } catch (error) {
+    return toUnknown(error)
+  }
+}
+
+export async function lookLater<T>(work: () => Promise<T>): Promise<Fact<T>> {
+  try {
+    return known(await work())
+  } catch (error) {
+    return toUnknown(error)
+  }
+}

@@ -1,0 +1,171 @@
+import { accessSync, constants, existsSync, realpathSync, statSync } from 'node:fs'
+import { errnoOf } from '../../errors.ts'
+import type { Account } from '../../files/accounts.ts'
+import { type Checkout, inspectCheckout } from '../../files/application.ts'
+import { splitPath } from '../../files/folder.ts'
+import { effectiveUid } from '../../files/identity.ts'
+import { inspectVault, readVault, type Vault } from '../../files/vault.ts'
+import { loadManifest } from '../../manifest.ts'
+import type { Settings } from '../../settings.ts'
+import type { Manifest } from '../../terms.ts'
+import { type Accounts, gatherAccounts } from './accounts.ts'
+import { type DataFolder, findDataFolder } from './data-folder.ts'
+import { type Disk, gatherDisks } from './disks.ts'
+import { type Fact, known, look, unknown } from './fact.ts'
+import { gatherNames, type Names } from './names.ts'
+import { type Agreement, type Attempt, attemptLogins, compare, readable } from './passwords.ts'
+import { gatherForeign, type Listener } from './ports.ts'
+import { gatherClock, gatherTools, type Tools } from './programs.ts'
+import { gatherRules, type Rules } from './rules.ts'
+import { gatherServer, notUp, type ServerFacts } from './server.ts'
+import { gatherUnits, hasSystemd, type Unit } from './units.ts'
+import { gatherWays, type Ways } from './ways.ts'
+
+/** What was looked at, once: everything the findings are made from. */
+export type Facts = {
+  readonly settings: Settings
+  readonly manifest: Manifest
+  readonly now: Date
+  readonly root: boolean
+  /** Whether a NixOS configuration decides what is on this host. */
+  readonly nixos: boolean
+  readonly systemd: boolean
+  readonly accounts: Fact<Accounts>
+  readonly wayToVault: Ways
+  readonly wayToCheckout: Ways
+  readonly vault: Fact<Vault>
+  /** The file itself, where links lead to it, and its mode. */
+  readonly vaultTarget: Fact<{ readonly path: string; readonly mode: number }>
+  /** Whether the service account can read the vault file. */
+  readonly vaultForService: Fact<true>
+  readonly checkout: Fact<Checkout | undefined>
+  readonly names: Names
+  readonly server: ServerFacts
+  /** Where the data is, of a server that is up or down. */
+  readonly data: Fact<DataFolder>
+  readonly rules: Fact<Rules>
+  readonly agreement: Agreement
+  readonly attempts: readonly Attempt[]
+  /** Who else listens at the server's port. */
+  readonly foreign: Fact<readonly Listener[]>
+  readonly disks: Fact<readonly Disk[]>
+  readonly units: Fact<readonly Unit[]>
+  /** Whether the clock follows a time server. */
+  readonly synchronised: boolean | undefined
+  readonly tools: Tools
+}
+
+/** Looks at everything, beside each other where something else has to be waited for. Changes nothing. */
+export async function gather(settings: Settings): Promise<Facts> {
+  const manifest = loadManifest(settings)
+  const waiting = Promise.all([
+    gatherServer(settings, manifest),
+    gatherNames(settings),
+    gatherUnits(),
+    gatherTools(),
+    gatherClock(),
+  ])
+  waiting.catch(() => {})
+  const accounts = gatherAccounts(settings)
+  const { postgres, vaultOwner, service } = accounts.known ? accounts.value : NOBODY
+  const vaultFolder = splitPath(settings.vaultFile).folder
+  const vault = look(() => {
+    requireRight(settings.vaultFile)
+    return inspectVault(settings.vaultFile, vaultOwner ?? ROOT)
+  })
+  const checkout = look(() => asService(settings, accounts))
+  const passwords = readable(vault, checkout)
+  const [server, names, units, tools, synchronised] = await waiting
+  const addresses = names.resolved.known ? names.resolved.value : []
+  const attempting = attemptLogins(settings, addresses, passwords)
+  const data = locate(settings, server, postgres)
+  const self = server.state === 'up' && server.self.known ? server.self.value : undefined
+  const attempts = await attempting
+  return {
+    settings,
+    manifest,
+    now: new Date(),
+    root: effectiveUid() === 0,
+    nixos: existsSync('/etc/NIXOS'),
+    systemd: hasSystemd(),
+    accounts,
+    wayToVault: gatherWays(vaultFolder, service),
+    wayToCheckout: gatherWays(settings.apiDir, service),
+    vault,
+    vaultTarget: look(() => {
+      const path = realpathSync(settings.vaultFile)
+      return { path, mode: statSync(path).mode }
+    }),
+    vaultForService: service
+      ? look(() => {
+          readVault.as(service, settings.vaultFile)
+          return true as const
+        })
+      : unknown('there is no service account'),
+    checkout,
+    names,
+    server,
+    data,
+    rules:
+      data.known && postgres
+        ? gatherRules(data.value.hbaFile, data.value.major, postgres, self?.groups ?? [], settings.dbUser)
+        : unknown(data.known ? 'there is no account of PostgreSQL' : data.why),
+    agreement: await compare(passwords, server, settings.dbUser, attempts),
+    attempts,
+    foreign:
+      // A server that is up and does not tell its process would be taken for another one.
+      (self !== undefined || server.state === 'absent') &&
+      settings.dbPort === settings.port &&
+      settings.host.startsWith('/')
+        ? gatherForeign(settings.port, self?.pid)
+        : known([]),
+    disks: gatherDisks(data.known ? data.value.path : undefined, postgres, vaultFolder),
+    units,
+    synchronised,
+    tools,
+  }
+}
+
+/** An ordinary account may lack the right to look, which says nothing about the vault. Fails with EACCES. */
+function requireRight(path: string): void {
+  if (effectiveUid() === 0) return
+  try {
+    accessSync(path, constants.R_OK)
+  } catch (error) {
+    if (errnoOf(error) === 'EACCES') throw error
+  }
+}
+
+const ROOT: Account = { name: 'root', uid: 0, gid: 0 }
+const NOBODY = { postgres: undefined, vaultOwner: undefined, service: undefined } as const
+
+/** The checkout with the service account's own rights. */
+function asService(settings: Settings, accounts: Fact<Accounts>): Checkout | undefined {
+  const { service, serviceGroup } = accounts.known
+    ? accounts.value
+    : { service: undefined, serviceGroup: undefined }
+  const owner = {
+    uid: service?.uid ?? 0,
+    gid: serviceGroup?.gid ?? 0,
+    mode: 0o600,
+    names: `${settings.serviceUser}:${settings.serviceGroup}`,
+  }
+  if (!service) return undefined
+  return inspectCheckout.as(service, settings.apiDir, owner)
+}
+
+/** The server's word for where its files are, and without it the usual places. */
+function locate(settings: Settings, server: ServerFacts, postgres: Account | undefined): Fact<DataFolder> {
+  if (server.state === 'up' && server.self.known) {
+    const { dataFolder, hbaFile, identFile } = server.self.value
+    return known({ path: dataFolder, major: server.major, hbaFile, identFile })
+  }
+  if (server.state === 'up') return notUp(server)
+  if (!postgres) return unknown('there is no account of PostgreSQL')
+  if (!settings.host.startsWith('/')) return notUp(server)
+  const found = look(() => findDataFolder(settings, postgres))
+  if (!found.known) return found
+  return found.value
+    ? known(found.value)
+    : unknown('no data folder is where one is expected', 'Name it with ENDOREG_PG_DATA.')
+}

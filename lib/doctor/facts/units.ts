@@ -1,0 +1,95 @@
+import { existsSync } from 'node:fs'
+import { type Fact, known, unknown } from './fact.ts'
+import { ask } from './programs.ts'
+
+/** The units of a host, in the order in which each needs the one before it. */
+export const CHAIN = [
+  'postgresql.service',
+  'postgres-endoreg-setup.service',
+  'endo-api-boot.service',
+  'endo-api.service',
+] as const
+export type UnitName = (typeof CHAIN)[number]
+
+/** A unit as `systemctl show` has it. */
+export type Unit = {
+  readonly name: UnitName
+  /** "loaded", "not-found", "masked", "bad-setting" */
+  readonly load: string
+  /** "active", "inactive", "failed", "activating" */
+  readonly active: string
+  readonly result: string
+  /** "enabled", "disabled", "masked", "static" */
+  readonly file: string
+  readonly dropIns: readonly string[]
+  /** What its file says has changed since systemd read it. */
+  readonly stale: boolean
+  /** The last error it wrote since the boot, where it is not well. */
+  readonly lastError: string | undefined
+  /** Whether its start was given up because what it requires had failed. */
+  readonly dropped: boolean
+}
+
+const PROPERTIES = 'Id,LoadState,ActiveState,Result,UnitFileState,DropInPaths,NeedDaemonReload'
+
+export const hasSystemd = (): boolean => existsSync('/run/systemd/system')
+
+export async function gatherUnits(): Promise<Fact<readonly Unit[]>> {
+  if (!hasSystemd()) return unknown('systemd does not run here')
+  const shown = await ask('systemctl', 'show', `--property=${PROPERTIES}`, ...CHAIN)
+  if (shown === undefined) return unknown('systemctl did not answer')
+  const blocks = shown.trim().split(/\n\n+/).map(toProperties)
+  const units = CHAIN.map((name, index) => toUnit(name, blocks[index] ?? new Map()))
+  return known(await Promise.all(units.map(withJournal)))
+}
+
+const toProperties = (block: string): ReadonlyMap<string, string> =>
+  new Map(
+    block.split('\n').map(line => {
+      const cut = line.indexOf('=')
+      return [line.slice(0, cut), line.slice(cut + 1)]
+    }),
+  )
+
+function toUnit(name: UnitName, properties: ReadonlyMap<string, string>): Unit {
+  const value = (property: string): string => properties.get(property) ?? ''
+  return {
+    name,
+    load: value('LoadState'),
+    active: value('ActiveState'),
+    result: value('Result'),
+    file: value('UnitFileState'),
+    dropIns: value('DropInPaths').split(' ').filter(Boolean),
+    stale: value('NeedDaemonReload') === 'yes',
+    lastError: undefined,
+    dropped: false,
+  }
+}
+
+/** The journal is asked only about what is not well: there is none of it to read on a healthy host. */
+async function withJournal(unit: Unit): Promise<Unit> {
+  if (unit.load !== 'loaded' || unit.active === 'active') return unit
+  const last = (...options: readonly string[]): Promise<string | undefined> =>
+    ask('journalctl', '--boot', '--no-pager', '--lines=1', ...options)
+  // What a unit says itself says more than systemd does of it; PostgreSQL's is a parent of others.
+  const itself =
+    unit.name === 'postgresql.service'
+      ? [`--unit=${unit.name}`, '--unit=postgresql@*']
+      : [`_SYSTEMD_UNIT=${unit.name}`]
+  const [said, start] = await Promise.all([
+    last('--output=cat', '--lines=5', '--priority=err', ...itself),
+    last('--output=json', `UNIT=${unit.name}`, 'JOB_TYPE=start'),
+  ])
+  return {
+    ...unit,
+    lastError: mainError(said ?? ''),
+    // What became of its last start, and not of an earlier one.
+    dropped: /"JOB_RESULT":"dependency"/.test(start?.replaceAll(' ', '') ?? ''),
+  }
+}
+
+/** Our own commands say first what failed, and then what to do. */
+function mainError(said: string): string | undefined {
+  const lines = said.split('\n').filter(Boolean)
+  return lines.filter(line => line.startsWith('cannot ')).at(-1) ?? lines.at(-1)
+}

@@ -1,0 +1,128 @@
+import { UNSAFE_METHOD } from '../../postgres/problem.ts'
+import type { Outcome } from '../../postgres/proof.ts'
+import type { Facts } from '../facts/gather.ts'
+import { able, type Part, Parts, remedyOn } from './part.ts'
+import { findRule, findRuleErrors, findStaleRules, letsIn, ruleRemedy, verdictFor } from './rules.ts'
+import { currentRole, serverSelf } from './server-views.ts'
+import { trustFindings } from './trust.ts'
+
+type Refused = Extract<Outcome, { ok: false }>
+
+/** Who may log in, and the application's own logins. A cause that another family names is not said again here. */
+export function accessFindings(facts: Facts): Part {
+  const part = new Parts()
+  const { names, rules, server } = facts
+  const addresses = names.resolved.known ? names.resolved.value : []
+  if (!rules.known && (server.state === 'up' || rules.denied)) part.blind('the access rules', rules)
+  const broken = findRuleErrors(facts, part)
+  let stale = false
+  for (const address of addresses) stale = login(facts, part, address) || stale
+  const ruled = part.findings.some(({ id }) => id.startsWith('hba-'))
+  // Loading rules that keep the API out would be no remedy.
+  if (!broken && !ruled) findStaleRules(facts, part, stale)
+  trustFindings(facts, part)
+  return part
+}
+
+/** One address; whether the rules that are loaded refuse what those on the disk let in. */
+function login(facts: Facts, part: Parts, address: string): boolean {
+  const { settings, attempts, server } = facts
+  const tried = attempts.filter(({ outcome }) => outcome.address === address)
+  const outcome = (tried.find(attempt => attempt.with === 'vault') ?? tried[0])?.outcome
+  const verdict = verdictFor(facts, address)
+  if (outcome?.ok) part.good(`${settings.dbUser} logs in at ${address}`)
+  const refused = outcome && !outcome.ok ? outcome : undefined
+  const byRules = refused?.problem.answer === '28000' && currentRole(facts)?.login !== false
+  const later = (server.state === 'absent' || isNewer(facts)) && verdict !== undefined && !letsIn(verdict)
+  if (later || (byRules && verdict && !letsIn(verdict))) findRule(facts, part, address, verdict)
+  else if (byRules && verdict) return true
+  else if (byRules) findRefusal(facts, part, refused)
+  else if (refused && server.state !== 'absent' && !isForeign(facts)) findFailure(facts, part, refused)
+  return false
+}
+
+const isForeign = ({ foreign }: Facts): boolean => foreign.known && foreign.value.length > 0
+
+const isNewer = (facts: Facts): boolean => {
+  const self = serverSelf(facts)
+  return self?.files.some(({ kind, changed }) => kind === 'hba' && (changed ?? 0) > self.loaded) ?? false
+}
+
+/** Refused by rules that cannot be read here. */
+function findRefusal(facts: Facts, part: Parts, { address, problem }: Refused): void {
+  const range = `${address}/${address.includes(':') ? 128 : 32}`
+  const { dbName, dbUser } = facts.settings
+  part.find({
+    id: /no pg_hba\.conf entry/.test(problem.cause) ? 'hba-no-rule' : 'hba-rejected',
+    severity: 'error',
+    subject: address,
+    seen: problem.cause,
+    meaning: `PostgreSQL refuses the API at ${address}`,
+    ...ruleRemedy(facts, `host "${dbName}" "${dbUser}" ${range} scram-sha-256`),
+  })
+}
+
+/** What the families of passwords and roles explain, where they could look. */
+function isExplained(facts: Facts, answer: string | undefined): boolean {
+  const { server, agreement } = facts
+  const self = serverSelf(facts)
+  const catalogs = server.state === 'up' && server.cluster.known
+  const role = currentRole(facts)
+  const password = agreement.vaultIsVerifier ?? agreement.copyIsVerifier
+  const expired = typeof role?.validUntil === 'number' && role.validUntil * 1000 <= facts.now.getTime()
+  switch (answer) {
+    case '28P01':
+      return expired || (catalogs && !role) || (password !== undefined && password !== 'same')
+    case UNSAFE_METHOD:
+      return password === 'md5'
+    case '28000':
+      return role?.login === false
+    case '3D000':
+      return catalogs
+    case '42501':
+      return self?.mayConnect === false
+    case '55000':
+      return self?.takesConnections === false
+    case 'EADDRNOTAVAIL':
+    case 'EAFNOSUPPORT':
+      return !facts.names.ipv6
+    default:
+      return server.state === 'starting'
+  }
+}
+
+function findFailure(facts: Facts, part: Parts, { address, problem }: Refused): void {
+  const { settings, server } = facts
+  if (isExplained(facts, problem.answer)) return
+  const verdict = verdictFor(facts, address)
+  if (problem.answer === UNSAFE_METHOD && verdict?.decides) {
+    findRule(facts, part, address, verdict)
+    return
+  }
+  const self = serverSelf(facts)
+  if (problem.stage === 'absent' && server.state === 'up') {
+    const all = self?.listenAddresses ?? ''
+    part.find({
+      id: 'address-not-served',
+      severity: 'error',
+      subject: address,
+      seen: `nothing listens at ${address} port ${settings.dbPort}, which ${settings.dbHost} resolves to (listen_addresses is '${all}')`,
+      meaning: `the API is refused at ${address}; if it tries that address only, it has no database`,
+      remedy: remedyOn(
+        facts,
+        `ALTER SYSTEM SET listen_addresses = 'localhost,${address}', then: systemctl restart postgresql`,
+        `services.postgresql.settings.listen_addresses = lib.mkForce "localhost,${address}"`,
+      ),
+      ...able(facts, 'listen'),
+    })
+    return
+  }
+  part.find({
+    id: 'login-failed',
+    severity: 'error',
+    subject: address,
+    seen: problem.cause,
+    meaning: `the API cannot log in at ${address}`,
+    remedy: problem.hint.replaceAll('ADDRESS', address),
+  })
+}

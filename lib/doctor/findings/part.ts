@@ -1,0 +1,60 @@
+import type { Unknown } from '../facts/fact.ts'
+import type { Facts } from '../facts/gather.ts'
+import type { Finding, Fix } from '../terms.ts'
+
+/** What one family of causes came to. */
+export type Part = {
+  readonly findings: readonly Finding[]
+  /** What was checked and found right, one line each. */
+  readonly right: readonly string[]
+  /** What could not be looked at, and why. */
+  readonly unseen: readonly string[]
+}
+
+/** Collects a part. */
+export class Parts implements Part {
+  readonly findings: Finding[] = []
+  readonly right: string[] = []
+  readonly unseen: string[] = []
+
+  find(finding: Finding): void {
+    this.findings.push(finding)
+  }
+
+  good(text: string): void {
+    this.right.push(text)
+  }
+
+  /** Says that `what` is right, where nothing was found since there were `before` findings. */
+  goodUnless(before: number, what: string): void {
+    if (this.findings.length === before) this.right.push(what)
+  }
+
+  blind(what: string, { why }: Unknown): void {
+    this.unseen.push(`${what}: ${why}`)
+  }
+}
+
+/** The fix, where fix-postgres can do it on this host. */
+export function able(facts: Facts, fix: Fix): { fix?: Fix } {
+  const { systemd, nixos } = facts
+  const possible: Readonly<Record<Fix, boolean>> = {
+    setup: true,
+    install: true,
+    reload: true,
+    folders: true,
+    schema: true,
+    // What a NixOS configuration decides comes back with the next one.
+    accounts: !nixos,
+    hosts: !nixos,
+    'trust-rule': !nixos,
+    listen: systemd && !nixos,
+    start: systemd,
+    units: systemd,
+  }
+  return possible[fix] ? { fix } : {}
+}
+
+/** A remedy that on NixOS is an option. */
+export const remedyOn = ({ nixos }: Facts, elsewhere: string, option: string): string =>
+  nixos ? `set the option ${option}` : elsewhere

@@ -1,0 +1,14 @@
+import type { CurrentRole } from '../../postgres/inspect.ts'
+import type { Facts } from '../facts/gather.ts'
+import type { ServerState } from '../facts/server-queries.ts'
+
+/** What the server told about itself, or undefined. */
+export const serverSelf = ({ server }: Facts): ServerState | undefined =>
+  server.state === 'up' && server.self.known ? server.self.value : undefined
+
+/** The application's role as the server has it, or undefined. */
+export const currentRole = ({ server, settings }: Facts): CurrentRole | undefined =>
+  server.state === 'up' && server.cluster.known ? server.cluster.value.roles.get(settings.dbUser) : undefined
+
+export const isStandby = ({ server }: Facts): boolean =>
+  server.state === 'up' && server.cluster.known && server.cluster.value.inRecovery

@@ -1,0 +1,131 @@
+import type { Problem } from '../../postgres/known-problems.ts'
+import type { Facts } from '../facts/gather.ts'
+import { able, type Part, Parts } from './part.ts'
+import { isStandby, serverSelf } from './server-views.ts'
+
+/** Whether there is a server, whether it is ours, and how it is. */
+export function serverFindings(facts: Facts): Part {
+  const part = new Parts()
+  const { server, settings, root } = facts
+  const before = part.findings.length
+  foreign(facts, part)
+  switch (server.state) {
+    case 'unasked':
+      if (server.denied && !root) part.blind('PostgreSQL', server)
+      else if (facts.accounts.known && facts.accounts.value.postgres)
+        refusedAdministrator(part, settings.adminRole, server.why, server.hint)
+      break
+    case 'absent':
+      if (part.findings.length === before) down(facts, part, server.problem)
+      break
+    case 'starting':
+      starting(part, server.problem)
+      break
+    case 'refused':
+      if (root) refusedAdministrator(part, settings.adminRole, server.problem.cause, server.problem.hint)
+      else part.unseen.push(`roles and databases: ${server.problem.cause} (run it as root)`)
+      break
+    case 'up':
+      if (!server.self.known) {
+        if (root) refusedAdministrator(part, settings.adminRole, server.self.why, server.self.hint)
+        else part.blind('PostgreSQL', server.self)
+        break
+      }
+      part.good(`PostgreSQL ${server.self.value.version} is ready at ${settings.host} port ${settings.port}`)
+      if (isStandby(facts)) standby(part)
+      sessions(facts, part)
+  }
+  return part
+}
+
+function foreign({ foreign: found, settings }: Facts, part: Parts): void {
+  if (!found.known) part.blind(`who listens at port ${settings.port}`, found)
+  const [first] = found.known ? found.value : []
+  if (!first) return
+  const who = first.process ? `${first.process.name} (pid ${first.process.pid})` : 'another process'
+  part.find({
+    id: 'port-foreign',
+    severity: 'error',
+    subject: `port ${settings.port}`,
+    seen: `${who} of the account ${first.account} listens at it, which is not the server behind ${settings.host}`,
+    meaning: 'the API talks to it instead of its database, and PostgreSQL cannot listen there',
+    remedy: `find out what it is (ss -ltnp 'sport = :${settings.port}') and stop it, or set PGPORT, then restart PostgreSQL`,
+  })
+}
+
+function down(facts: Facts, part: Parts, problem: Problem): void {
+  const { rules, units, data } = facts
+  // With an error in the access rules it does not start; that is its own finding.
+  if (rules.known && rules.value.parsed.errors.length > 0) return
+  const unit = units.known ? units.value.find(({ name }) => name === 'postgresql.service') : undefined
+  const said = unit?.lastError ? `; its last error: ${unit.lastError}` : ''
+  const where = data.known ? `, data of version ${data.value.major} is in ${data.value.path}` : ''
+  part.find({
+    id: 'server-down',
+    severity: 'error',
+    subject: `port ${facts.settings.port}`,
+    seen: `${problem.cause}${where}${said}`,
+    meaning: 'there is no database for the API; the setup waits for it, and the API with the setup',
+    remedy: facts.systemd
+      ? 'systemctl start postgresql; if it fails: journalctl -u postgresql -u "postgresql@*"'
+      : 'start PostgreSQL; its log says why it stopped',
+    ...able(facts, 'start'),
+  })
+}
+
+function starting(part: Parts, { answer, cause, hint }: Problem): void {
+  const full = answer === '53300'
+  part.find({
+    id: full ? 'connections-exhausted' : 'server-not-ready',
+    severity: 'error',
+    subject: 'PostgreSQL',
+    seen: cause,
+    meaning: full
+      ? 'the API gets no connection either'
+      : 'nobody can log in yet; the setup waits until it is ready',
+    remedy: hint,
+  })
+}
+
+function refusedAdministrator(part: Parts, role: string, seen: string, hint: string): void {
+  part.find({
+    id: 'administrator-refused',
+    severity: 'error',
+    subject: role,
+    seen,
+    meaning: 'the setup cannot provision roles, databases and the password',
+    remedy: hint || 'look at PGHOST, PGUSER and ENDOREG_PG_OS_USER',
+  })
+}
+
+function standby(part: Parts): void {
+  part.find({
+    id: 'server-standby',
+    severity: 'notice',
+    subject: 'PostgreSQL',
+    seen: 'it is in recovery: a standby',
+    meaning: 'roles, databases and passwords come from the primary, and the API cannot write here',
+    remedy: 'none, where that is meant; else pg_promote()',
+  })
+}
+
+/** From this share of the connections on, a few more clients are enough to shut the API out. */
+const MANY = 0.9
+
+function sessions(facts: Facts, part: Parts): void {
+  const self = serverSelf(facts)
+  if (!self) return
+  const { sessions: used, mostSessions: most } = self
+  if (used < most * MANY) {
+    part.good(`${used} of ${most} connections are in use`)
+    return
+  }
+  part.find({
+    id: 'connections-many',
+    severity: 'warning',
+    subject: 'PostgreSQL',
+    seen: `${used} of ${most} connections are in use`,
+    meaning: 'the API may soon get none',
+    remedy: 'see who holds them (SELECT * FROM pg_stat_activity), or raise max_connections',
+  })
+}

@@ -1,0 +1,142 @@
+import type pg from 'pg'
+import { Deadline } from '../../clock.ts'
+import type { Run } from '../../command.ts'
+import { account } from '../../files/accounts.ts'
+import { keepBefore } from '../../files/configuration-file.ts'
+import { explain } from '../../postgres/problem.ts'
+import { identifier, literal } from '../../postgres/quote.ts'
+import { untilReady } from '../../postgres/readiness.ts'
+import { abandon, openSession, run as send } from '../../postgres/session.ts'
+import { statementFailure } from '../../postgres/statement-failure.ts'
+import { serverSelf } from '../findings/server-views.ts'
+import { perform } from './programs.ts'
+import { type Remedy, subjects } from './terms.ts'
+
+const LIMIT = 30_000
+
+/** Does `work` in an administrative session, once the server is ready. */
+export async function inSession<T>(
+  run: Run,
+  database: string,
+  work: (client: pg.Client) => Promise<T>,
+): Promise<T> {
+  const { settings, report } = run
+  const place = `${settings.host} port ${settings.port}`
+  const client = await untilReady(
+    limit => openSession(settings, database, limit, LIMIT),
+    error => explain(error, { place, role: settings.adminRole, database, as: 'administrator' }),
+    `PostgreSQL at ${place}`,
+    new Deadline(settings.readyTimeout, run.deadline.clock),
+    report,
+  )
+  try {
+    return await work(client)
+  } finally {
+    abandon(client)
+  }
+}
+
+async function execute(run: Run, database: string, sql: string, doing: string): Promise<void> {
+  await inSession(run, database, async client => {
+    try {
+      await send(client, sql, LIMIT, doing)
+    } catch (error) {
+      throw statementFailure(error, doing)
+    }
+  })
+}
+
+/** Debian's postgresql.service does nothing but want one unit for each cluster. */
+async function clusterUnits(): Promise<string[]> {
+  const wanted = await perform('systemctl', 'show', '--property=Wants', '--value', 'postgresql.service')
+  return wanted
+    .trim()
+    .split(' ')
+    .filter(name => name.startsWith('postgresql@'))
+}
+
+const untilUp = (run: Run): Promise<void> => inSession(run, run.settings.adminDatabase, async () => {})
+
+export const start: Remedy = {
+  fix: 'start',
+  does: () => 'start PostgreSQL',
+  apply: async run => {
+    await perform('systemctl', 'start', 'postgresql.service', ...(await clusterUnits()))
+    await untilUp(run)
+    run.report.change({ resource: 'postgresql.service', action: 'start' })
+  },
+}
+
+/** Whether `listening` already means `address`, once /etc/hosts is right. */
+const covers = (listening: readonly string[], address: string): boolean =>
+  ['*', address, address.includes(':') ? '::' : '0.0.0.0'].some(name => listening.includes(name)) ||
+  (listening.includes('localhost') && ['127.0.0.1', '::1'].includes(address))
+
+export const listen: Remedy = {
+  fix: 'listen',
+  does: findings => `let PostgreSQL listen at ${subjects(findings)}, and restart it`,
+  apply: async (run, findings, facts) => {
+    const self = serverSelf(facts)
+    if (!self) return
+    const present = self.listenAddresses
+      .split(',')
+      .map(name => name.trim())
+      .filter(Boolean)
+    const missing = findings.map(({ subject }) => subject).filter(address => !covers(present, address))
+    if (missing.length > 0) {
+      const file = `${self.dataFolder}/postgresql.auto.conf`
+      keepBefore.as(account(run.settings.postgresAccount, 'ENDOREG_PG_OS_USER'), file)
+      const wanted = [...present, ...missing].join(',')
+      const sql = `ALTER SYSTEM SET listen_addresses = ${literal(wanted)}`
+      await execute(run, run.settings.adminDatabase, sql, 'set listen_addresses')
+      run.report.change({ resource: 'setting listen_addresses', action: `set ${wanted}` })
+    }
+    // With the units of the clusters: of the one above them systemctl would not wait for these.
+    await perform('systemctl', 'restart', 'postgresql.service', ...(await clusterUnits()))
+    await untilUp(run)
+    run.report.change({ resource: 'postgresql.service', action: 'restart' })
+  },
+}
+
+const LOADED = 'SELECT extract(epoch FROM pg_conf_load_time())::float8 AS loaded'
+/** Milliseconds between two looks at whether it has happened, and how long to look. */
+const TURN = 10
+const TURNS = 300
+
+/** Reloads, and waits until it has happened: the signal is only on its way when pg_reload_conf() returns. */
+export async function reloadServer(run: Run): Promise<void> {
+  const doing = 'reload the configuration of PostgreSQL'
+  const { clock } = run.deadline
+  await inSession(run, run.settings.adminDatabase, async client => {
+    try {
+      const loaded = async (sql: string): Promise<unknown> =>
+        (await send(client, sql, LIMIT, doing))[0]?.[0]?.['loaded']
+      const before = await loaded(LOADED)
+      await send(client, 'SELECT pg_reload_conf()', LIMIT, doing)
+      for (let turn = 0; turn < TURNS && (await loaded(LOADED)) === before; turn++) await clock.sleep(TURN)
+    } catch (error) {
+      throw statementFailure(error, doing)
+    }
+  })
+  run.report.change({ resource: 'PostgreSQL', action: 'reload its configuration' })
+}
+
+export const reload: Remedy = {
+  fix: 'reload',
+  does: findings => `reload the configuration of PostgreSQL: ${subjects(findings)}`,
+  apply: run => reloadServer(run),
+}
+
+export const schema: Remedy = {
+  fix: 'schema',
+  does: findings => `let the application's role make tables in ${subjects(findings)}`,
+  apply: async run => {
+    const { dbName, dbUser } = run.settings
+    const sql = `GRANT CREATE ON SCHEMA public TO ${identifier(dbUser)}`
+    await execute(run, dbName, sql, `give ${dbUser} the right to make tables in ${dbName}`)
+    run.report.change({
+      resource: `database ${dbName}`,
+      action: `grant CREATE on schema public to ${dbUser}`,
+    })
+  },
+}

@@ -1,0 +1,58 @@
+import type { Run } from '../../command.ts'
+import { ExitCode, Failure } from '../../errors.ts'
+import { type Account, account } from '../../files/accounts.ts'
+import { readBytes, rewriteText } from '../../files/configuration-file.ts'
+import { run as send } from '../../postgres/session.ts'
+import { inSession, reloadServer } from './server.ts'
+import { type Remedy, subjects } from './terms.ts'
+
+/** A local rule on a line of its own: `trust` at the end but for a comment. */
+const LOCAL_TRUST = /^(\s*local\s+\S+\s+\S+\s+)trust(\s*(?:#.*)?)$/
+
+/**
+ * Lets the rule say peer: the account postgres, and root through it, get in as before, and nobody else. Only to take
+ * it out could shut the administration out, where no other rule is for it.
+ */
+async function replaceTrust(run: Run, place: string, keeper: Account): Promise<void> {
+  const cut = place.lastIndexOf(':')
+  const [path, line] = [place.slice(0, cut), Number(place.slice(cut + 1))]
+  const before = readBytes.as(keeper, path)
+  const lines = before.split('\n')
+  const [, rule, rest] = LOCAL_TRUST.exec(lines[line - 1] ?? '') ?? []
+  if (rule === undefined) throw refuse(place, 'the line is not as simple as it has to be for that')
+  lines[line - 1] = `${rule}peer${rest ?? ''}`
+  const after = lines.join('\n')
+  rewriteText.as(keeper, path, before, after)
+  const error = await firstError(run)
+  if (error !== undefined) {
+    rewriteText.as(keeper, path, after, before)
+    throw refuse(place, `PostgreSQL would not take the file: ${error}`)
+  }
+  run.report.change({ resource: `access rule ${place}`, action: 'say peer instead of trust' })
+}
+
+/** What PostgreSQL has against the rules on the disk. */
+const firstError = (run: Run): Promise<string | undefined> =>
+  inSession(run, run.settings.adminDatabase, async client => {
+    const query = 'SELECT error FROM pg_hba_file_rules WHERE error IS NOT NULL AND type IS NULL LIMIT 1'
+    const [rows] = await send(client, query, 5000, 'check the access rules')
+    const error = rows?.[0]?.['error']
+    return typeof error === 'string' ? error : undefined
+  })
+
+const refuse = (place: string, cause: string): Failure =>
+  new Failure(ExitCode.configuration, {
+    message: `take trust out of ${place}`,
+    cause,
+    hint: 'Change the line by hand, and reload PostgreSQL.',
+  })
+
+export const trustRule: Remedy = {
+  fix: 'trust-rule',
+  does: findings => `say peer instead of trust: ${subjects(findings)}`,
+  apply: async (run, findings) => {
+    const keeper = account(run.settings.postgresAccount, 'ENDOREG_PG_OS_USER')
+    for (const { subject } of findings) await replaceTrust(run, subject, keeper)
+    await reloadServer(run)
+  },
+}

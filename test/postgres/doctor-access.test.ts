@@ -1,0 +1,243 @@
+import { appendFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { type Row, SoundHost } from '../support/broken-host.ts'
+import { SCRAM_RULES } from '../support/cluster.ts'
+import { type Host, needsRoot } from '../support/host.ts'
+
+/** The tests' own way in, above what a row is about. */
+const ADMINISTRATION =
+  'host all postgres 127.0.0.1/32 scram-sha-256\nlocal all postgres peer map=superuser_map\n'
+const IPV4 = 'host all all 127.0.0.1/32 scram-sha-256\n'
+const IPV6 = 'host all all ::1/128 scram-sha-256\n'
+
+const loaded = async (host: Host, rules: string): Promise<void> => {
+  host.cluster.setRules(rules)
+  await host.cluster.reload()
+}
+const rules =
+  (...lines: string[]) =>
+  (host: Host): Promise<void> =>
+    loaded(host, ADMINISTRATION + lines.join(''))
+const asBefore = (host: Host): Promise<void> => loaded(host, SCRAM_RULES)
+const sql =
+  (...statements: string[]) =>
+  async (host: Host): Promise<void> => {
+    for (const statement of statements) await host.cluster.query(statement)
+  }
+/** PostgreSQL's clock of files counts whole seconds. */
+const later = async (work: () => void): Promise<void> => {
+  await new Promise(resolve => setTimeout(resolve, 1100))
+  work()
+}
+
+/** Logins, access rules and passwords. The first two rows are what this project began with. */
+const ROWS: readonly Row[] = [
+  {
+    name: 'no pg_hba.conf entry for host "::1"',
+    breaks: rules(IPV4),
+    finds: ['hba-no-rule ::1'],
+    fix: 'setup',
+    mended: true,
+    says: /no rule of .*pg_hba\.conf is for endoregDbLocal in endoregDbLocal from ::1/,
+  },
+  {
+    name: 'password authentication failed on IPv4: PostgreSQL holds another password',
+    breaks: sql(`ALTER ROLE "endoregDbLocal" PASSWORD 'another'`),
+    finds: ['password-postgres'],
+    fix: 'setup',
+    mended: true,
+    says: /password authentication fails/,
+  },
+  {
+    name: 'no rule for 127.0.0.1',
+    breaks: rules(IPV6),
+    finds: ['hba-no-rule 127.0.0.1'],
+    fix: 'setup',
+    mended: true,
+  },
+  {
+    name: 'a rule that rejects, above the right one',
+    breaks: rules(IPV4, 'host all "endoregDbLocal" ::1/128 reject\n', IPV6),
+    finds: ['hba-rejected ::1'],
+    fix: 'setup',
+    mended: true,
+    says: /pg_hba\.conf:4 decides, with reject, before .*pg_hba\.conf:5 \(scram-sha-256\)/,
+  },
+  {
+    name: 'a rule that asks for the password in plain text',
+    breaks: rules(IPV4, 'host all all ::1/128 password\n'),
+    finds: ['hba-method ::1'],
+    fix: 'setup',
+    mended: true,
+    says: /pg_hba\.conf:4 decides, with password/,
+  },
+  {
+    name: 'rules on the disk that are right and not loaded',
+    breaks: async host => {
+      await loaded(host, ADMINISTRATION + IPV4)
+      host.cluster.setRules(SCRAM_RULES)
+    },
+    finds: ['rules-not-loaded'],
+    fix: 'reload',
+    mended: true,
+  },
+  {
+    name: 'rules on the disk that are newer, and would keep the API out',
+    breaks: host => later(() => host.cluster.setRules(ADMINISTRATION + IPV4)),
+    finds: ['hba-no-rule ::1'],
+    fix: 'setup',
+    mended: true,
+  },
+  {
+    name: "no rule for ::1, where the rules are not the setup's to write",
+    breaks: rules(IPV4),
+    env: () => ({ ENDOREG_MANAGE_HBA: 'check' }),
+    finds: ['hba-no-rule ::1'],
+    says: /ENDOREG_MANAGE_HBA=write/,
+    restores: asBefore,
+  },
+  {
+    name: 'a line that PostgreSQL does not take',
+    breaks: host => host.cluster.setRules(`${SCRAM_RULES}host all all 10.0.0.1/99 scram-sha-256\n`),
+    finds: ['rules-invalid'],
+    says: /goes on with the rules from before/,
+    restores: asBefore,
+  },
+  {
+    name: 'local all postgres trust',
+    breaks: host => loaded(host, `local all postgres trust\n${SCRAM_RULES}`),
+    finds: ['trust-superuser'],
+    fix: 'trust-rule',
+    mended: true,
+    says: /every account of this host/,
+    restores: asBefore,
+  },
+  {
+    name: 'every role trusted on IPv4',
+    breaks: rules('host all all 127.0.0.1/32 trust\n', IPV6),
+    finds: ['trust-rule'],
+    says: /scram-sha-256 instead of trust/,
+    restores: asBefore,
+  },
+  {
+    name: 'the vault file was replaced by hand',
+    breaks: host => host.writeVault('replaced by hand\n'),
+    finds: ['password-vault'],
+    fix: 'setup',
+    mended: true,
+  },
+  {
+    name: 'three different passwords',
+    breaks: async host => {
+      host.writeVault('replaced by hand again\n')
+      await host.cluster.query(`ALTER ROLE "endoregDbLocal" PASSWORD 'another'`)
+    },
+    finds: ['password-all'],
+    fix: 'setup',
+    mended: true,
+  },
+  {
+    name: 'db_pwd holds another password',
+    breaks: host => writeFileSync(host.copy, 'an old one\n'),
+    finds: ['password-copy'],
+    fix: 'install',
+    mended: true,
+  },
+  {
+    name: 'the role has no password',
+    breaks: sql('ALTER ROLE "endoregDbLocal" PASSWORD NULL'),
+    finds: ['role-no-password'],
+    fix: 'setup',
+    mended: true,
+  },
+  {
+    name: 'an md5 password',
+    breaks: sql(`ALTER ROLE "endoregDbLocal" PASSWORD 'md5${'0'.repeat(32)}'`),
+    finds: ['role-md5'],
+    fix: 'setup',
+    mended: true,
+  },
+  {
+    name: 'the password has expired',
+    breaks: sql(`ALTER ROLE "endoregDbLocal" VALID UNTIL '2020-01-01'`),
+    finds: ['role-expired'],
+    fix: 'setup',
+    mended: true,
+  },
+  {
+    name: 'the role may not log in',
+    breaks: sql('ALTER ROLE "endoregDbLocal" NOLOGIN'),
+    finds: ['role-no-login'],
+    fix: 'setup',
+    mended: true,
+  },
+  {
+    name: 'a role is missing, with its database',
+    breaks: sql('DROP DATABASE "devUser"', 'DROP ROLE "devUser"'),
+    finds: ['manifest-drift'],
+    fix: 'setup',
+    mended: true,
+    says: /role devUser: create with LOGIN; database devUser: create/,
+  },
+  {
+    name: "the application's database is missing",
+    breaks: sql('DROP DATABASE "endoregDbLocal"'),
+    finds: ['database-missing'],
+    fix: 'setup',
+    mended: true,
+  },
+  {
+    name: "the application's role is missing",
+    breaks: sql('DROP DATABASE "endoregDbLocal"', 'DROP ROLE "endoregDbLocal"'),
+    finds: ['role-missing', 'database-missing'],
+    fix: 'setup',
+    mended: true,
+  },
+  {
+    name: 'the database belongs to another role',
+    breaks: sql('ALTER DATABASE "endoregDbLocal" OWNER TO postgres'),
+    finds: ['database-owner'],
+    fix: 'setup',
+    mended: true,
+  },
+  {
+    name: 'no right to make tables in the schema public',
+    breaks: async host => {
+      const client = await host.cluster.connect('endoregDbLocal')
+      await client.query('ALTER SCHEMA public OWNER TO postgres')
+      await client.query('REVOKE CREATE ON SCHEMA public FROM PUBLIC, "endoregDbLocal"')
+      await client.end()
+    },
+    finds: ['schema-create'],
+    fix: 'schema',
+    mended: true,
+  },
+  {
+    name: 'no right to connect',
+    breaks: sql('REVOKE CONNECT ON DATABASE "endoregDbLocal" FROM PUBLIC, "endoregDbLocal"'),
+    finds: ['database-connect'],
+    restores: sql('GRANT CONNECT ON DATABASE "endoregDbLocal" TO "endoregDbLocal"'),
+  },
+  {
+    name: 'the database takes no connections',
+    breaks: sql('ALTER DATABASE "endoregDbLocal" ALLOW_CONNECTIONS false'),
+    finds: ['database-closed'],
+    restores: sql('ALTER DATABASE "endoregDbLocal" ALLOW_CONNECTIONS true'),
+  },
+  {
+    name: 'PGUSER is no superuser',
+    breaks: async host => {
+      await host.cluster.query('CREATE ROLE weak LOGIN')
+      appendFileSync(join(host.cluster.data, 'pg_ident.conf'), 'superuser_map postgres weak\n')
+      await loaded(host, `local all weak peer map=superuser_map\n${SCRAM_RULES}`)
+    },
+    env: () => ({ PGUSER: 'weak' }),
+    finds: ['administrator-refused'],
+  },
+]
+
+t.test('logins, access rules and passwords', needsRoot, async t => {
+  const sound = await SoundHost.create(t, { ENDOREG_MANAGE_HBA: 'write' })
+  sound.rows(t, ROWS)
+})

@@ -1,0 +1,208 @@
+import {
+  chmodSync,
+  chownSync,
+  readFileSync,
+  renameSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname } from 'node:path'
+import t from 'tap'
+import { type Row, SoundHost } from '../support/broken-host.ts'
+import { needsRoot } from '../support/host.ts'
+import { PrivateEtc } from '../support/private-etc.ts'
+
+const etc = new PrivateEtc()
+const edit = (file: string, change: (text: string) => string) => (): void => etc.edit(file, change)
+const withoutLine =
+  (pattern: RegExp) =>
+  (text: string): string =>
+    text
+      .split('\n')
+      .filter(line => !pattern.test(line))
+      .join('\n')
+
+/** Files, folders, accounts and names: each on a host that was sound before. */
+const ROWS: readonly Row[] = [
+  {
+    name: 'the vault file is missing',
+    breaks: host => unlinkSync(host.vaultFile),
+    finds: ['vault-missing'],
+    fix: 'setup',
+    mended: true,
+    says: /the one PostgreSQL has/,
+  },
+  {
+    name: 'the vault file is empty',
+    breaks: host => writeFileSync(host.vaultFile, ''),
+    finds: ['vault-missing'],
+    fix: 'setup',
+    mended: true,
+  },
+  {
+    name: 'the vault file has a control character',
+    breaks: host => writeFileSync(host.vaultFile, 'a\0b\n'),
+    finds: ['vault-unusable'],
+    says: /control character U\+0000/,
+    restores: host => writeFileSync(host.vaultFile, readFileSync(host.copy)),
+  },
+  {
+    name: 'everybody can read the vault file',
+    breaks: host => chmodSync(host.vaultFile, 0o644),
+    finds: ['vault-exposed'],
+    fix: 'setup',
+    mended: true,
+    says: /sync-password --rotate/,
+  },
+  {
+    name: "the vault file is root's",
+    breaks: host => chownSync(host.vaultFile, 0, 0),
+    finds: ['vault-ownership'],
+    fix: 'setup',
+    mended: true,
+    says: /it is root:root 0640, not admin:sensitiveServices 0640/,
+  },
+  {
+    name: 'the folder of the vault is for its owner only',
+    breaks: host => chmodSync(host.vaultFolder, 0o700),
+    finds: ['vault-folder'],
+    fix: 'setup',
+    mended: true,
+  },
+  {
+    name: 'a folder above the vault keeps the service account out',
+    breaks: host => chmodSync(dirname(host.vaultFolder), 0o700),
+    finds: ['folder-closed'],
+    fix: 'folders',
+    mended: true,
+    restores: host => chmodSync(dirname(host.vaultFolder), 0o755),
+  },
+  {
+    name: 'the link at the vault leads nowhere',
+    breaks: host => {
+      renameSync(host.vaultFile, `${host.vaultFile}.kept`)
+      symlinkSync('/nowhere/password', host.vaultFile)
+    },
+    finds: ['vault-unusable'],
+    says: /no file behind it/,
+    restores: host => renameSync(`${host.vaultFile}.kept`, host.vaultFile),
+  },
+  {
+    name: 'db_pwd is missing',
+    breaks: host => unlinkSync(host.copy),
+    finds: ['copy-missing'],
+    fix: 'install',
+    mended: true,
+  },
+  {
+    name: "db_pwd is root's",
+    breaks: host => chownSync(host.copy, 0, 0),
+    finds: ['copy-unusable'],
+    fix: 'install',
+    mended: true,
+    says: /could not read it/,
+  },
+  {
+    name: 'everybody can read db_pwd',
+    breaks: host => chmodSync(host.copy, 0o644),
+    finds: ['copy-ownership'],
+    fix: 'install',
+    mended: true,
+  },
+  {
+    name: 'db.yaml points elsewhere',
+    breaks: host =>
+      writeFileSync(host.yaml, readFileSync(host.yaml, 'utf8').replace('localhost', 'db.example')),
+    finds: ['settings-differ'],
+    fix: 'install',
+    mended: true,
+    says: /another host/,
+  },
+  {
+    name: 'db.yaml is missing',
+    breaks: host => unlinkSync(host.yaml),
+    finds: ['settings-missing'],
+    fix: 'install',
+    mended: true,
+  },
+  {
+    name: 'db.yaml is no YAML',
+    breaks: host => writeFileSync(host.yaml, 'a: [b\n'),
+    finds: ['settings-unusable'],
+    restores: host => unlinkSync(host.yaml),
+  },
+  {
+    name: "the service account's home is root's, and closed",
+    breaks: host => {
+      chownSync(dirname(host.apiDir), 0, 0)
+      chmodSync(dirname(host.apiDir), 0o700)
+    },
+    finds: ['folder-closed'],
+    fix: 'folders',
+    mended: true,
+    says: /chown endoreg-service-user:endoreg-service .* && chmod 0750/,
+  },
+  {
+    name: 'there is no checkout',
+    breaks: host => renameSync(host.apiDir, `${host.apiDir}.kept`),
+    finds: ['checkout-missing'],
+    says: /git clone/,
+    restores: host => renameSync(`${host.apiDir}.kept`, host.apiDir),
+  },
+  {
+    name: 'the name of the database resolves to nothing',
+    breaks: () => {},
+    env: () => ({ ENDOREG_DB_HOST: 'nowhere.invalid' }),
+    finds: ['name-unresolved', 'settings-differ'],
+  },
+  {
+    name: 'an ordinary account is told what it could not look at, and finds nothing wrong',
+    breaks: () => {},
+    as: 'stranger',
+    finds: [],
+  },
+  {
+    name: 'the service account is not in the group of the vault',
+    breaks: edit('group', text => text.replace(/^(sensitiveServices:.*:).*$/m, '$1')),
+    within: etc,
+    finds: ['membership-missing'],
+    fix: 'accounts',
+    mended: true,
+  },
+  {
+    name: 'there is no group of the vault',
+    breaks: edit('group', withoutLine(/^sensitiveServices:/)),
+    within: etc,
+    finds: ['group-missing'],
+    fix: 'accounts',
+    mended: true,
+  },
+  {
+    name: 'there is no service account',
+    breaks: edit('passwd', withoutLine(/^endoreg-service-user:/)),
+    within: etc,
+    finds: ['account-missing'],
+    fix: 'accounts',
+    mended: true,
+  },
+  {
+    name: '/etc/hosts has no ::1 for localhost',
+    breaks: edit('hosts', withoutLine(/^::1/)),
+    within: etc,
+    finds: ['hosts-loopback ::1'],
+    fix: 'hosts',
+    mended: true,
+  },
+]
+
+t.test('files, accounts and names', needsRoot, async t => {
+  const sound = await SoundHost.create(t)
+  etc.create(t)
+  sound.rows(t, ROWS)
+  t.test('every file that was rewritten is kept beside it once', async t => {
+    t.match(etc.read('hosts.endoreg-before'), /127\.0\.0\.1 localhost/)
+    t.notMatch(etc.read('hosts.endoreg-before'), /::1/)
+    t.match(etc.read('hosts'), /::1 localhost/)
+  })
+})

@@ -1,0 +1,336 @@
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import { appendFileSync, copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer, type Server } from 'node:net'
+import { join } from 'node:path'
+import type pg from 'pg'
+import t from 'tap'
+import { diagnose } from '../../lib/doctor/diagnose.ts'
+import { type Facts, gather } from '../../lib/doctor/facts/gather.ts'
+import { loadSettings } from '../../lib/settings.ts'
+import { putTools, type Row, SoundHost } from '../support/broken-host.ts'
+import { SCRAM_RULES, until } from '../support/cluster.ts'
+import { type Host, needsRoot } from '../support/host.ts'
+
+const settingsOf = (host: Host): string => join(host.cluster.data, 'postgresql.conf')
+/** Where a server that is down would be looked for. */
+const data = (host: Host): Record<string, string> => ({ ENDOREG_PG_DATA: host.cluster.data })
+
+/** Starts the server with other settings, and gives back how it was. */
+async function restarted(host: Host, settings: Record<string, string>): Promise<void> {
+  copyFileSync(settingsOf(host), `${settingsOf(host)}.kept`)
+  host.cluster.configure(settings)
+  await host.cluster.restart()
+}
+async function asBefore(host: Host): Promise<void> {
+  if (existsSync(`${settingsOf(host)}.kept`)) {
+    writeFileSync(settingsOf(host), readFileSync(`${settingsOf(host)}.kept`))
+    rmSync(`${settingsOf(host)}.kept`)
+  }
+  host.cluster.setRules(SCRAM_RULES)
+  await host.cluster.restart()
+}
+
+/** Something at the server's port that is no PostgreSQL. */
+let others: Server[] = []
+async function occupy(host: Host): Promise<void> {
+  for (const address of ['127.0.0.1', '::1']) {
+    const server = createServer(socket => socket.destroy())
+    server.listen(host.cluster.port, address)
+    await once(server, 'listening')
+    others.push(server)
+  }
+}
+async function leave(): Promise<void> {
+  for (const server of others) {
+    server.close()
+    await once(server, 'close')
+  }
+  others = []
+}
+
+let sessions: pg.Client[] = []
+async function crowd(host: Host, number: number): Promise<void> {
+  for (let index = 0; index < number; index++) sessions.push(await host.cluster.connect())
+}
+async function disperse(): Promise<void> {
+  await Promise.all(sessions.map(client => client.end()))
+  sessions = []
+}
+
+/** PostgreSQL's clock of files counts whole seconds. */
+const pause = (): Promise<void> => new Promise(resolve => setTimeout(resolve, 1100))
+
+const major = Number(
+  /\d+/.exec(
+    execFileSync(join(process.env['TEST_POSTGRES_BIN'] ?? '', 'postgres'), ['--version'], {
+      encoding: 'utf8',
+    }),
+  )?.[0],
+)
+
+const ROWS: readonly Row[] = [
+  {
+    name: 'PostgreSQL does not run',
+    breaks: host => host.cluster.stop(),
+    env: data,
+    finds: ['server-down'],
+    says: /no socket at .*, data of version \d+ is in/,
+    restores: asBefore,
+  },
+  {
+    name: 'PostgreSQL was killed, and its socket is still there',
+    breaks: async host => {
+      await host.cluster.stop('SIGKILL')
+    },
+    env: data,
+    finds: ['server-down'],
+    says: /nothing listens at/,
+    restores: async host => {
+      await pause()
+      await asBefore(host)
+    },
+  },
+  {
+    name: 'PostgreSQL does not run, because of a line in its access rules',
+    breaks: async host => {
+      await host.cluster.stop()
+      host.cluster.setRules(`${SCRAM_RULES}host all\n`)
+    },
+    env: data,
+    finds: ['rules-invalid'],
+    says: /does not start with it/,
+    restores: asBefore,
+  },
+  {
+    name: 'PostgreSQL does not run, and its rules would keep the API out',
+    breaks: async host => {
+      await host.cluster.stop()
+      host.cluster.setRules(
+        'local all postgres peer map=superuser_map\nhost all all 127.0.0.1/32 scram-sha-256\n',
+      )
+    },
+    env: data,
+    finds: ['server-down', 'hba-no-rule ::1'],
+    restores: asBefore,
+  },
+  {
+    name: 'PostgreSQL listens at IPv4 only, and localhost means ::1 first',
+    breaks: host => restarted(host, { listen_addresses: "'127.0.0.1'" }),
+    finds: ['address-not-served ::1'],
+    says: /listen_addresses is '127\.0\.0\.1'/,
+    restores: asBefore,
+  },
+  {
+    name: 'PostgreSQL listens at IPv6 only',
+    breaks: async host => {
+      await restarted(host, {}).catch(() => {})
+      host.cluster.configure({ listen_addresses: "'::1'" })
+      await host.cluster.stop()
+      host.cluster.launch()
+      await until(
+        async () => existsSync(`${host.cluster.socket}/.s.PGSQL.${host.cluster.port}`) || undefined,
+        'it runs',
+      )
+      await pause()
+    },
+    finds: ['address-not-served 127.0.0.1'],
+    restores: asBefore,
+  },
+  {
+    name: 'another program holds the port',
+    breaks: async host => {
+      await host.cluster.stop()
+      await occupy(host)
+      copyFileSync(settingsOf(host), `${settingsOf(host)}.kept`)
+      host.cluster.configure({ listen_addresses: "''" })
+      host.cluster.launch()
+      await until(
+        async () => existsSync(`${host.cluster.socket}/.s.PGSQL.${host.cluster.port}`) || undefined,
+        'it runs',
+      )
+      await pause()
+    },
+    finds: ['port-foreign'],
+    says: /node \(pid \d+\) of the account root/,
+    restores: async host => {
+      await leave()
+      await asBefore(host)
+    },
+  },
+  {
+    name: 'another program holds the port, and PostgreSQL does not run',
+    breaks: async host => {
+      await host.cluster.stop()
+      await occupy(host)
+    },
+    env: data,
+    finds: ['port-foreign'],
+    restores: async host => {
+      await leave()
+      await asBefore(host)
+    },
+  },
+  {
+    name: 'PostgreSQL is recovering',
+    breaks: async host => {
+      await host.cluster.stop()
+      copyFileSync(settingsOf(host), `${settingsOf(host)}.kept`)
+      host.cluster.configure({ hot_standby: 'off' })
+      writeFileSync(join(host.cluster.data, 'standby.signal'), '')
+      host.cluster.launch()
+      await until(
+        async () => existsSync(`${host.cluster.socket}/.s.PGSQL.${host.cluster.port}`) || undefined,
+        'it runs',
+      )
+      await pause()
+    },
+    env: data,
+    finds: ['server-not-ready'],
+    restores: async host => {
+      await host.cluster.stop('SIGQUIT')
+      rmSync(join(host.cluster.data, 'standby.signal'))
+      await asBefore(host)
+    },
+  },
+  {
+    name: 'a standby, which is advice',
+    breaks: async host => {
+      await host.cluster.stop()
+      writeFileSync(join(host.cluster.data, 'standby.signal'), '')
+      await host.cluster.start()
+    },
+    finds: ['server-standby'],
+    restores: async host => {
+      await host.cluster.stop()
+      rmSync(join(host.cluster.data, 'standby.signal'))
+      await asBefore(host)
+    },
+  },
+  {
+    name: 'many connections',
+    breaks: host => crowd(host, 54),
+    finds: ['connections-many'],
+    says: /of 57 connections/,
+    restores: disperse,
+  },
+  {
+    name: 'all connections are taken',
+    breaks: host => crowd(host, 60),
+    env: data,
+    finds: ['connections-exhausted'],
+    restores: disperse,
+  },
+  {
+    name: 'settings that are not loaded',
+    breaks: async host => {
+      await pause()
+      host.cluster.configure({ work_mem: "'5MB'" })
+    },
+    finds: ['settings-not-loaded'],
+    fix: 'reload',
+    mended: true,
+  },
+  {
+    name: 'a line in the settings that PostgreSQL does not take',
+    breaks: async host => {
+      copyFileSync(settingsOf(host), `${settingsOf(host)}.kept`)
+      appendFileSync(settingsOf(host), 'work_mem = plenty\n')
+    },
+    finds: ['settings-invalid'],
+    restores: asBefore,
+  },
+  {
+    name: 'a setting that waits for a restart',
+    breaks: async host => {
+      copyFileSync(settingsOf(host), `${settingsOf(host)}.kept`)
+      host.cluster.configure({ max_connections: '61' })
+      await host.cluster.reload()
+    },
+    finds: ['restart-pending max_connections'],
+    restores: asBefore,
+  },
+  {
+    name: 'the collation of template1 is of another version',
+    breaks: host =>
+      host.cluster.query("UPDATE pg_database SET datcollversion = '1.0' WHERE datname = 'template1'"),
+    finds: ['collation-version template1'],
+    skip: major < 15 ? 'databases have collation versions since PostgreSQL 15' : false,
+    restores: host => host.cluster.query('UPDATE pg_database SET datcollversion = NULL'),
+  },
+  {
+    name: 'a database whose dropping was interrupted',
+    breaks: host => host.cluster.query(`UPDATE pg_database SET datconnlimit = -2 WHERE datname = 'devUser'`),
+    finds: ['catalog-unusable'],
+    says: /DROP DATABASE "devUser"/,
+    restores: host =>
+      host.cluster.query(`UPDATE pg_database SET datconnlimit = -1 WHERE datname = 'devUser'`),
+  },
+  {
+    name: 'programs of another version than the server',
+    breaks: host => putTools(host, '12.1'),
+    finds: ['tool-version pg_dump', 'tool-version psql'],
+    restores: host => putTools(host, `${major}.1`),
+  },
+  {
+    name: 'there is no account of PostgreSQL',
+    breaks: () => {},
+    env: () => ({ ENDOREG_PG_OS_USER: 'nobody-here' }),
+    finds: ['account-missing nobody-here'],
+  },
+  {
+    name: 'the disk of the vault is full',
+    breaks: host => {
+      const kept = readFileSync(host.vaultFile)
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k,mode=750', 'tmpfs', host.vaultFolder])
+      execFileSync('chown', ['admin:sensitiveServices', host.vaultFolder])
+      writeFileSync(host.vaultFile, kept, { mode: 0o640 })
+      execFileSync('chown', ['admin:sensitiveServices', host.vaultFile])
+      try {
+        writeFileSync(join(host.vaultFolder, 'fill'), Buffer.alloc(1_000_000))
+      } catch {
+        // It is full.
+      }
+    },
+    finds: ['disk-full'],
+    says: /the disk of vault has 0\.0 GiB \(0 %\)/,
+    restores: host => execFileSync('umount', [host.vaultFolder]),
+  },
+]
+
+t.test('the server, its settings and its disks', needsRoot, async t => {
+  const sound = await SoundHost.create(t)
+  t.teardown(leave)
+  sound.rows(t, ROWS)
+
+  // What cannot be made for real here, or not without harm, is told to the pure functions.
+  t.test('facts that are told', async t => {
+    const gathered = await gather(loadSettings(sound.host.env, '/dev/null'))
+    // This process has another PATH than the commands.
+    const facts = { ...gathered, tools: { psql: major, pg_dump: major } }
+    const ids = (told: Partial<Facts>): string[] =>
+      diagnose({ ...facts, ...told })
+        .findings.map(({ id, subject }) => `${id} ${subject}`)
+        .filter(id => !/^(?:checksums-off|server-end-of-life)/.test(id))
+    t.same(ids({}), [], 'nothing is wrong with what was gathered')
+    if (facts.server.state !== 'up') throw new Error('it is not up')
+    const { server } = facts
+    const self = server.self.known ? server.self.value : undefined
+    const ended = diagnose({ ...facts, now: new Date('2031-01-01') }).findings.map(({ id }) => id)
+    t.ok(ended.includes('server-end-of-life'), 'a version that gets no corrections any more')
+    t.ok(ended.includes('clock-off'), "and the server's clock says something else")
+    t.same(ids({ now: new Date('1970-01-01') }), ['clock-off clock'])
+    t.same(ids({ synchronised: false }), ['clock-unsynchronised clock'])
+    t.same(
+      ids({ server: { ...server, major: 12 }, tools: { psql: undefined, pg_dump: undefined } }),
+      [`server-unsupported ${self?.version}`],
+      'an old version',
+    )
+    t.same(ids({ server: { ...server, major: 99 }, tools: { psql: 99, pg_dump: 99 } }), [
+      `server-unsupported ${self?.version}`,
+    ])
+    const inStore = { path: '/nix/store/0-secret', mode: 0o100444 }
+    t.same(ids({ vaultTarget: { known: true, value: inStore } }), [`vault-in-store ${sound.host.vaultFile}`])
+    t.same(ids({ names: { ...facts.names, ipv6: false } }), ['ipv6-off ::1'])
+  })
+})
