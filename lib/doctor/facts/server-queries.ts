@@ -83,7 +83,7 @@ export const serverQuery = ({ dbUser, dbName }: Settings, major: number): string
               UNION SELECT sourcefile, 'settings' FROM pg_file_settings WHERE sourcefile IS NOT NULL) AS f`)},
     'ruleErrors', ${list(`
       SELECT ${major >= 16 ? 'file_name' : "current_setting('hba_file')"} AS file, line_number AS line, error AS message
-        FROM pg_hba_file_rules WHERE error IS NOT NULL${
+        FROM pg_hba_file_rules WHERE error IS NOT NULL AND type IS NULL${
           major >= 15
             ? ` UNION ALL SELECT ${major >= 16 ? 'file_name' : "current_setting('ident_file')"}, line_number, error
         FROM pg_ident_file_mappings WHERE error IS NOT NULL`
