@@ -22,6 +22,8 @@ export type Settings = {
   readonly vaultFile: string
   readonly vaultOwner: string
   readonly vaultGroup: string
+  /** The tool that puts the password into the vault file, where that is not this program. */
+  readonly vaultManagedBy: string | undefined
   readonly serviceUser: string
   readonly serviceGroup: string
   readonly apiDir: string
@@ -94,6 +96,7 @@ const KNOWN = {
   ENDOREG_VAULT_FILE: { rule: path, default: '/etc/secrets/vault/SCRT_local_password_maintenance_password' },
   ENDOREG_VAULT_OWNER: { rule: name, default: 'admin' },
   ENDOREG_VAULT_GROUP: { rule: name, default: 'sensitiveServices' },
+  ENDOREG_VAULT_MANAGED_BY: { rule: text },
   ENDOREG_SERVICE_USER: { rule: name, default: 'endoreg-service-user' },
   ENDOREG_SERVICE_GROUP: { rule: name, default: 'endoreg-service' },
   ENDOREG_API_DIR: { rule: path, default: '/var/endoreg-service-user/endo-api' },
@@ -160,6 +163,7 @@ export function loadSettings(env: NodeJS.ProcessEnv, envFile: string | undefined
     vaultFile: need('ENDOREG_VAULT_FILE'),
     vaultOwner: need('ENDOREG_VAULT_OWNER'),
     vaultGroup: need('ENDOREG_VAULT_GROUP'),
+    vaultManagedBy: read('ENDOREG_VAULT_MANAGED_BY'),
     serviceUser: need('ENDOREG_SERVICE_USER'),
     serviceGroup: need('ENDOREG_SERVICE_GROUP'),
     apiDir: need('ENDOREG_API_DIR'),

@@ -78,8 +78,8 @@ async function installing({ resource }: Change, work: () => void | Promise<void>
 function readPassword(settings: Settings, service: Account): Password {
   const credential = `${process.env['CREDENTIALS_DIRECTORY'] ?? ''}/db_pwd`
   if (credential !== '/db_pwd' && credential.startsWith('/') && existsSync(credential))
-    return readVault.here(credential)
-  return readVault.as(service, settings.vaultFile)
+    return readVault.here(credential, undefined)
+  return readVault.as(service, settings.vaultFile, settings.vaultManagedBy)
 }
 
 /** Milliseconds between two looks at a rotation that is under way. */

@@ -18,6 +18,7 @@ import { statementFailure } from '../postgres/statement-failure.ts'
 import type { Settings } from '../settings.ts'
 import type { Change, Manifest } from '../terms.ts'
 import { type Interrupted, resolveInterrupted } from './interrupted.ts'
+import { notOursToGenerate, vaultManager } from './managed-vault.ts'
 import { vaultOwnership } from './ownership.ts'
 import { prove } from './prove.ts'
 
@@ -166,7 +167,8 @@ async function look(
   const interrupted = await resolveInterrupted(vault, owner, cluster, settings.dbUser)
   const known = interrupted.password ?? (vault.file.state === 'missing' ? undefined : vault.file.password)
   if (!known && cluster.inRecovery) throw noVaultOnStandby(settings.vaultFile)
-  if (!known && manifest.passwordManagedBy) throw noVaultFrom(manifest.passwordManagedBy, settings.vaultFile)
+  const manager = vaultManager(settings, manifest)
+  if (!known && manager) throw notOursToGenerate(manager, settings.vaultFile)
   const password = known ?? Password.generate()
   return { cluster, vault, interrupted, password, scram: await ScramPassword.from(password) }
 }
@@ -198,13 +200,6 @@ const overtaken = (): Failure =>
     message: 'bring the host to its desired state',
     cause: 'another process kept changing the same things',
     hint: 'Find out what else creates roles, databases or the vault file on this host, and run it again.',
-  })
-
-const noVaultFrom = (tool: string, path: string): Failure =>
-  new Failure(ExitCode.configuration, {
-    message: `generate the password in ${path}`,
-    cause: `the manifest says that ${tool} manages it, and there is none`,
-    hint: `Let ${tool} put it there first, or take passwordManagedBy out of the manifest.`,
   })
 
 const noVaultOnStandby = (path: string): Failure =>

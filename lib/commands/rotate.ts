@@ -11,6 +11,8 @@ import { setVerifier } from '../postgres/apply.ts'
 import { proofFailure, proveLogins } from '../postgres/proof.ts'
 import { buildVerifier, MOST_ITERATIONS, ScramPassword } from '../postgres/scram.ts'
 import { statementFailure } from '../postgres/statement-failure.ts'
+import type { Settings } from '../settings.ts'
+import { notOursToRotate, vaultManager } from './managed-vault.ts'
 import { type Provisioned, statementLimit } from './provision.ts'
 
 /** How the application's copy is prepared; undefined where there is no checkout. */
@@ -28,7 +30,7 @@ type Prepare = ((password: Password) => Promise<PreparedCopy>) | undefined
 export async function rotate(run: Run, provisioned: Provisioned, prepare: Prepare): Promise<boolean> {
   const { check, report, settings, interruption } = run
   const { current } = provisioned
-  refuseManaged(provisioned, settings.vaultFile)
+  refuseManaged(settings, provisioned)
   if (current.vault.file.state === 'missing' && !current.interrupted.password) {
     report.note('the password is new: there is nothing to rotate')
     return false
@@ -110,7 +112,8 @@ async function replace(run: Run, provisioned: Provisioned, prepare: Prepare): Pr
   report.note(`a new login with the old password would have failed for ${milliseconds} ms`)
 }
 
-function refuseManaged({ current, manifest }: Provisioned, path: string): void {
+function refuseManaged(settings: Settings, { current, manifest }: Provisioned): void {
+  const path = settings.vaultFile
   const message = 'rotate the password'
   if (current.cluster.inRecovery) {
     throw new Failure(ExitCode.configuration, {
@@ -126,13 +129,8 @@ function refuseManaged({ current, manifest }: Provisioned, path: string): void {
       hint: 'Let that tool (sops-nix, agenix, systemd-creds) put a new password there, then run sync-password.',
     })
   }
-  if (manifest.passwordManagedBy) {
-    throw new Failure(ExitCode.configuration, {
-      message,
-      cause: `the manifest says that ${manifest.passwordManagedBy} manages it`,
-      hint: `Let ${manifest.passwordManagedBy} put a new password into ${path}, then run sync-password.`,
-    })
-  }
+  const manager = vaultManager(settings, manifest)
+  if (manager) throw notOursToRotate(manager, path)
 }
 
 const undone = (failure: Failure): Failure =>

@@ -62,10 +62,10 @@ export const inspectVault = (path: string, owner: Account): Vault =>
   explaining(path, () => inspect.withRightsOf(owner, path))
 
 /**
- * The password in the vault file, from its path.
+ * The password in the vault file, from its path; and the tool that puts it there, where that is not this program.
  * Fails with 78 where there is none, or none that can be read.
  */
-export const readVault = job('read vault', [v.string()], password, path =>
+export const readVault = job('read vault', [v.string(), v.optional(v.string())], password, (path, tool) =>
   explaining(path, () => {
     const { folder: folderPath, name } = splitPath(path)
     const file = inFolder(folderPath, folder => inspectFile(path, folder, name))
@@ -73,7 +73,9 @@ export const readVault = job('read vault', [v.string()], password, path =>
     throw new Failure(ExitCode.configuration, {
       message: `read the password in ${path}`,
       cause: 'there is no such file, or it is empty',
-      hint: 'postgres-endoreg-setup generates it: as root, run systemctl restart postgres-endoreg-setup, or the command itself.',
+      hint: tool
+        ? `Let ${tool} put it there first, or give it to the unit as a credential (LoadCredential= of systemd.exec(5)).`
+        : 'postgres-endoreg-setup generates it: as root, run systemctl restart postgres-endoreg-setup, or the command itself.',
     })
   }),
 )

@@ -175,6 +175,18 @@ t.test('a password that another tool manages is not rotated', async t => {
   t.equal(managed.code, 78, managed.err)
   t.match(managed.json.error, { cause: /vaultwarden manages it/, hint: /then run sync-password/ })
 
+  const env = { ENDOREG_VAULT_MANAGED_BY: 'systemd-creds' }
+  const set = await host.run('sync-password', ['--rotate'], { env })
+  t.equal(set.code, 78, set.err)
+  t.match(set.json.error, { cause: /ENDOREG_VAULT_MANAGED_BY says that systemd-creds manages it/ })
+  const none = { ...env, ENDOREG_VAULT_FILE: `${host.vaultFile}.none` }
+  for (const command of ['postgres-endoreg-setup', 'sync-password', 'endo-api-boot']) {
+    const { code, json } = await host.run(command, [], { env: none })
+    t.equal(code, 78, command)
+    t.match(json.error?.hint, /^Let systemd-creds put it there first/)
+    t.same(json.changes, [])
+  }
+
   renameSync(host.vaultFile, `${host.vaultFile}.real`)
   symlinkSync(`${host.vaultFile}.real`, host.vaultFile)
   const linked = await host.sync('--rotate')

@@ -36,6 +36,7 @@ for (const release of RELEASES) {
         { input: text },
       )
     }
+    await machine.run('echo ENDOREG_VAULT_MANAGED_BY=systemd-creds >>/etc/endoreg/provision.env')
     await machine.reboot()
     await apiAnswers(machine)
     t.equal(
@@ -43,5 +44,21 @@ for (const release of RELEASES) {
       'db_pwd.cred',
       'no plain text was made',
     )
+
+    await t.test('what does not see the credential changes nothing', async t => {
+      const verifier = `sudo -u postgres psql -Atc "SELECT rolpassword FROM pg_authid WHERE rolname = 'endoregDbLocal'"`
+      const before = (await machine.run(verifier)).out
+      for (const command of ['sync-password', 'sync-password --rotate', 'postgres-endoreg-setup']) {
+        const { code, err } = await machine.run(command, { check: false })
+        t.equal(code, 78, command)
+        t.match(err, /systemd-creds manages it, and there is none/)
+      }
+      await machine.run('systemctl start endoreg-rotate-password', { check: false })
+      t.match(await machine.unit('endoreg-rotate-password.service'), { ExecMainStatus: '78' })
+      t.equal((await machine.run('ls -A /etc/secrets/vault')).out.trim(), 'db_pwd.cred')
+      t.equal((await machine.run(verifier)).out, before)
+      await machine.run('systemctl restart endo-api-boot')
+      await apiAnswers(machine)
+    })
   })
 }

@@ -70,6 +70,12 @@ const VALUES: readonly { name: string; good: readonly string[]; bad: readonly st
     says: 'is no name of an account or group',
   },
   {
+    name: 'ENDOREG_VAULT_MANAGED_BY',
+    good: ['systemd-creds', 'a tool of ours'],
+    bad: ['a\nb'],
+    says: 'has a control character',
+  },
+  {
     name: 'ENDOREG_API_UPDATE',
     good: ['never', 'boot'],
     bad: ['always', 'Boot'],

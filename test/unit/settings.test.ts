@@ -21,6 +21,7 @@ t.test('the defaults', async t => {
     vaultFile: '/etc/secrets/vault/SCRT_local_password_maintenance_password',
     vaultOwner: 'admin',
     vaultGroup: 'sensitiveServices',
+    vaultManagedBy: undefined,
     serviceUser: 'endoreg-service-user',
     serviceGroup: 'endoreg-service',
     apiDir: '/var/endoreg-service-user/endo-api',
@@ -93,10 +94,12 @@ t.test('an empty value', async t => {
     PGUSER: '',
     ENDOREG_API_REPOSITORY: '',
     ENDOREG_MANIFEST: '',
+    ENDOREG_VAULT_MANAGED_BY: '',
   })
   t.match(none, { host: '/run/postgresql', adminRole: 'postgres' })
   t.equal(none.apiRepository, undefined)
   t.equal(none.manifestFile, undefined)
+  t.equal(none.vaultManagedBy, undefined)
   for (const name of ['ENDOREG_DB_NAME', 'ENDOREG_DB_HOST', 'ENDOREG_VAULT_FILE', 'ENDOREG_READY_TIMEOUT']) {
     t.throws(() => load(t, { [name]: '' }), {
       code: 78,
