@@ -17,12 +17,15 @@ export const boots = { skip: missing() ?? false } as const
 
 export const RELEASES: readonly Release[] = ['bookworm', 'trixie']
 
-/** Debian with the package, installed as an operator would. `npm run deb` has built it. */
-export function clinic(release: Release): Promise<Base> {
+/** The package that `npm run deb` has built. */
+export function packageFile(): string {
   const deb = readdirSync(ROOT).find(name => /^endoreg-provision_.*_all\.deb$/.test(name))
   if (!deb) throw new Error('build the package first: npm run deb')
-  return prepareBase(release, { deb: join(ROOT, deb) })
+  return join(ROOT, deb)
 }
+
+/** Debian with the package, installed as an operator would. */
+export const clinic = (release: Release): Promise<Base> => prepareBase(release, { deb: packageFile() })
 
 /** A host as the operator leaves it before its first boot: the API's checkout, and how the API is started. */
 export function host(
