@@ -14,12 +14,26 @@ name=${file##*/}
 folder=${file%/*}
 root=$folder/..
 
+start() { exec node "$@"; }
+# systemd takes a status line from a unit's main process alone (NotifyAccess=main), and Node.js opens no datagram
+# sockets of the file system: perl, which Debian always has, opens one and becomes Node.js. Without perl there is no line.
+if [ -n "${NOTIFY_SOCKET-}" ] && command -v perl >/dev/null; then
+  unset PERL5LIB PERL5OPT
+  start() {
+    exec perl -MSocket=:all -e '$^F = 255;
+      my $path = $ENV{NOTIFY_SOCKET} =~ s/^@/\0/r;
+      $ENV{NOTIFY_FD} = fileno S
+        if socket(S, AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0) && connect(S, pack_sockaddr_un($path));
+      exec { $ARGV[0] } @ARGV' node "$@"
+  }
+fi
+
 if ! command -v node >/dev/null; then
   echo "$name: Node.js is not on the PATH: install Node.js 18 or later" >&2
   exit 69
 fi
 # Behind "--" Node.js takes no option for its own: --env-file would have it obey NODE_OPTIONS in that file.
-[ ! -e "$root/dist/bin/$name.cjs" ] || exec node -- "$root/dist/start.cjs" "$name" "$@"
+[ ! -e "$root/dist/bin/$name.cjs" ] || start -- "$root/dist/start.cjs" "$name" "$@"
 if [ ! -e "$root/node_modules/tsx" ]; then
   echo "$name: neither a build nor the packages are there: run 'npm ci' in $root" >&2
   exit 69
@@ -27,4 +41,4 @@ fi
 root=$(cd "$root" && pwd) && folder=$(cd "$folder" && pwd) || exit
 # Its cache is a folder that any account could have made first.
 export TSX_DISABLE_CACHE=1
-exec node --import "$root/node_modules/tsx/dist/loader.mjs" -- "$folder/$name.ts" "$@"
+start --import "$root/node_modules/tsx/dist/loader.mjs" -- "$folder/$name.ts" "$@"

@@ -1,34 +1,33 @@
-import { childProcess } from './child-process.ts'
-
-/** Milliseconds that systemd gets to take the last word; a run is not held up by it. */
-const LAST_LIMIT = 1000
+import { writeSync } from 'node:fs'
 
 /**
- * The line that `systemctl status` shows beside "Status:", where systemd wants one (sd_notify(3); the unit
- * says NotifyAccess=all). Only a run that waits has something to say there. Node.js has no datagram sockets
- * of the file system, so systemd's own program speaks for it.
+ * The line that `systemctl status` shows beside "Status:", where systemd wants one (sd_notify(3)). Only a run
+ * that waits has something to say there. Node.js opens no datagram sockets of the file system, so
+ * `lib/launch.sh` has opened one before; it is this process that writes, and systemd listens to no other
+ * (NotifyAccess=main).
  */
 export class Status {
-  readonly #wanted: boolean
+  readonly #socket: number | undefined
   #said = false
 
   constructor(env: NodeJS.ProcessEnv = process.env) {
-    this.#wanted = Boolean(env['NOTIFY_SOCKET'])
+    const { NOTIFY_SOCKET, NOTIFY_FD = '' } = env
+    this.#socket = NOTIFY_SOCKET && /^[1-9]\d*$/.test(NOTIFY_FD) ? Number(NOTIFY_FD) : undefined
   }
 
   /** Shows `text` from now on. */
   say(text: string): void {
-    if (!this.#wanted) return
+    if (this.#socket === undefined) return
     this.#said = true
-    childProcess()
-      .spawn('systemd-notify', [`--status=${text}`], { stdio: 'ignore' })
-      .on('error', () => {})
-      .unref()
+    try {
+      writeSync(this.#socket, `STATUS=${text}`)
+    } catch {
+      // systemd has other things to do, and the journal has the same line.
+    }
   }
 
   /** The last word, where anything was said before: otherwise a waiting that is over would stand there. */
   conclude(text: string): void {
-    if (!this.#said) return
-    childProcess().spawnSync('systemd-notify', [`--status=${text}`], { stdio: 'ignore', timeout: LAST_LIMIT })
+    if (this.#said) this.say(text)
   }
 }

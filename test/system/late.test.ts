@@ -16,6 +16,9 @@ for (const release of RELEASES) {
     (await machine.unit('postgres-endoreg-setup.service'))['SubState']
   const said = async (machine: Machine): Promise<string> =>
     (await machine.journal('postgres-endoreg-setup.service')).map(entry => entry['MESSAGE']).join('\n')
+  /** The line beside "Status:" in `systemctl status`. */
+  const status = async (machine: Machine, unit: string): Promise<string> =>
+    (await machine.run(['systemctl', 'show', '-P', 'StatusText', unit])).out.trim()
   const active = async (machine: Machine, unit: string): Promise<boolean> =>
     (await machine.unit(`${unit}.service`))['ActiveState'] === 'active'
 
@@ -26,8 +29,10 @@ for (const release of RELEASES) {
       'the waiting is said twice',
       async () => ((await said(machine)).match(/waiting for/g)?.length ?? 0) >= 2,
     )
-    const status = await machine.run('systemctl status postgres-endoreg-setup', { check: false })
-    t.match(status.out, /waiting for PostgreSQL at \/run\/postgresql port 5432: there is no socket/)
+    t.match(
+      await status(machine, 'postgres-endoreg-setup'),
+      /^waiting for PostgreSQL at \/run\/postgresql port 5432: there is no socket/,
+    )
     await machine.run(['systemctl', 'start', cluster])
     await apiAnswers(machine)
     for (const unit of ['postgres-endoreg-setup', 'endo-api-boot', 'endo-api'])
@@ -74,11 +79,12 @@ for (const release of RELEASES) {
       await machine.run(['systemctl', 'stop', cluster])
       await machine.waitFor('the API has no database', async () => (await askApi(machine)) === undefined)
       const restarting = machine.run('systemctl restart endo-api-boot')
-      await machine.waitFor('it is waited for', async () =>
-        (await machine.run('systemctl status endo-api-boot', { check: false })).out.includes('waiting for'),
+      await machine.waitFor('its status line says for what', async () =>
+        /^waiting for the login of endoregDbLocal/.test(await status(machine, 'endo-api-boot')),
       )
       await machine.run(['systemctl', 'start', cluster])
       await restarting
+      t.notMatch(await status(machine, 'endo-api-boot'), /waiting/)
       await apiAnswers(machine)
       t.ok(await active(machine, 'postgres-endoreg-setup'))
     })
