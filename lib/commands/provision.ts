@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { Deadline } from '../clock.ts'
 import type { Run } from '../command.ts'
 import { ExitCode, Failure } from '../errors.ts'
 import { inspectVault, type Vault } from '../files/vault.ts'
@@ -13,7 +14,7 @@ import { explain } from '../postgres/problem.ts'
 import type { Outcome } from '../postgres/proof.ts'
 import { untilReady } from '../postgres/readiness.ts'
 import { ScramPassword } from '../postgres/scram.ts'
-import { abandon, openSession } from '../postgres/session.ts'
+import { abandon, openSession, type Session } from '../postgres/session.ts'
 import { statementFailure } from '../postgres/statement-failure.ts'
 import type { Settings } from '../settings.ts'
 import type { Change, Manifest } from '../terms.ts'
@@ -48,9 +49,11 @@ export type Provisioned = {
   readonly manifest: Manifest
   readonly addresses: readonly string[]
   readonly owner: VaultOwnership
-  readonly client: pg.Client
+  readonly client: Session
 }
 
+/** Milliseconds beyond, in which PostgreSQL itself says that the lock was not to be had (lock_timeout). */
+const LOCK_GRACE = 2000
 /** How often a plan is made again because another process was there first. */
 const TRIES = 3
 
@@ -121,14 +124,14 @@ async function provide(
   return sumUp(run, outcomes)
 }
 
-/** A statement gets as long as PostgreSQL gets to become ready, and at least half a minute. */
+/** A statement gets as long as PostgreSQL gets to become ready, and at least half a minute; all together get no longer. */
 export const statementLimit = ({ readyTimeout }: Settings): number => Math.max(readyTimeout, 30) * 1000
 
 /**
  * The administrative session; and, where PGDATABASE is another database than the lock's, one that only
  * holds the lock.
  */
-async function openSessions(run: Run): Promise<{ client: pg.Client; lock: pg.Client | undefined }> {
+async function openSessions(run: Run): Promise<{ client: Session; lock: Session | undefined }> {
   const { settings, deadline, report } = run
   const goal: Goal = {
     place: `${settings.host} port ${settings.port}`,
@@ -136,14 +139,17 @@ async function openSessions(run: Run): Promise<{ client: pg.Client; lock: pg.Cli
     database: settings.adminDatabase,
     as: 'administrator',
   }
-  const open = (database: string): Promise<pg.Client> =>
-    untilReady(
+  const open = async (database: string): Promise<Session> => {
+    const session = await untilReady(
       limit => openSession(settings, database, limit, statementLimit(settings)),
       error => explain(error, { ...goal, database }),
       `PostgreSQL at ${goal.place}`,
       deadline,
       report,
     )
+    session.limit(new Deadline((statementLimit(settings) + LOCK_GRACE) / 1000, deadline.clock))
+    return session
+  }
   const client = await open(settings.adminDatabase)
   if (settings.adminDatabase === LOCK_DATABASE) return { client, lock: undefined }
   const lock = await open(LOCK_DATABASE)

@@ -96,6 +96,7 @@ async function replace(run: Run, provisioned: Provisioned, prepare: Prepare): Pr
       throw systemFailure(error, `replace the password in ${settings.vaultFile}`)
     })
   } catch (error) {
+    client.allowUndoing()
     await set(before)
     drop()
     adopt.discard()

@@ -5,7 +5,7 @@ import type { Report } from '../report.ts'
 import type { Change } from '../terms.ts'
 import { explainCreation } from './create-database.ts'
 import { dollarQuoted, identifier } from './quote.ts'
-import { run } from './session.ts'
+import { run, Session } from './session.ts'
 import { silently } from './silence.ts'
 import { statementFailure } from './statement-failure.ts'
 
@@ -80,7 +80,10 @@ export async function setVerifier(
       await run(client, message, limit, doing)
     }
   } catch (error) {
-    if (error instanceof pg.DatabaseError) await run(client, 'ROLLBACK', limit, doing)
+    if (error instanceof pg.DatabaseError) {
+      if (client instanceof Session) client.allowUndoing()
+      await run(client, 'ROLLBACK', limit, doing)
+    }
     throw error
   }
 }

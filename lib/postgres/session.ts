@@ -1,5 +1,6 @@
 import { Socket } from 'node:net'
 import pg from 'pg'
+import { Deadline } from '../clock.ts'
 import { ExitCode, Failure } from '../errors.ts'
 import { account } from '../files/accounts.ts'
 import { effectiveUid } from '../files/identity.ts'
@@ -15,6 +16,30 @@ const SESSION = {
   idle_session_timeout: '0',
 }
 
+/** Seconds that taking something back gets where the deadline is over. */
+const UNDO_SECONDS = 5
+
+/** A session whose statements have one deadline for all of them: a server may be slow at each, and so for ever. */
+export class Session extends pg.Client {
+  #deadline: Deadline | undefined
+
+  /** All statements from now on have to be done by then. */
+  limit(deadline: Deadline): void {
+    this.#deadline = deadline
+  }
+
+  /** What is to be undone has to be, so it gets some seconds where there are fewer left. */
+  allowUndoing(): void {
+    if (!this.#deadline || this.#deadline.remaining() >= UNDO_SECONDS * 1000) return
+    this.#deadline = new Deadline(UNDO_SECONDS, this.#deadline.clock)
+  }
+
+  /** Milliseconds that are left of the deadline. */
+  remaining(): number {
+    return this.#deadline?.remaining() ?? Number.POSITIVE_INFINITY
+  }
+}
+
 /**
  * Opens an administrative session. As root on a socket it connects as ENDOREG_PG_OS_USER, so that peer works.
  *
@@ -27,7 +52,7 @@ export async function openSession(
   database: string,
   limit: number,
   lockTimeout: number,
-): Promise<pg.Client> {
+): Promise<Session> {
   const peer = settings.host.startsWith('/') && effectiveUid() === 0
   const postgres = peer ? account(settings.postgresAccount, 'ENDOREG_PG_OS_USER') : undefined
   const options = Object.entries({ ...SESSION, lock_timeout: String(Math.ceil(lockTimeout)) })
@@ -35,7 +60,7 @@ export async function openSession(
   const socket = postgres
     ? await peerSocket(postgres, `${settings.host}/.s.PGSQL.${settings.port}`, limit)
     : new Socket()
-  const client = new pg.Client({
+  const client = new Session({
     host: settings.host,
     port: settings.port,
     user: settings.adminRole,
@@ -68,22 +93,30 @@ export type Rows = readonly Readonly<Record<string, unknown>>[]
 /**
  * Runs the statements in `text` in one message and one round trip; without BEGIN in it they are one transaction.
  *
- * @param limit milliseconds to wait for the answer; past it the run fails with 75
+ * @param limit milliseconds to wait for the answer; past it, or past the session's deadline, the run fails with 75
  * @param doing what that is, for the error
  * @returns the rows of each statement
  */
 export async function run(client: pg.Client, text: string, limit: number, doing: string): Promise<Rows[]> {
+  const remaining = client instanceof Session ? client.remaining() : Number.POSITIVE_INFINITY
+  const why =
+    limit <= remaining
+      ? `PostgreSQL did not answer within ${Math.round(limit / 1000)} s`
+      : 'PostgreSQL was too slow: the time for all statements of a run is over'
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      reject(
-        new Failure(ExitCode.tryLater, {
-          message: doing,
-          cause: `PostgreSQL did not answer within ${Math.round(limit / 1000)} s`,
-          hint: 'Look at its load and disk (journalctl -u postgresql), and run it again.',
-        }),
-      )
-    }, limit)
+    timer = setTimeout(
+      () => {
+        reject(
+          new Failure(ExitCode.tryLater, {
+            message: doing,
+            cause: why,
+            hint: 'Look at its load and disk (journalctl -u postgresql), and run it again.',
+          }),
+        )
+      },
+      Math.min(limit, remaining),
+    )
   })
   try {
     const answer: unknown = await Promise.race([client.query(text), late])

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { existsSync, readFileSync, statSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { SUPERUSER_PASSWORD, until } from '../support/cluster.ts'
@@ -78,6 +79,27 @@ t.test('statements that are never answered: one deadline for all of them', async
     await recovers(t, host)
   })
   await Promise.all(fates)
+})
+
+t.test('a server that is slow at every statement: one deadline for all of them', async t => {
+  const slow = async (statement: number): Promise<Fate> => {
+    // The first one takes the lock and looks; it is answered so that the rest is what takes long.
+    await sleep(statement === 1 ? 0 : 10_000)
+    return 'forward'
+  }
+  const commands = COMMANDS.map(async ([command, ...args]) => {
+    const host = await provisioned(t)
+    await drift(host)
+    const port = await proxy(t, host.cluster.port, slow)
+    const began = performance.now()
+    const result = await host.run(command, args, { env: through(host, port) })
+    const seconds = (performance.now() - began) / 1000
+    t.equal(result.code, 75, result.err)
+    t.match(result.json.error?.cause, /the time for all statements of a run is over/)
+    t.ok(seconds < 40, `${command}: ${seconds.toFixed(1)} s`)
+    await recovers(t, host)
+  })
+  await Promise.all(commands)
 })
 
 /** Starts a command and gives it SIGTERM once `ready`; tells how it ended, and after how many milliseconds. */
