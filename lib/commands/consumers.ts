@@ -12,9 +12,11 @@ const LIMIT = 10_000
 /**
  * Has systemd restart what reads the password, without waiting for it: where it is enabled, or runs. Nothing
  * without systemd, or where there is no such unit.
+ *
+ * @returns whether it restarts
  */
-export async function restartConsumers({ report }: Run): Promise<void> {
-  if (!existsSync('/run/systemd/system') || effectiveUid() !== 0) return
+export async function restartConsumers({ report }: Run): Promise<boolean> {
+  if (!existsSync('/run/systemd/system') || effectiveUid() !== 0) return false
   const run = promisify(childProcess().execFile)
   const systemctl = (...args: string[]): Promise<unknown> =>
     run('systemctl', args, { timeout: LIMIT, killSignal: 'SIGKILL' })
@@ -26,14 +28,16 @@ export async function restartConsumers({ report }: Run): Promise<void> {
   const wanted =
     (await succeeds(systemctl('--quiet', 'is-enabled', UNIT))) ||
     (await succeeds(systemctl('--quiet', 'is-active', UNIT)))
-  if (!wanted) return
+  if (!wanted) return false
   try {
     await systemctl('--no-block', 'restart', UNIT)
     report.note(`${UNIT} restarts, and the API with it`)
+    return true
   } catch (error) {
     const why = error instanceof Error ? error.message.split('\n')[0] : String(error)
     report.warning(
       `${UNIT} still has the old password, restart it by hand (systemctl restart ${UNIT}): ${why}`,
     )
+    return false
   }
 }

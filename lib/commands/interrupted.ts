@@ -11,6 +11,8 @@ import type { Change } from '../terms.ts'
 export type Interrupted = {
   /** The password to go on with, where that is the staged one and not the vault's. */
   readonly password: Password | undefined
+  /** Whether PostgreSQL has the new password, so that whatever copied the old one needs it as well. */
+  readonly finished: boolean
   /** Before everything else that has to be done. */
   readonly first: readonly Change[]
   /** After it. */
@@ -29,7 +31,7 @@ export async function resolveInterrupted(
   role: string,
 ): Promise<Interrupted> {
   const { stage } = vault
-  if (!stage || cluster.inRecovery) return { password: undefined, first: [], last: [] }
+  if (!stage || cluster.inRecovery) return { password: undefined, finished: false, first: [], last: [] }
   const { folder, name } = splitPath(vault.path)
   const resource = `vault file ${vault.path}`
   const drop = (action: string): Change => ({
@@ -38,16 +40,22 @@ export async function resolveInterrupted(
     action,
     run: () => dropStage.withRightsOf(owner.account, folder, name),
   })
-  const left = (action: string): Interrupted => ({ password: undefined, first: [], last: [drop(action)] })
+  const left = (action: string, finished = false): Interrupted => ({
+    password: undefined,
+    finished,
+    first: [],
+    last: [drop(action)],
+  })
   if (stage.state === 'unusable')
     return left(`remove the journal of a rotation, which is unusable: ${stage.why}`)
   if (vault.file.state === 'file' && vault.file.password.equals(stage.password))
-    return left('finish an interrupted rotation: remove its journal')
+    return left('finish an interrupted rotation: remove its journal', true)
   const stored = cluster.roles.get(role)?.verifier ?? null
   const state = await compareVerifier(stored, await ScramPassword.from(stage.password))
   if (state !== 'same') return left('undo an interrupted rotation: the password stays')
   return {
     password: stage.password,
+    finished: true,
     first: [
       {
         by: 'file',

@@ -2,22 +2,34 @@ import type { Run } from '../command.ts'
 import { loadManifest } from '../manifest.ts'
 import { diffDatabases, diffRoles } from '../postgres/diff.ts'
 import { planAccess } from './access-rules.ts'
+import { restartConsumers } from './consumers.ts'
 import { planPassword } from './planned-password.ts'
 import { provision } from './provision.ts'
 
 /** Everything PostgreSQL needs to have for the application: vault password, roles, databases, password, proof. */
 export async function setUp(run: Run): Promise<string> {
-  return provision(run, {
+  let finished = false
+  const summary = await provision(run, {
     manifest: () => loadManifest(run.settings),
-    plan: async (manifest, { cluster, scram }, client) => [
-      ...(cluster.inRecovery
-        ? []
-        : [
-            ...diffRoles(manifest, cluster),
-            ...(await planPassword(run, cluster, scram)),
-            ...diffDatabases(manifest, cluster),
-          ]),
-      ...(await planAccess(run, manifest, client)),
-    ],
+    plan: async (manifest, { cluster, scram, interrupted }, client) => {
+      finished = interrupted.finished
+      return [
+        ...(cluster.inRecovery
+          ? []
+          : [
+              ...diffRoles(manifest, cluster),
+              ...(await planPassword(run, cluster, scram)),
+              ...diffDatabases(manifest, cluster),
+            ]),
+        ...(await planAccess(run, manifest, client)),
+      ]
+    },
   })
+  // The new password of a rotation that was interrupted here still has to reach db_pwd, which is another unit's.
+  if (finished && !run.check && !(await restartConsumers(run))) {
+    run.report.warning(
+      `${run.settings.apiDir}/conf/db_pwd may still hold the password from before the rotation: run sync-password`,
+    )
+  }
+  return summary
 }

@@ -25,6 +25,7 @@ export async function syncPassword(run: Run): Promise<string> {
   const { service, owner } = serviceOwnership(settings)
   let checkout = true
   let replaced = false
+  let finished = false
   const differed = new Set<string>()
   const prepare = (password: Password): Promise<PreparedCopy> =>
     preparePasswordCopy(settings.apiDir, password, service, owner)
@@ -36,6 +37,7 @@ export async function syncPassword(run: Run): Promise<string> {
     },
     plan: async (_, { cluster, vault, password, scram, interrupted }) => {
       requireRole(cluster, settings.dbUser)
+      finished = interrupted.finished
       const files = inspectCheckout.as(service, settings.apiDir, owner)
       checkout = files !== undefined
       const role = cluster.inRecovery ? [] : await planPassword(run, cluster, scram)
@@ -51,8 +53,8 @@ export async function syncPassword(run: Run): Promise<string> {
   if (!checkout) {
     report.note(`there is no checkout at ${settings.apiDir} yet: db_pwd is left to endo-api-boot`)
   }
-  const restart = !run.check && !flags.has('no-restart') && checkout && (replaced || differed.has('db_pwd'))
-  if (restart) await restartConsumers(run)
+  const changed = replaced || finished || differed.has('db_pwd')
+  if (changed && checkout && !run.check && !flags.has('no-restart')) await restartConsumers(run)
   const all = checkout ? 'vault, PostgreSQL and db_pwd' : 'vault and PostgreSQL'
   if (replaced) return `${summary}; ${all} agree on a new password`
   return `${summary}; ${agreement(all, [...differed], run.check)}`

@@ -101,6 +101,10 @@ t.test('a rotation that was interrupted is finished or undone', async t => {
       t.equal(result.code, 0, result.err)
       t.match(result.err, /finish an interrupted rotation/)
       t.equal(host.vault(), 'staged')
+      if (command === 'postgres-endoreg-setup') {
+        t.not(copied(host), 'staged')
+        t.match(result.err, /db_pwd may still hold the password from before the rotation: run sync-password/)
+      }
       t.equal((await host.sync()).code, 0)
       await agrees(t, host)
     })
@@ -112,6 +116,7 @@ t.test('a rotation that was interrupted is finished or undone', async t => {
       const result = await host.run(command)
       t.equal(result.code, 0, result.err)
       t.equal(host.vault(), 'later')
+      if (command === 'postgres-endoreg-setup') t.match(result.err, /: run sync-password/)
       t.equal((await host.sync()).code, 0)
       await agrees(t, host)
     })

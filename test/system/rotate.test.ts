@@ -50,6 +50,20 @@ for (const release of RELEASES) {
       t.equal(await api(), running)
       t.equal((await session).out.trim(), 'still there', 'a session that was open stays open')
     })
+    await t.test('killed in the middle, and then the setup by hand', async t => {
+      const running = await api()
+      await machine.run(
+        `printf 'the next one\\n' >${VAULT}.next && chown --reference=${VAULT} ${VAULT}.next && chmod 640 ${VAULT}.next`,
+      )
+      await machine.run(`sudo -u postgres psql -c "ALTER ROLE \\"endoregDbLocal\\" PASSWORD 'the next one'"`)
+      const { err } = await machine.run('postgres-endoreg-setup')
+      t.match(err, /finish an interrupted rotation/)
+      t.match(err, /endo-api-boot\.service restarts, and the API with it/)
+      await machine.waitFor('the API is another process', async () => ![running, '0'].includes(await api()))
+      await apiAnswers(machine)
+      t.equal(await read(`${CHECKOUT}/conf/db_pwd`), 'the next one')
+    })
+    t.match(await machine.unit('endoreg-rotate-password.service'), { Restart: 'on-failure' })
     const timer = await machine.run('systemctl is-enabled endoreg-rotate-password.timer', { check: false })
     t.equal(timer.out.trim(), 'disabled')
   })
