@@ -66,7 +66,8 @@ export type Step = { readonly resource: string; readonly action: string }
 
 /** A step and how to take it. SQL that may share a transaction is sent together. */
 export type Change =
-  | (Step & { readonly by: 'file'; readonly run: () => void | Promise<void> })
+  /** `run` gives false where the step did not come about, which it has said itself. */
+  | (Step & { readonly by: 'file'; readonly run: () => boolean | void | Promise<void> })
   | (Step & { readonly by: 'sql'; readonly sql: string })
   | (Step & { readonly by: 'database'; readonly sql: string; readonly database: string })
   | PasswordChange

@@ -66,7 +66,7 @@ export async function boot(run: Run): Promise<string> {
   return `${report.tally()}; ${settings.dbUser} logs in at ${addresses.join(' and ')}`
 }
 
-async function installing({ resource }: Change, work: () => void | Promise<void>): Promise<void> {
+async function installing({ resource }: Change, work: () => unknown): Promise<void> {
   try {
     await work()
   } catch (error) {

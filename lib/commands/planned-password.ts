@@ -26,8 +26,26 @@ export async function planPassword(
       run: () => memory.remove(leftover),
     }),
   )
-  if (!change) return tidying
   const current = cluster.roles.get(dbUser)
+  const remember = (verifier: string): boolean => {
+    const why = memory.remember(dbUser, verifier)
+    if (why) report.warning(`the state folder ${settings.stateDir} could not be written: ${why}`)
+    return !why
+  }
+  if (!change) {
+    const stored = current?.verifier
+    // Set before this program came to the host: a password that somebody else sets later shall be told from it.
+    if (!stored || !memory.isEmpty()) return tidying
+    return [
+      ...tidying,
+      {
+        by: 'file',
+        resource: `state folder ${settings.stateDir}`,
+        action: `remember that the password of the role ${dbUser} is the one from the vault`,
+        run: () => remember(stored),
+      },
+    ]
+  }
   const foreign = current !== undefined && memory.isForeign(dbUser, current.verifier)
   const when = current?.verifierSince ? ` at ${current.verifierSince}` : ''
   if (foreign && settings.onForeignChange === 'refuse') throw refused(dbUser, settings.vaultFile, when)
@@ -38,8 +56,7 @@ export async function planPassword(
       ...change,
       verifier: async () => {
         const verifier = await change.verifier()
-        const why = memory.remember(dbUser, verifier)
-        if (why) report.warning(`the state folder ${settings.stateDir} could not be written: ${why}`)
+        remember(verifier)
         return verifier
       },
     },

@@ -86,7 +86,7 @@ async function replace(run: Run, provisioned: Provisioned, prepare: Prepare): Pr
     throw error
   }
   const memory = new Memory(settings.stateDir, current.cluster.identifier)
-  for (const used of [before, verifier]) memory.remember(settings.dbUser, used)
+  memory.remember(settings.dbUser, verifier)
   await set(verifier)
   try {
     const options = { settings, addresses, deadline: run.deadline, report, up: true }
@@ -97,6 +97,7 @@ async function replace(run: Run, provisioned: Provisioned, prepare: Prepare): Pr
     })
   } catch (error) {
     client.allowUndoing()
+    memory.remember(settings.dbUser, before)
     await set(before)
     drop()
     adopt.discard()

@@ -22,6 +22,11 @@ export class Memory {
     this.#file = `verifiers.${cluster}`
   }
 
+  /** Whether nothing is remembered; always false for an ordinary account, which the folder is not for. */
+  isEmpty(): boolean {
+    return effectiveUid() === 0 && this.#read().length === 0
+  }
+
   /** Whether `verifier` is none of those this program has set for `role`; false where it remembers none. */
   isForeign(role: string, verifier: string | null): boolean {
     const known = this.#read()

@@ -24,12 +24,13 @@ export async function apply(
 ): Promise<void> {
   for (let index = 0; index < plan.length; ) {
     const batch = batchAt(plan, index)
+    let made: boolean
     try {
-      await applyBatch(batch, client, limit)
+      made = await applyBatch(batch, client, limit)
     } catch (error) {
       throw await explainChange(error, batch, client, limit)
     }
-    for (const change of batch) report.change(change)
+    for (const change of made ? batch : []) report.change(change)
     index += batch.length
   }
 }
@@ -40,12 +41,13 @@ function batchAt(plan: readonly Change[], index: number): readonly Change[] {
   return plan.slice(index, Math.max(end, index + 1))
 }
 
-async function applyBatch(batch: readonly Change[], client: pg.Client, limit: number): Promise<void> {
+/** Whether it came about. */
+async function applyBatch(batch: readonly Change[], client: pg.Client, limit: number): Promise<boolean> {
   const statements: string[] = []
   for (const change of batch) {
     switch (change.by) {
       case 'file':
-        await change.run()
+        if ((await change.run()) === false) return false
         break
       case 'verifier':
         await setVerifier(client, change.role, await change.verifier(), limit)
@@ -56,6 +58,7 @@ async function applyBatch(batch: readonly Change[], client: pg.Client, limit: nu
     }
   }
   if (statements.length > 0) await run(client, statements.join('; '), limit, names(batch))
+  return true
 }
 
 /**

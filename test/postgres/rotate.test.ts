@@ -5,6 +5,7 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -14,7 +15,9 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { Password } from '../../lib/password.ts'
 import { buildVerifier, ScramPassword } from '../../lib/postgres/scram.ts'
-import { Host } from '../support/host.ts'
+import { SUPERUSER_PASSWORD } from '../support/cluster.ts'
+import { Host, needsRoot } from '../support/host.ts'
+import { proxy } from '../support/proxy.ts'
 
 async function converged(t: Test): Promise<Host> {
   const host = await Host.create(t)
@@ -233,6 +236,48 @@ t.test('a password that somebody else has set is called that', async t => {
     (await host.run('postgres-endoreg-setup', [], { env: { ENDOREG_ON_FOREIGN_CHANGE: 'perhaps' } })).code,
     78,
   )
+})
+
+t.test('on a host that had its password before, a foreign one is noticed as well', needsRoot, async t => {
+  const host = await Host.create(t)
+  t.equal((await host.setup()).code, 0)
+  rmSync(join(host.folder, 'state'), { recursive: true })
+  const check = await host.setup('--check')
+  t.equal(check.code, 1, check.err)
+  const adopted = await host.setup()
+  t.equal(adopted.code, 0, adopted.err)
+  t.match(adopted.json.changes, [{ resource: /^state folder/, action: /^remember/ }])
+  t.same(check.json.changes, adopted.json.changes)
+  t.same((await host.setup()).json.changes, [])
+  await host.cluster.query(`ALTER ROLE "endoregDbLocal" PASSWORD 'by hand'`)
+  const env = { ENDOREG_ON_FOREIGN_CHANGE: 'refuse' }
+  for (const command of ['postgres-endoreg-setup', 'sync-password']) {
+    const refused = await host.run(command, [], { env })
+    t.equal(refused.code, 78, refused.err)
+  }
+  await t.test('and a state folder that cannot be written is a warning, no change', async t => {
+    t.equal((await host.setup()).code, 0)
+    const env = { ENDOREG_STATE_DIR: '/proc/endoreg-provision' }
+    const result = await host.run('postgres-endoreg-setup', [], { env })
+    t.equal(result.code, 0, result.err)
+    t.match(result.err, /\/proc\/endoreg-provision could not be written/)
+    t.same(result.json.changes, [])
+  })
+})
+
+t.test('a rotation that was undone before PostgreSQL had it leaves nothing foreign', async t => {
+  const host = await converged(t)
+  const swallow = await proxy(t, host.cluster.port, () =>
+    existsSync(`${host.vaultFile}.next`) ? 'cut' : 'forward',
+  )
+  const env = { PGHOST: '127.0.0.1', PGPORT: String(swallow), PGPASSWORD: SUPERUSER_PASSWORD }
+  const cut = await host.run('sync-password', ['--rotate'], {
+    env: { ...env, ENDOREG_DB_PORT: String(host.cluster.port) },
+  })
+  t.equal(cut.code, 75, cut.err)
+  writeFileSync(host.vaultFile, 'the operator was here\n')
+  const told = await host.run('postgres-endoreg-setup', [], { env: { ENDOREG_ON_FOREIGN_CHANGE: 'refuse' } })
+  t.equal(told.code, 0, told.err)
 })
 
 t.test('twenty commands at once, rotations among them', async t => {
