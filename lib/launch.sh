@@ -1,8 +1,8 @@
 # Sourced by every bin/NAME, and by lib/as-account, with the launcher's real path in $file: starts the built command of that
 # name or, where nothing is built, the same command from its source.
 
-# A core file would hold the password.
-ulimit -c 0
+# A core file would hold the password. The units have a limit of 1 byte, which shows as 0 and does more.
+[ "$(ulimit -c)" = 0 ] || ulimit -c 0
 # The commands check no certificate, and reading the extra ones costs Node.js 18 and 20 about 70 ms a start.
 unset NODE_EXTRA_CA_CERTS
 # Inspector, heap snapshots and reports would show the password; nothing here needs an option of Node.js.
