@@ -1,3 +1,4 @@
+import type { Settings } from '../settings.ts'
 import type { Ended, Programs } from './programs.ts'
 
 /** Milliseconds that the network gets; a clinic that is offline must not wait for longer at every boot. */
@@ -34,3 +35,10 @@ export class Git {
 
 /** A commit as people write it. */
 export const short = (commit: string): string => commit.slice(0, 10)
+
+/**
+ * git in the checkout, or in the folder `path` of it, as an operator types it: as the service account, since
+ * git refuses root a checkout of another account ("dubious ownership").
+ */
+export const gitThere = ({ serviceUser, apiDir }: Settings, path = ''): string =>
+  `sudo -u ${serviceUser} git -C ${apiDir}${path && `/${path}`}`

@@ -1,5 +1,5 @@
 import type { Run } from '../command.ts'
-import { type Git, short } from './git.ts'
+import { type Git, gitThere, short } from './git.ts'
 
 /**
  * Brings the submodules to where the checkout wants them. One that stood elsewhere than the checkout wanted
@@ -14,7 +14,7 @@ export async function updateSubmodules({ settings, report }: Run, git: Git, befo
     if (initialised && found.out === wanted) continue
     if (initialised && found.out !== (await recorded(git, before, path))) {
       report.warning(
-        `submodule ${path}: not updated, it is at a commit of its own. Look at it: git -C ${apiDir}/${path} status`,
+        `submodule ${path}: not updated, it is at a commit of its own. Look at it: ${gitThere(settings, path)} status`,
       )
       continue
     }

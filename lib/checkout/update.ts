@@ -1,5 +1,5 @@
 import type { Run } from '../command.ts'
-import { Git, short } from './git.ts'
+import { Git, gitThere, short } from './git.ts'
 import type { Ended, Programs } from './programs.ts'
 import { updateSubmodules } from './submodules.ts'
 
@@ -33,7 +33,7 @@ async function elsewhere({ settings }: Run, git: Git): Promise<Obstacle | undefi
   if (branch.out === apiBranch) return undefined
   return {
     why: branch.out === '' ? 'no branch is checked out' : `the branch ${branch.out} is checked out`,
-    remedy: `Run git switch ${apiBranch} there, or set ENDOREG_API_BRANCH.`,
+    remedy: `Switch it: ${gitThere(settings)} switch ${apiBranch}; or set ENDOREG_API_BRANCH.`,
   }
 }
 
@@ -54,12 +54,15 @@ async function fastForward(run: Run, git: Git): Promise<Obstacle | undefined> {
     if (!(await git.isAncestor(head, next))) {
       return {
         why: 'the branch has commits of its own and the repository has new ones',
-        remedy: `Join them by hand: git -C ${apiDir} rebase FETCH_HEAD (or merge), and push.`,
+        remedy: `Join them by hand: ${gitThere(run.settings)} rebase FETCH_HEAD (or merge), and push.`,
       }
     }
     const merged = await git.run('merge', '--quiet', '--ff-only', next)
     if (merged.code !== 0) {
-      return { why: `edits are in the way (${merged.said})`, remedy: `Look at them: git -C ${apiDir} status` }
+      return {
+        why: `edits are in the way (${merged.said})`,
+        remedy: `Look at them: ${gitThere(run.settings)} status`,
+      }
     }
     run.report.change({
       resource: `checkout ${apiDir}`,

@@ -11,11 +11,11 @@ const LIMIT = 10_000
 
 /**
  * Has systemd restart what reads the password, without waiting for it: where it is enabled, or runs. Nothing
- * without systemd, or where there is no such unit.
+ * without systemd, or where there is no such unit; in check mode only says so.
  *
  * @returns whether it restarts
  */
-export async function restartConsumers({ report }: Run): Promise<boolean> {
+export async function restartConsumers({ report, check }: Run): Promise<boolean> {
   if (!existsSync('/run/systemd/system') || effectiveUid() !== 0) return false
   const run = promisify(childProcess().execFile)
   const systemctl = (...args: string[]): Promise<unknown> =>
@@ -29,6 +29,10 @@ export async function restartConsumers({ report }: Run): Promise<boolean> {
     (await succeeds(systemctl('--quiet', 'is-enabled', UNIT))) ||
     (await succeeds(systemctl('--quiet', 'is-active', UNIT)))
   if (!wanted) return false
+  if (check) {
+    report.note(`${UNIT} would restart, and the API with it`)
+    return false
+  }
   try {
     await systemctl('--no-block', 'restart', UNIT)
     report.note(`${UNIT} restarts, and the API with it`)

@@ -11,7 +11,7 @@ import type { Ownership } from '../files/secret-file.ts'
 import { isStaged } from '../files/stage.ts'
 import { readVault } from '../files/vault.ts'
 import type { Password } from '../password.ts'
-import { explainLock, LOCK_DATABASE, TAKE_LOCK } from '../postgres/lock.ts'
+import { explainLock, LOCK_CAUSE, LOCK_DATABASE, TAKE_LOCK } from '../postgres/lock.ts'
 import { Login } from '../postgres/login.ts'
 import { explain, toFailure } from '../postgres/problem.ts'
 import {
@@ -167,7 +167,7 @@ async function openLock(run: Run, address: string, password: Password): Promise<
     )
     const limit = Math.max(deadline.remaining(), 2000)
     const take = `SET lock_timeout = ${Math.ceil(limit)}; ${TAKE_LOCK}`
-    await report.remind('the lock of the writers', 'another run holds it', deadline, () =>
+    await report.remind('the lock of the writers', LOCK_CAUSE, deadline, () =>
       explainLock(() => login.query(take, limit + 1000)),
     )
     return login

@@ -26,7 +26,7 @@ export async function setUp(run: Run): Promise<string> {
     },
   })
   // The new password of a rotation that was interrupted here still has to reach db_pwd, which is another unit's.
-  if (finished && !run.check && !(await restartConsumers(run))) {
+  if (finished && !(await restartConsumers(run)) && !run.check) {
     run.report.warning(
       `${run.settings.apiDir}/conf/db_pwd may still hold the password from before the rotation: run sync-password`,
     )

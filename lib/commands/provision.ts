@@ -9,7 +9,7 @@ import { apply } from '../postgres/apply.ts'
 import { EarlyLogins } from '../postgres/early-logins.ts'
 import { type Cluster, inspectCluster } from '../postgres/inspect.ts'
 import type { Goal } from '../postgres/known-problems.ts'
-import { explainLock, LOCK_DATABASE, TAKE_LOCK, takeLock } from '../postgres/lock.ts'
+import { explainLock, LOCK_CAUSE, LOCK_DATABASE, TAKE_LOCK, takeLock } from '../postgres/lock.ts'
 import { explain } from '../postgres/problem.ts'
 import type { Outcome } from '../postgres/proof.ts'
 import { untilReady } from '../postgres/readiness.ts'
@@ -182,9 +182,7 @@ async function look(
 /** Does `work`, which takes the lock first, and says so where another run holds it for long. */
 async function waitingForLock<T>({ report, deadline }: Run, work: () => Promise<T>): Promise<T> {
   try {
-    return await report.remind('the lock of the writers', 'another run holds it', deadline, () =>
-      explainLock(work),
-    )
+    return await report.remind('the lock of the writers', LOCK_CAUSE, deadline, () => explainLock(work))
   } catch (error) {
     throw statementFailure(error, 'read the roles and databases')
   } finally {

@@ -23,7 +23,7 @@ type Prepare = ((password: Password) => Promise<PreparedCopy>) | undefined
  * before PostgreSQL knows it and until all three agree, so that at every instant the vault's password or the
  * staged one logs in, and the next run finishes or undoes what is interrupted.
  *
- * @returns whether the password was replaced
+ * @returns whether the password was replaced, or in check mode would be
  * Fails with 78 where another tool manages the password; as the login does where the new one cannot be
  * proved, and then the old one is in use again.
  */
@@ -38,7 +38,7 @@ export async function rotate(run: Run, provisioned: Provisioned, prepare: Prepar
   if (check) {
     for (const change of steps(run, `${settings.apiDir}/conf/db_pwd`, prepare !== undefined))
       report.change(change)
-    return false
+    return true
   }
   await interruption.protect(() => replace(run, provisioned, prepare))
   return true

@@ -54,9 +54,9 @@ export async function syncPassword(run: Run): Promise<string> {
     report.note(`there is no checkout at ${settings.apiDir} yet: db_pwd is left to endo-api-boot`)
   }
   const changed = replaced || finished || differed.has('db_pwd')
-  if (changed && checkout && !run.check && !flags.has('no-restart')) await restartConsumers(run)
+  if (changed && checkout && !flags.has('no-restart')) await restartConsumers(run)
   const all = checkout ? 'vault, PostgreSQL and db_pwd' : 'vault and PostgreSQL'
-  if (replaced) return `${summary}; ${all} agree on a new password`
+  if (replaced && !run.check) return `${summary}; ${all} agree on a new password`
   return `${summary}; ${agreement(all, [...differed], run.check)}`
 }
 

@@ -130,13 +130,20 @@ t.test('nothing that is on the host only is lost', async t => {
 
   git(here, 'echo mine > code')
   git(origin, 'echo 2 > code && git commit -qam 2')
-  await stays('edits in the way', /edits are in the way .*git -C .* status/, () => [head(), code()])
+  await stays('edits in the way', /edits are in the way .*sudo -u [\w-]+ git -C \S+ status/, () => [
+    head(),
+    code(),
+  ])
 
   git(here, 'git commit -qam mine')
   await stays('a diverged branch', /commits of its own .*rebase FETCH_HEAD/, () => [head(), code()])
 
   git(here, 'git switch -q -c other')
-  await stays('another branch', /the branch other is checked out.*git switch main/, head)
+  await stays(
+    'another branch',
+    /the branch other is checked out.*sudo -u [\w-]+ git -C \S+ switch main/,
+    head,
+  )
   git(here, 'git switch -q --detach')
   await stays('no branch', /no branch is checked out/, head)
   git(here, 'git switch -q main && git reset -q --hard HEAD~1')

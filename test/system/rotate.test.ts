@@ -17,6 +17,15 @@ for (const release of RELEASES) {
     const before = await api()
     t.ok(await logsIn(old))
 
+    await t.test('what it would do', async t => {
+      const { code, err } = await machine.run('sync-password --rotate --check', { check: false })
+      t.equal(code, 1)
+      t.match(err, /endo-api-boot\.service would restart, and the API with it/)
+      t.equal(await read(VAULT), old)
+      const left = await machine.run('sync-password --rotate --check --no-restart', { check: false })
+      t.notMatch(left.err, /restart, and/)
+      t.equal(await api(), before)
+    })
     await t.test('by the unit', async t => {
       await machine.run('systemctl start endoreg-rotate-password.service')
       const fresh = await read(VAULT)
