@@ -2,8 +2,8 @@ import { ExitCode, Failure } from './errors.ts'
 
 /** What systemd sends to stop a unit (systemd.kill(5)), and what a terminal does. */
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
-/** Milliseconds that protected work gets to come to its end. */
-const GRACE = 900
+/** Milliseconds that protected work gets to come to its end; with what ends the process after it, less than a second. */
+const GRACE = 700
 
 /**
  * Ends the run when a signal asks for it: at once, or when the work that must not be left half done has come

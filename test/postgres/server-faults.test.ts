@@ -141,6 +141,7 @@ t.test('SIGTERM ends a run within a second', async t => {
     const port = await proxy(t, host.cluster.port, decide)
     const result = await terminated(host, [SYNC, '--rotate'], through(host, port), () => swallowed)
     t.equal(result.code, 75, result.err)
+    t.ok(result.milliseconds < 1000, `${Math.round(result.milliseconds)} ms`)
     t.comment(`figure: SIGTERM to the end: ${Math.round(result.milliseconds)} ms`)
     await until(async () => {
       const held = await host.cluster.query(`SELECT 1 FROM pg_locks WHERE locktype = 'advisory'`)
