@@ -22,6 +22,19 @@ for (const release of RELEASES) {
   const active = async (machine: Machine, unit: string): Promise<boolean> =>
     (await machine.unit(`${unit}.service`))['ActiveState'] === 'active'
 
+  t.test(`${release}: PostgreSQL starts 20 s late`, boots, async t => {
+    const [[unit = '', fast] = []] = Object.entries(fastPostgres(release))
+    const dropIns = { [unit]: `${fast}ExecStartPre=/bin/sleep 20\n` }
+    const machine = await Machine.boot(t, await clinic(release), host({}, { dropIns }))
+    await apiAnswers(machine)
+    const { InactiveExitTimestampMonotonic: began, ActiveEnterTimestampMonotonic: ready } =
+      await machine.unit(unit)
+    t.ok(Number(ready) - Number(began) > 20e6, 'it was late')
+    for (const each of ['postgres-endoreg-setup', 'endo-api-boot', 'endo-api']) {
+      t.match(await machine.unit(`${each}.service`), { ActiveState: 'active', NRestarts: '0' }, each)
+    }
+  })
+
   t.test(`${release}: a PostgreSQL that starts late is waited for, and that is seen`, boots, async t => {
     const machine = await Machine.boot(t, await clinic(release), host({}, byHand))
     await machine.waitFor('it is at work', async () => (await stateOf(machine)) === 'start')

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { POSTGRESQL } from '../support/system/base.ts'
 import { apiAnswers, boots, CHECKOUT, clinic, host, RELEASES, VAULT } from '../support/system/clinic.ts'
 import { Machine } from '../support/system/machine.ts'
 import { fastPostgres } from '../support/system/options.ts'
@@ -30,9 +31,15 @@ const ELSEWHERE = [
 for (const release of RELEASES) {
   t.test(`${release}: the units are locked down`, boots, async t => {
     const tries = ELSEWHERE.map(path => `touch ${path}/tried`).join('; ')
-    const inside = `[Service]\nExecStartPre=-/bin/sh -c '${tries}; touch /tmp/tried; :'\n`
+    const inside = `[Service]\nExecStartPre=-/bin/sh -c '${tries}; touch /tmp/tried && echo all tried'\n`
     const dropIns = { ...fastPostgres(release), ...Object.fromEntries(UNITS.map(unit => [unit, inside])) }
     const machine = await Machine.boot(t, await clinic(release), host({}, { dropIns }))
+    await machine.run('systemctl start endoreg-rotate-password')
+    for (const unit of UNITS) {
+      const said = (await machine.journal(unit)).map(entry => entry['MESSAGE'])
+      t.ok(said.includes('all tried'), `${unit} did try`)
+      t.equal((await machine.unit(unit))['LimitCORE'], '1', `${unit} leaves no core`)
+    }
     for (const path of [...ELSEWHERE, '/tmp']) {
       t.equal(
         (await machine.run(`test -e ${path}/tried`, { check: false })).code,
@@ -60,6 +67,8 @@ for (const release of RELEASES) {
       t.notOk(await can('-w', path), `cannot write ${path}`)
     for (const path of ['/var/lib/postgresql', '/etc/shadow', '/root'])
       t.notOk(await can('-w', path), `cannot write ${path}`)
+    for (const path of ['/etc/shadow', '/root', `/var/lib/postgresql/${POSTGRESQL[release]}/main`])
+      t.notOk(await can('-r', path), `cannot read ${path}`)
     for (const path of [VAULT, `${CHECKOUT}/conf/db_pwd`]) {
       const { code } = await machine.run(['test', '-r', path], { user: 'nobody', check: false })
       t.equal(code, 1, `nobody else reads ${path}`)
