@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { isRoot, runCommand } from '../support/command.ts'
 import { Host } from '../support/host.ts'
+import { LOUD } from '../support/loud.ts'
 
 const DEBIAN_15 = '/usr/lib/postgresql/15'
 const BIN = fileURLToPath(new URL('../../bin/', import.meta.url))
@@ -46,7 +47,8 @@ const holders = (folder: string, text: string): string[] => {
 }
 
 t.test('the password is in the vault and in db_pwd, and nowhere else', async t => {
-  const host = await Host.create(t)
+  const host = await Host.create(t, { settings: LOUD })
+  await host.cluster.query('CREATE EXTENSION pg_stat_statements')
   host.env['TMPDIR'] = join(host.folder, 'tmp')
   mkdirSync(host.env['TMPDIR'], { mode: 0o1777 })
   const samples = new Set<string>()
@@ -74,6 +76,15 @@ t.test('the password is in the vault and in db_pwd, and nowhere else', async t =
   host.writeVault([...passwords].at(-1) ?? '')
 
   t.ok(passwords.size >= 3)
+  const [remembered] = await host.cluster.query(
+    "SELECT string_agg(query, E'\\n') AS text FROM pg_stat_statements",
+  )
+  const loud = { log: host.cluster.logText(), pg_stat_statements: String(remembered?.['text']) }
+  for (const [place, text] of Object.entries(loud)) {
+    t.match(text, /pg_authid/, `${place} does tell of statements`)
+    t.notMatch(text, /SCRAM-SHA-256\$\d/, `and ${place} of no verifier`)
+    texts.push(text)
+  }
   t.ok(
     [...samples].some(text => text.includes('--rotate')),
     'the samples do show the commands',

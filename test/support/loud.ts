@@ -1,0 +1,22 @@
+/** Everything PostgreSQL can log, and the module that remembers statements. */
+export const LOUD = {
+  log_statement: 'all',
+  log_min_duration_statement: '0',
+  log_min_duration_sample: '0',
+  log_statement_sample_rate: '1',
+  log_transaction_sample_rate: '1',
+  log_min_error_statement: 'debug5',
+  log_min_messages: 'debug5',
+  log_error_verbosity: 'verbose',
+  log_parser_stats: 'on',
+  debug_print_parse: 'on',
+  debug_print_rewritten: 'on',
+  debug_print_plan: 'on',
+  log_connections: 'on',
+  log_disconnections: 'on',
+  log_lock_waits: 'on',
+  shared_preload_libraries: "'pg_stat_statements, auto_explain'",
+  'pg_stat_statements.track': 'all',
+  'auto_explain.log_min_duration': '0',
+  'auto_explain.log_nested_statements': 'on',
+}
