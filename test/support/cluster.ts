@@ -1,4 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { appendFileSync, chownSync, cpSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -218,14 +219,22 @@ export async function until<T>(look: () => Promise<T | undefined>, what: string)
   throw new Error(`waited in vain until ${what}: ${String(last)}`)
 }
 
-/** A TCP port that is free on both loopbacks now. */
+/**
+ * A TCP port that is free now, from below those that the system gives to connections (ip_local_port_range): one of
+ * these could be taken before the server listens at it.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer()
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
+  for (;;) {
+    const port = randomInt(10_240, 32_000)
+    const server = createServer()
+    try {
+      server.listen(port, '127.0.0.1')
+      await once(server, 'listening')
+      return port
+    } catch {
+      // Taken: another one.
+    } finally {
+      server.close()
+    }
+  }
 }
