@@ -78,8 +78,8 @@ async function installing({ resource }: Change, work: () => unknown): Promise<vo
 function readPassword(settings: Settings, service: Account): Password {
   const credential = `${process.env['CREDENTIALS_DIRECTORY'] ?? ''}/db_pwd`
   if (credential !== '/db_pwd' && credential.startsWith('/') && existsSync(credential))
-    return readVault.here(credential, undefined)
-  return readVault.as(service, settings.vaultFile, settings.vaultManagedBy)
+    return readVault.here(credential, null)
+  return readVault.as(service, settings.vaultFile, settings.vaultManagedBy ?? null)
 }
 
 /** Milliseconds between two looks at a rotation that is under way. */

@@ -65,7 +65,7 @@ export const inspectVault = (path: string, owner: Account): Vault =>
  * The password in the vault file, from its path; and the tool that puts it there, where that is not this program.
  * Fails with 78 where there is none, or none that can be read.
  */
-export const readVault = job('read vault', [v.string(), v.optional(v.string())], password, (path, tool) =>
+export const readVault = job('read vault', [v.string(), v.nullable(v.string())], password, (path, tool) =>
   explaining(path, () => {
     const { folder: folderPath, name } = splitPath(path)
     const file = inFolder(folderPath, folder => inspectFile(path, folder, name))
