@@ -11,7 +11,9 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { isDeepStrictEqual } from 'node:util'
 import t, { type Test } from 'tap'
+import { findAccount, findGroup } from '../../lib/files/accounts.ts'
 import { Password } from '../../lib/password.ts'
 import { compareVerifier, ScramPassword } from '../../lib/postgres/scram.ts'
 import { type Document, isRoot, type Result } from '../support/command.ts'
@@ -118,6 +120,22 @@ async function converge(host: Host): Promise<string | undefined> {
 const passwordIn = (path: string): string | undefined =>
   existsSync(path) ? readFileSync(path, 'utf8').trim() : undefined
 
+/** A vault file or its stage: what it holds, and "uid:gid mode". */
+type Held = { readonly password: string; readonly owner: string }
+
+function vaultAt(path: string): Held | undefined {
+  const password = passwordIn(path)
+  if (password === undefined) return undefined
+  const { uid, gid, mode } = statSync(path)
+  return { password, owner: `${uid}:${gid} ${(mode & 0o7777).toString(8)}` }
+}
+
+/** What both have in the end, and from their first moment where a run makes them. */
+const finalOwner = ({ env }: Host): string => {
+  const uid = findAccount(env['ENDOREG_VAULT_OWNER'] ?? 'admin')?.uid
+  return `${uid}:${findGroup(env['ENDOREG_VAULT_GROUP'] ?? 'sensitiveServices')?.gid} 640`
+}
+
 /** Everything under the folders of ours that others may read. */
 const open = (host: Host): string[] =>
   [host.vaultFolder, join(host.apiDir, 'conf'), join(host.folder, 'state')]
@@ -141,20 +159,17 @@ async function logsIn(host: Host): Promise<boolean> {
 async function damage(
   host: Host,
   inUse: boolean,
-  prior: string | undefined,
+  prior: Held | undefined,
   traced: Traced,
 ): Promise<string | undefined> {
-  const kept = passwordIn(host.vaultFile)
-  if (existsSync(host.vaultFile)) {
-    if (!/^[A-Za-z0-9+/]{43}=$/.test(kept ?? '')) return 'the vault file is not whole'
-    if (
-      kept === prior ||
-      traced[0] === 'sync-password' ||
-      statSync(host.vaultFile).mode % 0o10000 === 0o640
-    ) {
-      // As it was, or with its final mode.
-    } else return 'the vault file has not its final mode'
-  } else if (prior !== undefined) return 'the vault file is gone'
+  const found = vaultAt(host.vaultFile)
+  if (found) {
+    if (!/^[A-Za-z0-9+/]{43}=$/.test(found.password)) return 'the vault file is not whole'
+    if (found.owner !== finalOwner(host) && !isDeepStrictEqual(found, prior))
+      return `the vault file is ${found.owner}`
+  } else if (prior) return 'the vault file is gone'
+  const staged = vaultAt(`${host.vaultFile}.next`)
+  if (staged && staged.owner !== finalOwner(host)) return `the next password is ${staged.owner}`
   if (open(host).length > 0) return `open to others: ${open(host).join(', ')}`
   if (inUse && !(await logsIn(host))) return 'no password logs in'
   const next = await host.run(traced[0])
@@ -227,7 +242,7 @@ async function suffer(
   for (let attempt = 1; attempt <= TRIES; attempt++) {
     await prepare(host)
     const inUse = await logsIn(host).catch(() => false)
-    const prior = passwordIn(host.vaultFile)
+    const prior = vaultAt(host.vaultFile)
     const { result, met } = await runWithFault(host, traced, point, fault)
     // Node.js aborts or hangs where its own wake-up calls fail, which no disk or network makes them do.
     if (result.signal !== null && !met) continue

@@ -98,7 +98,7 @@ export async function gather(settings: Settings): Promise<Facts> {
     }),
     vaultForService: service
       ? look(() => {
-          readVault.as(service, settings.vaultFile, settings.vaultManagedBy)
+          readVault.as(service, settings.vaultFile, settings.vaultManagedBy ?? null)
           return true as const
         })
       : unknown('there is no service account'),
