@@ -72,6 +72,7 @@ export class Cluster {
   readonly log: string
   readonly #options: ClusterOptions
   #server: ChildProcess | undefined
+  #stopping: Promise<void> = Promise.resolve()
 
   private constructor(options: ClusterOptions, port: number) {
     this.#options = options
@@ -127,11 +128,17 @@ export class Cluster {
 
   /** Starts the server and waits until it answers a query. */
   async start(): Promise<this> {
+    // Somebody else may be about to stop it, and a second server beside the first ends at once.
+    await this.#stopping
     this.launch()
+    const server = this.#server
     await until(async () => {
+      if (server?.exitCode !== null) return false
       await this.query('SELECT 1')
       return true
     }, 'the test server accepts')
+    if (server?.exitCode !== null)
+      throw new Error(`the test server does not start:\n${this.logText().slice(-2000)}`)
     return this
   }
 
@@ -153,6 +160,11 @@ export class Cluster {
 
   /** Ends the server: SIGINT is a fast stop, SIGQUIT an immediate one. */
   async stop(signal: NodeJS.Signals = 'SIGINT'): Promise<void> {
+    this.#stopping = this.#end(signal)
+    await this.#stopping
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
     const server = this.#server
     this.#server = undefined
     if (!server || server.exitCode !== null || server.signalCode !== null) return
