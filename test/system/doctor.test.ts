@@ -24,6 +24,9 @@ const MAJOR = POSTGRESQL[RELEASE]
 const CONFIGURATION = `/etc/postgresql/${MAJOR}/main`
 /** systemd cannot: this Debian is without kill(1). */
 const RELOAD = `sudo -u postgres psql -c 'SELECT pg_reload_conf()'; sleep 0.5`
+/** As often as the rows want it: systemd would not start a unit more than five times in ten seconds. */
+const CLUSTER = `postgresql@${MAJOR}-main`
+const RESTART = `systemctl reset-failed ${CLUSTER}; systemctl restart postgresql ${CLUSTER}`
 const SETUP = 'postgres-endoreg-setup.service'
 const BOOT = 'endo-api-boot.service'
 /** A failed setup, and what requires it given up. */
@@ -40,14 +43,14 @@ const ROWS: readonly Row[] = [
   },
   {
     name: "PostgreSQL's cluster was stopped, and the unit above it thinks that all is well",
-    breaks: `systemctl stop postgresql@${MAJOR}-main`,
+    breaks: `systemctl stop ${CLUSTER}`,
     finds: ['server-down'],
     fix: 'start',
     mended: true,
   },
   {
     name: 'PostgreSQL listens at IPv4 only',
-    breaks: `echo "listen_addresses = '127.0.0.1'" >>${CONFIGURATION}/postgresql.conf && systemctl restart postgresql postgresql@${MAJOR}-main`,
+    breaks: `echo "listen_addresses = '127.0.0.1'" >>${CONFIGURATION}/postgresql.conf && { ${RESTART}; }`,
     finds: ['address-not-served ::1'],
     fix: 'listen',
     mended: true,
@@ -61,7 +64,7 @@ const ROWS: readonly Row[] = [
   },
   {
     name: '/etc/hosts without ::1',
-    breaks: `sed -i '/^::1/d' /etc/hosts && systemctl restart postgresql postgresql@${MAJOR}-main`,
+    breaks: `sed -i '/^::1/d' /etc/hosts && { ${RESTART}; }`,
     finds: ['hosts-loopback ::1'],
     fix: 'hosts',
     mended: true,

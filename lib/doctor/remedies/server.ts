@@ -9,7 +9,7 @@ import { untilReady } from '../../postgres/readiness.ts'
 import { abandon, openSession, run as send } from '../../postgres/session.ts'
 import { statementFailure } from '../../postgres/statement-failure.ts'
 import { serverSelf } from '../findings/server-views.ts'
-import { perform } from './programs.ts'
+import { perform, startUnits } from './programs.ts'
 import { type Remedy, subjects } from './terms.ts'
 
 const LIMIT = 30_000
@@ -61,7 +61,7 @@ export const start: Remedy = {
   fix: 'start',
   does: () => 'start PostgreSQL',
   apply: async run => {
-    await perform('systemctl', 'start', 'postgresql.service', ...(await clusterUnits()))
+    await startUnits('start', 'postgresql.service', ...(await clusterUnits()))
     await untilUp(run)
     run.report.change({ resource: 'postgresql.service', action: 'start' })
   },
@@ -92,7 +92,7 @@ export const listen: Remedy = {
       run.report.change({ resource: 'setting listen_addresses', action: `set ${wanted}` })
     }
     // With the units of the clusters: of the one above them systemctl would not wait for these.
-    await perform('systemctl', 'restart', 'postgresql.service', ...(await clusterUnits()))
+    await startUnits('restart', 'postgresql.service', ...(await clusterUnits()))
     await untilUp(run)
     run.report.change({ resource: 'postgresql.service', action: 'restart' })
   },

@@ -1,5 +1,5 @@
 import type { Unit } from '../facts/units.ts'
-import { perform } from './programs.ts'
+import { perform, startUnits } from './programs.ts'
 import { type Remedy, subjects } from './terms.ts'
 
 /** Unmasks, enables and starts, in the order in which each unit needs the one before it. */
@@ -27,8 +27,7 @@ export const units: Remedy = {
     }
     for (const { name, load, active } of all) {
       if (active === 'active' || load === 'not-found') continue
-      await perform('systemctl', 'reset-failed', name).catch(() => {})
-      await perform('systemctl', 'start', name)
+      await startUnits('start', name)
       report.change({ resource: name, action: 'start' })
     }
   },
