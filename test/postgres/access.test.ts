@@ -209,7 +209,7 @@ t.test('what changes for logins that are not declared is said', needsRoot, async
   )
 })
 
-t.test('rules that would lock the setup out are not written', async t => {
+t.test('rules that would lock the setup out are not written', needsRoot, async t => {
   const host = await hostWith(t, `${OWN}${EVERYBODY}`, { ident: [] })
   put(host, `host all postgres 127.0.0.1/32 scram-sha-256\nlocal all postgres peer\n${EVERYBODY}`)
   writeFileSync(join(host.cluster.data, 'pg_ident.conf'), '')
@@ -220,7 +220,7 @@ t.test('rules that would lock the setup out are not written', async t => {
   t.notMatch(read(host), /BEGIN/)
 })
 
-t.test('no pg_ident.conf is as good as an empty one', async t => {
+t.test('no pg_ident.conf is as good as an empty one', needsRoot, async t => {
   const host = await hostWith(t, `${OWN}${EVERYBODY}`)
   put(host, `host all postgres 127.0.0.1/32 scram-sha-256\nlocal all postgres peer\n${EVERYBODY}`)
   rmSync(join(host.cluster.data, 'pg_ident.conf'))
