@@ -11,10 +11,11 @@ import {
 import { join } from 'node:path'
 import t from 'tap'
 import { SoundHost } from '../support/broken-host.ts'
+import { needsRoot } from '../support/host.ts'
 
 const PLANTED = 'pl4nted-by-the-test'
 
-t.test('a bundle for a ticket, with everything but the secrets', async t => {
+t.test('a bundle for a ticket, with everything but the secrets', needsRoot, async t => {
   const sound = await SoundHost.create(t)
   const { host } = sound
   const { cluster } = host
