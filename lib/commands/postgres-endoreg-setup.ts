@@ -13,6 +13,9 @@ export async function setUp(run: Run): Promise<string> {
     manifest: () => loadManifest(run.settings),
     plan: async (manifest, { cluster, scram, interrupted }, client) => {
       finished = interrupted.finished
+      // PostgreSQL answers while the stored verifier is computed again.
+      const access = planAccess(run, manifest, client)
+      access.catch(() => {})
       return [
         ...(cluster.inRecovery
           ? []
@@ -21,7 +24,7 @@ export async function setUp(run: Run): Promise<string> {
               ...(await planPassword(run, cluster, scram)),
               ...diffDatabases(manifest, cluster),
             ]),
-        ...(await planAccess(run, manifest, client)),
+        ...(await access),
       ]
     },
   })
