@@ -65,7 +65,7 @@ function planRewrites(run: Run, access: AccessFiles, drift: AccessDrift, client:
       await reload(writing, access.serverError === undefined)
     })
   const sound = (): Promise<void> => refuseFaulty([ident, hba], writing)
-  if (access.serverError !== undefined && (due.length > 0 || drift.trust)) {
+  if (access.serverError !== undefined && due.length > 0) {
     report.warning(`PostgreSQL does not take its configuration: ${access.serverError}`)
   }
   if (due.length === 0)

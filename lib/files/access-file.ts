@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import { ExitCode, errnoOf, Failure } from '../errors.ts'
 import { type Account, accountName, groupName } from './accounts.ts'
+import { keptName } from './configuration-file.ts'
 import { type Folder, inFolder, splitPath } from './folder.ts'
 import { effectiveUid } from './identity.ts'
 import { bytes, job } from './job.ts'
@@ -8,8 +9,6 @@ import { createOnce, litter, type Ownership, readRegular, replaceFile } from './
 import { removeLitter } from './vault.ts'
 import { Overtaken } from './vault-plan.ts'
 
-/** What a rewritten file is kept under, as it was before the first time. */
-const kept = (name: string): string => `${name}.endoreg-before`
 /** The largest of these files that is read, in bytes. */
 const LARGEST = 16_777_216
 
@@ -63,11 +62,11 @@ function rewriteIn(
   after: Uint8Array,
   keep: boolean,
 ): boolean {
-  for (const own of [name, kept(name)])
+  for (const own of [name, keptName(name)])
     for (const leftover of litter(folder, own)) removeLitter.here(folder.path, leftover)
   const found = readThere(folder, name)
   if (!found.bytes.equals(before)) return false
-  if (keep && found.bytes.length > 0) createOnce(folder, kept(name), before, found.owner)
+  if (keep && found.bytes.length > 0) createOnce(folder, keptName(name), before, found.owner)
   replaceFile(folder, name, after, found.owner)
   return true
 }

@@ -148,6 +148,20 @@ t.test('a file that is newer than what is loaded is loaded', async t => {
   )
 })
 
+t.test('nor does a setting that waits for a restart hide it', async t => {
+  const host = await hostWith(t, `${OWN}${EVERYBODY}`)
+  host.cluster.configure({ max_connections: '61' })
+  await host.cluster.reload()
+  const first = await host.setup()
+  t.equal(first.code, 0, first.err)
+  t.notMatch(first.err, /does not take its configuration/)
+  chmodSync(path(host), 0o600)
+  t.same(
+    (await host.setup('--check')).json.changes.map(({ action }) => action),
+    ['reload (newer than what was loaded)'],
+  )
+})
+
 t.test('a time that is still to come is no reason to load', async t => {
   const host = await hostWith(t, `${OWN}${EVERYBODY}`)
   await host.setup()

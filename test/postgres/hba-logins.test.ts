@@ -2,7 +2,6 @@ import { execFileSync } from 'node:child_process'
 import { chmodSync, chownSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { HOST_FILES } from '../../lib/postgres/hba/files.ts'
 import { matchLogin } from '../../lib/postgres/hba/match.ts'
 import { parseHba } from '../../lib/postgres/hba/parse.ts'
 import { isRoot } from '../support/command.ts'
@@ -16,6 +15,7 @@ import {
   type Trial,
 } from '../support/hba-logins.ts'
 import { Host, runner } from '../support/host.ts'
+import { HOST_FILES } from '../support/host-files.ts'
 import { type Answer, knock } from '../support/knock.ts'
 import { Random } from '../support/random.ts'
 

@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { HOST_FILES } from '../../lib/postgres/hba/files.ts'
 import { parseHba } from '../../lib/postgres/hba/parse.ts'
+import { HOST_FILES } from '../support/host-files.ts'
 import { memoryFiles } from '../support/memory-files.ts'
 
 const PATH = '/etc/pg_hba.conf'

@@ -115,10 +115,6 @@ async function askSchema(settings: Settings): Promise<boolean> {
 const noSession = (cause: string): Failure =>
   new Failure(ExitCode.configuration, { message: 'look at the schema public', cause, hint: '' })
 
-/** What is known of a server that is up, and has told about itself. */
-export const tellingServer = (server: ServerFacts): (Server & { self: Fact<ServerState> }) | undefined =>
-  server.state === 'up' ? server : undefined
-
 export const notUp = (server: ServerFacts): Unknown =>
   server.state === 'unasked'
     ? server
