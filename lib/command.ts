@@ -156,7 +156,8 @@ function parseOptions(command: Command, args: readonly string[]): Options {
       const value = values[option]
       if (typeof value !== 'string') continue
       if (value === '') {
-        throw usageFailure(command, `Option '--${option}' needs the name of a file`, undefined)
+        const [what] = command.values?.[option] ?? ['FILE']
+        throw usageFailure(command, `Option '--${option}' needs a value: ${what}`, undefined)
       }
       given.set(option, value)
     }

@@ -38,6 +38,14 @@ export type Settings = {
   readonly onForeignChange: string
   /** Whether access rules are written or only compared; undefined where PostgreSQL's layout decides. */
   readonly manageHba: string | undefined
+  /** The folder of the backups. */
+  readonly backupDir: string
+  /** Where the results of runs are left for Prometheus; undefined for nowhere. */
+  readonly metricsDir: string | undefined
+  /** Where restic keeps copies of the backups, in its own variables; undefined for both: there are no copies. */
+  readonly resticRepository: string | undefined
+  readonly resticRepositoryFile: string | undefined
+  readonly resticPasswordFile: string | undefined
 }
 
 const path: Rule = value =>
@@ -69,6 +77,11 @@ const repository: Rule = value =>
     : /^[a-z+]+:\/\/[^/@]*:[^/@]*@/.test(value)
       ? 'has a password in it: use a key or a credential helper of the service account'
       : text(value)
+/** Everybody on the host sees the environment of what root runs for them, so a password cannot be part of it. */
+const remote: Rule = value =>
+  /:\/\/[^/@]*:[^/@]*@/.test(value)
+    ? 'has a password in it: write the address into a file that only root reads, for RESTIC_REPOSITORY_FILE'
+    : text(value)
 const branch: Rule = value =>
   /^[\w][\w./+-]*$/.test(value) && !value.includes('..') ? undefined : 'is no name of a branch'
 const oneOf =
@@ -109,6 +122,12 @@ const KNOWN = {
   ENDOREG_STATE_DIR: { rule: path, default: '/var/lib/endoreg-provision' },
   ENDOREG_ON_FOREIGN_CHANGE: { rule: onForeignChange, default: 'mend' },
   ENDOREG_MANAGE_HBA: { rule: manageHba },
+  ENDOREG_BACKUP_DIR: { rule: path, default: '/var/backups/endoreg' },
+  ENDOREG_METRICS_DIR: { rule: path },
+  ENDOREG_ALERT_COMMAND: { rule: text },
+  RESTIC_REPOSITORY: { rule: remote },
+  RESTIC_REPOSITORY_FILE: { rule: path },
+  RESTIC_PASSWORD_FILE: { rule: path },
 } as const satisfies Record<string, Entry>
 
 type Name = keyof typeof KNOWN
@@ -175,8 +194,13 @@ export function loadSettings(env: NodeJS.ProcessEnv, envFile: string | undefined
     stateDir: need('ENDOREG_STATE_DIR'),
     onForeignChange: need('ENDOREG_ON_FOREIGN_CHANGE'),
     manageHba: read('ENDOREG_MANAGE_HBA'),
+    backupDir: need('ENDOREG_BACKUP_DIR'),
+    metricsDir: read('ENDOREG_METRICS_DIR'),
+    resticRepository: read('RESTIC_REPOSITORY'),
+    resticRepositoryFile: read('RESTIC_REPOSITORY_FILE'),
+    resticPasswordFile: read('RESTIC_PASSWORD_FILE'),
   }
-  read('ENDOREG_API_COMMAND')
+  for (const unit of ['ENDOREG_API_COMMAND', 'ENDOREG_ALERT_COMMAND'] as const) read(unit)
   if (settings.dbUser === settings.adminRole) {
     problems.push(
       `ENDOREG_DB_USER and PGUSER are both ${JSON.stringify(settings.dbUser)}: the application must not be the administrative role`,

@@ -46,7 +46,7 @@ t.test('a wrong option is 64, and names it and the nearest one', async t => {
 t.test('an option that only some commands take', async t => {
   t.match(run('debug-postgres', ['--check']), { code: 64, err: `Unknown option '--check'` })
   t.match(run('debug-postgres', ['--bundle']), { code: 64, err: '--bundle' })
-  t.match(run('debug-postgres', ['--bundle=']), { code: 64, err: 'needs the name of a file' })
+  t.match(run('debug-postgres', ['--bundle=']), { code: 64, err: 'needs a value: FILE' })
   t.match(run('sync-password', ['--bundle', 'x']), { code: 64, err: `Unknown option '--bundle'` })
   t.match(run('fix-postgres', []), { code: 64, err: /no terminal.*\n.*--yes/ })
 })
@@ -147,7 +147,7 @@ t.test('odd ways to call a command', async t => {
   t.match(shell('sh sync-password --version'), { code: 0, out: /^sync-password / })
   t.match(shell('./sync-password --version | true'), { code: 0, err: /^$/ })
   t.match(shell('NODE_PG_FORCE_NATIVE=1 ./postgres-endoreg-setup --version'), { code: 0, err: /^$/ })
-  t.match(shell("./sync-password --env-file ''"), { code: 64, err: /needs the name of a file/ })
+  t.match(shell("./sync-password --env-file ''"), { code: 64, err: /needs a value: FILE/ })
   t.match(shell('PGPORT=0 ./sync-password --env-file /dev/null'), { code: 78, err: /PGPORT/ })
 })
 

@@ -33,6 +33,11 @@ t.test('the defaults', async t => {
     stateDir: '/var/lib/endoreg-provision',
     onForeignChange: 'mend',
     manageHba: undefined,
+    backupDir: '/var/backups/endoreg',
+    metricsDir: undefined,
+    resticRepository: undefined,
+    resticRepositoryFile: undefined,
+    resticPasswordFile: undefined,
   })
 })
 
@@ -106,6 +111,15 @@ t.test('an empty value', async t => {
       reason: new RegExp(`^${name} \\(the environment\\) is empty`),
     })
   }
+})
+
+t.test('the address of a restic repository has no password in it', async t => {
+  const reason =
+    /^RESTIC_REPOSITORY \(the environment\) has a password in it.*"rest:https:\/\/me:\.\.\.@host\/"/
+  t.throws(() => load(t, { RESTIC_REPOSITORY: 'rest:https://me:pw@host/' }), { code: 78, reason })
+  t.match(load(t, {}, 'RESTIC_REPOSITORY=sftp:backup@host:/srv/restic\n'), {
+    resticRepository: 'sftp:backup@host:/srv/restic',
+  })
 })
 
 t.test('the application must not be the administrative role', async t => {

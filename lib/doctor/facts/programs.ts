@@ -1,24 +1,4 @@
-import { promisify } from 'node:util'
-import { childProcess } from '../../child-process.ts'
-
-/** Milliseconds that a program gets which only says something. */
-const LIMIT = 1500
-const MOST = 4_194_304
-
-/** What a program wrote to standard output; undefined where it is missing, fails or takes too long. */
-export async function ask(program: string, ...args: readonly string[]): Promise<string | undefined> {
-  try {
-    const { stdout } = await promisify(childProcess().execFile)(program, [...args], {
-      timeout: LIMIT,
-      killSignal: 'SIGKILL',
-      maxBuffer: MOST,
-      env: { PATH: process.env['PATH'], LC_ALL: 'C' },
-    })
-    return stdout
-  } catch {
-    return undefined
-  }
-}
+import { ask } from '../../programs.ts'
 
 /** The major versions of PostgreSQL's programs on the PATH. */
 export type Tools = Readonly<Record<'psql' | 'pg_dump', number | undefined>>

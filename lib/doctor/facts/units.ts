@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
+import { ask } from '../../programs.ts'
 import { type Fact, known, unknown } from './fact.ts'
-import { ask } from './programs.ts'
 
 /** The units of a host, in the order in which each needs the one before it. */
 export const CHAIN = [

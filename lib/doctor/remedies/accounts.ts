@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { keepBefore } from '../../files/configuration-file.ts'
+import { perform } from '../../programs.ts'
 import type { Settings } from '../../settings.ts'
-import { perform } from './programs.ts'
 import { type Remedy, subjects } from './terms.ts'
 
 /** The numbers of the NixOS hosts, for the names that ship; where one is taken, systemd-sysusers takes another. */

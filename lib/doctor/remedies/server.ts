@@ -8,8 +8,8 @@ import { identifier, literal } from '../../postgres/quote.ts'
 import { untilReady } from '../../postgres/readiness.ts'
 import { abandon, openSession, run as send } from '../../postgres/session.ts'
 import { statementFailure } from '../../postgres/statement-failure.ts'
+import { perform, startUnits } from '../../programs.ts'
 import { serverSelf } from '../findings/server-views.ts'
-import { perform, startUnits } from './programs.ts'
 import { type Remedy, subjects } from './terms.ts'
 
 const LIMIT = 30_000

@@ -1,5 +1,5 @@
+import { perform, startUnits } from '../../programs.ts'
 import type { Unit } from '../facts/units.ts'
-import { perform, startUnits } from './programs.ts'
 import { type Remedy, subjects } from './terms.ts'
 
 /** Unmasks, enables and starts, in the order in which each unit needs the one before it. */

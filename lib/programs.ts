@@ -1,9 +1,28 @@
 import { promisify } from 'node:util'
-import { childProcess } from '../../child-process.ts'
-import { ExitCode, Failure } from '../../errors.ts'
+import { childProcess } from './child-process.ts'
+import { ExitCode, Failure } from './errors.ts'
 
 /** Milliseconds that a program gets: starting a unit may take what a cluster needs to recover. */
 const LIMIT = 120_000
+
+/** Milliseconds that a program gets which only says something, and the bytes it may say. */
+const ANSWER_LIMIT = 1500
+const MOST = 4_194_304
+
+/** What a program wrote to standard output; undefined where it is missing, fails or takes too long. */
+export async function ask(program: string, ...args: readonly string[]): Promise<string | undefined> {
+  try {
+    const { stdout } = await promisify(childProcess().execFile)(program, [...args], {
+      timeout: ANSWER_LIMIT,
+      killSignal: 'SIGKILL',
+      maxBuffer: MOST,
+      env: { PATH: process.env['PATH'], LC_ALL: 'C' },
+    })
+    return stdout
+  } catch {
+    return undefined
+  }
+}
 
 /** Runs a program to its end. Fails with 69 where it cannot be run or does not succeed. */
 export async function perform(program: string, ...args: readonly string[]): Promise<string> {

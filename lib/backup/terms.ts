@@ -1,0 +1,117 @@
+import * as v from 'valibot'
+
+/**
+ * backup           a folder with one archive for each database, roles and tablespaces, and a description
+ * archive          what pg_dump writes in its custom format; pg_restore(1) reads it
+ * description      manifest.json in the folder: what the backup holds, counted in the archives' own snapshots
+ * complete         it has its final name: everything in it was checked and is on the disk
+ * partial          it is being made, or a run was killed at it: `.NAME.partial`, which is no name of a backup
+ * regular          made by hand or by the timer; the others were made before something that replaces data
+ * drill            a restore into a throwaway cluster, compared with the description
+ */
+
+/** Why a backup was made. */
+export const REASONS = ['regular', 'before-restore', 'before-reset'] as const
+export type Reason = (typeof REASONS)[number]
+
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
+const optional = v.nullable(v.string())
+
+/** A right on a database; a grantee of null is PUBLIC. */
+const right = v.strictObject({ grantee: optional, privilege: v.string(), grantable: v.boolean() })
+
+const table = v.strictObject({ schema: v.string(), name: v.string(), rows: count })
+
+const database = v.strictObject({
+  name: v.string(),
+  /** Its archive in the folder. */
+  file: v.string(),
+  owner: v.string(),
+  encoding: v.string(),
+  collate: v.string(),
+  ctype: v.string(),
+  /** pg_database.datlocprovider: "c" libc, "i" ICU, "b" PostgreSQL's own. */
+  provider: v.string(),
+  /** The locale of ICU or of PostgreSQL's own provider, and ICU's rules. */
+  locale: optional,
+  icuRules: optional,
+  tablespace: v.string(),
+  /** -1 for no limit. */
+  connectionLimit: v.number(),
+  isTemplate: v.boolean(),
+  comment: optional,
+  /** Null where nobody has changed PostgreSQL's default. */
+  rights: v.nullable(v.array(right)),
+  /** ALTER DATABASE ... SET and ALTER ROLE ... IN DATABASE ... SET; a role of null is all. */
+  settings: v.array(v.strictObject({ role: optional, name: v.string(), value: v.string() })),
+  extensions: v.array(v.strictObject({ name: v.string(), version: v.string() })),
+  /** The tables that hold rows of their own, less those of extensions and of other servers. */
+  tables: v.array(table),
+  largeObjects: count,
+  /** Bytes on the server's disk (pg_database_size()). */
+  size: count,
+})
+
+const role = v.strictObject({
+  name: v.string(),
+  superuser: v.boolean(),
+  inherit: v.boolean(),
+  createRole: v.boolean(),
+  createDatabase: v.boolean(),
+  login: v.boolean(),
+  replication: v.boolean(),
+  bypassRls: v.boolean(),
+  connectionLimit: v.number(),
+  memberOf: v.array(v.string()),
+})
+
+const file = v.strictObject({
+  name: v.string(),
+  /** Bytes. */
+  size: count,
+  /** In hexadecimal. */
+  sha256: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
+})
+
+/** What manifest.json in the folder of a backup says. */
+export const description = v.strictObject({
+  format: v.literal(1),
+  name: v.string(),
+  host: v.string(),
+  reason: v.picklist(REASONS),
+  /** ISO 8601, UTC. */
+  started: v.string(),
+  finished: v.string(),
+  madeBy: v.string(),
+  server: v.strictObject({
+    version: v.string(),
+    major: v.number(),
+    /** pg_control's, which tells a cluster from every other one. */
+    identifier: v.string(),
+  }),
+  roles: v.array(role),
+  tablespaces: v.array(v.string()),
+  databases: v.array(database),
+  /** Every file of the folder but this one. */
+  files: v.array(file),
+})
+
+export type Description = v.InferOutput<typeof description>
+export type SavedDatabase = v.InferOutput<typeof database>
+export type SavedRole = v.InferOutput<typeof role>
+export type SavedTable = v.InferOutput<typeof table>
+export type SavedFile = v.InferOutput<typeof file>
+
+/** The description's name in the folder of a backup. */
+export const DESCRIPTION = 'manifest.json'
+/** Roles, with their verifiers, and tablespaces, as pg_dumpall(1) writes them. */
+export const GLOBALS = 'globals.sql.gz'
+
+/** A complete backup. */
+export type Backup = {
+  readonly name: string
+  readonly path: string
+  readonly description: Description
+  /** Bytes of all its files. */
+  readonly size: number
+}
