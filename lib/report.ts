@@ -27,6 +27,7 @@ export class Report {
   #checks: readonly Check[] = []
   #findings: readonly Finding[] | undefined
   #said: { what: string; at: number } | undefined
+  #told: number | undefined
   #progress = false
   readonly #status = new Status()
 
@@ -81,18 +82,33 @@ export class Report {
     const now = deadline.clock.now()
     const seconds = `${Math.floor(deadline.elapsed() / 1000)} of ${deadline.seconds} s`
     if (this.face === 'terminal') {
-      const width = 20
-      const done = Math.min(width, Math.floor((deadline.elapsed() / (deadline.seconds * 1000)) * width))
-      const bar = `${'#'.repeat(done)}${'.'.repeat(width - done)}`
-      this.#write(
-        `\r\u001b[K${clean(`[${bar}] ${seconds}, waiting for ${what}: ${cause}`).slice(0, columns() - 1)}`,
-      )
-      this.#progress = true
+      const part = Math.min(1, deadline.elapsed() / (deadline.seconds * 1000))
+      this.#showProgress(`[${bar(part)}] ${seconds}, waiting for ${what}: ${cause}`)
     } else if (this.#said?.what !== what || now - this.#said.at >= REMINDER) {
       this.#said = { what, at: now }
       this.#line('info', `waiting for ${what}: ${cause} (${seconds})`)
       this.#status.say(clean(`waiting for ${what}: ${cause}`))
     }
+  }
+
+  /**
+   * How far a long piece of work is: shown all the time on a terminal, elsewhere once in five seconds.
+   *
+   * @param fraction from 0 to 1
+   */
+  progress(what: string, fraction: number): void {
+    const part = Math.min(1, Math.max(0, fraction))
+    const percent = `${Math.floor(part * 100)} %`
+    if (this.face === 'terminal') {
+      this.#showProgress(`[${bar(part)}] ${percent.padStart(5)} ${what}`)
+      return
+    }
+    this.#status.say(clean(`${what}: ${percent}`))
+    const now = performance.now()
+    this.#told ??= now
+    if (now - this.#told < REMINDER) return
+    this.#told = now
+    this.#line('info', `${what}: ${percent}`)
   }
 
   /** Does `work`; where that takes longer than a second, says what it waits for. The caller says when that is over. */
@@ -108,6 +124,7 @@ export class Report {
   /** The waiting is over. */
   waited(): void {
     this.#said = undefined
+    this.#told = undefined
     this.#clearProgress()
   }
 
@@ -172,6 +189,11 @@ export class Report {
     } else this.#write(`${named}\n`)
   }
 
+  #showProgress(text: string): void {
+    this.#write(`\r\u001b[K${clean(text).slice(0, columns() - 1)}`)
+    this.#progress = true
+  }
+
   #clearProgress(): void {
     if (!this.#progress) return
     this.#progress = false
@@ -181,6 +203,13 @@ export class Report {
   #write(text: string): void {
     writeAll(2, text)
   }
+}
+
+/** Twenty characters of which as many are filled as `part`, from 0 to 1, says. */
+function bar(part: number): string {
+  const width = 20
+  const done = Math.floor(part * width)
+  return `${'#'.repeat(done)}${'.'.repeat(width - done)}`
 }
 
 /** "no changes", "1 change", "2 changes" */

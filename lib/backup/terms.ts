@@ -22,7 +22,7 @@ const right = v.strictObject({ grantee: optional, privilege: v.string(), grantab
 
 const table = v.strictObject({ schema: v.string(), name: v.string(), rows: count })
 
-const database = v.strictObject({
+export const savedDatabase = v.strictObject({
   name: v.string(),
   /** Its archive in the folder. */
   file: v.string(),
@@ -52,7 +52,7 @@ const database = v.strictObject({
   size: count,
 })
 
-const role = v.strictObject({
+export const savedRole = v.strictObject({
   name: v.string(),
   superuser: v.boolean(),
   inherit: v.boolean(),
@@ -89,16 +89,16 @@ export const description = v.strictObject({
     /** pg_control's, which tells a cluster from every other one. */
     identifier: v.string(),
   }),
-  roles: v.array(role),
+  roles: v.array(savedRole),
   tablespaces: v.array(v.string()),
-  databases: v.array(database),
+  databases: v.array(savedDatabase),
   /** Every file of the folder but this one. */
   files: v.array(file),
 })
 
 export type Description = v.InferOutput<typeof description>
-export type SavedDatabase = v.InferOutput<typeof database>
-export type SavedRole = v.InferOutput<typeof role>
+export type SavedDatabase = v.InferOutput<typeof savedDatabase>
+export type SavedRole = v.InferOutput<typeof savedRole>
 export type SavedTable = v.InferOutput<typeof table>
 export type SavedFile = v.InferOutput<typeof file>
 
@@ -106,6 +106,10 @@ export type SavedFile = v.InferOutput<typeof file>
 export const DESCRIPTION = 'manifest.json'
 /** Roles, with their verifiers, and tablespaces, as pg_dumpall(1) writes them. */
 export const GLOBALS = 'globals.sql.gz'
+
+/** What databases are called that a restore makes beside the real ones, or puts aside; they are nobody's. */
+export const RESTORING = 'endoreg-restore-'
+export const isRestoring = (database: string): boolean => database.startsWith(RESTORING)
 
 /** A complete backup. */
 export type Backup = {

@@ -1,43 +1,19 @@
-import type pg from 'pg'
-import { Deadline } from '../../clock.ts'
 import type { Run } from '../../command.ts'
 import { account } from '../../files/accounts.ts'
 import { keepBefore } from '../../files/configuration-file.ts'
-import { explain } from '../../postgres/problem.ts'
+import { inSession } from '../../postgres/in-session.ts'
 import { identifier, literal } from '../../postgres/quote.ts'
-import { untilReady } from '../../postgres/readiness.ts'
-import { abandon, openSession, run as send } from '../../postgres/session.ts'
+import { run as send } from '../../postgres/session.ts'
 import { statementFailure } from '../../postgres/statement-failure.ts'
 import { perform, startUnits } from '../../programs.ts'
 import { serverSelf } from '../findings/server-views.ts'
 import { type Remedy, subjects } from './terms.ts'
 
-const LIMIT = 30_000
-
-/** Does `work` in an administrative session, once the server is ready. */
-export async function inSession<T>(
-  run: Run,
-  database: string,
-  work: (client: pg.Client) => Promise<T>,
-): Promise<T> {
-  const { settings, report } = run
-  const place = `${settings.host} port ${settings.port}`
-  const client = await untilReady(
-    limit => openSession(settings, database, limit, LIMIT),
-    error => explain(error, { place, role: settings.adminRole, database, as: 'administrator' }),
-    `PostgreSQL at ${place}`,
-    new Deadline(settings.readyTimeout, run.deadline.clock),
-    report,
-  )
-  try {
-    return await work(client)
-  } finally {
-    abandon(client)
-  }
-}
+/** Milliseconds for a statement of a remedy. */
+export const LIMIT = 30_000
 
 async function execute(run: Run, database: string, sql: string, doing: string): Promise<void> {
-  await inSession(run, database, async client => {
+  await inSession(run, database, LIMIT, async client => {
     try {
       await send(client, sql, LIMIT, doing)
     } catch (error) {
@@ -55,7 +31,7 @@ async function clusterUnits(): Promise<string[]> {
     .filter(name => name.startsWith('postgresql@'))
 }
 
-const untilUp = (run: Run): Promise<void> => inSession(run, run.settings.adminDatabase, async () => {})
+const untilUp = (run: Run): Promise<void> => inSession(run, run.settings.adminDatabase, LIMIT, async () => {})
 
 export const start: Remedy = {
   fix: 'start',
@@ -107,7 +83,7 @@ const TURNS = 300
 export async function reloadServer(run: Run): Promise<void> {
   const doing = 'reload the configuration of PostgreSQL'
   const { clock } = run.deadline
-  await inSession(run, run.settings.adminDatabase, async client => {
+  await inSession(run, run.settings.adminDatabase, LIMIT, async client => {
     try {
       const loaded = async (sql: string): Promise<unknown> =>
         (await send(client, sql, LIMIT, doing))[0]?.[0]?.['loaded']

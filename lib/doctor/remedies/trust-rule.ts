@@ -2,8 +2,9 @@ import type { Run } from '../../command.ts'
 import { ExitCode, Failure } from '../../errors.ts'
 import { type Account, account } from '../../files/accounts.ts'
 import { readBytes, rewriteText } from '../../files/configuration-file.ts'
+import { inSession } from '../../postgres/in-session.ts'
 import { run as send } from '../../postgres/session.ts'
-import { inSession, reloadServer } from './server.ts'
+import { LIMIT, reloadServer } from './server.ts'
 import { type Remedy, subjects } from './terms.ts'
 
 /** A local rule on a line of its own: `trust` at the end but for a comment. */
@@ -33,7 +34,7 @@ async function replaceTrust(run: Run, place: string, keeper: Account): Promise<v
 
 /** What PostgreSQL has against the rules on the disk. */
 const firstError = (run: Run): Promise<string | undefined> =>
-  inSession(run, run.settings.adminDatabase, async client => {
+  inSession(run, run.settings.adminDatabase, LIMIT, async client => {
     const query = 'SELECT error FROM pg_hba_file_rules WHERE error IS NOT NULL AND type IS NULL LIMIT 1'
     const [rows] = await send(client, query, 5000, 'check the access rules')
     const error = rows?.[0]?.['error']

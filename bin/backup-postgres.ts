@@ -1,0 +1,11 @@
+import { main } from '../lib/command.ts'
+import { backupPostgres } from '../lib/commands/backup-postgres.ts'
+
+void main({
+  name: 'backup-postgres',
+  summary:
+    'Makes a backup of every database, of roles and tablespaces; checks it; and keeps the newest ones.',
+  runsAs: 'root',
+  values: { keep: ['N', 'how many backups of each kind to keep; 7'] },
+  run: backupPostgres,
+})

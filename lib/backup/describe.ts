@@ -1,0 +1,196 @@
+import * as v from 'valibot'
+import { ExitCode, Failure } from '../errors.ts'
+import { identifier, literal } from '../postgres/quote.ts'
+import { type Rows, run, type Session } from '../postgres/session.ts'
+import { ask } from '../postgres/statement-failure.ts'
+import { type SavedDatabase, type SavedRole, savedDatabase, savedRole } from './terms.ts'
+
+/** What a description says of the whole cluster. */
+export type SavedCluster = {
+  readonly server: { readonly version: string; readonly major: number; readonly identifier: string }
+  readonly roles: readonly SavedRole[]
+  readonly tablespaces: readonly string[]
+}
+
+/** A database as the catalogs that all of them share have it: the rest is counted in the database itself. */
+export type SharedPart = Omit<SavedDatabase, 'file' | 'extensions' | 'tables' | 'largeObjects'>
+
+/** A table whose rows are counted, and the bytes it takes. */
+export type CountedTable = {
+  readonly schema: string
+  readonly name: string
+  readonly oid: number
+  readonly size: number
+}
+
+const CLUSTER = `
+  SELECT json_build_object(
+    'server', json_build_object(
+      'version', split_part(current_setting('server_version'), ' ', 1),
+      'major', current_setting('server_version_num')::int / 10000,
+      'identifier', (SELECT system_identifier::text FROM pg_control_system())),
+    'roles', (SELECT coalesce(json_agg(json_build_object(
+      'name', rolname, 'superuser', rolsuper, 'inherit', rolinherit, 'createRole', rolcreaterole,
+      'createDatabase', rolcreatedb, 'login', rolcanlogin, 'replication', rolreplication,
+      'bypassRls', rolbypassrls, 'connectionLimit', rolconnlimit,
+      'memberOf', array(SELECT DISTINCT g.rolname::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
+                         WHERE m.member = r.oid ORDER BY 1)) ORDER BY rolname), '[]')
+      FROM pg_roles r WHERE rolname NOT LIKE 'pg\\_%'),
+    'tablespaces', array(SELECT spcname::text FROM pg_tablespace WHERE spcname NOT LIKE 'pg\\_%' ORDER BY 1)) AS cluster`
+
+const cluster = v.strictObject({
+  server: v.strictObject({ version: v.string(), major: v.number(), identifier: v.string() }),
+  roles: v.array(savedRole),
+  tablespaces: v.array(v.string()),
+})
+
+/** What a description says of the whole cluster of `client`. Fails with 77 where that is no superuser's session. */
+export async function describeCluster(client: Session, limit: number): Promise<SavedCluster> {
+  const [[facts] = [], [found] = []] = await ask(
+    client,
+    `SELECT rolsuper AS superuser FROM pg_roles WHERE rolname = current_user; ${CLUSTER}`,
+    limit,
+    'read the roles for the backup',
+  )
+  if (facts?.['superuser'] !== true) {
+    throw new Failure(ExitCode.notPermitted, {
+      message: 'make a backup of every database',
+      cause: 'the administrative role is no superuser, and only a superuser reads everything',
+      hint: 'Set PGUSER to a superuser (postgres).',
+    })
+  }
+  return v.parse(cluster, found?.['cluster'])
+}
+
+/** The columns that later majors have, with what stands for them before (pg_database.h of each). */
+function localeColumns(major: number): string {
+  const provider = major >= 15 ? 'd.datlocprovider' : `'c'`
+  const locale = major >= 17 ? 'd.datlocale' : major >= 15 ? 'd.daticulocale' : 'NULL'
+  const rules = major >= 16 ? 'd.daticurules' : 'NULL'
+  return `'provider', ${provider}, 'locale', ${locale}, 'icuRules', ${rules}`
+}
+
+const databasesQuery = (major: number): string => `
+  SELECT json_build_object(
+    'name', d.datname, 'owner', pg_get_userbyid(d.datdba), 'encoding', pg_encoding_to_char(d.encoding),
+    'collate', d.datcollate, 'ctype', d.datctype, ${localeColumns(major)},
+    'tablespace', (SELECT spcname FROM pg_tablespace s WHERE s.oid = d.dattablespace),
+    'connectionLimit', d.datconnlimit, 'isTemplate', d.datistemplate,
+    'comment', shobj_description(d.oid, 'pg_database'),
+    'rights', CASE WHEN d.datacl IS NOT NULL THEN (
+      SELECT coalesce(json_agg(json_build_object(
+        'grantee', CASE WHEN a.grantee <> 0 THEN pg_get_userbyid(a.grantee) END,
+        'privilege', a.privilege_type, 'grantable', a.is_grantable)
+        ORDER BY a.grantee, a.privilege_type), '[]') FROM aclexplode(d.datacl) a) END,
+    'settings', (
+      SELECT coalesce(json_agg(json_build_object(
+        'role', CASE WHEN s.setrole <> 0 THEN pg_get_userbyid(s.setrole) END,
+        'name', split_part(c, '=', 1), 'value', substr(c, strpos(c, '=') + 1)) ORDER BY s.setrole, n), '[]')
+      FROM pg_db_role_setting s, unnest(s.setconfig) WITH ORDINALITY AS u(c, n) WHERE s.setdatabase = d.oid),
+    'size', pg_database_size(d.oid)) AS database,
+    d.datallowconn AS connects, d.datconnlimit = -2 AS invalid
+  FROM pg_database d WHERE d.datname <> 'template0' ORDER BY d.datname`
+
+const shared = v.omit(savedDatabase, ['file', 'extensions', 'tables', 'largeObjects'])
+
+/** The databases of the cluster; those that let nobody in, or are left from an interrupted DROP, are named apart. */
+export async function describeDatabases(
+  client: Session,
+  major: number,
+  limit: number,
+): Promise<{ databases: readonly SharedPart[]; closed: readonly string[] }> {
+  const [rows = []] = await ask(client, databasesQuery(major), limit, 'read the databases for the backup')
+  const named = rows.map(row => ({ part: v.parse(shared, row['database']), row }))
+  const isOpen = ({ row }: { row: Rows[number] }): boolean =>
+    row['connects'] === true && row['invalid'] !== true
+  return {
+    databases: named.filter(isOpen).map(({ part }) => part),
+    closed: named.filter(item => !isOpen(item)).map(({ part }) => part.name),
+  }
+}
+
+/** Tables with rows of their own, less temporary ones and those that CREATE EXTENSION makes. */
+const TABLES = `
+  SELECT n.nspname AS schema, c.relname AS name, c.oid::int8::text AS oid, pg_table_size(c.oid)::float8 AS size
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+   WHERE c.relkind = 'r' AND c.relpersistence <> 't'
+     AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_toast%'
+     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+   ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`
+
+/** The tables of the database of `client`. */
+export async function listTables(client: Session, limit: number): Promise<CountedTable[]> {
+  const [rows = []] = await ask(client, TABLES, limit, 'list the tables')
+  return rows.map(row => ({
+    schema: String(row['schema']),
+    name: String(row['name']),
+    oid: Number(row['oid']),
+    size: Number(row['size']),
+  }))
+}
+
+/** Tables that one statement is about. */
+const AT_ONCE = 200
+
+/** What is counted in a database. */
+export type Counted = Pick<SavedDatabase, 'extensions' | 'tables' | 'largeObjects'>
+
+/**
+ * Counts in the database of `client`, as its transaction sees it.
+ *
+ * @param tables whose rows are counted
+ * @param limit milliseconds for each statement; counting reads every table once
+ */
+export async function countRows(
+  client: Session,
+  tables: readonly CountedTable[],
+  limit: number,
+): Promise<Counted> {
+  const [extensions = [], [large] = []] = await ask(
+    client,
+    `SELECT extname AS name, extversion AS version FROM pg_extension ORDER BY extname COLLATE "C";
+     SELECT count(*)::float8 AS number FROM pg_largeobject_metadata`,
+    limit,
+    'list the extensions',
+  )
+  const rows = new Map<number, number>()
+  for (let start = 0; start < tables.length; start += AT_ONCE) {
+    const some = tables.slice(start, start + AT_ONCE)
+    const each = some.map(
+      ({ schema, name, oid }) =>
+        `SELECT ${oid} AS oid, count(*)::float8 AS number FROM ONLY ${identifier(schema)}.${identifier(name)}`,
+    )
+    const [counted = []] = await ask(client, each.join(' UNION ALL '), limit, 'count the rows')
+    for (const row of counted) rows.set(Number(row['oid']), Number(row['number']))
+  }
+  return {
+    extensions: extensions.map(row => ({ name: String(row['name']), version: String(row['version']) })),
+    tables: tables.map(({ schema, name, oid }) => ({ schema, name, rows: rows.get(oid) ?? 0 })),
+    largeObjects: Number(large?.['number'] ?? 0),
+  }
+}
+
+/** Keeps the tables from being dropped as long as the transaction of `client` lasts. Fails as PostgreSQL does. */
+export async function holdTables(
+  client: Session,
+  tables: readonly CountedTable[],
+  limit: number,
+): Promise<void> {
+  for (let start = 0; start < tables.length; start += AT_ONCE) {
+    const names = tables
+      .slice(start, start + AT_ONCE)
+      .map(({ schema, name }) => `ONLY ${identifier(schema)}.${identifier(name)}`)
+    await run(client, `LOCK TABLE ${names.join(', ')} IN ACCESS SHARE MODE`, limit, 'hold the tables still')
+  }
+}
+
+/** Whether the database `name` is there. */
+export async function hasDatabase(client: Session, name: string, limit: number): Promise<boolean> {
+  const [rows = []] = await ask(
+    client,
+    `SELECT FROM pg_database WHERE datname = ${literal(name)}`,
+    limit,
+    'look for a database',
+  )
+  return rows.length > 0
+}

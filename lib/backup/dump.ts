@@ -1,0 +1,93 @@
+import { closeSync, constants, fsyncSync, openSync } from 'node:fs'
+import pg from 'pg'
+import type { Run } from '../command.ts'
+import { doing } from '../errors.ts'
+import type { Folder } from '../files/folder.ts'
+import { inSession } from '../postgres/in-session.ts'
+import type { Session } from '../postgres/session.ts'
+import { ask, statementFailure } from '../postgres/statement-failure.ts'
+import { startChild, succeed } from './children.ts'
+import { type CountedTable, countRows, holdTables, listTables, type SharedPart } from './describe.ts'
+import { watchDump } from './progress.ts'
+import type { SavedDatabase } from './terms.ts'
+
+/** Milliseconds that a statement gets which reads every table: as long as it takes, within a day. */
+const DAY = 86_400_000
+/** Milliseconds that catalogs get, and a lock. */
+const LIMIT = 60_000
+/** How often a database is begun again whose tables changed under our hands. */
+const TRIES = 3
+
+/** A file name for any name of a database: 63 bytes become 189 at the most. */
+export const archiveName = (database: string): string => `${encodeURIComponent(database)}.dump`
+
+/** A new file of ours that nobody else reads, for a program to write into. */
+export function createFile(folder: Folder, name: string): number {
+  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
+  return doing(`create ${folder.show(name)}`, () => openSync(folder.at(name), flags, 0o600))
+}
+
+/**
+ * Dumps one database into its archive in `folder`, and counts its rows in the very snapshot that pg_dump reads
+ * (pg_export_snapshot(), PostgreSQL manual 9.28.5).
+ *
+ * @param share what part of the whole backup it is, and what comes before it, from 0 to 1
+ */
+export async function dumpDatabase(
+  run: Run,
+  folder: Folder,
+  part: SharedPart,
+  major: number,
+  share: { readonly before: number; readonly own: number },
+): Promise<SavedDatabase> {
+  const { name } = part
+  const message = `dump the database ${name}`
+  return inSession(run, name, LIMIT, async client => {
+    const { tables, snapshot } = await freeze(client, message)
+    const counted = await countRows(client, tables, DAY)
+    const file = archiveName(name)
+    const handle = createFile(folder, file)
+    const progress = watchDump(run, name, tables, counted.tables, major, share)
+    try {
+      const child = await startChild(run.settings, {
+        program: 'pg_dump',
+        major,
+        args: ['--format=custom', '--no-password', `--snapshot=${snapshot}`, `--lock-wait-timeout=${LIMIT}`],
+        database: name,
+        output: handle,
+      })
+      await succeed(run, child, message)
+      doing(`write ${folder.show(file)}`, () => fsyncSync(handle))
+    } finally {
+      progress.end()
+      closeSync(handle)
+    }
+    return { ...part, file, ...counted }
+  })
+}
+
+/** Begins the transaction whose snapshot everything is read in, with the tables held. */
+async function freeze(
+  client: Session,
+  message: string,
+): Promise<{ tables: readonly CountedTable[]; snapshot: string }> {
+  for (let attempt = 1; ; attempt++) {
+    const [, [row] = []] = await ask(
+      client,
+      'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT pg_export_snapshot() AS snapshot',
+      LIMIT,
+      message,
+    )
+    const tables = await listTables(client, LIMIT)
+    try {
+      await holdTables(client, tables, LIMIT + 1000)
+      return { tables, snapshot: String(row?.['snapshot']) }
+    } catch (error) {
+      if (attempt === TRIES || !isGone(error)) throw statementFailure(error, message)
+      await ask(client, 'ROLLBACK', LIMIT, message)
+    }
+  }
+}
+
+/** undefined_table (PostgreSQL manual, appendix A): dropped between the list and the lock. */
+const isGone = (error: unknown): boolean => error instanceof pg.DatabaseError && error.code === '42P01'

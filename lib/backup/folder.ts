@@ -1,0 +1,153 @@
+import { createHash } from 'node:crypto'
+import { constants, createReadStream, fsyncSync, openSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import { pipeline } from 'node:stream/promises'
+import * as v from 'valibot'
+import { ExitCode, Failure, isSystemError, systemFailure } from '../errors.ts'
+import { accountName } from '../files/accounts.ts'
+import { type Folder, makeFolder, openFolder } from '../files/folder.ts'
+import { effectiveUid } from '../files/identity.ts'
+import { readRegular } from '../files/secret-file.ts'
+import type { Settings } from '../settings.ts'
+import { type Backup, DESCRIPTION, description, REASONS, type Reason, type SavedFile } from './terms.ts'
+
+const NAME = /^(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ)(?:-(before-\w+))?$/
+const PARTIAL = /^\.(.+)\.partial$/
+const LARGEST_DESCRIPTION = 67_108_864
+const WRITABLE_BY_OTHERS = 0o022
+
+/** The name of a backup begun at `time`, and its kind: names sort by time. */
+export const nameOf = (time: Date, reason: Reason): string =>
+  `${time.toISOString().slice(0, 19).replaceAll(':', '-')}Z${reason === 'regular' ? '' : `-${reason}`}`
+
+/** What a backup is called while it is made, or taken away: no list of backups has it. */
+export const partialName = (name: string): string => `.${name}.partial`
+
+/**
+ * The folder of the backups, made where it is missing (0700). What is restored from it runs as a superuser, so
+ * nobody else may be able to put anything there: else fails with 78.
+ */
+export function openBackups({ backupDir }: Settings): Folder {
+  const folder = doingIn(backupDir, () => makeFolder(backupDir, 0o700))
+  try {
+    refuseUnsafe(folder)
+  } catch (error) {
+    folder.close()
+    throw error
+  }
+  return folder
+}
+
+function refuseUnsafe(folder: Folder): void {
+  const { uid, mode } = folder.stat()
+  if (uid === effectiveUid() && (mode & WRITABLE_BY_OTHERS) === 0 && folder.safe) return
+  throw new Failure(ExitCode.configuration, {
+    message: `use the folder of the backups, ${folder.path}`,
+    cause: `others than ${accountName(effectiveUid())} can write there or lead elsewhere, and what is restored runs as PostgreSQL's superuser`,
+    hint: `See who can: namei -l ${folder.path}. Let root own it: chown root ${folder.path} && chmod 0700 ${folder.path}`,
+  })
+}
+
+/** A folder with the name of a backup that is none, and why. */
+export type Unusable = { readonly name: string; readonly why: string }
+
+/** What the folder of the backups holds: the complete ones, oldest first, and what only has such a name. */
+export type Shelf = { readonly backups: readonly Backup[]; readonly unusable: readonly Unusable[] }
+
+/** Looks at the backups there are; none where the folder is missing. Sizes are compared, digests are not. */
+export function listBackups({ backupDir }: Settings): Shelf {
+  const folder = doingIn(backupDir, () => openFolder(backupDir))
+  if (!folder) return { backups: [], unusable: [] }
+  try {
+    return doingIn(backupDir, () => {
+      refuseUnsafe(folder)
+      return shelf(folder)
+    })
+  } finally {
+    folder.close()
+  }
+}
+
+function shelf(folder: Folder): Shelf {
+  const backups: Backup[] = []
+  const unusable: Unusable[] = []
+  for (const name of readdirSync(folder.at('.'))
+    .filter(candidate => NAME.test(candidate))
+    .sort()) {
+    const found = readBackup(folder, name)
+    if (typeof found === 'string') unusable.push({ name, why: found })
+    else backups.push(found)
+  }
+  return { backups, unusable }
+}
+
+/** The backup `name` in `folder`, or why it is none. */
+export function readBackup(folder: Folder, name: string): Backup | string {
+  const path = folder.show(name)
+  const inside = openFolder(path)
+  if (!inside) return 'there is no such folder'
+  try {
+    const { bytes } = readRegular(inside, DESCRIPTION, LARGEST_DESCRIPTION)
+    const told = v.parse(description, JSON.parse(bytes.toString('utf8')))
+    const wrong = told.files.find(file => {
+      const stat = inside.look(file.name)
+      return file.name.includes('/') || !stat?.isFile() || stat.size !== file.size
+    })
+    if (wrong) return `${wrong.name} is missing, or has not the size that ${DESCRIPTION} says`
+    const size = bytes.length + told.files.reduce((sum, file) => sum + file.size, 0)
+    return { name, path, description: told, size }
+  } catch (error) {
+    if (error instanceof Failure) return error.reason
+    if (isSystemError(error)) return `${DESCRIPTION} cannot be read: ${error.code}`
+    if (error instanceof v.ValiError || error instanceof SyntaxError)
+      return `${DESCRIPTION} is not what such a file is: ${error.message.split('\n')[0]}`
+    throw error
+  } finally {
+    inside.close()
+  }
+}
+
+/** Whether a run makes this one for itself, beside those that the operator makes. */
+export const kindOf = (name: string): Reason => {
+  const reason = NAME.exec(name)?.[2] ?? 'regular'
+  return REASONS.find(known => known === reason) ?? 'regular'
+}
+
+/** A handle on a file of a backup, for reading. No link is followed. */
+export const openFile = (folder: Folder, name: string): number =>
+  openSync(folder.at(name), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+
+/** The size and digest of the file behind `handle`, read from its beginning. */
+export async function digestOf(handle: number, name: string): Promise<SavedFile> {
+  const hash = createHash('sha256')
+  let size = 0
+  const stream = createReadStream('', { fd: handle, autoClose: false, start: 0, highWaterMark: 1_048_576 })
+  await pipeline(stream, async (chunks: AsyncIterable<Buffer>) => {
+    for await (const chunk of chunks) {
+      hash.update(chunk)
+      size += chunk.length
+    }
+  })
+  return { name, size, sha256: hash.digest('hex') }
+}
+
+/** Takes away what killed runs have left in `folder`; only for the holder of the maintenance's lock. */
+export function removePartials(folder: Folder): void {
+  for (const name of readdirSync(folder.at('.')).filter(candidate => PARTIAL.test(candidate))) {
+    rmSync(folder.at(name), { recursive: true, force: true })
+  }
+}
+
+/** Takes a backup away: first its name, so that no half of it is ever taken for one. */
+export function removeBackup(folder: Folder, name: string): void {
+  renameSync(folder.at(name), folder.at(partialName(name)))
+  folder.withHandle(fsyncSync)
+  rmSync(folder.at(partialName(name)), { recursive: true, force: true })
+}
+
+function doingIn<T>(path: string, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    throw systemFailure(error, `use the folder of the backups, ${path}`)
+  }
+}

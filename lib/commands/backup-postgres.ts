@@ -1,0 +1,75 @@
+import { createBackup } from '../backup/create.ts'
+import { listBackups, nameOf, openBackups, removeBackup } from '../backup/folder.ts'
+import { superfluous } from '../backup/retention.ts'
+import type { Backup } from '../backup/terms.ts'
+import type { Run } from '../command.ts'
+import { doing, ExitCode, Failure } from '../errors.ts'
+import { withMaintenanceLock } from '../files/maintenance-lock.ts'
+import { count } from '../report.ts'
+import { bytesText } from '../text.ts'
+
+const KEEP = 7
+
+/** Makes a backup of every database and keeps the newest ones. */
+export async function backupPostgres(run: Run): Promise<string> {
+  const keep = parseKeep(run.values.get('keep'))
+  const { settings, report, check } = run
+  if (check) {
+    const { backups } = listBackups(settings)
+    report.change({
+      resource: `backup ${settings.backupDir}/${nameOf(new Date(), 'regular')}`,
+      action: 'make',
+    })
+    // The one that would be made counts.
+    return `${report.tally()}; there ${backups.length === 1 ? 'is' : 'are'} ${count(backups.length, 'complete backup')}`
+  }
+  return withMaintenanceLock(run, async () => {
+    const backup = await createBackup(run, 'regular')
+    tellOf(run, backup)
+    const kept = keepNewest(run, keep)
+    return `${report.tally()}; ${count(kept, 'complete backup')} in ${settings.backupDir}`
+  })
+}
+
+/** Says that `backup` was made. */
+export function tellOf({ report }: Run, { path, size, description }: Backup): void {
+  report.change({
+    resource: `backup ${path}`,
+    action: `make (${count(description.databases.length, 'database')}, ${bytesText(size)})`,
+  })
+}
+
+/**
+ * Removes what the retention does not keep, and says so.
+ *
+ * @returns how many complete backups there are then
+ */
+function keepNewest({ settings, report }: Run, keep: number): number {
+  const { backups, unusable } = listBackups(settings)
+  for (const { name, why } of unusable) {
+    report.warning(
+      `${settings.backupDir}/${name} is no complete backup (${why}); it is not counted and stays: remove it by hand`,
+    )
+  }
+  const old = superfluous(backups, keep)
+  const folder = openBackups(settings)
+  try {
+    for (const { name, path } of old) {
+      doing(`remove the old backup ${path}`, () => removeBackup(folder, name))
+      report.change({ resource: `backup ${path}`, action: `remove (--keep ${keep})` })
+    }
+  } finally {
+    folder.close()
+  }
+  return backups.length - old.length
+}
+
+function parseKeep(given: string | undefined): number {
+  if (given === undefined) return KEEP
+  if (/^[1-9]\d{0,3}$/.test(given)) return Number(given)
+  throw new Failure(ExitCode.usage, {
+    message: 'understand --keep',
+    cause: `${JSON.stringify(given)} is no number from 1 to 9999`,
+    hint: `Say how many backups of each kind to keep; without the option it is ${KEEP}.`,
+  })
+}

@@ -1,0 +1,23 @@
+const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'] as const
+
+/** Bytes for people: "512 bytes", "12.3 MiB". */
+export function bytesText(bytes: number): string {
+  let value = bytes
+  let unit = 0
+  for (; value >= 1024 && unit < UNITS.length - 1; unit++) value /= 1024
+  return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit]}`
+}
+
+const STEPS = [
+  [86_400, 'day'],
+  [3600, 'hour'],
+  [60, 'minute'],
+  [1, 'second'],
+] as const
+
+/** A stretch of time for people, in its largest whole unit: "3 days", "1 minute". */
+export function durationText(seconds: number): string {
+  const [size, unit] = STEPS.find(([step]) => seconds >= step) ?? [1, 'second']
+  const number = Math.max(0, Math.floor(seconds / size))
+  return `${number} ${unit}${number === 1 ? '' : 's'}`
+}
