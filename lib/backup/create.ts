@@ -2,7 +2,7 @@ import { closeSync, fsyncSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { hostname } from 'node:os'
 import pkg from '../../package.json' with { type: 'json' }
 import type { Run } from '../command.ts'
-import { doing, ExitCode, Failure } from '../errors.ts'
+import { doing, ExitCode, Failure, systemFailure } from '../errors.ts'
 import { type Folder, openFolder } from '../files/folder.ts'
 import { effectiveUid } from '../files/identity.ts'
 import { replaceFile } from '../files/secret-file.ts'
@@ -45,6 +45,8 @@ export async function createBackup(run: Run, reason: Reason): Promise<Backup> {
       await fill(run, partial, { name, reason, started })
       return finish(folder, name, partial)
     })
+  } catch (error) {
+    throw systemFailure(error, `make a backup in ${folder.path}`)
   } finally {
     run.report.waited()
     folder.close()

@@ -15,6 +15,8 @@ import type { SavedDatabase } from './terms.ts'
 const DAY = 86_400_000
 /** Milliseconds that catalogs get, and a lock. */
 const LIMIT = 60_000
+/** Of 190 MB of text and numbers level 1 makes 62 MiB in 1.6 s, level 6, the default, 58 MiB in 4.3 s (PostgreSQL 15). */
+const FORMAT = ['--format=custom', '--compress=1'] as const
 /** How often a database is begun again whose tables changed under our hands. */
 const TRIES = 3
 
@@ -52,7 +54,7 @@ export async function dumpDatabase(
       const child = await startChild(run.settings, {
         program: 'pg_dump',
         major,
-        args: ['--format=custom', '--no-password', `--snapshot=${snapshot}`, `--lock-wait-timeout=${LIMIT}`],
+        args: [...FORMAT, '--no-password', `--snapshot=${snapshot}`, `--lock-wait-timeout=${LIMIT}`],
         database: name,
         output: handle,
       })

@@ -50,7 +50,7 @@ two lines'`)
 
   const told = JSON.parse(readFileSync(join(backup, 'manifest.json'), 'utf8'))
   t.match(told, { format: 1, name, reason: 'regular', server: { major: MAJOR } })
-  t.equal(told.databases.length, 11)
+  t.equal(told.databases.length, 12)
   const odd = told.databases.find((database: { name: string }) => database.name === ODD)
   t.match(odd, {
     owner: 'devUser',

@@ -2,8 +2,8 @@ import { existsSync, readdirSync } from 'node:fs'
 import type { ClusterOptions } from './cluster.ts'
 
 /** Debian's PostgreSQL with all its programs: the embedded one that other tests use has no pg_dump. */
-const FOLDERS = existsSync('/usr/lib/postgresql') ? readdirSync('/usr/lib/postgresql').sort() : []
-const major = FOLDERS.findLast(
+const FOLDERS = existsSync('/usr/lib/postgresql') ? readdirSync('/usr/lib/postgresql').sort().reverse() : []
+const major = FOLDERS.find(
   name =>
     existsSync(`/usr/lib/postgresql/${name}/bin/initdb`) &&
     existsSync(`/usr/lib/postgresql/${name}/bin/pg_dump`),
