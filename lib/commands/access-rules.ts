@@ -3,9 +3,10 @@ import type { Run } from '../command.ts'
 import { ExitCode, Failure } from '../errors.ts'
 import { changedAt, whyNotOurs } from '../files/access-file.ts'
 import { type Account, account } from '../files/accounts.ts'
-import { refuseFaulty, reload, type Writing, writeAccess } from '../postgres/hba/apply.ts'
+import { refuseFaulty, type Writing, writeAccess } from '../postgres/hba/apply.ts'
 import { type AccessDrift, diffAccess, type Placed } from '../postgres/hba/desired.ts'
 import { type AccessFiles, inspectAccessFiles } from '../postgres/hba/inspect.ts'
+import { reload } from '../postgres/reload.ts'
 import { count } from '../report.ts'
 import type { Settings } from '../settings.ts'
 import type { Change, Manifest } from '../terms.ts'
@@ -62,7 +63,7 @@ function planRewrites(run: Run, access: AccessFiles, drift: AccessDrift, client:
   const load = (because: string, sound: () => Promise<void> = async () => {}): Change =>
     step(hba.path, `reload${because}`, async () => {
       await sound()
-      await reload(writing, access.serverError === undefined)
+      await reload(client, writing.limit, 'reload the access rules')
     })
   const sound = (): Promise<void> => refuseFaulty([ident, hba], writing)
   if (access.serverError !== undefined && due.length > 0) {

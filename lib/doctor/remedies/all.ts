@@ -8,7 +8,7 @@ import { look } from '../facts/fact.ts'
 import { accounts } from './accounts.ts'
 import { folders } from './folders.ts'
 import { hosts } from './hosts.ts'
-import { listen, reload, schema, start } from './server.ts'
+import { listen, reloading, schema, start } from './server.ts'
 import { type Remedy, subjects } from './terms.ts'
 import { trustRule } from './trust-rule.ts'
 import { units } from './units.ts'
@@ -56,7 +56,7 @@ export const REMEDIES: readonly Remedy[] = [
   start,
   trustRule,
   listen,
-  reload,
+  reloading,
   setup,
   schema,
   install,

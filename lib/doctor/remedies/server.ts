@@ -3,6 +3,7 @@ import { account } from '../../files/accounts.ts'
 import { keepBefore } from '../../files/configuration-file.ts'
 import { inSession } from '../../postgres/in-session.ts'
 import { identifier, literal } from '../../postgres/quote.ts'
+import { reload } from '../../postgres/reload.ts'
 import { run as send } from '../../postgres/session.ts'
 import { statementFailure } from '../../postgres/statement-failure.ts'
 import { perform, startUnits } from '../../programs.ts'
@@ -74,30 +75,15 @@ export const listen: Remedy = {
   },
 }
 
-const LOADED = 'SELECT extract(epoch FROM pg_conf_load_time())::float8 AS loaded'
-/** Milliseconds between two looks at whether it has happened, and how long to look. */
-const TURN = 10
-const TURNS = 300
-
-/** Reloads, and waits until it has happened: the signal is only on its way when pg_reload_conf() returns. */
+/** Reloads, and waits until it has happened. */
 export async function reloadServer(run: Run): Promise<void> {
-  const doing = 'reload the configuration of PostgreSQL'
-  const { clock } = run.deadline
-  await inSession(run, run.settings.adminDatabase, LIMIT, async client => {
-    try {
-      const loaded = async (sql: string): Promise<unknown> =>
-        (await send(client, sql, LIMIT, doing))[0]?.[0]?.['loaded']
-      const before = await loaded(LOADED)
-      await send(client, 'SELECT pg_reload_conf()', LIMIT, doing)
-      for (let turn = 0; turn < TURNS && (await loaded(LOADED)) === before; turn++) await clock.sleep(TURN)
-    } catch (error) {
-      throw statementFailure(error, doing)
-    }
-  })
+  await inSession(run, run.settings.adminDatabase, LIMIT, client =>
+    reload(client, LIMIT, 'reload the configuration of PostgreSQL'),
+  )
   run.report.change({ resource: 'PostgreSQL', action: 'reload its configuration' })
 }
 
-export const reload: Remedy = {
+export const reloading: Remedy = {
   fix: 'reload',
   does: findings => `reload the configuration of PostgreSQL: ${subjects(findings)}`,
   apply: run => reloadServer(run),

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
 import { ExitCode, Failure } from '../../errors.ts'
 import { restoreAccessFile, rewriteAccessFile } from '../../files/access-file.ts'
@@ -100,36 +99,3 @@ const faulty = ({ path, line, error }: FileProblem, what: string): Failure =>
     cause: `${path} ${what}: line ${line}: ${error}`,
     hint: 'Correct that line, in the file or in the manifest, and run it again. What is loaded stays in force meanwhile.',
   })
-
-/** Milliseconds in which PostgreSQL has to take note of a reload. */
-const RELOAD_LIMIT = 10_000
-const POLL = 5
-
-/**
- * Has PostgreSQL load its files, and waits until it has: a session sees the new time of loading when the
- * postmaster has told it, which it does before it lets anybody else in (postmaster.c, process_pm_reload_request).
- *
- * @param tells whether it tells the time of loading: not while postgresql.conf has errors, and then the logins
- *   that follow have to show it
- * Fails with 75 where it takes no note of it.
- */
-export async function reload({ client, limit }: Writing, tells: boolean): Promise<void> {
-  const message = 'reload the access rules'
-  const loaded = async (): Promise<string> => {
-    const [rows] = await ask(client, 'SELECT pg_conf_load_time()::text AS loaded', limit, message)
-    return String(rows?.[0]?.['loaded'])
-  }
-  const before = await loaded()
-  await ask(client, 'SELECT pg_reload_conf()', limit, message)
-  const end = performance.now() + RELOAD_LIMIT
-  while (tells && (await loaded()) === before) {
-    if (performance.now() > end) {
-      throw new Failure(ExitCode.tryLater, {
-        message,
-        cause: `PostgreSQL took no note of it within ${RELOAD_LIMIT / 1000} s`,
-        hint: 'Look at its load (journalctl -u postgresql), and run it again.',
-      })
-    }
-    await sleep(POLL)
-  }
-}

@@ -1,5 +1,6 @@
 import pg from 'pg'
 import { literal } from '../quote.ts'
+import { CONFIGURATION_ERROR } from '../reload.ts'
 import { type Rows, run } from '../session.ts'
 import { ask, statementFailure } from '../statement-failure.ts'
 import type { Files } from './terms.ts'
@@ -25,10 +26,7 @@ export type AccessFiles = {
   /** When PostgreSQL read its configuration last, and what its clock says now, in seconds since 1970. */
   readonly loaded: number
   readonly now: number
-  /**
-   * An error in postgresql.conf, other than that a setting waits for a restart: with one, PostgreSQL does not tell
-   * when it has loaded its files.
-   */
+  /** An error in postgresql.conf: with one, PostgreSQL does not tell when it has loaded its files. */
   readonly serverError: string | undefined
 }
 
@@ -47,9 +45,7 @@ export async function inspectAccessFiles(client: pg.Client, limit: number): Prom
             pg_read_binary_file(path, 0, ${MOST}, true) AS bytes,
             extract(epoch FROM (pg_stat_file(path, true)).change)::float8 AS changed,
             extract(epoch FROM pg_conf_load_time())::float8 AS loaded, extract(epoch FROM now())::float8 AS now,
-            (SELECT format('%s line %s: %s', sourcefile, sourceline, error) FROM pg_file_settings
-              WHERE error IS NOT NULL AND coalesce(name NOT IN (SELECT name FROM pg_settings WHERE pending_restart), true)
-              ORDER BY seqno LIMIT 1) AS server_error
+            ${CONFIGURATION_ERROR} AS server_error
        FROM (SELECT name, setting AS path FROM pg_settings WHERE name IN ('hba_file', 'ident_file')) AS files`,
     limit,
     'read the access rules',

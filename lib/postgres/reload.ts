@@ -1,0 +1,50 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type pg from 'pg'
+import { ExitCode, Failure } from '../errors.ts'
+import { ask } from './statement-failure.ts'
+
+/**
+ * An error in postgresql.conf, as an SQL expression, other than that a setting waits for a restart: with one,
+ * PostgreSQL does not tell when it has loaded its files.
+ */
+export const CONFIGURATION_ERROR = `(SELECT format('%s line %s: %s', sourcefile, sourceline, error) FROM pg_file_settings
+  WHERE error IS NOT NULL AND coalesce(name NOT IN (SELECT name FROM pg_settings WHERE pending_restart), true)
+  ORDER BY seqno LIMIT 1)`
+
+/** Milliseconds in which PostgreSQL has to take note of a reload. */
+const RELOAD_LIMIT = 10_000
+const POLL = 5
+
+/**
+ * Has PostgreSQL load its configuration, and waits until it has: a session sees the new time of loading when the
+ * postmaster has told it, which it does before it lets anybody else in (postmaster.c, process_pm_reload_request).
+ * While postgresql.conf has errors it tells no time, and nothing is waited for: the logins that follow show it.
+ *
+ * @param limit milliseconds a statement gets
+ * Fails with 75 where it takes no note of it.
+ */
+export async function reload(client: pg.Client, limit: number, message: string): Promise<void> {
+  const look = async (): Promise<{ loaded: string; faulty: boolean }> => {
+    const [[row] = []] = await ask(
+      client,
+      `SELECT pg_conf_load_time()::text AS loaded, ${CONFIGURATION_ERROR} IS NOT NULL AS faulty`,
+      limit,
+      message,
+    )
+    return { loaded: String(row?.['loaded']), faulty: row?.['faulty'] === true }
+  }
+  const before = await look()
+  await ask(client, 'SELECT pg_reload_conf()', limit, message)
+  if (before.faulty) return
+  const end = performance.now() + RELOAD_LIMIT
+  while ((await look()).loaded === before.loaded) {
+    if (performance.now() > end) {
+      throw new Failure(ExitCode.tryLater, {
+        message,
+        cause: `PostgreSQL took no note of it within ${RELOAD_LIMIT / 1000} s`,
+        hint: 'Look at its load (journalctl -u postgresql), and run it again.',
+      })
+    }
+    await sleep(POLL)
+  }
+}
