@@ -3,6 +3,7 @@ import type { Facts } from './facts/gather.ts'
 import { accessFindings } from './findings/access.ts'
 import { accountFindings } from './findings/accounts.ts'
 import { applicationFindings } from './findings/application.ts'
+import { backupFindings } from './findings/backups.ts'
 import { diskFindings } from './findings/disks.ts'
 import { nameFindings } from './findings/names.ts'
 import type { Part } from './findings/part.ts'
@@ -27,6 +28,7 @@ const FAMILIES: readonly ((facts: Facts) => Part)[] = [
   applicationFindings,
   unitFindings,
   diskFindings,
+  backupFindings,
   settingFindings,
   versionFindings,
 ]

@@ -1,16 +1,19 @@
 import {
   chmodSync,
   chownSync,
+  mkdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   symlinkSync,
   unlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import t from 'tap'
+import type { Description } from '../../lib/backup/terms.ts'
 import { type Row, SoundHost } from '../support/broken-host.ts'
-import { needsRoot } from '../support/host.ts'
+import { type Host, needsRoot } from '../support/host.ts'
 import { PrivateEtc } from '../support/private-etc.ts'
 
 const etc = new PrivateEtc()
@@ -23,8 +26,43 @@ const withoutLine =
       .filter(line => !pattern.test(line))
       .join('\n')
 
+const backups = (host: Host): string => host.env['ENDOREG_BACKUP_DIR'] ?? ''
+const OLD = '2020-01-01T00-00-00Z'
+/** What describes the backup of an empty cluster. */
+const OLD_BACKUP: Description = {
+  format: 1,
+  name: OLD,
+  host: 'gc-10',
+  reason: 'regular',
+  started: '2020-01-01T00:00:00.000Z',
+  finished: '2020-01-01T00:00:01.000Z',
+  madeBy: 'endoreg-provision',
+  server: { version: '16.1', major: 16, identifier: '1' },
+  roles: [],
+  tablespaces: [],
+  databases: [],
+  files: [],
+}
+
 /** Files, folders, accounts and names: each on a host that was sound before. */
 const ROWS: readonly Row[] = [
+  {
+    name: 'a backup without its description',
+    breaks: host => mkdirSync(join(backups(host), OLD), { recursive: true, mode: 0o700 }),
+    finds: ['backup-unusable'],
+    says: /manifest\.json cannot be read: ENOENT/,
+    restores: host => rmSync(backups(host), { recursive: true }),
+  },
+  {
+    name: 'the last backup is old',
+    breaks: host => {
+      mkdirSync(join(backups(host), OLD), { recursive: true, mode: 0o700 })
+      writeFileSync(join(backups(host), OLD, 'manifest.json'), JSON.stringify(OLD_BACKUP))
+    },
+    finds: ['backup-old'],
+    says: /the last complete backup is \d+ days old/,
+    restores: host => rmSync(backups(host), { recursive: true }),
+  },
   {
     name: 'the vault file is missing',
     breaks: host => unlinkSync(host.vaultFile),

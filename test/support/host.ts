@@ -60,6 +60,7 @@ export class Host {
       ENDOREG_VAULT_FILE: join(folder, 'etc/vault/SCRT_password'),
       ENDOREG_API_DIR: join(folder, 'home/endo-api'),
       ENDOREG_STATE_DIR: join(folder, 'state'),
+      ENDOREG_BACKUP_DIR: join(folder, 'backups'),
       ...(isRoot
         ? {}
         : {

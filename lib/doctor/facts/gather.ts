@@ -1,4 +1,5 @@
 import { accessSync, constants, existsSync, realpathSync, statSync } from 'node:fs'
+import { listBackups, type Shelf } from '../../backup/folder.ts'
 import { errnoOf } from '../../errors.ts'
 import type { Account } from '../../files/accounts.ts'
 import { type Checkout, inspectCheckout } from '../../files/application.ts'
@@ -50,6 +51,7 @@ export type Facts = {
   readonly foreign: Fact<readonly Listener[]>
   readonly disks: Fact<readonly Disk[]>
   readonly units: Fact<readonly Unit[]>
+  readonly backups: Fact<Shelf>
   /** Whether the clock follows a time server. */
   readonly synchronised: boolean | undefined
   readonly tools: Tools
@@ -121,6 +123,10 @@ export async function gather(settings: Settings): Promise<Facts> {
         : known([]),
     disks: gatherDisks(data.known ? data.value.path : undefined, postgres, vaultFolder),
     units,
+    backups: look(() => {
+      requireRight(settings.backupDir)
+      return listBackups(settings)
+    }),
     synchronised,
     tools,
   }
