@@ -13,7 +13,7 @@ import { ExitCode, Failure } from '../errors.ts'
 import { type Folder, inFolder, splitPath } from './folder.ts'
 import { effectiveUid } from './identity.ts'
 import { job } from './job.ts'
-import { createOnce, type Ownership, replaceFile } from './secret-file.ts'
+import { createOnce, type Ownership } from './secret-file.ts'
 
 /** What the copy of a file is called that was there before this program first changed it. */
 export const keptName = (name: string): string => `${name}.endoreg-before`
@@ -62,7 +62,7 @@ function beside(path: string, work: (folder: Folder, name: string) => void): voi
 /** Keeps a copy of a file beside it, once: a later copy would be of what we made. */
 export const keepBefore = job('keep before', [v.string()], v.void(), path => beside(path, keep))
 
-/** The text of a file, to be given back to `rewriteText`: each byte is one character. */
+/** The text of a file: each byte is one character. */
 export const readBytes = job('read bytes', [v.string()], v.string(), path => {
   let found = ''
   beside(path, (folder, name) => {
@@ -70,20 +70,6 @@ export const readBytes = job('read bytes', [v.string()], v.string(), path => {
   })
   return found
 })
-
-/** Replaces the text of a file, whole or not at all, owner and mode kept; only where it still is `before`. */
-export const rewriteText = job(
-  'rewrite text',
-  [v.string(), v.string(), v.string()],
-  v.void(),
-  (path, before, after) =>
-    beside(path, (folder, name) => {
-      const { text, stat } = readText(folder, name)
-      if (text !== before) throw refuse(path, 'somebody else changed it meanwhile')
-      keep(folder, name)
-      replaceFile(folder, name, Buffer.from(after, BYTES), ownershipOf(stat))
-    }),
-)
 
 /**
  * Adds a line at the end of a file. In place: a container has its /etc/hosts mounted, which cannot be replaced, and

@@ -1,9 +1,10 @@
 import type { Run } from '../../command.ts'
 import { ExitCode, Failure } from '../../errors.ts'
 import { type Account, account } from '../../files/accounts.ts'
-import { readBytes, rewriteText } from '../../files/configuration-file.ts'
+import { readBytes } from '../../files/configuration-file.ts'
+import { Overtaken } from '../../files/vault-plan.ts'
+import { writeAccess } from '../../postgres/hba/apply.ts'
 import { inSession } from '../../postgres/in-session.ts'
-import { run as send } from '../../postgres/session.ts'
 import { LIMIT, reloadServer } from './server.ts'
 import { type Remedy, subjects } from './terms.ts'
 
@@ -14,32 +15,29 @@ const LOCAL_TRUST = /^(\s*local\s+\S+\s+\S+\s+)trust(\s*(?:#.*)?)$/
  * Lets the rule say peer: the account postgres, and root through it, get in as before, and nobody else. Only to take
  * it out could shut the administration out, where no other rule is for it.
  */
-async function replaceTrust(run: Run, place: string, keeper: Account): Promise<void> {
+async function replaceTrust(run: Run, place: string, owner: Account): Promise<void> {
   const cut = place.lastIndexOf(':')
   const [path, line] = [place.slice(0, cut), Number(place.slice(cut + 1))]
-  const before = readBytes.as(keeper, path)
-  const lines = before.split('\n')
+  const text = readBytes.as(owner, path)
+  const lines = text.split('\n')
   const [, rule, rest] = LOCAL_TRUST.exec(lines[line - 1] ?? '') ?? []
   if (rule === undefined) throw refuse(place, 'the line is not as simple as it has to be for that')
   lines[line - 1] = `${rule}peer${rest ?? ''}`
-  const after = lines.join('\n')
-  rewriteText.as(keeper, path, before, after)
-  const error = await firstError(run)
-  if (error !== undefined) {
-    rewriteText.as(keeper, path, after, before)
-    throw refuse(place, `PostgreSQL would not take the file: ${error}`)
+  const rewrite = {
+    path,
+    before: Buffer.from(text, 'latin1'),
+    after: Buffer.from(lines.join('\n'), 'latin1'),
+  }
+  try {
+    await inSession(run, run.settings.adminDatabase, LIMIT, client =>
+      writeAccess([rewrite], { client, owner, limit: LIMIT }),
+    )
+  } catch (error) {
+    if (error instanceof Overtaken) throw refuse(place, 'somebody else changed it meanwhile')
+    throw error
   }
   run.report.change({ resource: `access rule ${place}`, action: 'say peer instead of trust' })
 }
-
-/** What PostgreSQL has against the rules on the disk. */
-const firstError = (run: Run): Promise<string | undefined> =>
-  inSession(run, run.settings.adminDatabase, LIMIT, async client => {
-    const query = 'SELECT error FROM pg_hba_file_rules WHERE error IS NOT NULL AND type IS NULL LIMIT 1'
-    const [rows] = await send(client, query, 5000, 'check the access rules')
-    const error = rows?.[0]?.['error']
-    return typeof error === 'string' ? error : undefined
-  })
 
 const refuse = (place: string, cause: string): Failure =>
   new Failure(ExitCode.configuration, {
