@@ -110,7 +110,7 @@ async function runCommand(command: Command, args: readonly string[], clock: Cloc
     if (options.help) return print(usage(command))
     if (options.version) return print(`${command.name} ${pkg.version}\n`)
     const { check, json, flags, values } = options
-    report = new Report({ command: command.name, check, json })
+    report = new Report({ command: command.name, check, json, clock })
     const settings = loadSettings(process.env, options.envFile)
     const deadline = new Deadline(settings.readyTimeout, clock)
     const end = await command.run({ settings, check, flags, values, report, deadline, interruption })

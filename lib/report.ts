@@ -1,4 +1,4 @@
-import type { Deadline } from './clock.ts'
+import { type Clock, type Deadline, systemClock } from './clock.ts'
 import type { Finding } from './doctor/terms.ts'
 import { describe } from './doctor/text.ts'
 import { ExitCode, Failure } from './errors.ts'
@@ -30,12 +30,14 @@ export class Report {
   #told: number | undefined
   #progress = false
   readonly #status = new Status()
+  readonly #clock: Clock
 
-  constructor(options: { command: string; check: boolean; json: boolean; face?: Face }) {
+  constructor(options: { command: string; check: boolean; json: boolean; face?: Face; clock?: Clock }) {
     this.command = options.command
     this.check = options.check
     this.#json = options.json
     this.face = options.face ?? standardErrorFace()
+    this.#clock = options.clock ?? systemClock
   }
 
   get changes(): readonly Step[] {
@@ -104,7 +106,7 @@ export class Report {
       return
     }
     this.#status.say(clean(`${what}: ${percent}`))
-    const now = performance.now()
+    const now = this.#clock.now()
     this.#told ??= now
     if (now - this.#told < REMINDER) return
     this.#told = now

@@ -11,7 +11,8 @@ function print(face: string, work: string): string {
     import { Report } from './lib/report.ts'
     let time = 0
     const deadline = new Deadline(60, { now: () => time, sleep: async () => {} })
-    const report = new Report({ command: 'some-command', check: false, json: false, face: '${face}' })
+    const clock = deadline.clock
+    const report = new Report({ command: 'some-command', check: false, json: false, face: '${face}', clock })
     const at = (moment, what, cause) => {
       time = moment
       report.waiting(what, cause, deadline)
@@ -38,6 +39,18 @@ some-command: waiting for it: cause 10000 (10 of 60 s)
 `,
   )
   t.match(print('journal', work), /^(?:<6>waiting for it: cause \d+ \(\d+ of 60 s\)\n){3}$/)
+})
+
+t.test('progress is said every five seconds, and shown all the time on a terminal', async t => {
+  const work = `
+    for (time = 0; time <= 10_500; time += 500) report.progress('copy it', time / 10_000)
+    report.waited()`
+  t.equal(print('plain', work), 'some-command: copy it: 50 %\nsome-command: copy it: 100 %\n')
+  t.equal(print('journal', work), '<6>copy it: 50 %\n<6>copy it: 100 %\n')
+  const shown = print('terminal', work)
+  t.match(shown, /\[#{10}\.{10}\] {2}50 % copy it/)
+  t.equal(shown.match(/copy it/g)?.length, 22)
+  t.ok(shown.endsWith('\r\u001b[K'), 'and nothing of it stays')
 })
 
 t.test('something else to wait for, and a new waiting, are said at once', async t => {
