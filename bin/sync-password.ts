@@ -9,5 +9,6 @@ void main({
     rotate: 'replace the password in all three places',
     'no-restart': 'leave the restart of endo-api-boot, and so of the API, to you',
   },
+  kinds: ['rotate'],
   run: syncPassword,
 })

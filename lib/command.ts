@@ -3,6 +3,7 @@ import pkg from '../package.json' with { type: 'json' }
 import { type Clock, Deadline, systemClock } from './clock.ts'
 import { ExitCode, errnoOf, Failure } from './errors.ts'
 import { Interruption } from './interruption.ts'
+import type { RunMetrics } from './metrics/run.ts'
 import { nearest } from './nearest.ts'
 import { writeAll } from './output.ts'
 import { Report } from './report.ts'
@@ -33,6 +34,8 @@ export type Command = {
   readonly flags?: Readonly<Record<string, string>>
   /** Its own options with a value: what the value is called in the help ("FILE"), and the help. */
   readonly values?: Readonly<Record<string, readonly [value: string, help: string]>>
+  /** Those of its options that make a run of another kind: the metrics keep its result apart. */
+  readonly kinds?: readonly string[]
   /** Whether it changes nothing ever, and so has no check mode. */
   readonly onlyLooks?: true
   /** What its exit code 1 says, where that is more than drift. */
@@ -86,13 +89,7 @@ export async function main(command: Command, clock: Clock = systemClock): Promis
   process.removeAllListeners('warning')
   // The driver reads them, and they are meant for another session than ours.
   for (const name of ['PGOPTIONS', 'PGREPLICATION', 'PGSSLNEGOTIATION']) delete process.env[name]
-  const args = process.argv.slice(2)
-  // Thrown where nothing waits for it, inside a library's event. It must not end as exit code 1, which says drift.
-  process.once('uncaughtException', error => {
-    startReport(command, args).failure(bug(error))
-    process.exit(ExitCode.bug)
-  })
-  process.exit(await runCommand(command, args, clock))
+  process.exit(await runCommand(command, process.argv.slice(2), clock))
 }
 
 /** The report for `args` before they are understood. */
@@ -101,10 +98,15 @@ const startReport = ({ name }: Command, args: readonly string[]): Report =>
 
 async function runCommand(command: Command, args: readonly string[], clock: Clock): Promise<number> {
   let report = startReport(command, args)
-  const interruption = new Interruption(failure => {
+  let metrics: RunMetrics | undefined
+  const stop = (failure: Failure): never => {
+    metrics?.interrupted(failure.code)
     report.failure(failure)
     process.exit(failure.code)
-  })
+  }
+  // Thrown where nothing waits for it, inside a library's event. It must not end as exit code 1, which says drift.
+  process.once('uncaughtException', error => stop(bug(error)))
+  const interruption = new Interruption(stop)
   try {
     const options = parseOptions(command, args)
     if (options.help) return print(usage(command))
@@ -113,15 +115,27 @@ async function runCommand(command: Command, args: readonly string[], clock: Cloc
     report = new Report({ command: command.name, check, json, clock })
     const settings = loadSettings(process.env, options.envFile)
     const deadline = new Deadline(settings.readyTimeout, clock)
-    const end = await command.run({ settings, check, flags, values, report, deadline, interruption })
+    const run: Run = { settings, check, flags, values, report, deadline, interruption }
+    metrics = await metricsOf(command, run)
+    const end = await command.run(run)
     const { summary, amiss } = typeof end === 'string' ? { summary: end, amiss: false } : end
+    const code = amiss || (check && report.changes.length > 0) ? ExitCode.drift : ExitCode.done
+    await metrics?.end(code)
     report.summary(summary)
-    return amiss || (check && report.changes.length > 0) ? ExitCode.drift : ExitCode.done
+    return code
   } catch (error) {
     const failure = error instanceof Failure ? error : bug(error)
+    await metrics?.end(failure.code)
     report.failure(failure)
     return failure.code
   }
+}
+
+/** Where the result of this run is left, if anywhere; loaded for that only. */
+async function metricsOf(command: Command, run: Run): Promise<RunMetrics | undefined> {
+  if (run.settings.metricsDir === undefined) return undefined
+  const { RunMetrics } = await import('./metrics/run.ts')
+  return new RunMetrics(command, run)
 }
 
 function print(text: string): number {

@@ -48,6 +48,11 @@ export class Report {
     return this.#checks
   }
 
+  /** What a diagnosis found; undefined where none was made. */
+  get findings(): readonly Finding[] | undefined {
+    return this.#findings
+  }
+
   /** A change was made, or in check mode would be. */
   change(step: Step): void {
     this.#changes.push({ resource: step.resource, action: step.action })

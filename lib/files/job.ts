@@ -123,7 +123,8 @@ function holdsRights(): boolean {
 const isHopeless = (owner: Account, error: unknown): boolean =>
   needsNoChange(owner) || !isDenied(error) || holdsRights()
 
-const isDenied = (error: unknown): boolean =>
+/** Whether the system or a look at it has denied something for want of a right. */
+export const isDenied = (error: unknown): boolean =>
   errnoOf(error) === 'EACCES' ||
   errnoOf(error) === 'EPERM' ||
   (error instanceof Failure && error.code === ExitCode.notPermitted)
