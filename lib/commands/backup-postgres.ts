@@ -5,6 +5,7 @@ import type { Backup } from '../backup/terms.ts'
 import type { Run } from '../command.ts'
 import { doing, ExitCode, Failure } from '../errors.ts'
 import { withMaintenanceLock } from '../files/maintenance-lock.ts'
+import { leaveBackup } from '../metrics/maintenance.ts'
 import { count } from '../report.ts'
 import { bytesText } from '../text.ts'
 
@@ -27,7 +28,13 @@ export async function backupPostgres(run: Run): Promise<string> {
     const backup = await createBackup(run, 'regular')
     tellOf(run, backup)
     const kept = keepNewest(run, keep)
-    return `${report.tally()}; ${count(kept, 'complete backup')} in ${settings.backupDir}`
+    await leaveBackup(run, {
+      finished: new Date(backup.description.finished),
+      size: backup.size,
+      kept: kept.length,
+      oldest: new Date((kept[0] ?? backup).description.finished),
+    })
+    return `${report.tally()}; ${count(kept.length, 'complete backup')} in ${settings.backupDir}`
   })
 }
 
@@ -42,9 +49,9 @@ export function tellOf({ report }: Run, { path, size, description }: Backup): vo
 /**
  * Removes what the retention does not keep, and says so.
  *
- * @returns how many complete backups there are then
+ * @returns the complete backups that there are then, the oldest first
  */
-function keepNewest({ settings, report }: Run, keep: number): number {
+function keepNewest({ settings, report }: Run, keep: number): readonly Backup[] {
   const { backups, unusable } = listBackups(settings)
   for (const { name, why } of unusable) {
     report.warning(
@@ -61,7 +68,7 @@ function keepNewest({ settings, report }: Run, keep: number): number {
   } finally {
     folder.close()
   }
-  return backups.length - old.length
+  return backups.filter(backup => !old.includes(backup))
 }
 
 function parseKeep(given: string | undefined): number {
