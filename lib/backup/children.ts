@@ -63,6 +63,8 @@ export async function startChild(settings: Settings, child: Child): Promise<Star
       PGUSER: settings.adminRole,
       ...(child.database === undefined ? {} : { PGDATABASE: child.database }),
       PGAPPNAME: 'endoreg-provision',
+      // What it says is looked at, and the server may speak any language.
+      PGOPTIONS: '-c lc_messages=C',
       ...child.env,
     },
     stdio: [child.input ?? 'ignore', child.output ?? 'ignore', 'pipe'],

@@ -17,6 +17,14 @@ const MEANING: Readonly<Record<string, { code: FailureCode; hint: string }>> = {
     hint: 'Free some space on the disk of PostgreSQL and run it again.',
   },
   '58030': { code: ExitCode.inputOutput, hint: 'Look at the kernel log (dmesg) and the health of the disk.' },
+  XX001: {
+    code: ExitCode.inputOutput,
+    hint: 'The data itself is damaged: keep the backups there are, and look at the disk (dmesg).',
+  },
+  XX002: {
+    code: ExitCode.inputOutput,
+    hint: 'An index is damaged: REINDEX it, and look at the disk (dmesg).',
+  },
   '55P03': {
     code: ExitCode.tryLater,
     hint: 'Another session holds a lock on it (SELECT * FROM pg_locks); run it again later.',
