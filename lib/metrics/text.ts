@@ -4,7 +4,7 @@
  *
  * Names and units are those of https://prometheus.io/docs/practices/naming/.
  */
-const HELP = {
+export const HELP = {
   endoreg_last_run_timestamp_seconds: 'When the last run ended, in seconds since 1970.',
   endoreg_last_run_duration_seconds: 'How long the last run took.',
   endoreg_last_run_exit_code: 'The exit code of the last run.',
