@@ -27,13 +27,10 @@ export async function backupPostgres(run: Run): Promise<string> {
   return withMaintenanceLock(run, async () => {
     const backup = await createBackup(run, 'regular')
     tellOf(run, backup)
+    // It counts also where the old ones cannot be removed.
+    await leaveBackup(run, backup, listBackups(settings).backups)
     const kept = keepNewest(run, keep)
-    await leaveBackup(run, {
-      finished: new Date(backup.description.finished),
-      size: backup.size,
-      kept: kept.length,
-      oldest: new Date((kept[0] ?? backup).description.finished),
-    })
+    await leaveBackup(run, backup, kept)
     return `${report.tally()}; ${count(kept.length, 'complete backup')} in ${settings.backupDir}`
   })
 }

@@ -1,41 +1,31 @@
+import type { Backup } from '../backup/terms.ts'
 import { type Leaver, leave } from './leave.ts'
 import { timestamp, toText } from './text.ts'
 
 const COPY = 'endoreg_restic_copy.prom'
 
-/** What is told of the backups after one more is complete. */
-export type BackupResult = {
-  /** When it was finished. */
-  readonly finished: Date
-  /** Bytes of all its files. */
-  readonly size: number
-  /** How many are kept on this host, this one with them. */
-  readonly kept: number
-  /** When the oldest of these was finished. */
-  readonly oldest: Date
-}
-
 /**
- * Leaves that a backup is complete: call it once the backup has its final name and the old ones are gone. Where
- * there is no restic repository in the settings any more, the time of the last copy goes too. Never fails (`leave`).
+ * Leaves that `backup` is complete: call it once it has its final name and the old ones are gone. Where there is
+ * no restic repository in the settings any more, the time of the last copy goes too. Never fails (`leave`).
+ *
+ * @param kept the complete backups that there are now, oldest first
  */
-export async function leaveBackup(
-  run: Leaver,
-  { finished, size, kept, oldest }: BackupResult,
-): Promise<void> {
+export async function leaveBackup(run: Leaver, backup: Backup, kept: readonly Backup[]): Promise<void> {
   const { resticRepository, resticRepositoryFile } = run.settings
   const copied = resticRepository !== undefined || resticRepositoryFile !== undefined
   const text = toText([
-    { name: 'endoreg_last_backup_timestamp_seconds', value: timestamp(finished) },
-    { name: 'endoreg_last_backup_size_bytes', value: size },
-    { name: 'endoreg_oldest_backup_timestamp_seconds', value: timestamp(oldest) },
-    { name: 'endoreg_backups', value: kept },
+    { name: 'endoreg_last_backup_timestamp_seconds', value: finished(backup) },
+    { name: 'endoreg_last_backup_size_bytes', value: backup.size },
+    { name: 'endoreg_oldest_backup_timestamp_seconds', value: finished(kept[0] ?? backup) },
+    { name: 'endoreg_backups', value: kept.length },
   ])
   await leave(run, {
     files: [{ name: 'endoreg_backup.prom', text }],
     families: copied ? [] : [{ prefix: COPY, keep: [] }],
   })
 }
+
+const finished = ({ description }: Backup): number => timestamp(new Date(description.finished))
 
 /** Leaves that restic has a complete copy of the last backup now. Never fails (`leave`). */
 export async function leaveResticCopy(run: Leaver): Promise<void> {

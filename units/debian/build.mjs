@@ -59,6 +59,8 @@ try {
     'units/system-preset/80-endoreg-provision.preset',
     'usr/lib/systemd/system-preset/80-endoreg-provision.preset',
   )
+  // For rule_files: of a Prometheus: not among the documents, which a host may leave out (dpkg, path-exclude).
+  copy('units/prometheus/endoreg-provision.rules.yml', `${home}/prometheus/endoreg-provision.rules.yml`)
   copy('units/provision.env', 'etc/endoreg/provision.env')
   const doc = 'usr/share/doc/endoreg-provision'
   copy('README.md', `${doc}/README.md`)
