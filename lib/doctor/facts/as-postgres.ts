@@ -41,6 +41,7 @@ function readText(path: string): string {
   const handle = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
   try {
     const stat = fstatSync(handle)
+    if (stat.isDirectory()) throw Object.assign(new Error(path), { code: 'EISDIR' })
     if (!stat.isFile() || stat.size > LARGEST) throw Object.assign(new Error(path), { code: 'EINVAL' })
     return readFileSync(handle, 'utf8')
   } finally {
@@ -72,12 +73,20 @@ export const readTail = job('read tail', [v.string()], v.string(), path => {
 
 const list = job('list folder', [v.string()], v.array(v.string()), path => readdirSync(path))
 
-/** PostgreSQL's files as its own account reads them; `expected` are read at once, since each time may cost a process. */
+/**
+ * PostgreSQL's files as its own account reads them, each once; `expected` are read together, since each time may cost
+ * a process.
+ */
 export function filesOf(account: Account, expected: readonly string[]): Files {
-  const known = new Map(readTexts.as(account, [...expected]).map(found => [found.path, found]))
+  const known = new Map<string, v.InferOutput<typeof text>>()
+  const fetch = (paths: string[]): void => {
+    for (const found of readTexts.as(account, paths)) known.set(found.path, found)
+  }
+  fetch([...expected])
   return {
     read: path => {
-      const found = known.get(path) ?? readTexts.as(account, [path])[0]
+      if (!known.has(path)) fetch([path])
+      const found = known.get(path)
       if (found?.text !== undefined) return found.text
       throw Object.assign(new Error(`${path} cannot be read`), { code: found?.errno ?? 'ENOENT' })
     },

@@ -34,6 +34,12 @@ export function fileProblem(error: unknown): { errno: string; text: string } {
 export const locate = (name: string, path: string): string =>
   posix.isAbsolute(name) ? name : posix.resolve(posix.dirname(path), name)
 
+/** The names of a folder that include_dir takes, in the order of their bytes (GetConfFilesInDir() in conffiles.c). */
+export const confFiles = (names: readonly string[]): string[] =>
+  names
+    .filter(name => /^[^.].*\.conf$/s.test(name))
+    .sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
+
 /** Opens the file `name` from within another one. */
 export function openFile(
   name: string,

@@ -1,5 +1,5 @@
 import { posix } from 'node:path'
-import { fileProblem, locate, type Open, openFile } from './open.ts'
+import { confFiles, fileProblem, locate, type Open, openFile } from './open.ts'
 import { Scanner } from './scan.ts'
 import type { Files, Place, Token } from './terms.ts'
 
@@ -138,10 +138,7 @@ function includeFolder(name: string, open: Open): { lines: Line[]; error?: strin
     fileProblem(error)
     return { lines: [], error: `could not open directory "${folder}"` }
   }
-  const included = names
-    .filter(name => /^[^.].*\.conf$/s.test(name))
-    .sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
-    .map(name => includeFile(posix.join(folder, name), open, false))
+  const included = confFiles(names).map(name => includeFile(posix.join(folder, name), open, false))
   const errors = included.flatMap(({ error }) => error ?? [])
   const lines = included.flatMap(({ lines }) => lines)
   return errors.length > 0 ? { lines, error: errors.join('\n') } : { lines }
