@@ -111,14 +111,20 @@ export class ServedFiles {
 
   #files(wanted: Set<string>): Files {
     return {
-      read: path => this.#texts.get(path) ?? this.#ask(path, wanted),
-      list: path => this.#folders.get(path) ?? this.#ask(path, wanted),
+      read: path => {
+        if (this.#folders.has(path)) throw systemError(path, 'EISDIR')
+        return this.#texts.get(path) ?? this.#ask(path, wanted)
+      },
+      list: path => {
+        if (this.#texts.has(path)) throw systemError(path, 'ENOTDIR')
+        return this.#folders.get(path) ?? this.#ask(path, wanted)
+      },
     }
   }
 
   #ask(path: string, wanted: Set<string>): never {
     if (!this.#missing.has(path)) wanted.add(path)
-    throw Object.assign(new Error(`${path} is not there`), { code: 'ENOENT' })
+    throw systemError(path, 'ENOENT')
   }
 
   async #fetch(path: string): Promise<void> {
@@ -139,6 +145,9 @@ export class ServedFiles {
     }
   }
 }
+
+const systemError = (path: string, code: string): Error =>
+  Object.assign(new Error(`${path}: ${code}`), { code })
 
 /** What PostgreSQL cannot read it cannot obey either: system errors, and a missing right (manual, appendix A). */
 const isUnreadable = (error: unknown): boolean =>
