@@ -2,11 +2,11 @@ import { closeSync, constants, fsyncSync, openSync, rmSync, writeSync } from 'no
 import { resolve } from 'node:path'
 import { ExitCode, errnoOf, Failure, systemFailure } from '../../errors.ts'
 import { inFolder, splitPath } from '../../files/folder.ts'
+import { scrubber } from '../../scrub.ts'
 import type { Diagnosis } from '../diagnose.ts'
 import type { Facts } from '../facts/gather.ts'
 import { readable } from '../facts/passwords.ts'
 import { collect } from './collect.ts'
-import { scrubber } from './scrub.ts'
 import { tar } from './tar.ts'
 
 /** The names of the files in the archive come below this one. */

@@ -1,5 +1,18 @@
 /** What stands in the place of a secret. */
-const GONE = '[removed]'
+export const GONE = '[removed]'
+
+/**
+ * A word as shells, connection strings and configuration files have it: parts in quotes, which may go over several
+ * lines where one begins the word, and what stands right beside them. Where quotes do not end, the rest of the line.
+ */
+const PART = String.raw`(?:"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|\\.|[^\s"'\\])`
+const QUOTED = String.raw`(?:"(?:\\[^]|[^"\\])*"|'(?:\\[^]|[^'\\])*')`
+const ESCAPED = String.raw`(?:\\"(?:(?!\\")[^])*\\"|\\'(?:(?!\\')[^])*\\')`
+const WORD = `(?:${ESCAPED}|${QUOTED}(?:(?![,;:\\])}&|>])${PART}+)?|${PART}+|["'\\\\][^\\n]*)`
+
+/** A part of the names of secrets. */
+const SECRET =
+  '(?:passw(?:or)?d|passphrase|secrets?|token|cipher[-_]?pass|(?:api|access|account|private|storage|s3|client|server)[-_]?key)'
 
 /** What looks like a secret wherever it stands, whether or not we know it; the first group stays. */
 const PATTERNS: readonly RegExp[] = [
@@ -9,15 +22,25 @@ const PATTERNS: readonly RegExp[] = [
   // ALTER ROLE ... PASSWORD '...', with doubled quotes inside, or dollar-quoted.
   /(\bpassword\s+e?)'(?:[^']|'')*'/gi,
   /(\bpassword\s+)\$(\w*)\$[\s\S]*?\$\2\$/gi,
-  // PGPASSWORD=..., password: ..., ldapbindpasswd="...", API_TOKEN=...: to the end of the word or of the quotes, which may be escaped.
-  /([\w-]*(?:passw(?:or)?d|passphrase|secrets?|token)[\w-]*(?:\\?["'])?\s*[=:]\s*)(?:(\\?["'])(?:(?!\2)[\s\S])*\2|[^\s"',;&\\]+)/gi,
+  // PGPASSWORD=..., password: ..., ldapbindpasswd="...", API_TOKEN=...
+  new RegExp(String.raw`(${SECRET}[\w-]*(?:\\?["'])?\s*[=:]\s*)${WORD}`, 'gi'),
+  // --password ..., sshpass -p ..., curl --user NAME:...
+  new RegExp(String.raw`((?<![\w-])--(?!no-)[\w-]*${SECRET}[\w-]*\s+)(?!-)${WORD}`, 'gi'),
+  new RegExp(String.raw`(\bsshpass\s+-p\s*)${WORD}`, 'gi'),
+  /(\s(?:-u|--user|--proxy-user)[=\s]\s*["']?[^\s:"']+:)[^\s"']+/g,
+  /(\bauthorization["']?\s*[=:]\s*(?:(?:basic|bearer|digest|token)\s+)?)[^\s"',;]+/gi,
   // Private keys.
   /(-----BEGIN [A-Z ]*PRIVATE KEY-----)[\s\S]*?(?=-----END|$)/g,
-  // Credentials in addresses.
-  /(\b[a-z][a-z0-9+.-]*:\/\/)[^\s/@'"]+@/gi,
+  // Credentials in addresses; a password that should have been encoded there may have a slash or an at sign.
+  /(\b[a-z][a-z0-9+.-]{0,30}:\/\/)(?:[^\s/@'"]+|[^\s/@'":]*:[^\s'"]*)@/gi,
 ]
-/** Names that end in "file" say where a secret is, not what it is. */
-const PLACE = /(?:file|path|encryption|managedby)["']?\s*[=:]\s*$/i
+/** Such names say where a secret is or what is done with it, not what it is. */
+const PLACE = /(?:file|path|encryption|managedby|supports_reload|warnings)["']?\s*[=:\s]\s*$/i
+
+const SECRET_NAME = new RegExp(SECRET, 'i')
+
+/** Whether all that has this name is a secret, such as ssl_passphrase_command or ldapbindpasswd. */
+export const isSecretName = (name: string): boolean => SECRET_NAME.test(name) && !PLACE.test(`${name}=`)
 
 /** A base64 text of `secret` wherever in another text it stood: three shifts, less what its neighbours share. */
 function inBase64(secret: string): string[] {
