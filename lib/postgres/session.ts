@@ -47,15 +47,26 @@ export class Session extends pg.Client {
  * @param limit milliseconds from the first packet to readiness
  * @param lockTimeout milliseconds that a statement waits for a lock at the most
  */
-export async function openSession(
+export const openSession = (
   settings: Settings,
   database: string,
   limit: number,
   lockTimeout: number,
+): Promise<Session> =>
+  connect(settings, database, limit, { ...SESSION, lock_timeout: String(Math.ceil(lockTimeout)) })
+
+/** As `openSession`, with all settings as server, database and role have them: for a look at these. */
+export const openPlainSession = (settings: Settings, database: string, limit: number): Promise<Session> =>
+  connect(settings, database, limit, {})
+
+async function connect(
+  settings: Settings,
+  database: string,
+  limit: number,
+  options: Readonly<Record<string, string>>,
 ): Promise<Session> {
   const peer = settings.host.startsWith('/') && effectiveUid() === 0
   const postgres = peer ? account(settings.postgresAccount, 'ENDOREG_PG_OS_USER') : undefined
-  const options = Object.entries({ ...SESSION, lock_timeout: String(Math.ceil(lockTimeout)) })
   // Of our own making, so that it can be closed whatever the driver thinks of it.
   const socket = postgres
     ? await peerSocket(postgres, `${settings.host}/.s.PGSQL.${settings.port}`, limit)
@@ -67,7 +78,9 @@ export async function openSession(
     database,
     application_name: 'endoreg-provision',
     connectionTimeoutMillis: Math.max(1, Math.ceil(limit)),
-    options: options.map(([name, value]) => `-c ${name}=${value}`).join(' '),
+    options: Object.entries(options)
+      .map(([name, value]) => `-c ${name}=${value}`)
+      .join(' '),
     ...(settings.host.startsWith('/') ? { ssl: false } : {}),
     stream: () => socket,
   })
