@@ -67,12 +67,13 @@ function usage({ name, summary, runsAs, flags = {}, values = {}, onlyLooks, exit
     ['help', 'this text'],
     ['version', 'the version'],
   ]
+  const width = Math.max(15, ...options.map(([option]) => option.length + 1))
   return `Usage: ${name} [OPTION...]
 
 ${summary}
 Runs as ${runsAs}.
 
-${options.map(([option, help]) => `  --${option.padEnd(15)}${help}\n`).join('')}
+${options.map(([option, help]) => `  --${option.padEnd(width)}${help}\n`).join('')}
 Exit codes: 0 done, 1 ${exitOne ?? 'drift (--check)'}, 64 usage, 69 something needed is missing, 70 a bug,
 73 cannot create, 74 input/output, 75 try again later, 77 not permitted, 78 configuration.
 `

@@ -6,6 +6,7 @@ import {
   lstatSync,
   mkdirSync,
   openSync,
+  readFileSync,
   readlinkSync,
   type Stats,
 } from 'node:fs'
@@ -51,6 +52,11 @@ export class Folder {
 
   stat(): Stats {
     return fstatSync(this.#handle)
+  }
+
+  /** Which mount it is on (proc(5), fdinfo): another one than its parent's where something is mounted at its place. */
+  mount(): string | undefined {
+    return /^mnt_id:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${this.#handle}`, 'utf8'))?.[1]
   }
 
   /** lstat(2) of `name`, or undefined where there is none. */

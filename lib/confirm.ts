@@ -1,0 +1,51 @@
+import { hostname } from 'node:os'
+import { createInterface } from 'node:readline'
+import { isatty } from 'node:tty'
+import type { Run } from './command.ts'
+import { ExitCode, Failure } from './errors.ts'
+import { clean } from './output.ts'
+
+/** The option of a command that asks with `confirmHost`. */
+export const YES_DELETE = {
+  'yes-delete': ['HOSTNAME', "ask nothing: the host's name is given here"],
+} as const
+
+/**
+ * Has the host's name typed at the terminal, so that nobody does to this host what was meant for another one; with
+ * `--yes-delete HOSTNAME` that is the name.
+ *
+ * Fails with 64 where it is another name, or there is no terminal to ask at.
+ */
+export async function confirmHost(run: Run, message: string): Promise<void> {
+  const given = run.values.get('yes-delete')
+  const name = hostname()
+  if (given === undefined && !(isatty(0) && isatty(2))) {
+    throw new Failure(ExitCode.usage, {
+      message,
+      cause: "there is no terminal to type the host's name at",
+      hint: `Nothing was touched. If it is meant, say so with --yes-delete ${name}`,
+    })
+  }
+  const answer = given ?? (await typed(`${run.report.command}: type this host's name to go on (${name}): `))
+  if (answer === name) return
+  throw new Failure(ExitCode.usage, {
+    message,
+    cause:
+      answer === undefined
+        ? "the host's name was not typed"
+        : `this host is ${JSON.stringify(name)}, not ${JSON.stringify(clean(answer))}`,
+    hint: 'Nothing was touched. See which host you are at, and run it again where it is meant.',
+  })
+}
+
+/** A line from the terminal; undefined at its end. Not in raw mode, so that Ctrl-C stays a signal. */
+function typed(prompt: string): Promise<string | undefined> {
+  const terminal = createInterface({ input: process.stdin, output: process.stderr, terminal: false })
+  return new Promise(resolve => {
+    terminal.once('close', () => resolve(undefined))
+    terminal.question(prompt, answer => {
+      resolve(answer.trim())
+      terminal.close()
+    })
+  })
+}

@@ -1,0 +1,137 @@
+import type { Run } from '../command.ts'
+import { ExitCode, Failure } from '../errors.ts'
+import { inSession } from '../postgres/in-session.ts'
+import { activeUnits, control, isAtWork, showUnits, startLater, withDependants } from '../units.ts'
+import type { Around, Cluster, Journal } from './terms.ts'
+
+const SETUP = 'postgres-endoreg-setup.service'
+/** What needs a cluster though no unit file says so. */
+const OURS = [SETUP, 'endo-api-boot.service', 'endo-api.service']
+/** Debian's parent of all clusters' units; a unit may name it in place of the cluster's own. */
+const PARENT = 'postgresql.service'
+/** PostgreSQL's own units: on NixOS what makes roles, and the target of all. They start before our setup. */
+const POSTGRESQL = /^postgresql[-.]/
+/** Milliseconds that a statement waits for a lock: there is none. */
+const LIMIT = 10_000
+
+/**
+ * The units that are to be stopped: what needs the cluster, and our own timers; and with them those that `begun`,
+ * which was interrupted, has found at work.
+ *
+ * @param companions in the order in which they are stopped
+ */
+export async function lookAround(
+  { unit }: Cluster,
+  companions: readonly string[],
+  begun: Journal | undefined,
+): Promise<Around> {
+  const isServer = (name: string): boolean =>
+    name === unit || name === PARENT || name.startsWith('postgresql@')
+  const beside = (await showUnits(companions)).filter(isAtWork)
+  const needing = (await withDependants([unit, PARENT, ...OURS])).filter(
+    state => isAtWork(state) && !isServer(state.name),
+  )
+  const names = (states: readonly { readonly name: string }[]): string[] => states.map(({ name }) => name)
+  const jobs = [...beside, ...needing].filter(
+    ({ name, active }) => active === 'activating' && name !== SETUP && !POSTGRESQL.test(name),
+  )
+  const before = begun?.around
+  const kept = new Set([...(await stillThere(before?.companions)), ...names(beside)])
+  const timers = await activeUnits('endoreg-*.timer')
+  const all = new Set([...(await stillThere(before?.dependants)), ...timers, ...names(needing)])
+  return {
+    companions: [...kept],
+    dependants: [...all].filter(name => !kept.has(name)),
+    jobs: [...new Set([...(before?.jobs ?? []), ...names(jobs)])],
+  }
+}
+
+const stillThere = async (names: readonly string[] = []): Promise<string[]> =>
+  (await showUnits(names)).filter(({ load }) => load === 'loaded').map(({ name }) => name)
+
+/** Stops the units around the cluster: the companions one by one, then what needs the cluster. */
+export async function stopAround(run: Run, { companions, dependants }: Around): Promise<void> {
+  for (const name of companions) await control(run, 'stop', name)
+  await control(run, 'stop', ...dependants)
+  const stopped = [...companions, ...dependants]
+  if (stopped.length > 0) run.report.note(`stopped: ${stopped.join(', ')}`)
+}
+
+/** What starts, each group when the one before it has: the cluster, what makes it ready, what needs it, companions, jobs. */
+function order(
+  { unit }: Cluster,
+  { companions, dependants, jobs }: Around,
+  setup: readonly string[],
+): string[][] {
+  const first = dependants.filter(name => POSTGRESQL.test(name))
+  const later = new Set([...first, ...jobs, SETUP])
+  const others = dependants.filter(name => !later.has(name))
+  const beside = companions.filter(name => !later.has(name)).reverse()
+  return [[unit], [...first, ...setup], others, ...beside.map(name => [name]), [...jobs]]
+}
+
+/** The setup, where this host has it. */
+async function setupUnit(): Promise<string[]> {
+  const [state] = await showUnits([SETUP])
+  return state?.load === 'loaded' ? [SETUP] : []
+}
+
+/**
+ * Starts the cluster, waits until it is ready, runs the setup and starts the units around it. What does not start is
+ * told, and does not keep the others from it.
+ *
+ * @returns the units that did not start
+ * Fails where the cluster does not start; the units around it are started all the same.
+ */
+export async function startAll(run: Run, cluster: Cluster, around: Around): Promise<string[]> {
+  const [server = [], ...rest] = order(cluster, around, await setupUnit())
+  const jobs = rest.pop() ?? []
+  try {
+    await control(run, 'start', ...server)
+    await untilReady(run)
+  } catch (error) {
+    // They would wait for it, some for a minute.
+    startLater([...rest.flat(), ...jobs])
+    throw error
+  }
+  const failed: string[] = []
+  for (const group of rest) failed.push(...(await startEach(run, group)))
+  startLater(jobs)
+  return failed
+}
+
+/** Whom the new cluster lets in is for the setup to see: any answer will do. */
+async function untilReady(run: Run): Promise<void> {
+  try {
+    await inSession(run, run.settings.adminDatabase, LIMIT, async () => {})
+  } catch (error) {
+    if (!(error instanceof Failure) || error.code === ExitCode.tryLater) throw error
+  }
+}
+
+/** Starts a group at once, in the order that systemd knows; where that fails, each alone, to see which it is. */
+async function startEach(run: Run, names: readonly string[]): Promise<string[]> {
+  const failed: string[] = []
+  try {
+    await control(run, 'start', ...names)
+    return failed
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error
+  }
+  for (const name of names) {
+    try {
+      await control(run, 'start', name)
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error
+      run.report.warning(`cannot ${error.message}: ${error.reason}. ${error.hint}`)
+      failed.push(name)
+    }
+  }
+  return failed
+}
+
+/** Has everything started again without waiting for it, when a signal ends the run. */
+export function startAllLater(cluster: Cluster, around: Around): void {
+  const setup = around.dependants.filter(name => name === SETUP)
+  startLater(order(cluster, around, setup).flat())
+}

@@ -1,0 +1,120 @@
+import { existsSync } from 'node:fs'
+import * as v from 'valibot'
+import { findDataFolder } from '../doctor/facts/data-folder.ts'
+import { ExitCode, Failure } from '../errors.ts'
+import type { Account } from '../files/accounts.ts'
+import { splitPath } from '../files/folder.ts'
+import { runAs } from '../files/program-as.ts'
+import { findProgram } from '../postgres/programs.ts'
+import type { Settings } from '../settings.ts'
+import type { Server } from './server.ts'
+import type { Cluster, Recipe } from './terms.ts'
+
+const DEBIAN = /^\/etc\/postgresql\/([^/]+)\/([^/]+)\/postgresql\.conf$/
+
+/** The cluster of a server that is up. Fails with 69 where nobody knows how this host makes its clusters. */
+export function fromServer(server: Server): Cluster {
+  const { template, checksums, walSegmentSize, groupAccess, superuser } = server
+  const common = {
+    major: server.major,
+    port: server.port,
+    data: server.data,
+    recipe: { ...template, checksums, walSegmentSize, groupAccess, superuser },
+  }
+  const [, version, name] = DEBIAN.exec(server.configuration) ?? []
+  if (version !== undefined && name !== undefined) return { ...debian(version, name), ...common }
+  if (existsSync('/etc/NIXOS')) return { ...nixos(server.data), ...common }
+  throw unknownMaker(server.data)
+}
+
+const debian = (version: string, name: string) => ({
+  maker: 'debian' as const,
+  name: `${version}/${name}`,
+  unit: `postgresql@${version}-${name}.service`,
+})
+
+const nixos = (data: string) => ({
+  maker: 'nixos' as const,
+  name: splitPath(data).name,
+  unit: 'postgresql.service',
+})
+
+const unknownMaker = (data: string): Failure =>
+  new Failure(ExitCode.unavailable, {
+    message: `find out how this host made the cluster in ${data}`,
+    cause:
+      'its configuration is not where Debian has it (/etc/postgresql/VERSION/NAME), and this is no NixOS',
+    hint: 'Only clusters of pg_createcluster and of the NixOS module are emptied here; empty this one with what made it.',
+  })
+
+/** The part of what pg_lsclusters(1) says about each cluster that is used. */
+const listed = v.array(
+  v.object({
+    version: v.union([v.number(), v.string()]),
+    cluster: v.string(),
+    port: v.union([v.number(), v.string()]),
+    pgdata: v.string(),
+    config: v.record(v.string(), v.unknown()),
+  }),
+)
+
+/**
+ * The cluster of a server that is down, from its configuration: its data folder need not be there.
+ * Fails with 69 where this host has no such cluster.
+ */
+export async function fromFiles(settings: Settings, postgres: Account): Promise<Cluster> {
+  const { port } = settings
+  const known = existsSync('/usr/bin/pg_lsclusters')
+    ? await runAs(postgres, {}, '/usr/bin/pg_lsclusters', '--json')
+    : undefined
+  for (const { version, cluster, port: its, pgdata, config } of known ? parseListed(known.out) : []) {
+    if (Number(its) !== port || (settings.dataDir !== undefined && settings.dataDir !== pgdata)) continue
+    const major = Number(version)
+    const locale = config['lc_monetary']
+    const recipe = await guessRecipe(postgres, major, pgdata, typeof locale === 'string' ? locale : 'C')
+    return { ...debian(String(version), cluster), major, port, data: pgdata, recipe }
+  }
+  const found = existsSync('/etc/NIXOS') ? findDataFolder(settings, postgres) : undefined
+  if (found) {
+    const recipe = await guessRecipe(postgres, found.major, found.path, 'C')
+    return { ...nixos(found.path), major: found.major, port, data: found.path, recipe }
+  }
+  throw new Failure(ExitCode.unavailable, {
+    message: `find the cluster of port ${port}`,
+    cause: `no server answers at ${settings.host}, and this host has no such cluster of Debian's or NixOS's making`,
+    hint: 'See which there are (pg_lsclusters), and set PGPORT and ENDOREG_PG_DATA to the one that is meant.',
+  })
+}
+
+function parseListed(text: string): v.InferOutput<typeof listed> {
+  try {
+    return v.parse(listed, JSON.parse(text))
+  } catch (error) {
+    if (error instanceof v.ValiError || error instanceof SyntaxError) return []
+    throw error
+  }
+}
+
+const SEGMENT = 16_777_216
+
+/**
+ * What can be known of a cluster whose server is down. The locale is the one that initdb wrote into the
+ * configuration, where it stands for money: hardly anybody changes that. A damaged cluster says nothing.
+ */
+async function guessRecipe(postgres: Account, major: number, data: string, locale: string): Promise<Recipe> {
+  const program = await findProgram('pg_controldata', major)
+  const { out } = await runAs(postgres, {}, program, '-D', data)
+  const value = (name: string): number => Number(new RegExp(`^${name}: +(\\d+)$`, 'm').exec(out)?.[1] ?? 0)
+  return {
+    ...(/^(?:C|POSIX)$/.test(locale) ? { encoding: 'UTF8' } : {}),
+    collate: locale,
+    ctype: locale,
+    provider: 'c',
+    locale: null,
+    icuRules: null,
+    checksums: value('Data page checksum version') > 0,
+    walSegmentSize: value('Bytes per WAL segment') || SEGMENT,
+    groupAccess: false,
+    superuser: postgres.name,
+  }
+}

@@ -1,0 +1,42 @@
+import type { Run } from '../command.ts'
+import { ExitCode, Failure } from '../errors.ts'
+import { inspectData } from './folders.ts'
+import { deleteAside, leftFresh, removeFresh } from './make.ts'
+import { setAside } from './names.ts'
+import { look, type Site } from './site.ts'
+
+/**
+ * The folders that a purge deletes: what a reset or an undo has set aside and holds data, and what an interrupted
+ * purge has left. The names alone make them ours, so what belongs to another account or holds no data is left alone.
+ * Fails with 78 where a reset was interrupted: one of them may be the data.
+ */
+export function doomed({ found, journal, cluster }: Site): string[] {
+  if (journal) {
+    throw new Failure(ExitCode.configuration, {
+      message: `delete what was set aside of the cluster ${cluster.name}`,
+      cause: `a${journal.action === 'undo' ? 'n undo' : ' reset'} of ${journal.begun} was interrupted`,
+      hint: 'Finish it first: reset-psql-safe, or reset-psql-safe --undo',
+    })
+  }
+  return [
+    ...found.beside.filter(({ kind }) => kind === 'purged'),
+    ...setAside(found.beside).filter(({ major }) => major !== null),
+  ].map(({ name }) => name)
+}
+
+/** Deletes them. For the holder of the maintenance's lock. Links in them are not followed. */
+export async function purge(run: Run): Promise<void> {
+  const site = await look(run)
+  const { parent, postgres } = site
+  for (const name of doomed(site)) {
+    const { wal, tablespaces } = inspectData.as(postgres, `${parent}/${name}`)
+    await deleteAside(site, name)
+    run.report.change({ resource: `folder ${parent}/${name}`, action: 'delete' })
+    for (const place of [...(wal === null ? [] : [wal]), ...tablespaces]) {
+      run.report.warning(
+        `${name} also had files in ${place}: they stay, delete them by hand where nothing else uses them`,
+      )
+    }
+  }
+  await removeFresh(site, ...leftFresh(site))
+}

@@ -1,0 +1,126 @@
+import { createBackup } from '../backup/create.ts'
+import type { Run } from '../command.ts'
+import { tellOf } from '../commands/backup-postgres.ts'
+import { ExitCode, Failure } from '../errors.ts'
+import { control } from '../units.ts'
+import { lookAround, stopAround } from './around.ts'
+import { attempt } from './attempt.ts'
+import { copySettings, makeFolders, moveFolders } from './folders.ts'
+import { writeJournal } from './journal.ts'
+import { type Fresh, leftFresh, makeCluster, removeFresh } from './make.ts'
+import { refuseStandby } from './server.ts'
+import { freeName, isBeside, isThere, look, refuseRunning, type Site } from './site.ts'
+import type { Around, Recipe, ResetJournal } from './terms.ts'
+import { finishUndo } from './undo.ts'
+
+/** What a reset left: where the data from before is, and the name of its backup where one was made. */
+export type Emptied = { readonly aside: string; readonly backup: string | null }
+
+/**
+ * Empties the cluster; goes on with a reset that was interrupted, and finishes an interrupted undo first. For the
+ * holder of the maintenance's lock.
+ *
+ * @param companions units of an application beside it, in the order in which they are stopped
+ * Fails with 69 where the server is down and a backup wanted, 78 for a standby, as the backup does, or as units do.
+ */
+export async function empty(run: Run, companions: readonly string[]): Promise<Emptied> {
+  let site = await look(run)
+  if (site.journal?.action === 'undo') {
+    await finishUndo(run, site, companions)
+    site = await look(run)
+  }
+  refuseUnfit(run, site)
+  await removeFresh(site, ...leftFresh(site))
+  const before = site.journal?.action === 'reset' ? site.journal : undefined
+  const around = await lookAround(site.cluster, companions, before)
+  const moved = before !== undefined && isBeside(site, before.aside)
+  // With the server up and its data in its place nothing has happened yet, however long that is ago.
+  const goesOn = before !== undefined && (moved || !site.server)
+  const begun: ResetJournal = goesOn ? { ...before, around } : begin(site, around)
+  if (goesOn) run.report.note(`going on with the reset of ${before.begun}, which was interrupted`)
+  const aside = `${site.parent}/${begun.aside}`
+  if (moved && isThere(site)) {
+    await attempt(run, site, begun)
+    return { aside, backup: begun.backup }
+  }
+  return { aside, backup: await replace(run, site, begun, moved) }
+}
+
+const begin = (site: Site, around: Around): ResetJournal => ({
+  format: 1,
+  action: 'reset',
+  begun: new Date().toISOString(),
+  cluster: site.cluster,
+  around,
+  aside: freeName(site, 'before-reset'),
+  prepared: false,
+  backup: null,
+})
+
+/** Fails where the cluster is not one to be emptied, or its backup cannot be made. */
+export function refuseUnfit(run: Run, site: Site): void {
+  const { server, found, cluster, journal } = site
+  if (server) refuseStandby(server)
+  const begun = journal?.action === 'reset' ? journal : undefined
+  if (begun && isBeside(site, begun.aside)) return
+  if (found.state === 'missing' && journal?.action !== 'undo') throw nothingThere(cluster.data)
+  if (!server && !begun?.prepared && !run.flags.has('no-backup')) throw down(cluster.unit)
+}
+
+/**
+ * Sets the data folder aside, unless it is `moved` already, and puts a new one in its place.
+ *
+ * @returns the name of the backup
+ */
+async function replace(run: Run, site: Site, begun: ResetJournal, moved: boolean): Promise<string | null> {
+  const { cluster, parent, name, postgres } = site
+  let { backup } = begun
+  let fresh: Fresh | undefined
+  await attempt(run, site, begun, async () => {
+    await stopAround(run, begun.around)
+    // What needs the cluster is stopped by now, so that the backup has the last that was written.
+    if (!moved && !begun.prepared) {
+      backup = await backUp(run, site)
+      writeJournal(run.settings, { ...begun, prepared: true, backup })
+    }
+    // While the old server is at work: where no new cluster can be made, nothing has happened.
+    if (cluster.maker === 'debian') fresh = await makeCluster(site)
+    await control(run, 'stop', cluster.unit)
+    if (!moved) refuseRunning(site)
+    if (fresh && !moved) copySettings.as(postgres, cluster.data, `${parent}/${fresh.data}`)
+    moveFolders.as(postgres, parent, [
+      ...(moved ? [] : [[name, begun.aside] satisfies [string, string]]),
+      ...(fresh ? [[fresh.data, name] satisfies [string, string]] : []),
+    ])
+    // NixOS' unit makes a cluster where its folder has none, and the folder itself only in /var/lib/postgresql.
+    if (cluster.maker === 'nixos') makeFolders.as(postgres, parent, name, [])
+    const resource = `cluster ${cluster.name}`
+    if (!moved) run.report.change({ resource, action: `set its data aside as ${parent}/${begun.aside}` })
+    run.report.change({ resource, action: describe(cluster.recipe) })
+  }).finally(() => removeFresh(site, ...(fresh ? [fresh.folder] : [])))
+  return backup
+}
+
+async function backUp(run: Run, { server }: Site): Promise<string | null> {
+  if (run.flags.has('no-backup') || !server) return null
+  const backup = await createBackup(run, 'before-reset')
+  tellOf(run, backup)
+  return backup.name
+}
+
+const describe = ({ encoding, collate, checksums }: Recipe): string =>
+  `create anew (${encoding === undefined ? '' : `${encoding}, `}${collate}, checksums ${checksums ? 'on' : 'off'})`
+
+const nothingThere = (data: string): Failure =>
+  new Failure(ExitCode.configuration, {
+    message: `set the data folder ${data} aside`,
+    cause: 'there is none',
+    hint: 'Mount the file system that it is on, or go back to what was set aside earlier: reset-psql-safe --undo',
+  })
+
+const down = (unit: string): Failure =>
+  new Failure(ExitCode.unavailable, {
+    message: 'make a backup of the cluster',
+    cause: `its server is down (${unit})`,
+    hint: `Start it: systemctl start ${unit}. If it does not start, use --no-backup: the data folder is only set aside, so nothing is lost.`,
+  })

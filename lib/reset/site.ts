@@ -1,0 +1,147 @@
+import { statSync } from 'node:fs'
+import type { Run } from '../command.ts'
+import { ExitCode, Failure } from '../errors.ts'
+import { type Account, account, accountName } from '../files/accounts.ts'
+import { splitPath } from '../files/folder.ts'
+import { effectiveUid } from '../files/identity.ts'
+import { requireSystemd, showUnits } from '../units.ts'
+import { type Found, inspectData } from './folders.ts'
+import { readJournal } from './journal.ts'
+import { fromFiles, fromServer } from './locate.ts'
+import { besideName, type Kind, stampOf } from './names.ts'
+import { askServer, type Server } from './server.ts'
+import type { Cluster, Journal } from './terms.ts'
+
+/** A cluster, its folders, and what was begun there. */
+export type Site = {
+  readonly cluster: Cluster
+  /** The folder that the data folder is in, and its name there. */
+  readonly parent: string
+  readonly name: string
+  /** PostgreSQL's account. */
+  readonly postgres: Account
+  /** Undefined where the server is down. */
+  readonly server: Server | undefined
+  readonly found: Found
+  /** What was begun and not finished. */
+  readonly journal: Journal | undefined
+}
+
+const MESSAGE = 'look at the cluster'
+
+/**
+ * Looks at the cluster of the settings, and changes nothing.
+ *
+ * Fails with 69 where systemd does not run it, 77 without root, 78 where its data folder cannot be set aside.
+ */
+export async function look(run: Run): Promise<Site> {
+  const { settings } = run
+  if (effectiveUid() !== 0) throw needsRoot()
+  requireSystemd(MESSAGE)
+  const postgres = account(settings.postgresAccount, 'ENDOREG_PG_OS_USER')
+  const journal = readJournal(settings)
+  const server = await askServer(run)
+  const cluster = server
+    ? fromServer(server)
+    : journal?.cluster.port === settings.port
+      ? journal.cluster
+      : await fromFiles(settings, postgres)
+  if (journal && journal.cluster.data !== cluster.data) throw otherCluster(journal, cluster)
+  const found = inspectData.as(postgres, cluster.data)
+  const { folder: parent, name } = splitPath(cluster.data)
+  const site = { cluster, parent, name, postgres, server, found, journal }
+  refuseUnmovable(site)
+  await refuseForeign(site)
+  return site
+}
+
+/** Whether there is a folder `name`, of those that this program has named, beside the data folder. */
+export const isBeside = ({ found }: Site, name: string): boolean =>
+  found.beside.some(folder => folder.name === name)
+
+/** A name for a folder beside the data folder that nothing has; one of a second ago may have that of this second. */
+export function freeName(site: Site, kind: Kind): string {
+  for (let time = Date.now(); ; time += 1000) {
+    const name = besideName(site.name, kind, stampOf(new Date(time)))
+    if (!isBeside(site, name)) return name
+  }
+}
+
+/** Whether the data folder is there now. */
+export const isThere = ({ postgres, cluster }: Site): boolean =>
+  inspectData.as(postgres, cluster.data).state === 'folder'
+
+function refuseUnmovable({ cluster, parent, postgres, found }: Site): void {
+  const { data } = cluster
+  const refuse = (cause: string, hint: string): Failure =>
+    new Failure(ExitCode.configuration, { message: `set the data folder ${data} aside`, cause, hint })
+  if (found.state === 'link')
+    throw refuse(
+      'it is a link, and what it leads to is not moved',
+      `Let data_directory of PostgreSQL's configuration name the folder itself: readlink -f ${data}`,
+    )
+  if (found.state === 'mount point')
+    throw refuse(
+      'a file system is mounted there, and such a folder cannot be renamed',
+      `Have the data in a folder inside that file system, as ${data}/data, and data_directory name that.`,
+    )
+  if (found.state === 'no folder') throw refuse('it is no folder', `See what it is: ls -ld ${data}`)
+  if (found.state === 'folder' && found.uid !== postgres.uid)
+    throw refuse(
+      `it belongs to ${accountName(found.uid)}, not to ${postgres.name}`,
+      'Set ENDOREG_PG_OS_USER to the account that PostgreSQL runs as.',
+    )
+  if (!found.movable)
+    throw refuse(
+      `${postgres.name} may not rename anything in ${parent}`,
+      `Let that folder belong to it, as on Debian and NixOS: chown ${postgres.name} ${parent}`,
+    )
+}
+
+/** Another server than the unit's would go on with the folder under its new name. */
+async function refuseForeign({ cluster, server, found }: Site): Promise<void> {
+  const [unit] = await showUnits([cluster.unit])
+  const pid = server?.pid ?? (runsIn(found) ? found.pid : null)
+  if (pid === null || pid === unit?.mainPid) return
+  throw new Failure(ExitCode.unavailable, {
+    message: `find the unit of the cluster in ${cluster.data}`,
+    cause: `its server (pid ${pid}) is not that of ${cluster.unit}, so systemd cannot stop and start it`,
+    hint: `Stop it, and start it with systemd: systemctl start ${cluster.unit}`,
+  })
+}
+
+/** Whether the process of postmaster.pid is at work in the data folder: a server that was killed leaves that file. */
+function runsIn({ pid, device, inode }: Found): boolean {
+  if (pid === null) return false
+  try {
+    const { dev, ino } = statSync(`/proc/${pid}/cwd`)
+    return dev === device && ino === inode
+  } catch {
+    return false
+  }
+}
+
+/** Fails with 75 where a server is at work in the data folder, or is again. */
+export function refuseRunning({ cluster, postgres }: Site): void {
+  const found = inspectData.as(postgres, cluster.data)
+  if (!runsIn(found)) return
+  throw new Failure(ExitCode.tryLater, {
+    message: `set the data folder ${cluster.data} aside`,
+    cause: `a server (pid ${found.pid}) is at work in it, though ${cluster.unit} was stopped`,
+    hint: `Find out what starts it (systemctl status ${found.pid}), and run it again.`,
+  })
+}
+
+const needsRoot = (): Failure =>
+  new Failure(ExitCode.notPermitted, {
+    message: MESSAGE,
+    cause: 'only root stops and starts units, and acts for the account of PostgreSQL',
+    hint: 'Run it as root (sudo).',
+  })
+
+const otherCluster = (begun: Journal, wanted: Cluster): Failure =>
+  new Failure(ExitCode.configuration, {
+    message: `go on with the cluster ${wanted.name} in ${wanted.data}`,
+    cause: `a reset of another one was interrupted: ${begun.cluster.name} in ${begun.cluster.data}`,
+    hint: `Finish that first: PGPORT=${begun.cluster.port} reset-psql-safe, or with --undo`,
+  })

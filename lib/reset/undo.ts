@@ -1,0 +1,94 @@
+import type { Run } from '../command.ts'
+import { ExitCode, Failure } from '../errors.ts'
+import { control } from '../units.ts'
+import { lookAround, stopAround } from './around.ts'
+import { attempt } from './attempt.ts'
+import { moveFolders } from './folders.ts'
+import { leftFresh, removeFresh } from './make.ts'
+import { setAside } from './names.ts'
+import { freeName, isBeside, isThere, look, refuseRunning, type Site } from './site.ts'
+import type { UndoJournal } from './terms.ts'
+
+/**
+ * Goes back to a folder that was set aside, or takes back a reset that was interrupted. For the holder of the
+ * maintenance's lock.
+ *
+ * @param wanted the name of the folder, where it is not the last one
+ * @returns the folder that came back; undefined where nothing had been moved
+ * Fails with 78 where there is nothing to go back to.
+ */
+export async function undo(run: Run, wanted: string | undefined): Promise<string | undefined> {
+  const site = await look(run)
+  const { journal, cluster } = site
+  if (journal?.action === 'undo' && (wanted === undefined || wanted === journal.aside))
+    return finishUndo(run, site, [])
+  const aside = choose(site, wanted)
+  await removeFresh(site, ...leftFresh(site))
+  const around = await lookAround(cluster, [], journal)
+  if (aside === undefined) {
+    // Interrupted before anything was moved: the data is where it was, and only has to be started.
+    if (journal) await attempt(run, site, { ...journal, around })
+    return undefined
+  }
+  const away = freeName(site, 'before-undo')
+  const begun = new Date().toISOString()
+  await putBack(run, site, { format: 1, action: 'undo', begun, cluster, around, aside, away })
+  return aside
+}
+
+/** Finishes an undo that was interrupted. */
+export async function finishUndo(run: Run, site: Site, companions: readonly string[]): Promise<string> {
+  const { journal, cluster } = site
+  if (journal?.action !== 'undo') throw new Error('there is no undo to be finished')
+  run.report.note(`going on with the undo of ${journal.begun}, which was interrupted`)
+  const begun = { ...journal, around: await lookAround(cluster, companions, journal) }
+  if (isBeside(site, journal.aside)) await putBack(run, site, begun)
+  else await attempt(run, site, begun)
+  return journal.aside
+}
+
+/** The folder to go back to; undefined where an interrupted reset had moved nothing. Fails with 78. */
+export function choose(site: Site, wanted: string | undefined): string | undefined {
+  const { journal, found, cluster, parent } = site
+  const folders = setAside(found.beside).filter(({ major }) => major === cluster.major)
+  const refuse = (cause: string, hint: string): Failure =>
+    new Failure(ExitCode.configuration, {
+      message: `go back to data of the cluster ${cluster.name} that was set aside`,
+      cause,
+      hint,
+    })
+  const names = folders.map(({ name }) => name).join(', ')
+  if (wanted !== undefined) {
+    if (folders.some(({ name }) => name === wanted)) return wanted
+    throw refuse(
+      `there is no folder ${JSON.stringify(wanted)} of that kind in ${parent}`,
+      names ? `There are: ${names}` : 'There is none at all; put a backup back: restore-postgres',
+    )
+  }
+  if (journal?.action === 'reset') return isBeside(site, journal.aside) ? journal.aside : undefined
+  if (journal?.action === 'undo') return journal.aside
+  const [last] = folders
+  if (!last) throw refuse(`there is none in ${parent}`, 'Put a backup back: restore-postgres')
+  if (last.kind === 'before-reset' || found.state === 'missing') return last.name
+  throw refuse(
+    `the last reset was undone already, at ${last.stamp}`,
+    `Say which folder it is to be, with --undo-to NAME: ${names}`,
+  )
+}
+
+async function putBack(run: Run, site: Site, begun: UndoJournal): Promise<void> {
+  const { cluster, parent, name, postgres } = site
+  await attempt(run, site, begun, async () => {
+    await stopAround(run, begun.around)
+    await control(run, 'stop', cluster.unit)
+    const there = isThere(site)
+    if (there) refuseRunning(site)
+    moveFolders.as(postgres, parent, [
+      ...(there ? [[name, begun.away] satisfies [string, string]] : []),
+      [begun.aside, name],
+    ])
+    const resource = `cluster ${cluster.name}`
+    if (there) run.report.change({ resource, action: `set its data aside as ${parent}/${begun.away}` })
+    run.report.change({ resource, action: `put ${parent}/${begun.aside} back as its data` })
+  })
+}

@@ -1,0 +1,118 @@
+import { existsSync } from 'node:fs'
+import { promisify } from 'node:util'
+import { childProcess } from './child-process.ts'
+import { Deadline } from './clock.ts'
+import type { Run } from './command.ts'
+import { ExitCode, Failure } from './errors.ts'
+import { perform } from './programs.ts'
+
+/** A unit as `systemctl show` has it. */
+export type UnitState = {
+  readonly name: string
+  /** "loaded", "not-found", "masked" */
+  readonly load: string
+  /** "active", "inactive", "failed", "activating" */
+  readonly active: string
+  /** 0 where there is none. */
+  readonly mainPid: number
+  /** The units that stop when this one does. */
+  readonly dependants: readonly string[]
+}
+
+/** The properties that name the units which systemd stops with a unit (systemd.unit(5), "Mapping of unit properties"). */
+const STOPPED_WITH = ['RequiredBy', 'BoundBy', 'RequisiteOf', 'ConsistsOf'] as const
+const PROPERTIES = ['Id', 'LoadState', 'ActiveState', 'MainPID', ...STOPPED_WITH]
+
+/** Milliseconds that a job of systemd gets: Debian gives a cluster an hour to stop. */
+const LIMIT = 3_600_000
+
+/** Fails with 69 where systemd does not run here. */
+export function requireSystemd(message: string): void {
+  if (existsSync('/run/systemd/system')) return
+  throw new Failure(ExitCode.unavailable, {
+    message,
+    cause: 'systemd does not run here, so nobody can say what depends on PostgreSQL, and stop and start it',
+    hint: 'Run it on the host itself. A cluster that something else runs is for that to empty.',
+  })
+}
+
+/** The units called `names`, in that order. Fails with 69. */
+export async function showUnits(names: readonly string[]): Promise<UnitState[]> {
+  if (names.length === 0) return []
+  const shown = await perform('systemctl', 'show', `--property=${PROPERTIES.join()}`, '--', ...names)
+  const blocks = shown.trim().split(/\n\n+/)
+  return names.map((name, index) => toState(name, blocks[index] ?? ''))
+}
+
+function toState(name: string, block: string): UnitState {
+  const value = (property: string): string => new RegExp(`^${property}=(.*)$`, 'm').exec(block)?.[1] ?? ''
+  return {
+    name,
+    load: value('LoadState'),
+    active: value('ActiveState'),
+    mainPid: Number(value('MainPID')),
+    dependants: STOPPED_WITH.flatMap(property => value(property).split(' ').filter(Boolean)),
+  }
+}
+
+/** Whether it is at work, or about to be. */
+export const isAtWork = ({ active }: UnitState): boolean =>
+  active === 'active' || active === 'activating' || active === 'reloading'
+
+/** The units of `roots` and all that stop with them, directly or not, each once. */
+export async function withDependants(roots: readonly string[]): Promise<UnitState[]> {
+  const seen = new Map<string, UnitState>()
+  for (let next = [...new Set(roots)]; next.length > 0; ) {
+    const states = await showUnits(next)
+    for (const state of states) seen.set(state.name, state)
+    next = [...new Set(states.flatMap(({ dependants }) => dependants))].filter(name => !seen.has(name))
+  }
+  return [...seen.values()]
+}
+
+/** The active units whose name fits `pattern`. */
+export async function activeUnits(pattern: string): Promise<string[]> {
+  const listed = await perform(
+    'systemctl',
+    ...['list-units', '--plain', '--no-legend', '--full', '--state=active', '--', pattern],
+  )
+  return listed.split('\n').flatMap(line => line.trim().split(/\s+/)[0] || [])
+}
+
+/** Has systemd stop or start units, and waits until it has, saying so after a second. Fails with 69. */
+export async function control(run: Run, how: 'stop' | 'start', ...names: readonly string[]): Promise<void> {
+  if (names.length === 0) return
+  // Whoever asks for it here knows more than the counter of starts (systemctl(1), reset-failed).
+  if (how === 'start') {
+    for (const name of names) await perform('systemctl', 'reset-failed', '--', name).catch(() => {})
+  }
+  const { report, deadline } = run
+  const what = `${names.join(', ')} to ${how}`
+  try {
+    await report.remind(what, 'systemd is at it', new Deadline(LIMIT / 1000, deadline.clock), () =>
+      promisify(childProcess().execFile)('systemctl', [how, '--', ...names], {
+        timeout: LIMIT,
+        env: { PATH: process.env['PATH'], LC_ALL: 'C' },
+      }),
+    )
+  } catch (error) {
+    const said = error instanceof Error && 'stderr' in error ? String(error.stderr) : ''
+    throw new Failure(ExitCode.unavailable, {
+      message: `${how} ${names.join(', ')}`,
+      cause: said.split('\n').find(Boolean) ?? (error instanceof Error ? error.message : String(error)),
+      hint: `See why: journalctl ${names.map(name => `-u ${name}`).join(' ')}`,
+    })
+  } finally {
+    report.waited()
+  }
+}
+
+/** Asks systemd to start units, in this order and without waiting for it; for a process that is about to end. */
+export function startLater(names: readonly string[]): void {
+  if (names.length === 0) return
+  childProcess().spawnSync('systemctl', ['--no-block', 'start', '--', ...names], {
+    stdio: 'ignore',
+    timeout: 500,
+    env: { PATH: process.env['PATH'], LC_ALL: 'C' },
+  })
+}
