@@ -8,6 +8,7 @@ import { diskFindings } from './findings/disks.ts'
 import { nameFindings } from './findings/names.ts'
 import type { Part } from './findings/part.ts'
 import { passwordFindings } from './findings/passwords.ts'
+import { resetFindings } from './findings/reset.ts'
 import { roleFindings } from './findings/roles.ts'
 import { serverFindings } from './findings/server.ts'
 import { settingFindings } from './findings/settings.ts'
@@ -20,6 +21,7 @@ import type { Finding, Severity } from './terms.ts'
 const FAMILIES: readonly ((facts: Facts) => Part)[] = [
   accountFindings,
   vaultFindings,
+  resetFindings,
   serverFindings,
   nameFindings,
   accessFindings,

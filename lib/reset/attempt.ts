@@ -1,7 +1,7 @@
 import type { Run } from '../command.ts'
 import { ExitCode, Failure } from '../errors.ts'
 import { startAll, startAllLater } from './around.ts'
-import { inspectData } from './folders.ts'
+import { inspectData } from './found.ts'
 import { dropJournal, writeJournal } from './journal.ts'
 import type { Site } from './site.ts'
 import type { Journal } from './terms.ts'

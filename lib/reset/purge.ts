@@ -1,6 +1,6 @@
 import type { Run } from '../command.ts'
 import { ExitCode, Failure } from '../errors.ts'
-import { inspectData } from './folders.ts'
+import { inspectData } from './found.ts'
 import { deleteAside, leftFresh, removeFresh } from './make.ts'
 import { setAside } from './names.ts'
 import { look, type Site } from './site.ts'

@@ -17,6 +17,7 @@ import { gatherNames, type Names } from './names.ts'
 import { type Agreement, type Attempt, attemptLogins, compare, readable } from './passwords.ts'
 import { gatherForeign, type Listener } from './ports.ts'
 import { gatherClock, gatherTools, type Tools } from './programs.ts'
+import { type Begun, gatherReset } from './reset.ts'
 import { gatherRules, type Rules } from './rules.ts'
 import { gatherServer, notUp, type ServerFacts } from './server.ts'
 import { gatherUnits, hasSystemd, type Unit } from './units.ts'
@@ -52,6 +53,8 @@ export type Facts = {
   readonly disks: Fact<readonly Disk[]>
   readonly units: Fact<readonly Unit[]>
   readonly backups: Fact<Shelf>
+  /** A reset of the cluster that was interrupted. */
+  readonly reset: Fact<Begun | undefined>
   /** Whether the clock follows a time server. */
   readonly synchronised: boolean | undefined
   readonly tools: Tools
@@ -127,6 +130,7 @@ export async function gather(settings: Settings): Promise<Facts> {
       requireRight(settings.backupDir)
       return listBackups(settings)
     }),
+    reset: gatherReset(settings, postgres),
     synchronised,
     tools,
   }

@@ -1,6 +1,7 @@
 import type { Problem } from '../../postgres/known-problems.ts'
 import type { Facts } from '../facts/gather.ts'
 import { able, type Part, Parts } from './part.ts'
+import { isInterrupted } from './reset.ts'
 import { isStandby, serverSelf } from './server-views.ts'
 
 /** Whether there is a server, whether it is ours, and how it is. */
@@ -16,7 +17,7 @@ export function serverFindings(facts: Facts): Part {
         refusedAdministrator(part, settings.adminRole, server.why, server.hint)
       break
     case 'absent':
-      if (part.findings.length === before) down(facts, part, server.problem)
+      if (part.findings.length === before && !isInterrupted(facts)) down(facts, part, server.problem)
       break
     case 'starting':
       starting(part, server.problem)

@@ -1,0 +1,126 @@
+import { readdirSync, readlinkSync, type Stats } from 'node:fs'
+import * as v from 'valibot'
+import { errnoOf, Failure } from '../errors.ts'
+import { type Folder, inFolder, openFolder, splitPath } from '../files/folder.ts'
+import { effectiveUid } from '../files/identity.ts'
+import { job } from '../files/job.ts'
+import { readRegular } from '../files/secret-file.ts'
+import { parseBeside } from './names.ts'
+
+const beside = v.strictObject({
+  name: v.string(),
+  kind: v.picklist(['before-reset', 'before-undo', 'new', 'purged']),
+  stamp: v.string(),
+  /** The major version that made it; null where it is no data folder. */
+  major: v.nullable(v.number()),
+})
+
+/** A data folder and what is beside it. */
+const found = v.strictObject({
+  state: v.picklist(['folder', 'missing', 'link', 'mount point', 'no folder']),
+  uid: v.number(),
+  device: v.number(),
+  inode: v.number(),
+  groupAccess: v.boolean(),
+  major: v.nullable(v.number()),
+  /** What postmaster.pid says, which a server that was killed leaves behind. */
+  pid: v.nullable(v.number()),
+  /** Where pg_wal leads, where that is a link. */
+  wal: v.nullable(v.string()),
+  /** Where tablespaces lead. */
+  tablespaces: v.array(v.string()),
+  /** Whether PostgreSQL's account may rename something in the folder above it. */
+  movable: v.boolean(),
+  /** Folders of PostgreSQL's account beside it that this program has named. */
+  beside: v.array(beside),
+})
+export type Found = v.InferOutput<typeof found>
+
+const MISSING: Found = {
+  state: 'missing',
+  uid: -1,
+  device: 0,
+  inode: 0,
+  groupAccess: false,
+  major: null,
+  pid: null,
+  wal: null,
+  tablespaces: [],
+  movable: false,
+  beside: [],
+}
+
+/** Looks at the data folder `path` and at what is beside it. */
+export const inspectData = job('inspect data folder', [v.string()], found, (path): Found => {
+  const { folder: parentPath, name } = splitPath(path)
+  return inFolder(parentPath, parent => inspectIn(parent, name)) ?? MISSING
+})
+
+function inspectIn(parent: Folder, name: string): Found {
+  const there = parent.look(name)
+  const common = { ...MISSING, movable: mayWrite(parent.stat()), beside: inspectBeside(parent, name) }
+  if (!there) return common
+  const { uid, dev, ino, mode } = there
+  return {
+    ...common,
+    state: stateOf(parent, name, there),
+    uid,
+    device: dev,
+    inode: ino,
+    groupAccess: (mode & 0o050) === 0o050,
+    major: numberIn(parent, `${name}/PG_VERSION`),
+    pid: numberIn(parent, `${name}/postmaster.pid`),
+    wal: linkAt(parent, `${name}/pg_wal`),
+    tablespaces: listAt(parent, `${name}/pg_tblspc`).flatMap(
+      entry => linkAt(parent, `${name}/pg_tblspc/${entry}`) ?? [],
+    ),
+  }
+}
+
+function stateOf(parent: Folder, name: string, there: Stats): Found['state'] {
+  if (there.isSymbolicLink()) return 'link'
+  if (!there.isDirectory()) return 'no folder'
+  const inside = openFolder(parent.show(name))
+  try {
+    return inside && inside.mount() !== parent.mount() ? 'mount point' : 'folder'
+  } finally {
+    inside?.close()
+  }
+}
+
+/** access(2) would answer for the real uid, and that is root's. */
+function mayWrite({ uid, gid, mode }: Stats): boolean {
+  if (uid === effectiveUid()) return (mode & 0o200) !== 0
+  if ([process.getegid?.(), ...(process.getgroups?.() ?? [])].includes(gid)) return (mode & 0o020) !== 0
+  return (mode & 0o002) !== 0
+}
+
+const inspectBeside = (parent: Folder, name: string): Found['beside'] =>
+  listAt(parent, '.').flatMap(candidate => {
+    const parsed = parseBeside(name, candidate)
+    const there = parent.look(candidate)
+    if (!parsed || !there?.isDirectory() || there.uid !== effectiveUid()) return []
+    return [{ ...parsed, major: numberIn(parent, `${candidate}/PG_VERSION`) }]
+  })
+
+const listAt = (parent: Folder, path: string): string[] =>
+  orNothing(() => readdirSync(parent.at(path)).sort()) ?? []
+
+const linkAt = (parent: Folder, path: string): string | null =>
+  orNothing(() => readlinkSync(parent.at(path))) ?? null
+
+/** The number on the first line of a file. */
+function numberIn(parent: Folder, path: string): number | null {
+  const text = orNothing(() => readRegular(parent, path).bytes.toString('utf8')) ?? ''
+  return Number(/^(\d+)\s/.exec(text)?.[1] ?? Number.NaN) || null
+}
+
+/** What cannot be looked at is not there for whoever owns it. */
+function orNothing<T>(work: () => T): T | undefined {
+  try {
+    return work()
+  } catch (error) {
+    if (errnoOf(error) || error instanceof Failure) return undefined
+    throw error
+  }
+}
