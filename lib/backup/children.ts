@@ -1,11 +1,11 @@
 import type { ChildProcess } from 'node:child_process'
 import { childProcess } from '../child-process.ts'
 import type { Run } from '../command.ts'
-import { scrubber } from '../doctor/bundle/scrub.ts'
 import { ExitCode, Failure, type FailureCode } from '../errors.ts'
 import { account, homeOf } from '../files/accounts.ts'
 import { effectiveUid } from '../files/identity.ts'
 import { findProgram, type ProgramName } from '../postgres/programs.ts'
+import { scrubber } from '../scrub.ts'
 import type { Settings } from '../settings.ts'
 
 /** A program of PostgreSQL that is to run: its arguments, and its standard input and output where it has any. */
