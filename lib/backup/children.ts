@@ -53,6 +53,8 @@ export async function startChild(settings: Settings, child: Child): Promise<Star
   const inherited = ['PGPASSFILE', 'PGSSLMODE', 'PGSSLROOTCERT', 'PGSSLCERT', 'PGSSLKEY', 'HOME', 'TMPDIR']
   const running = childProcess().spawn('setpriv', [...ids, '--pdeathsig', 'TERM', path, ...child.args], {
     cwd: '/',
+    // A session of its own: whoever has that account could else reach root's terminal through it (TIOCSTI).
+    detached: true,
     env: {
       ...Object.fromEntries(inherited.flatMap(name => entry(name))),
       ...(postgres ? { HOME: homeOf(postgres) } : {}),
