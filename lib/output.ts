@@ -12,6 +12,9 @@ export const clean = (text: string): string => (PLAIN.test(text) ? text : text.r
 /** Characters in a line of the terminal. */
 export const columns = (): number => process.stderr.columns ?? 80
 
+/** Characters in a line of standard output; undefined where that is no terminal, and lines may be of any length. */
+export const outputWidth = (): number | undefined => (isatty(1) ? process.stdout.columns || 80 : undefined)
+
 /**
  * Writes at once, so that nothing is lost however the process ends.
  *

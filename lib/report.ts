@@ -2,7 +2,7 @@ import { type Clock, type Deadline, systemClock } from './clock.ts'
 import type { Finding } from './doctor/terms.ts'
 import { describe } from './doctor/text.ts'
 import { ExitCode, Failure } from './errors.ts'
-import { clean, columns, type Face, standardErrorFace, writeAll } from './output.ts'
+import { clean, columns, type Face, outputWidth, standardErrorFace, writeAll } from './output.ts'
 import { Status } from './status.ts'
 import type { Check, Step } from './terms.ts'
 
@@ -17,6 +17,14 @@ const REMINDER = 5000
 /** Milliseconds without an answer after which there is something to say. */
 const SILENCE = 1000
 
+/** What was asked for, and not only what happened. */
+export type Asked = {
+  /** For people, on standard output; no line longer than `width` where that is a terminal. */
+  readonly text: (width: number | undefined) => string
+  /** What the document of --json has of it. */
+  readonly keys: Readonly<Record<string, unknown>>
+}
+
 /** What the events of a run are told to; the only place that prints. */
 export class Report {
   readonly command: string
@@ -26,6 +34,7 @@ export class Report {
   readonly #changes: Step[] = []
   #checks: readonly Check[] = []
   #findings: readonly Finding[] | undefined
+  #asked: Asked['keys'] = {}
   #said: { what: string; at: number } | undefined
   #told: number | undefined
   #progress = false
@@ -73,6 +82,15 @@ export class Report {
       this.#line(finding.severity === 'notice' ? 'info' : finding.severity, first)
       for (const line of rest) this.#line('info', line)
     }
+  }
+
+  /** What the run was asked for: text on standard output, or with --json keys of the document. */
+  show({ text, keys }: Asked): void {
+    this.#asked = keys
+    if (this.#json) return
+    this.#clearProgress()
+    const lines = text(outputWidth()).split('\n').map(clean)
+    requireWritten(writeAll(1, `${lines.join('\n')}\n`), 'what was asked for')
   }
 
   /** Something a person should know that is no change. */
@@ -175,15 +193,16 @@ export class Report {
       changes: this.#changes,
       checks: this.#checks,
       ...(this.#findings ? { findings: this.#findings } : {}),
+      ...this.#asked,
       ...(error ? { error } : {}),
     }
-    const errno = writeAll(1, `${JSON.stringify(document, undefined, 2)}\n`)
-    if (errno === undefined || errno === 'EPIPE' || error) return
-    throw new Failure(ExitCode.inputOutput, {
-      message: 'write the JSON document to standard output',
-      cause: `the system answered ${errno}`,
-      hint: 'What the document would have said has happened all the same.',
-    })
+    // The other controls are written so already; on a terminal these would steer it, too.
+    const text = JSON.stringify(document, undefined, 2).replace(
+      /[\u007f-\u009f]/g,
+      control => `\\u00${control.charCodeAt(0).toString(16)}`,
+    )
+    const errno = writeAll(1, `${text}\n`)
+    if (!error) requireWritten(errno, 'the JSON document')
   }
 
   #line(level: Level, text: string): void {
@@ -217,6 +236,16 @@ function bar(part: number): string {
   const width = 20
   const done = Math.floor(part * width)
   return `${'#'.repeat(done)}${'.'.repeat(width - done)}`
+}
+
+/** Fails with 74 where standard output did not take it; whoever reads it may leave before the end. */
+function requireWritten(errno: string | undefined, what: string): void {
+  if (errno === undefined || errno === 'EPIPE') return
+  throw new Failure(ExitCode.inputOutput, {
+    message: `write ${what} to standard output`,
+    cause: `the system answered ${errno}`,
+    hint: 'What it would have said has happened all the same.',
+  })
 }
 
 /** "no changes", "1 change", "2 changes" */

@@ -42,6 +42,12 @@ const SECRET_NAME = new RegExp(SECRET, 'i')
 /** Whether all that has this name is a secret, such as ssl_passphrase_command or ldapbindpasswd. */
 export const isSecretName = (name: string): boolean => SECRET_NAME.test(name) && !PLACE.test(`${name}=`)
 
+const FROM_SECRET = new RegExp(String.raw`(${SECRET}[\w-]*\s*[=:]\s*).*`, 'is')
+
+/** A text up to the first that looks like a secret, for one in which quotes may be lost that said where it ends. */
+export const untilSecret = (text: string): string =>
+  text.replace(FROM_SECRET, (all: string, kept: string) => (PLACE.test(kept) ? all : `${kept}${GONE}`))
+
 /** A base64 text of `secret` wherever in another text it stood: three shifts, less what its neighbours share. */
 function inBase64(secret: string): string[] {
   const bytes = Buffer.from(secret)

@@ -5,7 +5,7 @@ import { inFolder, splitPath } from '../../files/folder.ts'
 import { scrubber } from '../../scrub.ts'
 import type { Diagnosis } from '../diagnose.ts'
 import type { Facts } from '../facts/gather.ts'
-import { readable } from '../facts/passwords.ts'
+import { secretsIn } from '../facts/password-files.ts'
 import { collect } from './collect.ts'
 import { tar } from './tar.ts'
 
@@ -23,13 +23,11 @@ export async function writeBundle(path: string, facts: Facts, diagnosis: Diagnos
 }
 
 /** What is known to be secret. */
-function secretsOf({ vault, checkout, server, settings }: Facts): string[] {
-  const passwords = Object.values(readable(vault, checkout)).flatMap(password => password?.reveal() ?? [])
+function secretsOf(facts: Facts): string[] {
+  const { server, settings } = facts
   const stored = server.state === 'up' && server.cluster.known ? server.cluster.value.roles : undefined
   const verifier = stored?.get(settings.dbUser)?.verifier
-  const stage =
-    vault.known && vault.value.stage?.state === 'staged' ? vault.value.stage.password.reveal() : undefined
-  return [...passwords, ...(verifier ? [verifier] : []), ...(stage ? [stage] : [])]
+  return verifier ? [...secretsIn(facts), verifier] : secretsIn(facts)
 }
 
 function create(path: string, bytes: Buffer): void {

@@ -1,11 +1,9 @@
-import { accessSync, constants, existsSync, realpathSync, statSync } from 'node:fs'
+import { existsSync, realpathSync, statSync } from 'node:fs'
 import { listBackups, type Shelf } from '../../backup/folder.ts'
-import { errnoOf } from '../../errors.ts'
 import type { Account } from '../../files/accounts.ts'
-import { type Checkout, inspectCheckout } from '../../files/application.ts'
 import { splitPath } from '../../files/folder.ts'
 import { effectiveUid } from '../../files/identity.ts'
-import { inspectVault, readVault, type Vault } from '../../files/vault.ts'
+import { readVault } from '../../files/vault.ts'
 import { loadManifest } from '../../manifest.ts'
 import type { Settings } from '../../settings.ts'
 import type { Manifest } from '../../terms.ts'
@@ -14,6 +12,7 @@ import { type DataFolder, findDataFolder } from './data-folder.ts'
 import { type Disk, gatherDisks } from './disks.ts'
 import { type Fact, known, look, unknown } from './fact.ts'
 import { gatherNames, type Names } from './names.ts'
+import { gatherPasswordFiles, type PasswordFiles, requireRight } from './password-files.ts'
 import { type Agreement, type Attempt, attemptLogins, compare, readable } from './passwords.ts'
 import { gatherForeign, type Listener } from './ports.ts'
 import { gatherClock, gatherTools, type Tools } from './programs.ts'
@@ -24,7 +23,7 @@ import { gatherUnits, hasSystemd, type Unit } from './units.ts'
 import { gatherWays, type Ways } from './ways.ts'
 
 /** What was looked at, once: everything the findings are made from. */
-export type Facts = {
+export type Facts = PasswordFiles & {
   readonly settings: Settings
   readonly manifest: Manifest
   readonly now: Date
@@ -35,12 +34,10 @@ export type Facts = {
   readonly accounts: Fact<Accounts>
   readonly wayToVault: Ways
   readonly wayToCheckout: Ways
-  readonly vault: Fact<Vault>
   /** The file itself, where links lead to it, and its mode. */
   readonly vaultTarget: Fact<{ readonly path: string; readonly mode: number }>
   /** Whether the service account can read the vault file. */
   readonly vaultForService: Fact<true>
-  readonly checkout: Fact<Checkout | undefined>
   readonly names: Names
   readonly server: ServerFacts
   /** Where the data is, of a server that is up or down. */
@@ -72,13 +69,9 @@ export async function gather(settings: Settings): Promise<Facts> {
   ])
   waiting.catch(() => {})
   const accounts = gatherAccounts(settings)
-  const { postgres, vaultOwner, service } = accounts.known ? accounts.value : NOBODY
+  const { postgres, service } = accounts.known ? accounts.value : NOBODY
   const vaultFolder = splitPath(settings.vaultFile).folder
-  const vault = look(() => {
-    requireRight(settings.vaultFile)
-    return inspectVault(settings.vaultFile, vaultOwner ?? ROOT)
-  })
-  const checkout = look(() => asService(settings, accounts))
+  const { vault, checkout } = gatherPasswordFiles(settings, accounts)
   const passwords = readable(vault, checkout)
   const [server, names, units, tools, synchronised] = await waiting
   const addresses = names.resolved.known ? names.resolved.value : []
@@ -136,33 +129,7 @@ export async function gather(settings: Settings): Promise<Facts> {
   }
 }
 
-/** An ordinary account may lack the right to look, which says nothing about the vault. Fails with EACCES. */
-function requireRight(path: string): void {
-  if (effectiveUid() === 0) return
-  try {
-    accessSync(path, constants.R_OK)
-  } catch (error) {
-    if (errnoOf(error) === 'EACCES') throw error
-  }
-}
-
-const ROOT: Account = { name: 'root', uid: 0, gid: 0 }
-const NOBODY = { postgres: undefined, vaultOwner: undefined, service: undefined } as const
-
-/** The checkout with the service account's own rights. */
-function asService(settings: Settings, accounts: Fact<Accounts>): Checkout | undefined {
-  const { service, serviceGroup } = accounts.known
-    ? accounts.value
-    : { service: undefined, serviceGroup: undefined }
-  const owner = {
-    uid: service?.uid ?? 0,
-    gid: serviceGroup?.gid ?? 0,
-    mode: 0o600,
-    names: `${settings.serviceUser}:${settings.serviceGroup}`,
-  }
-  if (!service) return undefined
-  return inspectCheckout.as(service, settings.apiDir, owner)
-}
+const NOBODY = { postgres: undefined, service: undefined } as const
 
 /** The server's word for where its files are, and without it the usual places. */
 function locate(settings: Settings, server: ServerFacts, postgres: Account | undefined): Fact<DataFolder> {

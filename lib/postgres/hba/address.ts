@@ -59,3 +59,19 @@ export const maskOf = (bits: number, length: number): Bytes =>
 export const isWithin = (address: Bytes, network: Bytes, mask: Bytes): boolean =>
   address.length === network.length &&
   network.every((byte, index) => ((byte ^ (address[index] ?? 0)) & (mask[index] ?? 0)) === 0)
+
+/** The bits of a mask that begins with ones and ends with zeros; undefined of any other. */
+export function bitsOf(mask: Bytes): number | undefined {
+  const bits = mask.flatMap(byte => Array.from(byte.toString(2).padStart(8, '0')))
+  const ones = bits.lastIndexOf('1') + 1
+  return bits.slice(0, ones).includes('0') ? undefined : ones
+}
+
+/** An address in its usual writing (RFC 5952). */
+export function writeAddress(address: Bytes): string {
+  if (address.length === 4) return address.join('.')
+  const groups = Array.from({ length: 8 }, (_, index) =>
+    (((address[2 * index] ?? 0) << 8) | (address[2 * index + 1] ?? 0)).toString(16),
+  )
+  return new URL(`http://[${groups.join(':')}]`).hostname.slice(1, -1)
+}

@@ -1,0 +1,59 @@
+import type { Concluded, Run } from '../command.ts'
+import { gatherAccounts } from '../doctor/facts/accounts.ts'
+import { gatherPasswordFiles, secretsIn } from '../doctor/facts/password-files.ts'
+import { count, type Report } from '../report.ts'
+import { toDocument } from '../show/document.ts'
+import { lookAtConfiguration } from '../show/look.ts'
+import { masked } from '../show/mask.ts'
+import type { Configuration, Mistake } from '../show/terms.ts'
+import { describe } from '../show/text.ts'
+
+/** Shows the effective configuration of PostgreSQL, without secrets, and changes nothing. */
+export async function showPsqlConf(run: Run): Promise<Concluded> {
+  const { report, settings } = run
+  const { configuration, problem } = await lookAtConfiguration(run)
+  const secrets = secretsIn(gatherPasswordFiles(settings, gatherAccounts(settings)))
+  const shown = masked(configuration, secrets)
+  report.show({ text: width => describe(shown, width), keys: toDocument(shown) })
+  if (problem) {
+    report.warning(
+      `PostgreSQL was not asked: ${problem.cause}. This is what its files say; what of it is the default is not known`,
+    )
+  }
+  warn(report, shown)
+  return { summary: sumUp(shown), amiss: shown.mistakes.length > 0 }
+}
+
+/** What errors in each kind of file come to. */
+const CONSEQUENCES: Readonly<Record<Mistake['in'], readonly [files: string, consequence: string]>> = {
+  settings: ['the settings', 'PostgreSQL does not start again with that, and a reload does not load it'],
+  rules: ['the access rules', 'PostgreSQL loads none of them, and does not start again with that'],
+  maps: ['the identity maps', 'PostgreSQL loads none of them, and has none after its next start'],
+}
+const KINDS = ['settings', 'rules', 'maps'] as const
+
+function warn(report: Report, { mistakes, newer, unseen, settings }: Configuration): void {
+  for (const kind of KINDS) {
+    const number = mistakes.filter(mistake => mistake.in === kind).length
+    const [files, consequence] = CONSEQUENCES[kind]
+    if (number > 0) report.warning(`${count(number, 'error')} in ${files}: ${consequence}`)
+  }
+  for (const path of newer) {
+    report.warning(
+      `${path} was changed after PostgreSQL has loaded it: until a reload something else is in force`,
+    )
+  }
+  const waiting = settings.filter(({ afterRestart }) => afterRestart !== undefined).map(({ name }) => name)
+  if (waiting.length > 0) report.note(`waiting for a restart of PostgreSQL: ${waiting.join(', ')}`)
+  for (const what of unseen) report.note(`not looked at: ${what}`)
+}
+
+function sumUp({ source, settings, rules, maps, mistakes, unseen }: Configuration): string {
+  const parts = [
+    `${count(settings.length, 'setting')} ${source === 'server' ? 'that are not the default' : 'in the files'}`,
+    ...(rules ? [count(rules.length, 'access rule')] : []),
+    ...(maps ? [`${count(maps.length, 'line')} of identity maps`] : []),
+  ]
+  const blind = unseen.length > 0 ? `, ${unseen.length} not looked at` : ''
+  return `${parts.join(', ')}; ${count(mistakes.length, 'error')} in the files${blind}`
+}

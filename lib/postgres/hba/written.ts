@@ -1,0 +1,23 @@
+import { bitsOf, writeAddress } from './address.ts'
+import type { Address, Token } from './terms.ts'
+
+/** A text in quotes where it has to be in them. */
+export const written = (text: string): string => (/^[^\s",#]+$/.test(text) ? text : inQuotes(text))
+
+const inQuotes = (text: string): string => `"${text.replaceAll('"', '""')}"`
+
+/** A token as it may stand in a file; a keyword in quotes stays in them, for there it is a name. */
+export function writeToken({ text, quoted }: Token): string {
+  if (quoted) return inQuotes(text)
+  // The plus of a group means a group outside of the quotes only.
+  return text.startsWith('+') ? `+${written(text.slice(1))}` : written(text)
+}
+
+/** The clients of a rule as they may stand in a file. */
+export function writeClients(address: Address): string {
+  if (address.kind === 'name') return written(address.name)
+  if (address.kind !== 'range') return address.kind
+  const bits = bitsOf(address.mask)
+  const network = writeAddress(address.address)
+  return bits === undefined ? `${network} ${writeAddress(address.mask)}` : `${network}/${bits}`
+}

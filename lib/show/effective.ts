@@ -1,0 +1,88 @@
+import { lastOfEach, lowerCase } from '../postgres/conf/parse.ts'
+import { type CatalogRow, CHANGED, type Server, type SettingRow } from './queries.ts'
+import type { FileLine, Origin, Setting } from './terms.ts'
+import { withUnit } from './unit.ts'
+
+/** What it takes to tell the server's settings from those of our own session. */
+type Known = {
+  readonly server: Server
+  readonly catalog: readonly CatalogRow[]
+  /** What the files set, as far as that is known. */
+  readonly lines: readonly FileLine[]
+}
+
+/**
+ * The settings of the server that are not the defaults, then those of databases and roles, in the order of their names.
+ *
+ * A session knows its own settings only. Where its role, its database or it itself has another one, what the
+ * files say is the server's.
+ */
+export function effectiveSettings(rows: readonly SettingRow[], known: Known): Setting[] {
+  const last = lastOfEach(known.lines)
+  const settings = rows.flatMap(row => toSetting(row, last.get(lowerCase(row.name)), known) ?? [])
+  const catalog = known.catalog.map(
+    ({ name, value, unit, database, role }): Setting => ({
+      name,
+      value: withUnit(value, unit),
+      origin: { kind: 'catalog', database, role },
+      afterRestart: undefined,
+    }),
+  )
+  return sorted([...settings, ...catalog])
+}
+
+/** In the order of the names; what has the same one stays in its order. */
+export const sorted = (settings: readonly Setting[]): Setting[] =>
+  [...settings].sort((one, other) => compare(lowerCase(one.name), lowerCase(other.name)))
+
+const compare = (one: string, other: string): number => (one < other ? -1 : one > other ? 1 : 0)
+
+function toSetting(row: SettingRow, line: FileLine | undefined, known: Known): Setting | undefined {
+  const { name, unit, boot, pending } = row
+  const found = serverWide(row, line, known)
+  // A value that somebody has written down and that is the default is none that differs.
+  if (!found || (!pending && (found.raw === boot || found.value === withUnit(boot ?? '', unit))))
+    return undefined
+  const next = pending ? withUnit(line?.value ?? boot ?? '', unit) : undefined
+  return { name, value: found.value, origin: found.origin, afterRestart: next }
+}
+
+type Found = { readonly value: string; readonly raw?: string | null; readonly origin: Origin }
+
+/** What a setting is for the whole server; undefined where that cannot be told from what our session has. */
+function serverWide(row: SettingRow, line: FileLine | undefined, known: Known): Found | undefined {
+  const { name, setting, unit, source, reset, boot } = row
+  const value = row.value ?? ''
+  const written = { kind: 'file', file: line?.file ?? null, line: line?.line ?? null } as const
+  switch (source) {
+    case 'configuration file': {
+      const place = row.file === null ? written : { ...written, file: row.file, line: row.line }
+      return { value, raw: setting, origin: place }
+    }
+    case 'command line':
+      return { value, raw: setting, origin: { kind: 'command line' } }
+    case 'environment variable':
+      // Before version 15 the limit that is derived from the stack's counts as such.
+      return name === 'max_stack_depth' ? undefined : { value, raw: setting, origin: { kind: 'environment' } }
+    case 'default':
+      return { value, raw: setting, origin: { kind: 'default' } }
+    case 'override':
+      // PostgreSQL has made an absolute path of it.
+      return line && { value, raw: setting, origin: written }
+    default:
+      if (line) return { value: withUnit(line.value, unit), origin: written }
+      if (!isOurs(name) || isCovered(name, known) || reset === boot) return undefined
+      return { value: withUnit(reset ?? '', unit), raw: reset, origin: { kind: 'command line' } }
+  }
+}
+
+const isOurs = (name: string): boolean => CHANGED.some(changed => changed === name)
+
+/** Whether the role or the database of our session has a setting of its own. */
+const isCovered = (name: string, { catalog, server }: Known): boolean =>
+  catalog.some(
+    row =>
+      lowerCase(row.name) === name &&
+      (row.database ?? server.database) === server.database &&
+      (row.role ?? server.role) === server.role,
+  )

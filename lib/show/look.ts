@@ -1,0 +1,75 @@
+import type { Run } from '../command.ts'
+import { Failure } from '../errors.ts'
+import { lastOfEach } from '../postgres/conf/parse.ts'
+import type { Goal, Problem } from '../postgres/known-problems.ts'
+import { explain } from '../postgres/problem.ts'
+import { abandon, openPlainSession, type Session } from '../postgres/session.ts'
+import type { Settings } from '../settings.ts'
+import { readDisk } from './disk.ts'
+import { sorted } from './effective.ts'
+import { LIMIT } from './queries.ts'
+import { fromServer } from './server.ts'
+import type { Configuration } from './terms.ts'
+
+/** What was found, and why the server was not asked, where it was not. */
+export type Looked = { readonly configuration: Configuration; readonly problem: Problem | undefined }
+
+/**
+ * Looks at the configuration: asks the server or, where it is down or does not let this session in, reads its files.
+ * Changes nothing.
+ *
+ * Fails with the code for why the server cannot be asked where there are no files to read either.
+ */
+export async function lookAtConfiguration({ settings, deadline }: Run): Promise<Looked> {
+  const goal: Goal = {
+    place: `${settings.host} port ${settings.port}`,
+    role: settings.adminRole,
+    database: settings.adminDatabase,
+    as: 'administrator',
+  }
+  let client: Session
+  try {
+    client = await openPlainSession(settings, settings.adminDatabase, Math.min(LIMIT, deadline.remaining()))
+  } catch (error) {
+    const problem = explain(error, goal)
+    return { configuration: await fromFiles(settings, problem), problem }
+  }
+  try {
+    client.limit(deadline)
+    return { configuration: await fromServer(client, settings), problem: undefined }
+  } finally {
+    abandon(client)
+  }
+}
+
+async function fromFiles(settings: Settings, problem: Problem): Promise<Configuration> {
+  const here = settings.host.startsWith('/')
+  const disk = here ? await readDisk(settings) : undefined
+  if (!disk) throw nothingToShow(settings, problem, here)
+  const { lines, major, ...files } = disk
+  return {
+    ...files,
+    source: 'files',
+    version: String(major),
+    settings: sorted(
+      [...lastOfEach(lines).values()].map(({ name, value, file, line }) => ({
+        name,
+        value,
+        origin: { kind: 'file', file, line },
+        afterRestart: undefined,
+      })),
+    ),
+    unseen: [...files.unseen, 'the settings of databases and roles: only PostgreSQL itself knows them'],
+  }
+}
+
+function nothingToShow({ host }: Settings, problem: Problem, here: boolean): Failure {
+  const why = here
+    ? 'no data folder that this account may look into is where one is expected'
+    : `the files of ${host} are not on this host, as far as PGHOST says`
+  return new Failure(problem.code, {
+    message: 'show the configuration of PostgreSQL',
+    cause: `${problem.cause}; and ${why}`,
+    hint: here ? `${problem.hint} ENDOREG_PG_DATA names the data folder.` : problem.hint,
+  })
+}

@@ -1,0 +1,71 @@
+import type pg from 'pg'
+import { ExitCode, Failure } from '../errors.ts'
+import type { Settings } from '../settings.ts'
+import { readDisk } from './disk.ts'
+import { effectiveSettings } from './effective.ts'
+import { askFiles, askServer, askSettings } from './queries.ts'
+import { readThroughSession } from './session.ts'
+import type { Configuration, FileView, Places } from './terms.ts'
+
+/**
+ * The configuration that a server works with, as far as it shows it to the role of this session. The files are read
+ * through the session of a superuser, else on this host.
+ */
+export async function fromServer(client: pg.Client, settings: Settings): Promise<Configuration> {
+  const server = await askServer(client)
+  // First: only then PostgreSQL compares the files with what it has loaded.
+  const rows = await permitted(askFiles(client))
+  const { settings: found, catalog } = await askSettings(client)
+  const seen = (name: string): string | null => found.find(row => row.name === name)?.value ?? null
+  const served = rows && (await permitted(readThroughSession(client, server.major, rows, found)))
+  const { lines, places, ...files } = served
+    ? { ...served, places: NOWHERE }
+    : await readOnHost(settings, server.role)
+  const hidden = seen('config_file') === null ? [whatIsHidden(server.role)] : []
+  return {
+    ...files,
+    source: 'server',
+    version: server.version,
+    places: {
+      data: seen('data_directory') ?? places.data,
+      settings: seen('config_file') ?? places.settings,
+      hba: seen('hba_file') ?? places.hba,
+      ident: seen('ident_file') ?? places.ident,
+    },
+    settings: effectiveSettings(found, { server, catalog, lines }),
+    unseen: [...hidden, ...files.unseen],
+  }
+}
+
+const NOWHERE: Places = { data: null, settings: null, hba: null, ident: null }
+
+const whatIsHidden = (role: string): string =>
+  `some settings, and in which file a setting is: PostgreSQL shows them to superusers and members of pg_read_all_settings, and ${role} is neither`
+
+/** The files where the session is no superuser's: of a server on another host there are none to read. */
+async function readOnHost(settings: Settings, role: string): Promise<FileView & { readonly places: Places }> {
+  const disk = settings.host.startsWith('/') ? await readDisk(settings) : undefined
+  if (disk) return disk
+  const why = settings.host.startsWith('/')
+    ? 'no data folder that this account may look into is where one is expected (ENDOREG_PG_DATA names it)'
+    : `${settings.host} may be another host`
+  return {
+    lines: [],
+    rules: undefined,
+    maps: undefined,
+    mistakes: [],
+    newer: [],
+    unseen: [`the files, with access rules and identity maps: ${role} is no superuser, and ${why}`],
+    places: NOWHERE,
+  }
+}
+
+/** What `asking` gives, or undefined where this role may not ask. */
+async function permitted<T>(asking: Promise<T>): Promise<T | undefined> {
+  try {
+    return await asking
+  } catch (error) {
+    if (error instanceof Failure && error.code === ExitCode.notPermitted) return undefined
+    throw error
+  }
+}

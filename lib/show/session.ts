@@ -1,0 +1,61 @@
+import type pg from 'pg'
+import { lowerCase } from '../postgres/conf/parse.ts'
+import { inspectAccessFiles, type ServedFile, ServedFiles } from '../postgres/hba/inspect.ts'
+import { readAccess, type WithFiles } from './access.ts'
+import { askNewer, askRefused, type FileRow, LIMIT, type SettingRow } from './queries.ts'
+import type { FileView, Mistake } from './terms.ts'
+
+/**
+ * What the files say, as the server reads them for a superuser.
+ *
+ * @param rows of pg_file_settings, @param settings of the session after these were read
+ */
+export async function readThroughSession(
+  client: pg.Client,
+  major: number,
+  rows: readonly FileRow[],
+  settings: readonly SettingRow[],
+): Promise<FileView> {
+  const access = await inspectAccessFiles(client, LIMIT)
+  const { hba, ident, loaded, now } = access
+  const there = [hba, ident].filter(({ exists }) => exists)
+  const served = new ServedFiles(client, LIMIT, there)
+  const withFiles: WithFiles = async (path, work) => {
+    if (there.every(file => file.path !== path)) throw Object.assign(new Error(path), { code: 'ENOENT' })
+    return served.parse(work)
+  }
+  const { rules, maps, mistakes, unseen } = await readAccess(hba.path, ident.path, major, withFiles)
+  // What this very build does not take counts more than what the parser knows of.
+  const refused = await askRefused(client, major)
+  const isRefused = ({ file, line }: { file: string | null; line: number | null }): boolean =>
+    refused.some(row => row.file === file && row.line === line)
+  const changed = [...there.map(toChanged), ...served.included].filter(
+    ([, changed]) => changed > loaded && changed <= now,
+  )
+  const newer = [...(await askNewer(client)), ...changed.map(([path]) => path)]
+  return {
+    lines: rows.flatMap(({ file, line, name, value }) =>
+      file === null || line === null || name === null ? [] : [{ file, line, name, value: value ?? '' }],
+    ),
+    rules: rules?.filter(rule => !isRefused(rule)),
+    maps: maps?.filter(mapping => !isRefused(mapping)),
+    mistakes: [...mistakesOf(rows, settings), ...refused, ...mistakes.filter(mistake => !isRefused(mistake))],
+    // With an error in the settings PostgreSQL does not say when it has loaded what.
+    newer: access.serverError === undefined ? [...new Set(newer)] : [],
+    unseen,
+  }
+}
+
+const toChanged = ({ path, changed }: ServedFile): readonly [string, number] => [path, changed]
+
+/** The errors in the files, less those that only say that a setting waits for a restart. */
+function mistakesOf(rows: readonly FileRow[], settings: readonly SettingRow[]): Mistake[] {
+  const pending = new Set(settings.filter(row => row.pending).map(row => lowerCase(row.name)))
+  return rows.flatMap(({ file, line, name, value, error }): Mistake[] => {
+    if (error === null) return []
+    const [, removed] = /^parameter "(.*)" cannot be changed without restarting/s.exec(error) ?? []
+    if (pending.has(lowerCase(name ?? removed ?? ''))) return []
+    const message = name === null ? error : `${error}: ${name} = '${value}'`
+    return [{ in: 'settings', file, line, message }]
+  })
+}

@@ -1,0 +1,107 @@
+import { written } from '../postgres/hba/written.ts'
+import { identifier } from '../postgres/quote.ts'
+import { table, widthOf, wrap } from '../table.ts'
+import type { Configuration, Mistake, Origin, Places, Rule, Setting } from './terms.ts'
+
+/** A configuration for people, in lines of at most `width`. */
+export function describe(found: Configuration, width: number | undefined): string {
+  const { source, version, places, settings, mistakes, rules, maps } = found
+  const asked = source === 'server'
+  const section = (title: string, lines: readonly string[] | undefined): string[] => {
+    const body = lines?.length === 0 ? ['none'] : (lines ?? ['not looked at'])
+    return ['', ...(width === undefined ? [title] : wrap(title, width)), '', ...body]
+  }
+  return [
+    ...section(
+      asked ? `PostgreSQL ${version}` : `PostgreSQL ${version}, which was not asked: from its files`,
+      table(undefined, placeRows(places), width),
+    ).slice(1),
+    ...section(
+      asked ? 'Settings that are not the default' : 'Settings in the files, the default or not',
+      settingsTable(settings, width),
+    ),
+    ...(mistakes.length === 0
+      ? []
+      : section('Errors in the files', table(['WHERE', 'ERROR'], mistakes.map(mistakeRow), width))),
+    ...section(
+      'Access rules, in the order in which PostgreSQL takes them',
+      rules && rulesTable(rules, width),
+    ),
+    ...section(
+      'Identity maps',
+      maps &&
+        table(
+          ['MAP', 'ACCOUNT', 'ROLE', 'WHERE'],
+          maps.map(({ map, account, role, file, line }) => [map, account, role, `${file}:${line}`]),
+          width,
+        ),
+    ),
+  ].join('\n')
+}
+
+const placeRows = ({ data, settings, hba, ident }: Places): string[][] =>
+  (
+    [
+      ['data', data],
+      ['settings', settings],
+      ['access rules', hba],
+      ['identity maps', ident],
+    ] as const
+  ).flatMap(([what, path]) => (path === null ? [] : [[what, path]]))
+
+function settingsTable(settings: readonly Setting[], width: number | undefined): string[] {
+  const waits = settings.some(({ afterRestart }) => afterRestart !== undefined)
+  return table(
+    ['SETTING', 'VALUE', ...(waits ? ['AFTER A RESTART'] : []), 'FROM'],
+    settings.map(({ name, value, afterRestart, origin }) => [
+      name,
+      shown(value),
+      ...(waits ? [afterRestart === undefined ? '' : shown(afterRestart)] : []),
+      from(origin),
+    ]),
+    width,
+  )
+}
+
+const shown = (value: string): string => (value === '' ? "''" : value)
+
+/** Where a setting comes from, in words. */
+export function from(origin: Origin): string {
+  switch (origin.kind) {
+    case 'file':
+      return origin.file === null ? 'configuration file' : place(origin)
+    case 'catalog': {
+      const { database, role } = origin
+      if (role === null)
+        return database === null ? 'ALTER ROLE ALL' : `ALTER DATABASE ${identifier(database)}`
+      return `ALTER ROLE ${identifier(role)}${database === null ? '' : ` IN DATABASE ${identifier(database)}`}`
+    }
+    default:
+      return origin.kind
+  }
+}
+
+const place = ({ file, line }: { readonly file: string | null; readonly line: number | null }): string =>
+  [file ?? '', ...(line === null ? [] : [line])].join(':')
+
+const mistakeRow = (mistake: Mistake): string[] => [
+  mistake.file === null ? '' : place(mistake),
+  mistake.message,
+]
+
+function rulesTable(rules: readonly Rule[], width: number | undefined): string[] {
+  const rows = rules.map(({ type, databases, roles, address, method, options, ...where }) => [
+    type,
+    databases.join(','),
+    roles.join(','),
+    address ?? '',
+    method,
+    options.map(([name, value]) => written(`${name}=${value}`)).join(' '),
+    place(where),
+  ])
+  const wide = table(['TYPE', 'DATABASE', 'ROLE', 'ADDRESS', 'METHOD', 'OPTIONS', 'WHERE'], rows, undefined)
+  if (width === undefined || wide.every(line => widthOf(line) <= width)) return wide
+  // As they stand in the file.
+  const lines = rows.map(row => [row.slice(0, -1).filter(Boolean).join(' '), row.at(-1) ?? ''])
+  return table(['RULE', 'WHERE'], lines, width)
+}
