@@ -1,15 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
 import { ExitCode, Failure } from '../errors.ts'
+import { IS_FILE_ERROR } from './conf/file-errors.ts'
 import { ask } from './statement-failure.ts'
 
 /**
  * An error in postgresql.conf, as an SQL expression, other than that a setting waits for a restart: with one,
  * PostgreSQL does not tell when it has loaded its files.
  */
-export const CONFIGURATION_ERROR = `(SELECT format('%s line %s: %s', sourcefile, sourceline, error) FROM pg_file_settings
-  WHERE error IS NOT NULL AND coalesce(name NOT IN (SELECT name FROM pg_settings WHERE pending_restart), true)
-  ORDER BY seqno LIMIT 1)`
+export const CONFIGURATION_ERROR = `(SELECT format('%s line %s: %s', sourcefile, sourceline, error)
+  FROM pg_file_settings AS f WHERE ${IS_FILE_ERROR} ORDER BY seqno LIMIT 1)`
 
 /** Milliseconds in which PostgreSQL has to take note of a reload. */
 const RELOAD_LIMIT = 10_000

@@ -47,6 +47,10 @@ export async function readDisk(settings: Settings): Promise<Disk | undefined> {
   }
 }
 
+/** Whether the server's files are on this host, as far as the settings say. */
+export const isHere = ({ host }: Settings): boolean =>
+  host.startsWith('/') || /^(?:localhost|127\.[\d.]+|::1)$/.test(host)
+
 /** `files`, and the paths of those that this process may not read, as far as they were asked for. */
 function noting(files: Files): { readonly files: Files; readonly denied: ReadonlySet<string> } {
   const denied = new Set<string>()

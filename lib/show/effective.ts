@@ -28,8 +28,20 @@ export function effectiveSettings(rows: readonly SettingRow[], known: Known): Se
       afterRestart: undefined,
     }),
   )
-  return sorted([...settings, ...catalog])
+  // pg_settings has no custom options (manual, 19.16) that no extension has declared.
+  const listed = new Set(rows.map(row => lowerCase(row.name)))
+  const custom = [...last.values()].filter(
+    ({ name, refused }) => name.includes('.') && !refused && !listed.has(lowerCase(name)),
+  )
+  return sorted([...settings, ...custom.map(fromLine), ...catalog])
 }
+
+export const fromLine = ({ name, value, file, line }: FileLine): Setting => ({
+  name,
+  value,
+  origin: { kind: 'file', file, line },
+  afterRestart: undefined,
+})
 
 /** In the order of the names; what has the same one stays in its order. */
 export const sorted = (settings: readonly Setting[]): Setting[] =>
@@ -53,6 +65,7 @@ type Found = { readonly value: string; readonly raw?: string | null; readonly or
 function serverWide(row: SettingRow, line: FileLine | undefined, known: Known): Found | undefined {
   const { name, setting, unit, source, reset, boot } = row
   const value = row.value ?? ''
+  const inForce = line?.refused ? undefined : line
   const written = { kind: 'file', file: line?.file ?? null, line: line?.line ?? null } as const
   switch (source) {
     case 'configuration file': {
@@ -68,9 +81,9 @@ function serverWide(row: SettingRow, line: FileLine | undefined, known: Known): 
       return { value, raw: setting, origin: { kind: 'default' } }
     case 'override':
       // PostgreSQL has made an absolute path of it.
-      return line && { value, raw: setting, origin: written }
+      return inForce && { value, raw: setting, origin: written }
     default:
-      if (line) return { value: withUnit(line.value, unit), origin: written }
+      if (inForce) return { value: withUnit(inForce.value, unit), origin: written }
       if (!isOurs(name) || isCovered(name, known) || reset === boot) return undefined
       return { value: withUnit(reset ?? '', unit), raw: reset, origin: { kind: 'command line' } }
   }

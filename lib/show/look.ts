@@ -5,8 +5,8 @@ import type { Goal, Problem } from '../postgres/known-problems.ts'
 import { explain } from '../postgres/problem.ts'
 import { abandon, openPlainSession, type Session } from '../postgres/session.ts'
 import type { Settings } from '../settings.ts'
-import { readDisk } from './disk.ts'
-import { sorted } from './effective.ts'
+import { isHere, readDisk } from './disk.ts'
+import { fromLine, sorted } from './effective.ts'
 import { LIMIT } from './queries.ts'
 import { fromServer } from './server.ts'
 import type { Configuration } from './terms.ts'
@@ -43,30 +43,23 @@ export async function lookAtConfiguration({ settings, deadline }: Run): Promise<
 }
 
 async function fromFiles(settings: Settings, problem: Problem): Promise<Configuration> {
-  const here = settings.host.startsWith('/')
-  const disk = here ? await readDisk(settings) : undefined
-  if (!disk) throw nothingToShow(settings, problem, here)
+  const disk = isHere(settings) ? await readDisk(settings) : undefined
+  if (!disk) throw nothingToShow(settings, problem)
   const { lines, major, ...files } = disk
   return {
     ...files,
     source: 'files',
     version: String(major),
-    settings: sorted(
-      [...lastOfEach(lines).values()].map(({ name, value, file, line }) => ({
-        name,
-        value,
-        origin: { kind: 'file', file, line },
-        afterRestart: undefined,
-      })),
-    ),
+    settings: sorted([...lastOfEach(lines).values()].map(fromLine)),
     unseen: [...files.unseen, 'the settings of databases and roles: only PostgreSQL itself knows them'],
   }
 }
 
-function nothingToShow({ host }: Settings, problem: Problem, here: boolean): Failure {
+function nothingToShow(settings: Settings, problem: Problem): Failure {
+  const here = isHere(settings)
   const why = here
     ? 'no data folder that this account may look into is where one is expected'
-    : `the files of ${host} are not on this host, as far as PGHOST says`
+    : `its files are on another host, as far as PGHOST (${settings.host}) says`
   return new Failure(problem.code, {
     message: 'show the configuration of PostgreSQL',
     cause: `${problem.cause}; and ${why}`,

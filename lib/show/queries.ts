@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import * as v from 'valibot'
+import { IS_FILE_ERROR } from '../postgres/conf/file-errors.ts'
 import { ask } from '../postgres/statement-failure.ts'
 
 const optionalText = v.nullable(v.string())
@@ -37,6 +38,8 @@ const fileRow = v.object({
   line: optionalNumber,
   name: optionalText,
   value: optionalText,
+  /** Whether it is not in force: it waits for a restart, or there is an error. */
+  refused: v.boolean(),
   error: optionalText,
 })
 export type FileRow = v.InferOutput<typeof fileRow>
@@ -45,7 +48,9 @@ export type FileRow = v.InferOutput<typeof fileRow>
 export async function askFiles(client: pg.Client): Promise<readonly FileRow[]> {
   const [rows] = await ask(
     client,
-    `SELECT sourcefile AS file, sourceline AS line, name, setting AS value, error FROM pg_file_settings ORDER BY seqno`,
+    `SELECT sourcefile AS file, sourceline AS line, name, setting AS value, error IS NOT NULL AS refused,
+            CASE WHEN ${IS_FILE_ERROR} THEN error END AS error
+       FROM pg_file_settings AS f ORDER BY seqno`,
     LIMIT,
     'read the settings in the files',
   )

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { ExitCode, Failure } from '../errors.ts'
 import type { Settings } from '../settings.ts'
-import { readDisk } from './disk.ts'
+import { isHere, readDisk } from './disk.ts'
 import { effectiveSettings } from './effective.ts'
 import { askFiles, askServer, askSettings } from './queries.ts'
 import { readThroughSession } from './session.ts'
@@ -17,7 +17,7 @@ export async function fromServer(client: pg.Client, settings: Settings): Promise
   const rows = await permitted(askFiles(client))
   const { settings: found, catalog } = await askSettings(client)
   const seen = (name: string): string | null => found.find(row => row.name === name)?.value ?? null
-  const served = rows && (await permitted(readThroughSession(client, server.major, rows, found)))
+  const served = rows && (await permitted(readThroughSession(client, server.major, rows)))
   const { lines, places, ...files } = served
     ? { ...served, places: NOWHERE }
     : await readOnHost(settings, server.role)
@@ -44,9 +44,9 @@ const whatIsHidden = (role: string): string =>
 
 /** The files where the session is no superuser's: of a server on another host there are none to read. */
 async function readOnHost(settings: Settings, role: string): Promise<FileView & { readonly places: Places }> {
-  const disk = settings.host.startsWith('/') ? await readDisk(settings) : undefined
+  const disk = isHere(settings) ? await readDisk(settings) : undefined
   if (disk) return disk
-  const why = settings.host.startsWith('/')
+  const why = isHere(settings)
     ? 'no data folder that this account may look into is where one is expected (ENDOREG_PG_DATA names it)'
     : `${settings.host} may be another host`
   return {

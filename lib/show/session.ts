@@ -1,20 +1,18 @@
 import type pg from 'pg'
-import { lowerCase } from '../postgres/conf/parse.ts'
 import { inspectAccessFiles, type ServedFile, ServedFiles } from '../postgres/hba/inspect.ts'
 import { readAccess, type WithFiles } from './access.ts'
-import { askNewer, askRefused, type FileRow, LIMIT, type SettingRow } from './queries.ts'
+import { askNewer, askRefused, type FileRow, LIMIT } from './queries.ts'
 import type { FileView, Mistake } from './terms.ts'
 
 /**
  * What the files say, as the server reads them for a superuser.
  *
- * @param rows of pg_file_settings, @param settings of the session after these were read
+ * @param rows of pg_file_settings
  */
 export async function readThroughSession(
   client: pg.Client,
   major: number,
   rows: readonly FileRow[],
-  settings: readonly SettingRow[],
 ): Promise<FileView> {
   const access = await inspectAccessFiles(client, LIMIT)
   const { hba, ident, loaded, now } = access
@@ -34,12 +32,14 @@ export async function readThroughSession(
   )
   const newer = [...(await askNewer(client)), ...changed.map(([path]) => path)]
   return {
-    lines: rows.flatMap(({ file, line, name, value }) =>
-      file === null || line === null || name === null ? [] : [{ file, line, name, value: value ?? '' }],
+    lines: rows.flatMap(({ file, line, name, value, refused }) =>
+      file === null || line === null || name === null
+        ? []
+        : [{ file, line, name, value: value ?? '', refused }],
     ),
     rules: rules?.filter(rule => !isRefused(rule)),
     maps: maps?.filter(mapping => !isRefused(mapping)),
-    mistakes: [...mistakesOf(rows, settings), ...refused, ...mistakes.filter(mistake => !isRefused(mistake))],
+    mistakes: [...mistakesOf(rows), ...refused, ...mistakes.filter(mistake => !isRefused(mistake))],
     // With an error in the settings PostgreSQL does not say when it has loaded what.
     newer: access.serverError === undefined ? [...new Set(newer)] : [],
     unseen,
@@ -48,14 +48,9 @@ export async function readThroughSession(
 
 const toChanged = ({ path, changed }: ServedFile): readonly [string, number] => [path, changed]
 
-/** The errors in the files, less those that only say that a setting waits for a restart. */
-function mistakesOf(rows: readonly FileRow[], settings: readonly SettingRow[]): Mistake[] {
-  const pending = new Set(settings.filter(row => row.pending).map(row => lowerCase(row.name)))
+function mistakesOf(rows: readonly FileRow[]): Mistake[] {
   return rows.flatMap(({ file, line, name, value, error }): Mistake[] => {
     if (error === null) return []
-    const [, removed] = /^parameter "(.*)" cannot be changed without restarting/s.exec(error) ?? []
-    if (pending.has(lowerCase(name ?? removed ?? ''))) return []
-    const message = name === null ? error : `${error}: ${name} = '${value}'`
-    return [{ in: 'settings', file, line, message }]
+    return [{ in: 'settings', file, line, message: name === null ? error : `${error}: ${name} = '${value}'` }]
   })
 }

@@ -62,6 +62,8 @@ export type FileLine = {
   readonly line: number
   readonly name: string
   readonly value: string
+  /** Whether the server says that it is not in force. */
+  readonly refused?: boolean
 }
 
 /** What the files say, whoever reads them. */

@@ -20,6 +20,9 @@ export type ClusterOptions = {
   readonly template?: string | undefined
   readonly settings?: Readonly<Record<string, string>>
   readonly port?: number
+  /** What the server is given on its command line, and in its environment beside that of the tests. */
+  readonly args?: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
 }
 
 /** The superuser's password over TCP, for the tests' own queries. */
@@ -144,9 +147,10 @@ export class Cluster {
 
   /** Starts the server and does not wait. */
   launch(): void {
-    const { bin, runner } = this.#options
+    const { bin, runner, args = [], env = {} } = this.#options
     const log = openSync(this.log, 'a', 0o644)
-    this.#server = spawn(join(bin, 'postgres'), ['-D', this.data], {
+    this.#server = spawn(join(bin, 'postgres'), ['-D', this.data, ...args], {
+      env: { ...process.env, ...env },
       uid: runner.uid,
       gid: runner.gid,
       cwd: '/',

@@ -21,7 +21,7 @@ export function runner(): Runner {
 type Teardown = { teardown: (work: () => unknown) => void }
 
 const CHECKOUT = process.env['TEST_CHECKOUT'] ?? fileURLToPath(new URL('../..', import.meta.url))
-const BIN = join(CHECKOUT, 'bin')
+export const BIN = join(CHECKOUT, 'bin')
 
 /** A clinic's host in a folder: a cluster, a vault, a checkout, and the settings that point to them. */
 export class Host {

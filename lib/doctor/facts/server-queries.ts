@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { IS_FILE_ERROR } from '../../postgres/conf/file-errors.ts'
 import { literal } from '../../postgres/quote.ts'
 import type { Settings } from '../../settings.ts'
 
@@ -90,8 +91,8 @@ export const serverQuery = ({ dbUser, dbName }: Settings, major: number): string
             : ''
         }`)},
     'settingErrors', ${list(`
-      SELECT sourcefile AS file, sourceline AS line, coalesce(name || ': ', '') || error AS message FROM pg_file_settings
-       WHERE error IS NOT NULL AND coalesce(name NOT IN (SELECT s.name FROM pg_settings s WHERE s.pending_restart), true)`)},
+      SELECT sourcefile AS file, sourceline AS line, coalesce(name || ': ', '') || error AS message FROM pg_file_settings AS f
+       WHERE ${IS_FILE_ERROR}`)},
     'collations', ${
       major >= 15
         ? list(`
