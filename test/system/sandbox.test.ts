@@ -8,12 +8,20 @@ const UNITS = [
   'postgres-endoreg-setup.service',
   'endo-api-boot.service',
   'endoreg-rotate-password.service',
+  'endoreg-backup.service',
+  'endoreg-restore-drill.service',
+  'endoreg-alert@.service',
 ] as const
 const MOST: Readonly<Record<(typeof UNITS)[number], number>> = {
   'postgres-endoreg-setup.service': 2,
   'endo-api-boot.service': 1.5,
   'endoreg-rotate-password.service': 2,
+  'endoreg-backup.service': 2,
+  'endoreg-restore-drill.service': 2,
+  'endoreg-alert@.service': 1.5,
 }
+/** What systemctl knows a unit by: a template has to be made one of. */
+const instance = (unit: string): string => unit.replace('@.', '@sandbox.')
 /** Where no unit has anything to write; the last is endo-api-boot's own. */
 const ELSEWHERE = [
   '/etc',
@@ -21,7 +29,9 @@ const ELSEWHERE = [
   '/etc/endoreg',
   '/usr/bin',
   '/var/lib/postgresql',
+  '/var/backups',
   '/root',
+  '/root/.ssh',
   '/home',
   '/var/log',
   '/run/endoreg',
@@ -33,9 +43,10 @@ for (const release of RELEASES) {
     const tries = ELSEWHERE.map(path => `touch ${path}/tried`).join('; ')
     const inside = `[Service]\nExecStartPre=-/bin/sh -c '${tries}; touch /tmp/tried && echo all tried'\n`
     const dropIns = { ...fastPostgres(release), ...Object.fromEntries(UNITS.map(unit => [unit, inside])) }
-    const machine = await Machine.boot(t, await clinic(release), host({}, { dropIns }))
-    await machine.run('systemctl start endoreg-rotate-password')
-    for (const unit of UNITS) {
+    const options = host({}, { dropIns, commands: ['mkdir -p -m 700 /root/.ssh'] })
+    const machine = await Machine.boot(t, await clinic(release), options)
+    for (const unit of UNITS.slice(2)) await machine.run(['systemctl', 'start', instance(unit)])
+    for (const unit of UNITS.map(instance)) {
       const said = (await machine.journal(unit)).map(entry => entry['MESSAGE'])
       t.ok(said.includes('all tried'), `${unit} did try`)
       t.equal((await machine.unit(unit))['LimitCORE'], '1', `${unit} leaves no core`)
@@ -48,9 +59,11 @@ for (const release of RELEASES) {
       )
     }
     for (const unit of UNITS) {
-      const { out, err } = await machine.run(`systemd-analyze verify ${unit} 2>&1`, { check: false })
+      const { out, err } = await machine.run(`systemd-analyze verify ${instance(unit)} 2>&1`, {
+        check: false,
+      })
       t.equal(out + err, '', `systemd-analyze verify ${unit}`)
-      const { out: report } = await machine.run(`systemd-analyze security --no-pager ${unit}`)
+      const { out: report } = await machine.run(`systemd-analyze security --no-pager ${instance(unit)}`)
       const [, exposure = 'none'] = /exposure level for .*: ([\d.]+)/.exec(report) ?? []
       t.ok(Number(exposure) <= MOST[unit], `systemd-analyze security ${unit}: ${exposure}`)
     }

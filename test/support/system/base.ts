@@ -30,29 +30,32 @@ const CACHE = resolve(process.env['ENDOREG_TEST_CACHE'] ?? '/var/cache/endoreg-t
  * needs the mirror that apt on this machine is set up with. An error of apt about a key (NO_PUBKEY) means that
  * this machine's debian-archive-keyring is older than the release.
  *
- * @param install a package to install there as well, as `installPackage` does it
+ * @param install packages to install there as well, as `installPackage` does it
  */
-export async function prepareBase(release: Release, install?: { readonly deb: string }): Promise<Base> {
+export async function prepareBase(release: Release, install?: Installation): Promise<Base> {
   const recipe = beside('build-base.sh')
   const folder = join(CACHE, `${release}-${digest(PACKAGES.join(), readFileSync(recipe))}`)
   if (!existsSync(folder)) {
     await build([recipe, folder, release, PACKAGES.join(), await sources(release)])
   }
   const base = { release, layers: [folder] }
-  return install ? installPackage(base, install.deb) : base
+  return install ? installPackage(base, install) : base
 }
 
+/** What is installed over a base: a package file, and packages of the release beside it. */
+export type Installation = { readonly deb: string; readonly beside?: readonly string[] }
+
 /**
- * Runs `apt-get install` for a package file inside `base`, with nothing started there.
+ * Runs `apt-get install` inside `base`, with nothing started there.
  *
- * @returns the base with the package; it stays beside the first for a day, as long as the file is the same
+ * @returns the base with the packages; it stays beside the first for a day, as long as they are the same
  */
-export async function installPackage(base: Base, deb: string): Promise<Base> {
+export async function installPackage(base: Base, { deb, beside: others = [] }: Installation): Promise<Base> {
   const recipe = beside('install-package.sh')
   const [top = ''] = base.layers
-  const key = digest(...base.layers, readFileSync(recipe), readFileSync(deb))
+  const key = digest(...base.layers, ...others, readFileSync(recipe), readFileSync(deb))
   const folder = join(CACHE, `${basename(top)}+${key}`)
-  if (!existsSync(folder)) await build([recipe, folder, base.layers.join(':'), resolve(deb)])
+  if (!existsSync(folder)) await build([recipe, folder, base.layers.join(':'), resolve(deb), ...others])
   return { release: base.release, layers: [folder, ...base.layers] }
 }
 

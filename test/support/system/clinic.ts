@@ -24,8 +24,9 @@ export function packageFile(): string {
   return join(ROOT, deb)
 }
 
-/** Debian with the package, installed as an operator would. */
-export const clinic = (release: Release): Promise<Base> => prepareBase(release, { deb: packageFile() })
+/** Debian with the package, installed as an operator would, and with packages of Debian's beside it. */
+export const clinic = (release: Release, beside: readonly string[] = []): Promise<Base> =>
+  prepareBase(release, { deb: packageFile(), beside })
 
 /** A host as the operator leaves it before its first boot: the API's checkout, and how the API is started. */
 export function host(

@@ -1,8 +1,9 @@
 #!/bin/bash
-# Makes in $1 a layer to put over the layers $2: what changes when the package $3 is installed there, as an
-# operator would do it. The layer only ever exists finished. base.ts starts it as it does build-base.sh.
+# Makes in $1 a layer to put over the layers $2: what changes when the package file $3, and the packages after it, are
+# installed there, as an operator would do it. The layer only ever exists finished. base.ts starts it as it does build-base.sh.
 set -euo pipefail
 target=$1 lower=$2 deb=$3
+shift 3
 exec 9>"$target.lock"
 flock 9
 [ ! -e "$target" ] || exit 0
@@ -27,7 +28,8 @@ printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
 chmod 755 "$root/usr/sbin/policy-rc.d"
 cp "$deb" "$root/tmp/package.deb"
 unshare --mount bash "${0%/*}/enter.sh" "$root" \
-  sh -c 'apt-get -q update && apt-get -q -y install /tmp/package.deb'
+  sh -c 'apt-get -q update && apt-get -q -y install /tmp/package.deb &&
+    apt-get -q -y --no-install-recommends install "$@"' sh "$@"
 rm "$root/usr/sbin/policy-rc.d"
 
 umount -R "$root"

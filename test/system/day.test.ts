@@ -1,0 +1,177 @@
+import t from 'tap'
+import { needsPromtool, promtool } from '../support/metrics.ts'
+import { POSTGRESQL } from '../support/system/base.ts'
+import { apiAnswers, boots, clinic, host, RELEASES } from '../support/system/clinic.ts'
+import { Machine } from '../support/system/machine.ts'
+import { fastPostgres } from '../support/system/options.ts'
+
+const METRICS = '/var/lib/prometheus/node-exporter'
+const BACKUPS = '/var/backups/endoreg'
+const COMMAND = '/usr/local/bin/alert'
+const RUN = '{command="backup-postgres",mode="run"}'
+
+for (const release of RELEASES) {
+  t.test(`${release}: a day in the life`, boots, async t => {
+    const soon = '[Timer]\nRandomizedDelaySec=0\n'
+    const machine = await Machine.boot(
+      t,
+      await clinic(release, ['prometheus-node-exporter']),
+      host(
+        { ENDOREG_METRICS_DIR: METRICS, ENDOREG_ALERT_COMMAND: COMMAND },
+        {
+          files: { [COMMAND]: { text: '#!/bin/sh\necho "told of $1"\n', mode: '755' } },
+          dropIns: {
+            ...fastPostgres(release),
+            'endoreg-backup.timer': soon,
+            'endoreg-restore-drill.timer': soon,
+          },
+        },
+      ),
+    )
+    await apiAnswers(machine)
+
+    /** What node_exporter tells of the host, by name and labels. */
+    const metrics = async (): Promise<Record<string, number>> => {
+      const { out } = await machine.run('curl --silent --fail http://127.0.0.1:9100/metrics')
+      const lines = out.split('\n').filter(line => /^(?:endoreg|node_textfile)_/.test(line))
+      return Object.fromEntries(
+        lines.map(line => [line.slice(0, line.lastIndexOf(' ')), Number(line.slice(line.lastIndexOf(' ')))]),
+      )
+    }
+    /** Makes the timer of a unit due, as on a host that was off at the time, and waits for the end of what it starts. */
+    const due = async (unit: string): Promise<void> => {
+      const run = async (): Promise<string | undefined> =>
+        (await machine.unit(`${unit}.service`))['InvocationID']
+      const before = await run()
+      const stamp = `/var/lib/systemd/timers/stamp-${unit}.timer`
+      await machine.run(
+        `systemctl stop ${unit}.timer && touch -d '9 days ago' ${stamp} && systemctl start ${unit}.timer`,
+      )
+      await machine.waitFor(
+        `the timer has run ${unit}`,
+        async () => {
+          const { ActiveState, InvocationID } = await machine.unit(`${unit}.service`)
+          return InvocationID !== before && ['inactive', 'failed'].includes(ActiveState ?? '')
+        },
+        120,
+      )
+    }
+    /** What the alerts have said until now, with its priority. */
+    const alerts = async (): Promise<string[]> =>
+      (await machine.journal())
+        .filter(entry => entry['SYSLOG_IDENTIFIER'] === 'endoreg-alert')
+        .map(entry => `${entry['PRIORITY']} ${entry['MESSAGE']}`)
+    const said = async (unit: string): Promise<string> =>
+      (await machine.journal(`${unit}.service`)).map(entry => entry['MESSAGE']).join('\n')
+
+    await t.test('the start', async t => {
+      for (const timer of ['endoreg-backup', 'endoreg-restore-drill'])
+        t.match(
+          await machine.unit(`${timer}.timer`),
+          { ActiveState: 'active', UnitFileState: 'enabled' },
+          timer,
+        )
+      const found = await metrics()
+      t.equal(found['node_textfile_scrape_error'], 0)
+      t.equal(found['endoreg_last_run_success{command="postgres-endoreg-setup",mode="run"}'], 1)
+      for (const address of ['::1', '127.0.0.1'])
+        t.ok(
+          `endoreg_last_login_timestamp_seconds{address="${address}",role="endoregDbLocal"}` in found,
+          address,
+        )
+      t.notOk('endoreg_last_backup_timestamp_seconds' in found)
+    })
+
+    await t.test('the night: a backup', async t => {
+      await due('endoreg-backup')
+      t.match(
+        await machine.unit('endoreg-backup.service'),
+        { Result: 'success' },
+        await said('endoreg-backup'),
+      )
+      const [name = '', ...more] = (await machine.run(['ls', BACKUPS])).out.trim().split('\n')
+      t.same(more, [])
+      const folder = `${BACKUPS}/${name}`
+      const restore = `/usr/lib/postgresql/${POSTGRESQL[release]}/bin/pg_restore`
+      const { out } = await machine.run(`cd ${folder} && ${restore} --list endoregDbLocal.dump`)
+      t.match(out, /TABLE DATA public auth_permission endoregDbLocal/)
+      t.equal((await machine.run(`stat --format='%U %a' ${BACKUPS} ${folder}`)).out, 'root 700\nroot 700\n')
+      const found = await metrics()
+      t.match(found, {
+        node_textfile_scrape_error: 0,
+        endoreg_backups: 1,
+        [`endoreg_last_run_success${RUN}`]: 1,
+        [`endoreg_last_run_exit_code${RUN}`]: 0,
+      })
+      const { out: size } = await machine.run(`cat ${folder}/* | wc -c`)
+      t.equal(found['endoreg_last_backup_size_bytes'], Number(size))
+      t.same(await alerts(), [])
+    })
+
+    const good = await metrics()
+    await t.test('the next night: the disk is full', async t => {
+      await machine.run(`mount -t tmpfs -o size=64k,mode=700 tmpfs ${BACKUPS}`)
+      await due('endoreg-backup')
+      t.match(await machine.unit('endoreg-backup.service'), {
+        ActiveState: 'failed',
+        ExecMainStatus: '74',
+        NRestarts: '0',
+      })
+      await machine.waitFor('somebody is told', async () => (await alerts()).length === 2)
+      t.same(await alerts(), [
+        '3 endoreg-backup.service has failed (exit-code, 74); see: journalctl -u endoreg-backup.service',
+        '6 told of endoreg-backup.service',
+      ])
+      const found = await metrics()
+      t.match(found, {
+        node_textfile_scrape_error: 0,
+        [`endoreg_last_run_success${RUN}`]: 0,
+        [`endoreg_last_run_exit_code${RUN}`]: 74,
+      })
+      for (const name of [
+        'endoreg_last_backup_timestamp_seconds',
+        'endoreg_last_backup_size_bytes',
+        `endoreg_last_success_timestamp_seconds${RUN}`,
+      ])
+        t.equal(found[name], good[name], name)
+      await machine.run(`umount ${BACKUPS}`)
+    })
+
+    await t.test('another: PostgreSQL is stopped, and it is tried four times', async t => {
+      await machine.run('systemctl stop endo-api endo-api-boot postgres-endoreg-setup postgresql')
+      const dropIn = '/etc/systemd/system/endoreg-backup.service.d/soon.conf'
+      await machine.run(`mkdir -p $(dirname ${dropIn}) && cat >${dropIn} && systemctl daemon-reload`, {
+        input: '[Service]\nRestartSec=100ms\nEnvironment=ENDOREG_READY_TIMEOUT=1\n',
+      })
+      await machine.run('systemctl reset-failed')
+      const before = (await alerts()).length
+      await machine.run('systemctl start endoreg-backup', { check: false })
+      await machine.waitFor('somebody is told', async () => (await alerts()).length === before + 2)
+      t.match(await machine.unit('endoreg-backup.service'), { ActiveState: 'failed', NRestarts: '4' })
+      t.equal((await metrics())[`endoreg_last_run_exit_code${RUN}`], 75)
+      await machine.run(`rm ${dropIn} && systemctl daemon-reload && systemctl reset-failed`)
+      await machine.run(`systemctl start postgresql postgres-endoreg-setup endo-api-boot endo-api`)
+      await apiAnswers(machine)
+    })
+
+    await t.test('and the night after, in a folder of the account prometheus', async t => {
+      await machine.run(`chown prometheus: ${METRICS}`)
+      await due('endoreg-backup')
+      const found = await metrics()
+      t.match(found, { [`endoreg_last_run_success${RUN}`]: 1, endoreg_backups: 2 })
+      t.ok(
+        (found['endoreg_last_backup_timestamp_seconds'] ?? 0) >
+          (good['endoreg_last_backup_timestamp_seconds'] ?? 0),
+      )
+    })
+
+    await t.test('promtool takes every file', needsPromtool, async t => {
+      const { out } = await machine.run(`ls ${METRICS}/endoreg_*.prom`)
+      for (const path of out.trim().split('\n'))
+        t.equal(promtool(['check', 'metrics'], (await machine.run(['cat', path])).out), '0', path)
+      t.equal((await machine.run(`find ${METRICS} -name '*.tmp'`)).out, '')
+      const { out: owners } = await machine.run(`stat --format='%U %a' ${METRICS}/endoreg_backup*.prom`)
+      t.same([...new Set(owners.trim().split('\n'))], ['prometheus 644'])
+    })
+  })
+}
