@@ -5,25 +5,27 @@ import type { Run } from './command.ts'
 import { ExitCode, Failure } from './errors.ts'
 import { clean } from './output.ts'
 
-/** The option of a command that asks with `confirmHost`. */
-export const YES_DELETE = {
-  'yes-delete': ['HOSTNAME', "ask nothing: the host's name is given here"],
-} as const
+const HELP = ['HOSTNAME', "ask nothing: the host's name is given here"] as const
+
+/** The options of commands that ask with `confirmHost`. */
+export const YES_DELETE = { 'yes-delete': HELP } as const
+export const YES_OVERWRITE = { 'yes-overwrite': HELP } as const
+type Consent = keyof typeof YES_DELETE | keyof typeof YES_OVERWRITE
 
 /**
  * Has the host's name typed at the terminal, so that nobody does to this host what was meant for another one; with
- * `--yes-delete HOSTNAME` that is the name.
+ * `--yes-delete HOSTNAME`, or whatever `consent` is, that is the name.
  *
  * Fails with 64 where it is another name, or there is no terminal to ask at.
  */
-export async function confirmHost(run: Run, message: string): Promise<void> {
-  const given = run.values.get('yes-delete')
+export async function confirmHost(run: Run, message: string, consent: Consent = 'yes-delete'): Promise<void> {
+  const given = run.values.get(consent)
   const name = hostname()
   if (given === undefined && !(isatty(0) && isatty(2))) {
     throw new Failure(ExitCode.usage, {
       message,
       cause: "there is no terminal to type the host's name at",
-      hint: `Nothing was touched. If it is meant, say so with --yes-delete ${name}`,
+      hint: `Nothing was touched. If it is meant, say so with --${consent} ${name}`,
     })
   }
   const answer = given ?? (await typed(`${run.report.command}: type this host's name to go on (${name}): `))

@@ -15,6 +15,9 @@ const LOCK_KEY = '28550350293329255'
 /** The statement that takes the lock; it waits for lock_timeout at the most. Harmless to repeat in one session. */
 export const TAKE_LOCK = `SELECT pg_catalog.pg_advisory_lock(${LOCK_KEY})`
 
+/** The same until the transaction ends. */
+export const TAKE_LOCK_FOR_TRANSACTION = `SELECT pg_catalog.pg_advisory_xact_lock(${LOCK_KEY})`
+
 /** Why there is no answer yet, for whoever waits: PostgreSQL does not say which of the two it is. */
 export const LOCK_CAUSE = 'another run holds it, or PostgreSQL is slow'
 

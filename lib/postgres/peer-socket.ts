@@ -1,5 +1,6 @@
 import { lstatSync } from 'node:fs'
 import { type NetConnectOpts, Socket } from 'node:net'
+import { errnoOf } from '../errors.ts'
 import type { Account } from '../files/accounts.ts'
 import { connectAs } from '../files/delegate.ts'
 import { changesIds, needsNoChange, withUid } from '../files/identity.ts'
@@ -29,11 +30,20 @@ export async function peerSocket(account: Account, path: string, limit: number):
   if (needsNoChange(account)) return new Socket()
   if (changesIds()) return new PeerSocket(account)
   // Asked here, again and again while PostgreSQL starts: a child each time would keep the host from starting it.
-  lstatSync(path)
+  lookFor(path)
   const socket = await connectAs(account, path, limit)
   socket.connect = () => {
     queueMicrotask(() => socket.emit('connect'))
     return socket
   }
   return socket
+}
+
+/** Fails as lstat(2) does; but in a folder that only the account enters, its child will see. */
+function lookFor(path: string): void {
+  try {
+    lstatSync(path)
+  } catch (error) {
+    if (errnoOf(error) !== 'EACCES') throw error
+  }
 }

@@ -19,15 +19,26 @@ const SILENT: Readonly<Record<string, string>> = {
 }
 
 /**
- * The messages that run `statement` in a silent transaction, in order and each on its own: log_statement
- * logs a whole message before any of it takes effect. log_transaction_sample_rate is decided when a
- * transaction begins, so it has to be off before.
+ * The messages that begin a silent transaction, in order and each on its own: log_statement logs a whole
+ * message before any of it takes effect. log_transaction_sample_rate is decided when a transaction begins, so
+ * it has to be off before.
  */
-export const silently = (statement: string): readonly string[] => [
+export const BEGIN_SILENTLY: readonly string[] = [
   'SET log_transaction_sample_rate = 0',
   `BEGIN READ WRITE; ${Object.entries(SILENT)
     .map(([name, value]) => `SET LOCAL ${name} = '${value}'`)
     .join('; ')}`,
-  statement,
-  'COMMIT; RESET log_transaction_sample_rate',
 ]
+export const COMMIT_SILENTLY = 'COMMIT; RESET log_transaction_sample_rate'
+
+/** The messages that run `statement` in a silent transaction, in order and each on its own. */
+export const silently = (statement: string): readonly string[] => [
+  ...BEGIN_SILENTLY,
+  statement,
+  COMMIT_SILENTLY,
+]
+
+/** The same for a whole session of another program, as PGOPTIONS; only a superuser's may have them. */
+export const SILENT_OPTIONS = Object.entries({ ...SILENT, log_transaction_sample_rate: '0' })
+  .map(([name, value]) => `-c ${name}=${value}`)
+  .join(' ')

@@ -1,0 +1,22 @@
+import { main } from '../lib/command.ts'
+import { restorePostgres } from '../lib/commands/restore-postgres.ts'
+import { YES_OVERWRITE } from '../lib/confirm.ts'
+
+void main({
+  name: 'restore-postgres',
+  summary:
+    'Puts a backup in the place of what is there, after a backup of that; --drill proves that a backup can be restored.',
+  runsAs: 'root',
+  flags: {
+    drill: 'restore into a throwaway PostgreSQL and compare; touches nothing else',
+    'no-backup': 'make no backup first: keep the databases that are replaced, under other names',
+  },
+  values: {
+    backup: ['NAME', 'the backup; without it the latest'],
+    database: ['NAME', 'only this one of its databases'],
+    ...YES_OVERWRITE,
+  },
+  kinds: ['drill'],
+  exitOne: 'drift (--check), or what is restored differs from the backup',
+  run: restorePostgres,
+})

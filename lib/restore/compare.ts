@@ -1,0 +1,113 @@
+import type { Counted, SharedPart } from '../backup/describe.ts'
+import type { SavedDatabase, SavedRole } from '../backup/terms.ts'
+import { defaultRights } from './database-sql.ts'
+
+/** Names in one sentence. */
+const MOST = 5
+
+function list(names: readonly string[]): string {
+  const rest = names.length - MOST
+  const shown = names.slice(0, MOST).join(', ')
+  return rest > 0 ? `${shown} and ${rest} more` : shown
+}
+
+/** What the one has and the other has not, by `key`. */
+function missing<T>(has: readonly T[], lacks: readonly T[], key: (item: T) => string): T[] {
+  const known = new Set(lacks.map(key))
+  return has.filter(item => !known.has(key(item)))
+}
+
+const plural = (names: readonly string[], noun: string): string =>
+  `${noun}${names.length === 1 ? '' : 's'} ${list(names)}`
+
+/** The sentences for names that are missing, or there beside those that the backup says. */
+function differing(saved: readonly string[], found: readonly string[], noun: string): string[] {
+  const key = (name: string): string => name
+  const gone = missing(saved, found, key)
+  const extra = missing(found, saved, key)
+  return [
+    ...(gone.length > 0 ? [`without the ${plural(gone, noun)}`] : []),
+    ...(extra.length > 0 ? [`with the ${plural(extra, noun)}, of which the backup does not know`] : []),
+  ]
+}
+
+/** How what a restored database contains differs from what the backup says; empty where it does not. */
+export function compareContents(saved: SavedDatabase, found: Counted): string[] {
+  const table = ({ schema, name }: { schema: string; name: string }): string => `${schema}.${name}`
+  const rows = new Map(found.tables.map(item => [JSON.stringify([item.schema, item.name]), item.rows]))
+  const wrong = saved.tables.flatMap(item => {
+    const number = rows.get(JSON.stringify([item.schema, item.name]))
+    return number === undefined || number === item.rows
+      ? []
+      : [`${table(item)} ${number} instead of ${item.rows}`]
+  })
+  return [
+    ...differing(saved.tables.map(table), found.tables.map(table), 'table'),
+    ...(wrong.length > 0 ? [`with other numbers of rows: ${list(wrong)}`] : []),
+    ...(saved.largeObjects === found.largeObjects
+      ? []
+      : [`with ${found.largeObjects} instead of ${saved.largeObjects} large objects`]),
+    ...differing(
+      saved.extensions.map(({ name }) => name),
+      found.extensions.map(({ name }) => name),
+      'extension',
+    ),
+  ]
+}
+
+/** What CREATE DATABASE decides for ever. */
+const FIXED = ['encoding', 'collate', 'ctype', 'provider', 'locale', 'icuRules', 'tablespace'] as const
+const OTHER = ['owner', 'connectionLimit', 'isTemplate', 'comment'] as const
+
+/**
+ * How a restored database differs from what the backup says of it, other than by its contents.
+ *
+ * @param made whether it was created for that, and not there before
+ */
+export function compareShared(saved: SavedDatabase, found: SharedPart, made: boolean): string[] {
+  const said = (value: string | number | boolean | null): string => (value === null ? 'none' : String(value))
+  const right = (
+    { grantee, privilege, grantable }: NonNullable<SavedDatabase['rights']>[number],
+    owner: string,
+  ): string =>
+    // An owner can grant all rights anyway.
+    `${privilege} of ${grantee ?? 'PUBLIC'}${grantable && grantee !== owner ? ' with grant option' : ''}`
+  const rights = ({ rights: own, owner }: Pick<SavedDatabase, 'rights' | 'owner'>): string[] =>
+    (own ?? defaultRights(owner)).map(item => right(item, owner))
+  const setting = ({ role, name, value }: SavedDatabase['settings'][number]): string =>
+    `${name} = ${value}${role === null ? '' : ` of ${role}`}`
+  return [
+    ...[...(made ? FIXED : []), ...OTHER]
+      .filter(name => saved[name] !== found[name])
+      .map(name => `with ${name} ${said(found[name])} instead of ${said(saved[name])}`),
+    ...differing(rights(saved), rights(found), 'right'),
+    ...differing(saved.settings.map(setting), found.settings.map(setting), 'setting'),
+  ]
+}
+
+const FLAGS = [
+  'superuser',
+  'inherit',
+  'createRole',
+  'createDatabase',
+  'login',
+  'replication',
+  'bypassRls',
+  'connectionLimit',
+] as const
+
+/** How roles differ from what the backup says, a sentence for each; those that the backup does not have are left out. */
+export function compareRoles(saved: readonly SavedRole[], found: readonly SavedRole[]): string[] {
+  const present = new Map(found.map(role => [role.name, role]))
+  return saved.flatMap(role => {
+    const its = present.get(role.name)
+    if (!its) return [`role ${role.name}: missing`]
+    const differences = [
+      ...FLAGS.filter(flag => role[flag] !== its[flag]).map(
+        flag => `with ${flag} ${its[flag]} instead of ${role[flag]}`,
+      ),
+      ...differing(role.memberOf, its.memberOf, 'membership'),
+    ]
+    return differences.length === 0 ? [] : [`role ${role.name}: ${differences.join(', ')}`]
+  })
+}

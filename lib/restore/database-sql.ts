@@ -1,0 +1,67 @@
+import type { SavedDatabase } from '../backup/terms.ts'
+import { identifier, literal } from '../postgres/quote.ts'
+
+/** pg_database.datlocprovider, as CREATE DATABASE calls them. */
+const PROVIDERS: Readonly<Record<string, string>> = { c: 'libc', i: 'icu', b: 'builtin' }
+
+/**
+ * The statement that creates the database `saved` as `name`, empty and closed to all but superusers until it is in
+ * its place.
+ *
+ * @param major the server's, which decides what the statement may say
+ */
+export function createSql(saved: SavedDatabase, name: string, major: number): string {
+  const { owner, encoding, collate, ctype, provider, locale, icuRules, tablespace } = saved
+  const words = [
+    'TEMPLATE template0',
+    `OWNER ${identifier(owner)}`,
+    `ENCODING ${literal(encoding)}`,
+    `LC_COLLATE ${literal(collate)}`,
+    `LC_CTYPE ${literal(ctype)}`,
+    `TABLESPACE ${identifier(tablespace)}`,
+    'CONNECTION LIMIT 0',
+  ]
+  if (major >= 15) words.push(`LOCALE_PROVIDER ${PROVIDERS[provider] ?? literal(provider)}`)
+  if (provider === 'i' && locale !== null) words.push(`ICU_LOCALE ${literal(locale)}`)
+  if (provider === 'i' && icuRules !== null) words.push(`ICU_RULES ${literal(icuRules)}`)
+  if (provider === 'b' && locale !== null) words.push(`BUILTIN_LOCALE ${literal(locale)}`)
+  return `CREATE DATABASE ${identifier(name)} ${words.join(' ')}`
+}
+
+/** The statement that gives the database `name` the comment of `saved`. */
+export const commentSql = ({ comment }: SavedDatabase, name: string): string =>
+  `COMMENT ON DATABASE ${identifier(name)} IS ${comment === null ? 'NULL' : literal(comment)}`
+
+/**
+ * The statements that give the database `name` the rights of `saved` and no others.
+ *
+ * @param grantees roles that have rights there now
+ */
+export function rightsSql(
+  { owner, rights }: SavedDatabase,
+  name: string,
+  grantees: readonly string[],
+): string[] {
+  const database = identifier(name)
+  const all = [...new Set([owner, ...grantees])].map(identifier)
+  return [
+    `REVOKE ALL ON DATABASE ${database} FROM PUBLIC, ${all.join(', ')}`,
+    ...(rights ?? defaultRights(owner)).map(
+      ({ grantee, privilege, grantable }) =>
+        `GRANT ${privilege} ON DATABASE ${database} TO ${grantee === null ? 'PUBLIC' : identifier(grantee)}${grantable ? ' WITH GRANT OPTION' : ''}`,
+    ),
+  ]
+}
+
+/** What a database has that nobody has changed (acldefault() of acl.c). */
+export const defaultRights = (owner: string): NonNullable<SavedDatabase['rights']> => [
+  ...['CONNECT', 'TEMPORARY'].map(privilege => ({ grantee: null, privilege, grantable: false })),
+  ...['CREATE', 'CONNECT', 'TEMPORARY'].map(privilege => ({ grantee: owner, privilege, grantable: false })),
+]
+
+/** The statement for what keeps a database closed while it is restored, or cannot be dropped with. */
+export const limitsSql = (
+  name: string,
+  { connectionLimit, isTemplate }: Pick<SavedDatabase, 'connectionLimit' | 'isTemplate'>,
+): string =>
+  `ALTER DATABASE ${identifier(name)} WITH CONNECTION LIMIT ${connectionLimit} IS_TEMPLATE ${isTemplate}`

@@ -1,0 +1,66 @@
+import { isRestoring, type SavedDatabase } from '../backup/terms.ts'
+import type { Run } from '../command.ts'
+import { Failure } from '../errors.ts'
+import { identifier, literal } from '../postgres/quote.ts'
+import type { Session } from '../postgres/session.ts'
+import { ask } from '../postgres/statement-failure.ts'
+
+/** Milliseconds that dropping a database may take: its files are removed, and its sessions ended. */
+const LIMIT = 300_000
+
+/**
+ * Drops the databases that killed restores have left: half of a new one, or an old one that was put aside. Only
+ * for the holder of the maintenance's lock: they may be another run's work in progress.
+ */
+export async function dropLeftovers(run: Run, client: Session): Promise<void> {
+  for (const name of (await databaseNames(client)).filter(isRestoring)) {
+    await dropOrSay(run, client, name, 'drop, a killed restore left it')
+  }
+}
+
+/**
+ * Drops those of `databases` that are half dropped already: nobody can connect to them or do anything else with them
+ * (pg_database.h, DATCONNLIMIT_INVALID_DB).
+ */
+export async function dropInvalid(
+  run: Run,
+  client: Session,
+  databases: readonly SavedDatabase[],
+): Promise<void> {
+  const query = 'SELECT datname AS name FROM pg_database WHERE datconnlimit = -2 ORDER BY 1'
+  const [rows = []] = await ask(client, query, LIMIT, 'list the databases')
+  const invalid = new Set(rows.map(row => String(row['name'])))
+  for (const { name } of databases.filter(saved => invalid.has(saved.name))) {
+    await drop(client, name)
+    run.report.change({ resource: `database ${name}`, action: 'drop, it was half dropped already' })
+  }
+}
+
+/** The names of all databases. */
+export async function databaseNames(client: Session): Promise<string[]> {
+  const query = 'SELECT datname AS name FROM pg_database ORDER BY 1'
+  const [rows = []] = await ask(client, query, LIMIT, 'list the databases')
+  return rows.map(row => String(row['name']))
+}
+
+/** Drops a database whatever it is: a template, one that is in use, or one that was half dropped. */
+export async function drop(client: Session, name: string): Promise<void> {
+  const doing = `drop the database ${name}`
+  const database = identifier(name)
+  const query = `SELECT FROM pg_database WHERE datname = ${literal(name)} AND datistemplate AND datconnlimit <> -2`
+  const [rows = []] = await ask(client, query, LIMIT, doing)
+  // To alter one that is half dropped ends the session.
+  if (rows.length > 0) await ask(client, `ALTER DATABASE ${database} IS_TEMPLATE false`, LIMIT, doing)
+  await ask(client, `DROP DATABASE IF EXISTS ${database} WITH (FORCE)`, LIMIT, doing)
+}
+
+/** As `drop`, for one that is not needed any more: where it cannot be dropped now, the next restore does it. */
+export async function dropOrSay(run: Run, client: Session, name: string, action: string): Promise<void> {
+  try {
+    await drop(client, name)
+    run.report.change({ resource: `database ${name}`, action })
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error
+    run.report.warning(`cannot ${error.message}: ${error.reason}. The next restore tries it again.`)
+  }
+}

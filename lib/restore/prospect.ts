@@ -1,0 +1,115 @@
+import { hostname } from 'node:os'
+import {
+  countRows,
+  describeCluster,
+  describeDatabases,
+  listTables,
+  type SharedPart,
+} from '../backup/describe.ts'
+import type { Backup, SavedDatabase } from '../backup/terms.ts'
+import type { Run } from '../command.ts'
+import { inSession } from '../postgres/in-session.ts'
+import { LOCK_DATABASE } from '../postgres/lock.ts'
+import { count } from '../report.ts'
+import { bytesText, durationText } from '../text.ts'
+import { isEmptyArchive } from './archive.ts'
+import { refuseUnfit } from './fitness.ts'
+import { isInPlace } from './names.ts'
+import { requireSpace } from './space.ts'
+
+const LIMIT = 60_000
+
+/** What a restore would meet. */
+export type Prospect = {
+  /** The server's. */
+  readonly major: number
+  /** pg_control's, which tells this cluster from every other one. */
+  readonly identifier: string
+  /** The databases there are, with what they are now. */
+  readonly present: ReadonlyMap<string, Pick<SharedPart, 'size'>>
+  /** Those of them that would not be what they are any more. */
+  readonly overwritten: readonly string[]
+}
+
+/**
+ * Looks at the server that `databases` of `backup` are to be restored into. Fails with 74 where there is no space
+ * for them, 75 where something keeps a database from being replaced, 78 where this is no server for this backup.
+ */
+export async function lookAt(
+  run: Run,
+  backup: Backup,
+  databases: readonly SavedDatabase[],
+): Promise<Prospect> {
+  return inSession(run, LOCK_DATABASE, LIMIT, async client => {
+    const { server, tablespaces } = await describeCluster(client, LIMIT)
+    const { major, identifier } = server
+    await refuseUnfit(client, backup, databases, { major, tablespaces })
+    const { databases: open, closed } = await describeDatabases(client, major, LIMIT)
+    const present = new Map<string, Pick<SharedPart, 'size'>>(open.map(part => [part.name, part]))
+    for (const name of closed) present.set(name, { size: 0 })
+    await requireSpace(
+      run,
+      client,
+      databases.filter(({ name }) => !isInPlace(name)),
+    )
+    const overwritten: string[] = []
+    for (const saved of databases.filter(({ name }) => present.has(name))) {
+      if (!isInPlace(saved.name) || (await isUsed(run, backup, saved, major))) overwritten.push(saved.name)
+    }
+    return { major, identifier, present, overwritten }
+  })
+}
+
+/** Whether something in the place of which a backup is restored, where it is, has data in it. */
+async function isUsed(run: Run, backup: Backup, saved: SavedDatabase, major: number): Promise<boolean> {
+  if (await isEmptyArchive(run, backup, saved, major)) return false
+  return inSession(run, saved.name, LIMIT, async client => {
+    const tables = await listTables(client, LIMIT)
+    return tables.length > 0 || (await countRows(client, [], LIMIT)).largeObjects > 0
+  })
+}
+
+/** Says what a restore would do, as changes in check mode. */
+export function tellProspect(
+  run: Run,
+  { name, size, description }: Backup,
+  databases: readonly SavedDatabase[],
+  { present, overwritten }: Prospect,
+): void {
+  const { report, check, values } = run
+  const age = durationText((Date.now() - Date.parse(description.finished)) / 1000)
+  report.note(
+    `the backup ${name} of ${description.host} is ${age} old: ${count(description.databases.length, 'database')} of PostgreSQL ${description.server.version}, ${bytesText(size)}`,
+  )
+  if (description.host !== hostname()) report.warning(`this backup is of another host, ${description.host}`)
+  for (const saved of databases) {
+    const now = present.get(saved.name)
+    const where = isInPlace(saved.name)
+    if (where && !overwritten.includes(saved.name)) continue
+    const [action, will] = where
+      ? [
+          `replace what has the same names in it by the backup's`,
+          "the backup's replaces what has the same names in it",
+        ]
+      : now
+        ? [
+            `replace by the backup's (${bytesText(now.size)} now)`,
+            `will be replaced (${bytesText(now.size)} now)`,
+          ]
+        : ['create from the backup', 'will be created']
+    if (check) report.change({ resource: `database ${saved.name}`, action })
+    else report.note(`database ${saved.name}: ${will}`)
+  }
+  const others = [...present.keys()].filter(
+    other => !isInPlace(other) && !databases.some(saved => saved.name === other),
+  )
+  if (others.length > 0) report.note(`not in the backup, and stay as they are: ${others.join(', ')}`)
+  if (overwritten.length > 0)
+    report.note('the sessions in what is replaced will be ended, those of the API too')
+  if (values.get('database') === undefined) {
+    const { dbUser } = run.settings
+    report.note(
+      `roles get the attributes and passwords of the backup; ${dbUser} keeps the password in the vault`,
+    )
+  }
+}

@@ -1,0 +1,157 @@
+import { describeCluster, describeDatabases } from '../backup/describe.ts'
+import type { Backup, SavedDatabase } from '../backup/terms.ts'
+import type { Run } from '../command.ts'
+import { Failure } from '../errors.ts'
+import { inSession } from '../postgres/in-session.ts'
+import { LOCK_DATABASE } from '../postgres/lock.ts'
+import type { Session } from '../postgres/session.ts'
+import type { Share } from './archive.ts'
+import { compareRoles, compareShared } from './compare.ts'
+import { databaseNames, drop, dropInvalid, dropLeftovers } from './leftovers.ts'
+import { freeName, isInPlace, NEW } from './names.ts'
+import { prepareNew, restoreInPlace } from './prepare.ts'
+import { applyGlobals, createMissingRoles, type Managed, readGlobals } from './roles.ts'
+import { type Made, type Replaced, swap } from './swap.ts'
+import type { Mark } from './written.ts'
+
+/** Milliseconds that catalogs get, and a lock. */
+const LIMIT = 60_000
+
+/** A restore: what is restored, and into which server. */
+export type Road = {
+  /** Whose settings say where the server is. */
+  readonly run: Run
+  readonly backup: Backup
+  /** Those of its databases that are restored. */
+  readonly databases: readonly SavedDatabase[]
+  /** The server's. */
+  readonly major: number
+  /** Whether roles that are there get back what they had, too. */
+  readonly allRoles: boolean
+  readonly managed: Managed | undefined
+  /** What the databases that are replaced were like when they were last saved. */
+  readonly marks: ReadonlyMap<string, Mark>
+  /** Whether the databases will be used, and not only looked at. */
+  readonly analyze: boolean
+  /** What to do about a database that cannot be restored: throw, or go on with the others. */
+  readonly onFailure: (database: SavedDatabase, failure: Failure) => void
+}
+
+/** How a restore ended. */
+export type Restored = {
+  /** How what is there differs from what the backup says: sentences by database, and for the roles. */
+  readonly databases: ReadonlyMap<string, readonly string[]>
+  readonly roles: readonly string[]
+}
+
+/**
+ * Restores databases and roles. What is replaced is replaced in one moment, when everything new is there and holds
+ * what the backup says; killed before, nothing but new databases and roles without a login are left, which the next
+ * restore takes up. For the holder of the maintenance's lock.
+ *
+ * @param conclude what is done in the same session when the databases `done` are in their places
+ */
+export async function restore(
+  road: Road,
+  conclude: (client: Session, done: readonly string[], replaced: readonly Replaced[]) => Promise<void>,
+): Promise<Restored> {
+  const { run, backup } = road
+  return inSession(run, LOCK_DATABASE, LIMIT, async client => {
+    await dropLeftovers(run, client)
+    await dropInvalid(run, client, road.databases)
+    const incomplete = await createMissingRoles(client, backup.description.roles)
+    const globals = await readGlobals(backup, road.allRoles ? undefined : incomplete, incomplete)
+    const made: Made[] = []
+    const found = new Map<string, readonly string[]>()
+    let refused: readonly string[] = []
+    let replaced: readonly Replaced[]
+    try {
+      await prepareAll(road, client, made, found)
+      run.report.waited()
+      replaced = await swap(run, client, made, road.marks, async () => {
+        refused = await applyGlobals(client, globals, road.managed)
+      })
+    } catch (error) {
+      for (const { name } of made) await drop(client, name).catch(() => {})
+      throw error
+    } finally {
+      run.report.waited()
+    }
+    const names = [...made.map(({ saved }) => saved.name), ...found.keys()]
+    await conclude(client, names, replaced)
+    const differences = await compareAll(road, client, made, found, globals.roles)
+    return {
+      databases: differences.databases,
+      roles: [...refused.map(statement => `not restored: ${statement}`), ...differences.roles],
+    }
+  })
+}
+
+/** Restores every database beside the one that it replaces, or in place. */
+async function prepareAll(
+  road: Road,
+  client: Session,
+  made: Made[],
+  found: Map<string, readonly string[]>,
+): Promise<void> {
+  const { databases } = road
+  const taken = new Set(await databaseNames(client))
+  const total = databases.reduce((sum, { size }) => sum + size, 0)
+  const shares = new Map<string, Share>()
+  let before = 0
+  for (const { name, size } of databases) {
+    shares.set(name, { before: before / total, own: size / total })
+    before += size
+  }
+  const shareOf = ({ name }: SavedDatabase): Share => shares.get(name) ?? { before: 0, own: 0 }
+  // Those that are changed where they are come last, when all others are there.
+  for (const saved of databases.filter(({ name }) => !isInPlace(name))) {
+    const name = freeName(NEW, taken)
+    try {
+      await prepareNew(road, client, saved, name, shareOf(saved))
+      made.push({ saved, name })
+    } catch (error) {
+      await drop(client, name).catch(() => {})
+      goOn(road, saved, error)
+    }
+  }
+  for (const saved of databases.filter(({ name }) => isInPlace(name))) {
+    try {
+      const differences = await restoreInPlace(road, client, saved, shareOf(saved))
+      if (differences) found.set(saved.name, differences)
+    } catch (error) {
+      goOn(road, saved, error)
+    }
+  }
+}
+
+function goOn({ onFailure }: Road, saved: SavedDatabase, error: unknown): void {
+  if (!(error instanceof Failure)) throw error
+  onFailure(saved, error)
+}
+
+/** Compares what is there now with what the backup says. */
+async function compareAll(
+  { backup, major }: Road,
+  client: Session,
+  made: readonly Made[],
+  found: ReadonlyMap<string, readonly string[]>,
+  roles: readonly string[],
+): Promise<Pick<Restored, 'databases' | 'roles'>> {
+  const { databases } = await describeDatabases(client, major, LIMIT)
+  const current = new Map(databases.map(database => [database.name, database]))
+  const cluster = await describeCluster(client, LIMIT)
+  const compared = new Map<string, readonly string[]>()
+  for (const saved of backup.description.databases) {
+    const its = current.get(saved.name)
+    const isMade = made.some(({ saved: { name } }) => name === saved.name)
+    const contents = found.get(saved.name)
+    if (!isMade && !contents) continue
+    compared.set(saved.name, [
+      ...(contents ?? []),
+      ...(its ? compareShared(saved, its, isMade) : ['not there, or closed']),
+    ])
+  }
+  const expected = backup.description.roles.filter(({ name }) => roles.includes(name))
+  return { databases: compared, roles: compareRoles(expected, cluster.roles) }
+}

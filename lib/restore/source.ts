@@ -1,0 +1,98 @@
+import { closeSync } from 'node:fs'
+import { digestOf, listBackups, openFile, type Shelf } from '../backup/folder.ts'
+import { type Backup, GLOBALS } from '../backup/terms.ts'
+import type { Run } from '../command.ts'
+import { doing, ExitCode, Failure } from '../errors.ts'
+import { openFolder } from '../files/folder.ts'
+
+/** The newest backups that are named where one was not found. */
+const SHOWN = 3
+
+/**
+ * The backup to restore: the one called `name`, else the latest that was not made before a restore. Fails with 64
+ * where there is none of that name, 74 where it is not complete, 78 where there is none at all.
+ *
+ * @param strict whether one that is not complete any more, and newer, is a failure and not just said
+ */
+export function chooseBackup(run: Run, name: string | undefined, strict: boolean): Backup {
+  const shelf = listBackups(run.settings)
+  if (name !== undefined) return named(run, shelf, name)
+  const chosen = shelf.backups.filter(({ description }) => description.reason !== 'before-restore').at(-1)
+  for (const { name: other, why } of shelf.unusable) {
+    if (other.endsWith('-before-restore') || (chosen && other < chosen.name)) continue
+    if (strict) throw incomplete(run, other, why)
+    run.report.warning(`${run.settings.backupDir}/${other} is newer, but no complete backup: ${why}`)
+  }
+  if (chosen) return chosen
+  throw new Failure(ExitCode.configuration, {
+    message: 'find a backup to restore',
+    cause: `there is none in ${run.settings.backupDir}`,
+    hint: 'Make one (backup-postgres), or say where they are: ENDOREG_BACKUP_DIR',
+  })
+}
+
+function named(run: Run, { backups, unusable }: Shelf, name: string): Backup {
+  const found = backups.find(backup => backup.name === name)
+  if (found) return found
+  const broken = unusable.find(backup => backup.name === name)
+  if (broken) throw incomplete(run, name, broken.why)
+  const newest = backups.slice(-SHOWN).map(backup => backup.name)
+  throw new Failure(ExitCode.usage, {
+    message: `find the backup ${name}`,
+    cause: `there is none of that name in ${run.settings.backupDir}`,
+    hint: newest.length > 0 ? `The newest are: ${newest.join(', ')}` : 'Make one: backup-postgres',
+  })
+}
+
+const incomplete = ({ settings }: Run, name: string, why: string): Failure =>
+  new Failure(ExitCode.inputOutput, {
+    message: `read the backup ${settings.backupDir}/${name}`,
+    cause: why,
+    hint: 'Look at the disk (dmesg), and take another one with --backup NAME.',
+  })
+
+/** The handle of a file of `backup`, at its beginning; `work` has it as long as it takes. */
+export async function withFile<T>(
+  backup: Backup,
+  file: string,
+  work: (handle: number) => Promise<T>,
+): Promise<T> {
+  const handle = doing(`open ${backup.path}/${file}`, () => {
+    const folder = openFolder(backup.path)
+    if (!folder) throw Object.assign(new Error(backup.path), { code: 'ENOENT' })
+    try {
+      return openFile(folder, file)
+    } finally {
+      folder.close()
+    }
+  })
+  try {
+    return await work(handle)
+  } finally {
+    closeSync(handle)
+  }
+}
+
+/** Compares every file with its digest in the description. Fails with 74 and the name of each that is damaged. */
+export async function verifyBackup({ report }: Run, backup: Backup): Promise<void> {
+  const { files, databases } = backup.description
+  const known = new Set(files.map(({ name }) => name))
+  const damaged = [...databases.map(({ file }) => file), GLOBALS]
+    .filter(name => !known.has(name))
+    .map(name => `${name} is not among its files`)
+  const total = files.reduce((sum, { size }) => sum + size, 0)
+  let before = 0
+  for (const { name, size, sha256 } of files) {
+    report.progress(`verify ${name}`, total === 0 ? 1 : before / total)
+    const found = await withFile(backup, name, handle => digestOf(handle, name))
+    if (found.size !== size || found.sha256 !== sha256) damaged.push(`${name} is not what was written`)
+    before += size
+  }
+  report.waited()
+  if (damaged.length === 0) return
+  throw new Failure(ExitCode.inputOutput, {
+    message: `use the backup ${backup.path}`,
+    cause: `it is damaged: ${damaged.join('; ')}`,
+    hint: 'Take another one with --backup NAME, and look at the health of the disk (dmesg).',
+  })
+}

@@ -1,0 +1,46 @@
+import type { SavedDatabase } from '../backup/terms.ts'
+import type { Run } from '../command.ts'
+import { measure } from '../doctor/facts/as-postgres.ts'
+import { ExitCode, Failure } from '../errors.ts'
+import { findAccount } from '../files/accounts.ts'
+import type { Session } from '../postgres/session.ts'
+import { ask } from '../postgres/statement-failure.ts'
+import { bytesText } from '../text.ts'
+
+const LIMIT = 60_000
+/** Bytes that the log of changes takes beside. */
+const BESIDE = 134_217_728
+
+/** Fails with 74 where the databases do not fit in beside what is there; what cannot be looked at may fit. */
+export async function requireSpace(
+  run: Run,
+  client: Session,
+  databases: readonly SavedDatabase[],
+): Promise<void> {
+  if (!run.settings.host.startsWith('/')) return
+  const [rows = []] = await ask(
+    client,
+    `SELECT spcname AS name, coalesce(nullif(pg_tablespace_location(oid), ''), current_setting('data_directory')) AS path FROM pg_tablespace`,
+    LIMIT,
+    'look for the space that PostgreSQL has',
+  )
+  const places = new Map(rows.map(row => [String(row['name']), String(row['path'])]))
+  for (const [tablespace, path] of places) {
+    const its = databases.filter(saved => saved.tablespace === tablespace)
+    requireBytes(run, path, its)
+  }
+}
+
+/** Fails with 74 where `databases` do not fit into the file system of `path`. */
+export function requireBytes({ settings }: Run, path: string, databases: readonly SavedDatabase[]): void {
+  if (databases.length === 0) return
+  const postgres = findAccount(settings.postgresAccount)
+  const [space] = postgres ? measure.as(postgres, [path]) : measure.here([path])
+  const needed = databases.reduce((sum, { size }) => sum + size, 0) + BESIDE
+  if (!space || space.free >= needed) return
+  throw new Failure(ExitCode.inputOutput, {
+    message: 'restore beside what is there',
+    cause: `${path} has ${bytesText(space.free)} left, and this takes ${bytesText(needed)}`,
+    hint: 'Free some space (df -h), or restore databases one by one: --database NAME',
+  })
+}

@@ -1,0 +1,141 @@
+import pg from 'pg'
+import type { SavedDatabase } from '../backup/terms.ts'
+import type { Run } from '../command.ts'
+import { ExitCode, Failure } from '../errors.ts'
+import { inSession } from '../postgres/in-session.ts'
+import { explainLock, LOCK_DATABASE, TAKE_LOCK_FOR_TRANSACTION } from '../postgres/lock.ts'
+import { identifier, literal } from '../postgres/quote.ts'
+import { type Session, run as send } from '../postgres/session.ts'
+import { BEGIN_SILENTLY, COMMIT_SILENTLY } from '../postgres/silence.ts'
+import { ask, statementFailure } from '../postgres/statement-failure.ts'
+import { limitsSql } from './database-sql.ts'
+import { freeName, KEPT, OLD } from './names.ts'
+import { isUntouched, type Mark, markDatabases } from './written.ts'
+
+/** Milliseconds for a statement: a rename waits five seconds for sessions to end (CountOtherDBBackends() of procarray.c). */
+const LIMIT = 120_000
+/** Milliseconds between two looks for sessions that are to end. */
+const TURN = 50
+/** How often it is tried where sessions do not end in time. */
+const TRIES = 3
+/** object_in_use (PostgreSQL manual, appendix A). */
+const IN_USE = '55006'
+
+/** A new database, and whose name it gets. */
+export type Made = { readonly saved: SavedDatabase; readonly name: string }
+
+/** What became of a database that had the name of a new one. */
+export type Replaced = { readonly name: string; readonly now: string; readonly kept: boolean }
+
+/**
+ * Puts new databases in the places of those that have their names, all or none: in one transaction with `also`. The
+ * sessions of the replaced ones are ended, and new ones wait for the end of it.
+ *
+ * @param marks what the replaced ones were like when they were last saved; one with more in it is kept
+ * @param also what else belongs to it, in a transaction that leaves no text behind
+ * Fails with 75 where sessions do not end; then nothing was changed.
+ */
+export async function swap(
+  run: Run,
+  client: Session,
+  made: readonly Made[],
+  marks: ReadonlyMap<string, Mark>,
+  also: () => Promise<void>,
+): Promise<readonly Replaced[]> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await attemptSwap(run, client, made, marks, also)
+    } catch (error) {
+      await send(client, 'ROLLBACK', LIMIT, 'take the swap back').catch(() => {})
+      const inUse = error instanceof pg.DatabaseError && error.code === IN_USE
+      if (inUse && attempt < TRIES) continue
+      throw inUse ? await stillInUse(client, made) : statementFailure(error, DOING)
+    }
+  }
+}
+
+const DOING = 'put the restored databases in their places'
+
+async function attemptSwap(
+  run: Run,
+  client: Session,
+  made: readonly Made[],
+  marks: ReadonlyMap<string, Mark>,
+  also: () => Promise<void>,
+): Promise<readonly Replaced[]> {
+  const rename = (from: string, to: string): Promise<unknown> =>
+    send(client, `ALTER DATABASE ${identifier(from)} RENAME TO ${identifier(to)}`, LIMIT, DOING)
+  for (const message of BEGIN_SILENTLY) await send(client, message, LIMIT, DOING)
+  // Whoever makes missing databases waits, and finds these.
+  await explainLock(() => send(client, TAKE_LOCK_FOR_TRANSACTION, LIMIT, DOING))
+  const before = await markDatabases(client)
+  const taken = new Set(before.keys())
+  const present = made.flatMap(({ saved }) => {
+    const mark = before.get(saved.name)
+    return mark ? [{ name: saved.name, aside: freeName(OLD, taken), oid: mark.oid }] : []
+  })
+  const inTheWay = [...present.map(({ oid }) => oid), ...made.map(({ name }) => before.get(name)?.oid ?? '0')]
+  const after = await endingSessions(run, inTheWay, async () => {
+    for (const { name, aside } of present) await rename(name, aside)
+    for (const { saved, name } of made) await rename(name, saved.name)
+    // No more can be written now, and what was written is told.
+    return markDatabases(client)
+  })
+  const replaced: Replaced[] = []
+  for (const { name, aside, oid } of present) {
+    const now = [...after].find(([, mark]) => mark.oid === oid)?.[1]
+    const kept = !now || !isUntouched(marks.get(name), now)
+    const last = kept ? freeName(KEPT, taken) : aside
+    if (kept) {
+      await rename(aside, last)
+      const comment = literal(`${name}, as it was when a backup was restored`)
+      await send(client, `COMMENT ON DATABASE ${identifier(last)} IS ${comment}`, LIMIT, DOING)
+    }
+    replaced.push({ name, now: last, kept })
+  }
+  for (const { saved } of made) await send(client, limitsSql(saved.name, saved), LIMIT, DOING)
+  await also()
+  await send(client, COMMIT_SILENTLY, LIMIT, DOING)
+  return replaced
+}
+
+/** Does `work`; as long as it takes, ends every session in the databases `oids`. */
+async function endingSessions<T>(run: Run, oids: readonly string[], work: () => Promise<T>): Promise<T> {
+  const { clock } = run.deadline
+  return inSession(run, LOCK_DATABASE, LIMIT, async other => {
+    let over = false
+    const end = async (): Promise<void> => {
+      while (!over) {
+        const query = `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datid IN (${['0', ...oids].join(', ')})`
+        await ask(other, query, LIMIT, 'end sessions')
+        await clock.sleep(TURN)
+      }
+    }
+    // Where it cannot go on, the rename says that there are sessions left.
+    const ending = end().catch(() => {})
+    try {
+      return await work()
+    } finally {
+      over = true
+      await ending
+    }
+  })
+}
+
+/** What keeps databases from being renamed: sessions that do not end, and prepared transactions, which nobody can end so. */
+async function stillInUse(client: Session, made: readonly Made[]): Promise<Failure> {
+  const names = made.map(({ saved }) => literal(saved.name)).join(', ')
+  const [sessions = [], prepared = []] = await ask(
+    client,
+    `SELECT format('%s: pid %s (%s, %s)', datname, pid, usename, application_name) AS what FROM pg_stat_activity WHERE datname IN (${names}) ORDER BY 1;
+     SELECT format('%s: prepared transaction %s', database, gid) AS what FROM pg_prepared_xacts WHERE database IN (${names}) ORDER BY 1`,
+    LIMIT,
+    'look who uses the databases',
+  )
+  const found = [...prepared, ...sessions].map(row => String(row['what']))
+  return new Failure(ExitCode.tryLater, {
+    message: DOING,
+    cause: `one of them stays in use: ${found.join('; ') || 'by sessions that have ended by now'}`,
+    hint: 'End that (a prepared transaction with COMMIT PREPARED or ROLLBACK PREPARED), and run it again: nothing was replaced.',
+  })
+}

@@ -1,0 +1,117 @@
+import t from 'tap'
+import { needsPrograms } from '../support/full-postgres.ts'
+import { LOUD } from '../support/loud.ts'
+import { databases, logsIn, same } from '../support/restored.ts'
+import { everything, fill, ODD, SAMPLE, wreck } from '../support/sample-database.ts'
+import { backUp, bareHost, ended, restore, sampleHost } from '../support/sample-host.ts'
+
+t.test('200 MB with everything in it: backup, wreck, restore', needsPrograms, async t => {
+  const host = await sampleHost(t)
+  await fill(host, 200)
+  const then = await everything(host)
+  const name = await backUp(host)
+  await wreck(host)
+  const began = performance.now()
+  const { json, err } = ended(await restore(host), 0)
+  t.comment(`figure: 200 MB restored in ${Math.round(performance.now() - began)} ms, safety backup included`)
+  same(t, await everything(host), then)
+  await logsIn(t, host)
+  t.match(json.changes.slice(0, 2), [
+    { resource: /backups\/.*-before-restore$/, action: /make/ },
+    { resource: 'database endoregDbLocal', action: `restore from the backup ${name}` },
+  ])
+  t.notMatch(err, /differs/)
+  await t.test('and what the safety backup holds is the wreck', async t => {
+    const safety = /--backup (\S+-before-restore)/.exec(err)?.[1] ?? ''
+    const back = await restore(host, ['--backup', safety])
+    t.equal(back.code, 1, 'what came later stays')
+    t.match(back.err, /differs from the backup: role reader: with the membership keeper, of which the backup/)
+    const [row] = await host.cluster.query('SELECT count(*)::int AS n FROM clinic.patient', SAMPLE)
+    t.equal(row?.['n'], 250)
+    t.ok((await databases(host)).includes(ODD), 'a database that is not in it stays')
+    t.match(back.err, /not in the backup, and stay as they are: odd/)
+    t.notOk((await databases(host)).some(database => database.startsWith('endoreg-')))
+  })
+})
+
+t.test('no verifier is in a log or view, whatever is logged', needsPrograms, async t => {
+  const host = await sampleHost(t, { settings: LOUD })
+  await host.cluster.query('CREATE EXTENSION pg_stat_statements')
+  await backUp(host)
+  await wreck(host)
+  const { out, err } = ended(await restore(host), 0)
+  const drill = ended(await host.run('restore-postgres', ['--drill']), 0)
+  const [row] = await host.cluster.query("SELECT string_agg(query, E'\\n') AS text FROM pg_stat_statements")
+  const places = {
+    log: host.cluster.logText(),
+    view: String(row?.['text']),
+    out: out + err + drill.out + drill.err,
+  }
+  t.match(places.log, /CREATE DATABASE "endoreg-restore-new-/, 'the log does log')
+  t.match(places.view, /CREATE DATABASE "endoreg-restore-new-/, 'the view does remember')
+  const verifiers = await host.cluster.query(
+    'SELECT rolpassword AS verifier FROM pg_authid WHERE rolpassword IS NOT NULL',
+  )
+  t.ok(verifiers.length >= 4)
+  for (const [place, text] of Object.entries(places)) {
+    t.notMatch(text, /SCRAM-SHA-256\$\d/, place)
+    for (const { verifier } of verifiers) t.notOk(text.includes(String(verifier).split('$')[2] ?? '?'), place)
+  }
+})
+
+t.test('the managed password stays that of the vault', needsPrograms, async t => {
+  const host = await sampleHost(t)
+  host.env['ENDOREG_ON_FOREIGN_CHANGE'] = 'refuse'
+  await backUp(host)
+  ended(await host.sync('--rotate'), 0)
+  const verifier = async (): Promise<unknown> =>
+    (await host.cluster.query(`SELECT rolpassword FROM pg_authid WHERE rolname = 'endoregDbLocal'`))[0]
+  const rotated = await verifier()
+  ended(await restore(host), 0)
+  t.same(await verifier(), rotated, 'it was never another one')
+  await logsIn(t, host)
+  await t.test('also where its role has gone', async t => {
+    await host.cluster.query('DROP DATABASE "endoregDbLocal"')
+    await host.cluster.query('DROP ROLE "endoregDbLocal"')
+    const { err } = ended(await restore(host), 0)
+    t.match(err, /role endoregDbLocal: set password \(it had none\)/)
+    await logsIn(t, host)
+  })
+})
+
+t.test('one database', needsPrograms, async t => {
+  const host = await sampleHost(t)
+  const then = await everything(host)
+  await backUp(host)
+  await wreck(host)
+  await host.cluster.query('BEGIN READ WRITE; DROP OWNED BY reader; COMMIT', SAMPLE)
+  await host.cluster.query('DROP OWNED BY reader; DROP ROLE reader')
+  const roles = await host.cluster.query(`SELECT * FROM pg_authid WHERE rolname <> 'reader' ORDER BY oid`)
+  ended(await restore(host, ['--database', SAMPLE]), 0)
+  t.same(
+    await host.cluster.query(`SELECT * FROM pg_authid WHERE rolname <> 'reader' ORDER BY oid`),
+    roles,
+    'roles stay as they are',
+  )
+  const now = await everything(host)
+  t.equal(now.get('role reader'), then.get('role reader'), 'but for one that was missing')
+  t.equal(now.get(`database ${SAMPLE}`), then.get(`database ${SAMPLE}`))
+  t.notOk(now.has(`database ${ODD}`))
+  t.not(now.get('database postgres'), then.get('database postgres'))
+})
+
+t.test('into a cluster that has nothing yet there is nothing to confirm', needsPrograms, async t => {
+  const first = await sampleHost(t)
+  const then = await everything(first)
+  await backUp(first)
+  await first.cluster.stop()
+  const second = await bareHost(t)
+  second.env['ENDOREG_BACKUP_DIR'] = first.env['ENDOREG_BACKUP_DIR'] ?? ''
+  ended(await second.run('restore-postgres'), 0)
+  const now = await everything(second)
+  // The vault there has another password.
+  for (const every of [now, then]) every.delete('role endoregDbLocal')
+  // And the superuser of each cluster has the password of the tests, with a salt of its own: it is the backup's.
+  same(t, now, then)
+  await logsIn(t, second)
+})
