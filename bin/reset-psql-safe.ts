@@ -16,5 +16,6 @@ void main({
     'undo-to': ['NAME', 'go back to this folder of those that were set aside'],
     ...YES_DELETE,
   },
+  kinds: ['undo', 'undo-to', 'purge-old'],
   run: resetPsqlSafe,
 })

@@ -1,6 +1,7 @@
 /**
  * What is left for Prometheus, by name, with its help. Each is a gauge, as a value is that replaces the one before.
- * The collector takes a name that occurs in several files only where its help is the same in all of them.
+ * The collector takes a name that occurs in several files only where its help is the same in all of them: a text that
+ * changes is an error to it until every file of an older version has been written again.
  *
  * Names and units are those of https://prometheus.io/docs/practices/naming/.
  */

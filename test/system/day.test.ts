@@ -9,6 +9,8 @@ const METRICS = '/var/lib/prometheus/node-exporter'
 const BACKUPS = '/var/backups/endoreg'
 const COMMAND = '/usr/local/bin/alert'
 const RUN = '{command="backup-postgres",mode="run"}'
+const DRILL = '{command="restore-postgres",mode="drill"}'
+const PROVED = 'endoreg_last_proven_restore_timestamp_seconds'
 
 for (const release of RELEASES) {
   t.test(`${release}: a day in the life`, boots, async t => {
@@ -163,6 +165,42 @@ for (const release of RELEASES) {
         (found['endoreg_last_backup_timestamp_seconds'] ?? 0) >
           (good['endoreg_last_backup_timestamp_seconds'] ?? 0),
       )
+    })
+
+    await t.test('Sunday: a drill', async t => {
+      t.notOk(PROVED in (await metrics()))
+      const told = (await alerts()).length
+      await due('endoreg-restore-drill')
+      t.match(
+        await machine.unit('endoreg-restore-drill.service'),
+        { Result: 'success' },
+        await said('endoreg-restore-drill'),
+      )
+      const found = await metrics()
+      t.match(found, { [`endoreg_last_run_success${DRILL}`]: 1, [`endoreg_last_run_exit_code${DRILL}`]: 0 })
+      t.ok((found[PROVED] ?? 0) > (found['endoreg_last_backup_timestamp_seconds'] ?? 0))
+      t.ok((found['endoreg_last_proven_restore_duration_seconds'] ?? 0) > 0)
+      t.notOk('endoreg_last_run_success{command="restore-postgres",mode="run"}' in found)
+      t.equal((await alerts()).length, told)
+    })
+
+    const proved = (await metrics())[PROVED]
+    await t.test('another: the backup is damaged', async t => {
+      const told = (await alerts()).length
+      const [last = ''] = (await machine.run(['ls', '--reverse', BACKUPS])).out.split('\n')
+      const archive = `${BACKUPS}/${last}/endoregDbLocal.dump`
+      await machine.run(`printf 'damaged' | dd of=${archive} bs=1 seek=5000 conv=notrunc status=none`)
+      await due('endoreg-restore-drill')
+      t.match(await machine.unit('endoreg-restore-drill.service'), { ActiveState: 'failed', NRestarts: '0' })
+      await machine.waitFor('somebody is told', async () => (await alerts()).length === told + 2)
+      t.match((await alerts()).slice(told), [
+        /^3 endoreg-restore-drill\.service has failed \(exit-code, 74\)/,
+        '6 told of endoreg-restore-drill.service',
+      ])
+      const found = await metrics()
+      t.match(found, { [`endoreg_last_run_success${DRILL}`]: 0, [`endoreg_last_run_success${RUN}`]: 1 })
+      t.equal(found[`endoreg_last_run_exit_code${DRILL}`], 74)
+      t.equal(found[PROVED], proved, 'the last proof stays')
     })
 
     await t.test('promtool takes every file', needsPromtool, async t => {

@@ -63,7 +63,10 @@ for (const release of RELEASES) {
       t.same(await machine.run(['cat', VAULT]), vault)
     })
     await t.test('and even a purge leaves the vault', async t => {
+      const left = '/var/lib/prometheus/node-exporter/endoreg_backup.prom'
+      await machine.run(`mkdir -p $(dirname ${left}) && touch ${left}`)
       await apt('purge endoreg-provision')
+      t.notOk(await there(left))
       t.notOk(await there('/etc/endoreg'))
       t.notOk(await there(MARK))
       t.notOk(await there('/var/cache/endoreg-provision'))

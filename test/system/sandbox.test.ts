@@ -43,7 +43,10 @@ for (const release of RELEASES) {
     const tries = ELSEWHERE.map(path => `touch ${path}/tried`).join('; ')
     const inside = `[Service]\nExecStartPre=-/bin/sh -c '${tries}; touch /tmp/tried && echo all tried'\n`
     const dropIns = { ...fastPostgres(release), ...Object.fromEntries(UNITS.map(unit => [unit, inside])) }
-    const options = host({}, { dropIns, commands: ['mkdir -p -m 700 /root/.ssh'] })
+    const keys = 'test -r /root/.ssh/known_hosts && ! test -e /root/secret && echo only the keys'
+    dropIns['endoreg-backup.service'] += `ExecStartPre=/bin/sh -c '${keys}'\n`
+    const files = { '/root/.ssh/known_hosts': { text: '' }, '/root/secret': { text: '' } }
+    const options = host({}, { dropIns, files })
     const machine = await Machine.boot(t, await clinic(release), options)
     for (const unit of UNITS.slice(2)) await machine.run(['systemctl', 'start', instance(unit)])
     for (const unit of UNITS.map(instance)) {
@@ -51,6 +54,11 @@ for (const release of RELEASES) {
       t.ok(said.includes('all tried'), `${unit} did try`)
       t.equal((await machine.unit(unit))['LimitCORE'], '1', `${unit} leaves no core`)
     }
+    const said = (await machine.journal('endoreg-backup.service')).map(entry => entry['MESSAGE'])
+    t.ok(
+      said.includes('only the keys'),
+      'restic gets at the keys of root for SFTP, and at nothing else there',
+    )
     for (const path of [...ELSEWHERE, '/tmp']) {
       t.equal(
         (await machine.run(`test -e ${path}/tried`, { check: false })).code,
