@@ -6,6 +6,7 @@ void main({
   summary:
     'Makes a backup of every database, of roles and tablespaces; checks it; and keeps the newest ones.',
   runsAs: 'root',
+  flags: { 'init-remote': 'make the restic repository for copies first, where there is none' },
   values: { keep: ['N', 'how many backups of each kind to keep; 7'] },
   run: backupPostgres,
 })

@@ -46,6 +46,8 @@ export type Settings = {
   readonly resticRepository: string | undefined
   readonly resticRepositoryFile: string | undefined
   readonly resticPasswordFile: string | undefined
+  /** Further variables that restic and what it starts understand, and that hold no secret. */
+  readonly resticVariables: Readonly<Record<string, string>>
 }
 
 const path: Rule = value =>
@@ -128,9 +130,30 @@ const KNOWN = {
   RESTIC_REPOSITORY: { rule: remote },
   RESTIC_REPOSITORY_FILE: { rule: path },
   RESTIC_PASSWORD_FILE: { rule: path },
+  RESTIC_CACERT: { rule: text },
+  AWS_SHARED_CREDENTIALS_FILE: { rule: text },
+  AWS_PROFILE: { rule: text },
+  AWS_DEFAULT_REGION: { rule: text },
+  RCLONE_CONFIG: { rule: text },
+  HTTP_PROXY: { rule: text },
+  HTTPS_PROXY: { rule: text },
+  NO_PROXY: { rule: text },
 } as const satisfies Record<string, Entry>
 
 type Name = keyof typeof KNOWN
+
+/** Given to restic as they are: whose certificates it trusts, where keys are kept, and the way out of the clinic. */
+const FOR_RESTIC = [
+  'RESTIC_CACERT',
+  'AWS_SHARED_CREDENTIALS_FILE',
+  'AWS_PROFILE',
+  'AWS_DEFAULT_REGION',
+  'RCLONE_CONFIG',
+  'HTTP_PROXY',
+  'HTTPS_PROXY',
+  'NO_PROXY',
+] as const satisfies readonly Name[]
+
 const NAMES = Object.keys(KNOWN).filter((candidate): candidate is Name => candidate in KNOWN)
 
 /**
@@ -199,6 +222,12 @@ export function loadSettings(env: NodeJS.ProcessEnv, envFile: string | undefined
     resticRepository: read('RESTIC_REPOSITORY'),
     resticRepositoryFile: read('RESTIC_REPOSITORY_FILE'),
     resticPasswordFile: read('RESTIC_PASSWORD_FILE'),
+    resticVariables: Object.fromEntries(
+      FOR_RESTIC.flatMap(key => {
+        const value = read(key)
+        return value === undefined ? [] : [[key, value]]
+      }),
+    ),
   }
   for (const unit of ['ENDOREG_API_COMMAND', 'ENDOREG_ALERT_COMMAND'] as const) read(unit)
   if (settings.dbUser === settings.adminRole) {

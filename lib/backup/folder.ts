@@ -19,6 +19,9 @@ const WRITABLE_BY_OTHERS = 0o022
 export const nameOf = (time: Date, reason: Reason): string =>
   `${time.toISOString().slice(0, 19).replaceAll(':', '-')}Z${reason === 'regular' ? '' : `-${reason}`}`
 
+/** Whether `text` is a name as `nameOf` makes them. */
+export const isBackupName = (text: string): boolean => NAME.test(text)
+
 /** What a backup is called while it is made, or taken away: no list of backups has it. */
 export const partialName = (name: string): string => `.${name}.partial`
 

@@ -1,5 +1,6 @@
 import { createBackup } from '../backup/create.ts'
 import { listBackups, nameOf, openBackups, removeBackup } from '../backup/folder.ts'
+import { findRemote } from '../backup/restic/remote.ts'
 import { superfluous } from '../backup/retention.ts'
 import type { Backup } from '../backup/terms.ts'
 import type { Run } from '../command.ts'
@@ -8,30 +9,36 @@ import { withMaintenanceLock } from '../files/maintenance-lock.ts'
 import { leaveBackup } from '../metrics/maintenance.ts'
 import { count } from '../report.ts'
 import { bytesText } from '../text.ts'
+import { initialiseRemote, keepCopies } from './remote-copies.ts'
 
 const KEEP = 7
 
 /** Makes a backup of every database and keeps the newest ones. */
 export async function backupPostgres(run: Run): Promise<string> {
   const keep = parseKeep(run.values.get('keep'))
-  const { settings, report, check } = run
+  const { settings, report, check, flags } = run
   if (check) {
     const { backups } = listBackups(settings)
     report.change({
       resource: `backup ${settings.backupDir}/${nameOf(new Date(), 'regular')}`,
       action: 'make',
     })
+    const remote = await findRemote(run)
+    if (remote) report.change({ resource: `copy of the backup in ${remote.shown}`, action: 'make' })
     // The one that would be made counts.
     return `${report.tally()}; there ${backups.length === 1 ? 'is' : 'are'} ${count(backups.length, 'complete backup')}`
   }
   return withMaintenanceLock(run, async () => {
+    if (flags.has('init-remote')) await initialiseRemote(run)
     const backup = await createBackup(run, 'regular')
     tellOf(run, backup)
     // It counts also where the old ones cannot be removed.
     await leaveBackup(run, backup, listBackups(settings).backups)
     const kept = keepNewest(run, keep)
     await leaveBackup(run, backup, kept)
-    return `${report.tally()}; ${count(kept.length, 'complete backup')} in ${settings.backupDir}`
+    const remote = await keepCopies(run, kept, keep)
+    const places = [settings.backupDir, ...(remote ? [remote.shown] : [])].join(' and ')
+    return `${report.tally()}; ${count(kept.length, 'complete backup')} in ${places}`
   })
 }
 

@@ -1,0 +1,35 @@
+import { must } from './call.ts'
+import { copyOf, TAG } from './copies.ts'
+import { documentIn, forgotten } from './output.ts'
+import { LONG } from './program.ts'
+import type { Remote } from './remote.ts'
+
+/**
+ * Takes away copies of the backups of `host` so that of each kind the newest `keep` stay, and the packs that only they
+ * needed. Copies of other hosts and whatever else is in the repository stay.
+ *
+ * @param keep at least 1
+ * Fails as `push` does.
+ */
+export async function forget(remote: Remote, host: string, keep: number): Promise<void> {
+  const { report } = remote.run
+  // Every backup has a path of its own, so paths would make a group of each.
+  const which = [`--host=${host}`, `--tag=${TAG}`, '--group-by=host,tags', `--keep-last=${Math.max(1, keep)}`]
+  try {
+    const { out } = await must(
+      remote,
+      { args: ['forget', '--json', '--prune', ...which], limit: LONG },
+      'take old copies away',
+    )
+    const groups = out.split('\n').flatMap(line => documentIn(forgotten, line) ?? [])
+    const removed = groups.flatMap(({ remove }) => remove ?? []).map(one => copyOf(one)?.name ?? one.id)
+    for (const name of removed.sort()) {
+      report.change({
+        resource: `copy of backup ${name}`,
+        action: `remove from ${remote.shown} (--keep ${keep})`,
+      })
+    }
+  } finally {
+    report.waited()
+  }
+}

@@ -1,0 +1,108 @@
+import type { ChildProcessByStdio } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
+import { childProcess } from '../../child-process.ts'
+import { Deadline } from '../../clock.ts'
+import { ExitCode, errnoOf, Failure } from '../../errors.ts'
+import { wordsIn } from './output.ts'
+import type { Remote } from './remote.ts'
+
+/** One call of restic. */
+export type Call = {
+  readonly args: readonly [command: string, ...args: string[]]
+  /** The folder it works in; any other path it would have to find again. */
+  readonly folder?: string
+  /** Hears every line of standard output, which is not kept then; gives true for one that shows that it goes on. */
+  readonly onLine?: (line: string) => boolean
+  /** Milliseconds in which it has to show that it goes on, or to end. */
+  readonly limit: number
+}
+
+/** What a call of restic left behind. */
+export type Ended = {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly out: string
+  /** What it said of its troubles, line by line, scrubbed. */
+  readonly said: readonly string[]
+  /** Milliseconds after which it was stopped, because it did not go on; undefined where it ended by itself. */
+  readonly stuck: number | undefined
+}
+
+/** Milliseconds that a call gets which asks for little. */
+export const QUICK = 120_000
+/** Milliseconds without a step forward. restic itself tries again for 15 minutes where the network fails. */
+export const STANDSTILL = 20 * 60_000
+/** Milliseconds of a call that does not tell in every version of restic how far it is. */
+export const LONG = 12 * 3_600_000
+/** Milliseconds between two looks at whether it goes on, and from the request to end to its end by force. */
+const TURN = 1000
+const GRACE = 10_000
+/** Lines about troubles that are kept: the last ones. */
+const MOST = 200
+/** How setpriv(1) ends where there is no such program. */
+const NO_PROGRAM = 127
+
+/**
+ * Runs restic to its end. It has no terminal, so nothing that it starts (ssh) can ask on one; and it ends with this
+ * process, however that ends (PR_SET_PDEATHSIG of prctl(2)). Its lock stays then until somebody finds it in the way.
+ *
+ * Fails with 69 where restic or setpriv is missing. How restic ended is the caller's to judge.
+ */
+export async function restic(remote: Remote, { args, folder, onLine, limit }: Call): Promise<Ended> {
+  const { report, deadline } = remote.run
+  const { clock } = deadline
+  const child = childProcess().spawn('setpriv', ['--pdeathsig', 'TERM', 'restic', ...args], {
+    cwd: folder ?? '/',
+    env: remote.env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  })
+  const ended = end(child)
+  let moved = clock.now()
+  let stuck: number | undefined
+  let out = ''
+  const said: string[] = []
+  const waiting = new Deadline(limit / 1000, clock)
+  createInterface({ input: child.stdout }).on('line', line => {
+    if (!onLine) out += `${line}\n`
+    else if (onLine(line)) moved = clock.now()
+  })
+  createInterface({ input: child.stderr }).on('line', line => {
+    const words = wordsIn(line).map(remote.scrub)
+    said.push(...words)
+    said.splice(0, said.length - MOST)
+    const trouble = words.find(word => word.includes('retrying after'))
+    if (trouble) report.waiting(remote.shown, trouble, waiting)
+  })
+  const watch = setInterval(() => {
+    const late = clock.now() - moved - limit
+    if (late <= 0) return
+    stuck = limit
+    child.kill(late > GRACE ? 'SIGKILL' : 'SIGINT')
+  }, TURN)
+  try {
+    const { code, signal } = await ended
+    if (code === NO_PROGRAM) throw missing('restic', said.at(-1) ?? '')
+    return { code, signal, out, said, stuck }
+  } catch (error) {
+    throw errnoOf(error) === 'ENOENT' ? missing('setpriv', 'it is not on the PATH') : error
+  } finally {
+    clearInterval(watch)
+  }
+}
+
+type Running = ChildProcessByStdio<null, Readable, Readable>
+
+const end = (child: Running): Promise<Pick<Ended, 'code' | 'signal'>> =>
+  new Promise((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', (code, signal) => resolve({ code, signal }))
+  })
+
+const missing = (program: string, cause: string): Failure =>
+  new Failure(ExitCode.unavailable, {
+    message: `start ${program}`,
+    cause,
+    hint: `Install it (Debian: apt install ${program === 'setpriv' ? 'util-linux' : program}; NixOS: the package ${program === 'setpriv' ? 'util-linux' : program}).`,
+  })

@@ -1,0 +1,52 @@
+import { hostname } from 'node:os'
+import { forget } from '../backup/restic/forget.ts'
+import { initRemote } from '../backup/restic/init.ts'
+import { push } from '../backup/restic/push.ts'
+import { findRemote, type Remote } from '../backup/restic/remote.ts'
+import type { Backup } from '../backup/terms.ts'
+import type { Run } from '../command.ts'
+import { ExitCode, Failure } from '../errors.ts'
+import { leaveResticCopy } from '../metrics/maintenance.ts'
+
+/** Makes the repository of the settings where there is none. Fails with 78 where none is set. */
+export async function initialiseRemote(run: Run): Promise<void> {
+  const remote = await findRemote(run)
+  if (remote) return initRemote(remote)
+  throw new Failure(ExitCode.configuration, {
+    message: 'make a restic repository',
+    cause: 'neither RESTIC_REPOSITORY nor RESTIC_REPOSITORY_FILE is set',
+    hint: 'Set one of them in /etc/endoreg/provision.env: where copies of the backups are to be kept.',
+  })
+}
+
+/**
+ * Copies the backups of this host to the repository of the settings, where there is one, and keeps there as many of
+ * each kind as here.
+ *
+ * @param backups those on this host, the one just made last: they are complete whatever becomes of the copies
+ * @param keep how many of each kind
+ * @returns the repository
+ */
+export async function keepCopies(
+  run: Run,
+  backups: readonly Backup[],
+  keep: number,
+): Promise<Remote | undefined> {
+  try {
+    const remote = await findRemote(run)
+    if (!remote) return undefined
+    const host = hostname()
+    const ours = backups.filter(({ description }) => description.host === host)
+    await push(remote, host, ours)
+    await leaveResticCopy(run)
+    await forget(remote, host, keep)
+    return remote
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error
+    throw new Failure(error.code, {
+      message: `copy the backups to another place; the backup on this host is complete (${backups.at(-1)?.path})`,
+      cause: `cannot ${error.message}: ${error.reason}`,
+      hint: error.hint,
+    })
+  }
+}

@@ -1,0 +1,64 @@
+import * as v from 'valibot'
+import { listBackups } from '../../lib/backup/folder.ts'
+import { checkRepository } from '../../lib/backup/restic/check.ts'
+import { describeCopy, listCopies } from '../../lib/backup/restic/copies.ts'
+import { fetchCopy } from '../../lib/backup/restic/fetch.ts'
+import { forget } from '../../lib/backup/restic/forget.ts'
+import { initRemote } from '../../lib/backup/restic/init.ts'
+import { push } from '../../lib/backup/restic/push.ts'
+import { findRemote, type Remote } from '../../lib/backup/restic/remote.ts'
+import { type Clock, systemClock } from '../../lib/clock.ts'
+import { main, type Run } from '../../lib/command.ts'
+import { makeFolder } from '../../lib/files/folder.ts'
+
+// A command of the tests' own: one piece of work on the repository of the settings, named by --work.
+
+const WORK = {
+  init: async remote => initRemote(remote),
+  push: async (remote, host) => push(remote, host, listBackups(remote.run.settings).backups),
+  forget: async (remote, host, value) => forget(remote, host, Number(value)),
+  check: async (remote, _, value) => checkRepository(remote, new Date(value)),
+  list: async (remote, host) => JSON.stringify(await listCopies(remote, host)),
+  describe: async (remote, host) => {
+    const copy = (await listCopies(remote, host)).at(-1)
+    return copy && JSON.stringify(await describeCopy(remote, copy))
+  },
+  fetch: async (remote, host, value) => {
+    const copy = (await listCopies(remote, host)).at(-1)
+    if (!copy) throw new Error('there is no copy')
+    const folder = makeFolder(value, 0o700)
+    await fetchCopy(remote, copy, folder)
+    folder.close()
+  },
+} as const satisfies Record<
+  string,
+  // biome-ignore lint/suspicious/noConfusingVoidType: what most of them give
+  (remote: Remote, host: string, value: string) => Promise<string | undefined | void>
+>
+
+const names = v.picklist(['init', 'push', 'forget', 'check', 'list', 'describe', 'fetch'])
+
+async function work(run: Run): Promise<string> {
+  const remote = await findRemote(run)
+  if (!remote) return 'no repository'
+  const { values } = run
+  const done = WORK[v.parse(names, values.get('work'))]
+  return (await done(remote, values.get('host') ?? '', values.get('value') ?? '')) ?? run.report.tally()
+}
+
+/** A thousand times as fast: what is waited for for half an hour takes two seconds. */
+const fast: Clock = {
+  now: () => systemClock.now() * 1000,
+  sleep: milliseconds => systemClock.sleep(milliseconds / 1000),
+}
+
+void main(
+  {
+    name: 'remote-driver',
+    summary: '',
+    runsAs: 'root',
+    values: { work: ['WORK', ''], host: ['HOST', ''], value: ['VALUE', ''] },
+    run: work,
+  },
+  process.env['TEST_CLOCK'] === 'fast' ? fast : systemClock,
+)
