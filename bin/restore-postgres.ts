@@ -9,11 +9,13 @@ void main({
   runsAs: 'root',
   flags: {
     drill: 'restore into a throwaway PostgreSQL and compare; touches nothing else',
+    remote: 'take it from restic (RESTIC_REPOSITORY), not from this host',
     'no-backup': 'make no backup first: keep the databases that are replaced, under other names',
   },
   values: {
     backup: ['NAME', 'the backup; without it the latest'],
     database: ['NAME', 'only this one of its databases'],
+    host: ['NAME', 'with --remote: the host that the backup is of; by default this one'],
     ...YES_OVERWRITE,
   },
   kinds: ['drill'],

@@ -1,4 +1,7 @@
+import { hostname } from 'node:os'
 import { createBackup } from '../backup/create.ts'
+import { checkRepository } from '../backup/restic/check.ts'
+import { findRemote } from '../backup/restic/remote.ts'
 import type { Backup, SavedDatabase } from '../backup/terms.ts'
 import { Deadline } from '../clock.ts'
 import type { Concluded, Run } from '../command.ts'
@@ -10,6 +13,7 @@ import { inSession } from '../postgres/in-session.ts'
 import { LOCK_DATABASE } from '../postgres/lock.ts'
 import { count } from '../report.ts'
 import { drill } from '../restore/drill.ts'
+import { withFetched } from '../restore/fetched.ts'
 import { dropOrSay } from '../restore/leftovers.ts'
 import { lookAt, type Prospect, tellProspect } from '../restore/prospect.ts'
 import { type Restored, restore } from '../restore/road.ts'
@@ -24,18 +28,47 @@ const LIMIT = 60_000
 
 /** Puts a backup in the place of what is there, after showing that and asking; or proves that it could. */
 export async function restorePostgres(run: Run): Promise<string | Concluded> {
-  const { values, flags, check, report } = run
+  const { values, flags } = run
   const name = values.get('backup')
-  const only = values.get('database')
-  if (flags.has('drill')) {
-    const other = ['no-backup', 'database', 'yes-overwrite'].find(
-      option => flags.has(option) || values.has(option),
-    )
-    if (other !== undefined) throw contradictory(other)
-    return drill(run, name)
+  if (values.has('host') && !flags.has('remote')) {
+    throw contradictory('--host', 'only copies that restic keeps (--remote) are of several hosts')
   }
-  const backup = chooseBackup(run, name, false)
-  const databases = select(backup, only)
+  if (flags.has('drill')) return withMaintenanceLock(run, () => drillAndCheck(run, name))
+  if (!flags.has('remote')) return restoreChosen(run, chooseBackup(run, name, false), withMaintenanceLock)
+  return withMaintenanceLock(run, () =>
+    withFetched(run, hostOf(run), name, backup => restoreChosen(run, backup, unlocked)),
+  )
+}
+
+/** Whose backup is fetched. */
+const hostOf = ({ values }: Run): string => values.get('host') ?? hostname()
+
+/** The drill, and a look at restic's repository where there is one. */
+async function drillAndCheck(run: Run, name: string | undefined): Promise<string> {
+  const { values, flags } = run
+  const other = ['no-backup', 'database', 'yes-overwrite'].find(
+    option => flags.has(option) || values.has(option),
+  )
+  if (other !== undefined) throw contradictory(`--${other}`, '--drill replaces nothing')
+  const proved = flags.has('remote')
+    ? await withFetched(run, hostOf(run), name, backup => drill(run, backup))
+    : await drill(run, chooseBackup(run, name, true))
+  const remote = await findRemote(run)
+  if (!remote || run.check) return proved
+  await checkRepository(remote, new Date())
+  return `${proved}; ${remote.shown} is sound as far as it was read this week`
+}
+
+/** For whoever has the lock already. */
+const unlocked: typeof withMaintenanceLock = (_, work) => work()
+
+async function restoreChosen(
+  run: Run,
+  backup: Backup,
+  lock: typeof withMaintenanceLock,
+): Promise<string | Concluded> {
+  const { values, check, report } = run
+  const databases = select(backup, values.get('database'))
   await verifyBackup(run, backup)
   const prospect = await lookAt(run, backup, databases)
   tellProspect(run, backup, databases, prospect)
@@ -49,7 +82,7 @@ export async function restorePostgres(run: Run): Promise<string | Concluded> {
   }
   // The time at the question does not count.
   const fresh = renewed(run)
-  return withMaintenanceLock(fresh, () => replace(fresh, backup, databases, prospect))
+  return lock(fresh, () => replace(fresh, backup, databases, prospect))
 }
 
 const renewed = (run: Run): Run => ({
@@ -153,9 +186,9 @@ function tellDifferences({ report }: Run, { databases, roles }: Restored): numbe
   return sentences.length
 }
 
-const contradictory = (option: string): Failure =>
+const contradictory = (option: string, why: string): Failure =>
   new Failure(ExitCode.usage, {
     message: 'understand the command line',
-    cause: `--drill replaces nothing, so --${option} does not go with it`,
+    cause: `${why}, so ${option} does not go with it`,
     hint: 'See: restore-postgres --help',
   })

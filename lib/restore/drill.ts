@@ -1,7 +1,6 @@
 import type { Backup, SavedDatabase } from '../backup/terms.ts'
 import type { Run } from '../command.ts'
 import { ExitCode, Failure } from '../errors.ts'
-import { withMaintenanceLock } from '../files/maintenance-lock.ts'
 import { leaveProvenRestore } from '../metrics/maintenance.ts'
 import { inSession } from '../postgres/in-session.ts'
 import { LOCK_DATABASE } from '../postgres/lock.ts'
@@ -11,36 +10,32 @@ import { ask } from '../postgres/statement-failure.ts'
 import { count } from '../report.ts'
 import { durationText } from '../text.ts'
 import { restore } from './road.ts'
-import { chooseBackup, verifyBackup } from './source.ts'
+import { verifyBackup } from './source.ts'
 import { requireBytes } from './space.ts'
 import { startThrowaway, throwawayParent } from './throwaway.ts'
 
 const LIMIT = 60_000
 
 /**
- * Restores a backup, by default the latest, into a throwaway cluster of its major, on the same road as into the
- * host's, and compares what is there then with what the backup says. The host's cluster is not touched and need not run.
+ * Restores a backup into a throwaway cluster of its major, on the same road as into the host's, and compares what is
+ * there then with what the backup says. The host's cluster is not touched and need not run. For the holder of the
+ * maintenance's lock; in check mode it only looks whether everything is there.
  *
  * Fails with 74 and what differs or is damaged where the backup cannot be restored whole.
  */
-export async function drill(run: Run, name: string | undefined): Promise<string> {
+export async function drill(run: Run, backup: Backup): Promise<string> {
+  const begun = performance.now()
+  await verifyBackup(run, backup)
   if (run.check) {
-    const backup = chooseBackup(run, name, true)
-    await verifyBackup(run, backup)
     const { major } = backup.description.server
     for (const program of ['initdb', 'postgres', 'pg_restore'] as const) await findProgram(program, major)
     return `the backup ${backup.name} is whole, and PostgreSQL ${major} is there to restore it`
   }
-  return withMaintenanceLock(run, async () => {
-    const begun = performance.now()
-    const backup = chooseBackup(run, name, true)
-    await verifyBackup(run, backup)
-    const failures = await prove(run, backup)
-    if (failures.length > 0) throw failed(backup, failures)
-    const seconds = Math.round((performance.now() - begun) / 100) / 10
-    await leaveProvenRestore(run, seconds)
-    return summary(backup, seconds)
-  })
+  const failures = await prove(run, backup)
+  if (failures.length > 0) throw failed(backup, failures)
+  const seconds = Math.round((performance.now() - begun) / 100) / 10
+  await leaveProvenRestore(run, seconds)
+  return summary(backup, seconds)
 }
 
 /** Restores `backup` into a throwaway cluster; gives what is wrong with it, a sentence each. */

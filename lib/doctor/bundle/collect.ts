@@ -54,7 +54,9 @@ const reportText = ({ findings, right, unseen }: Diagnosis): string =>
 
 const settingsText = (settings: Settings): string =>
   Object.entries(settings)
-    .map(([name, value]) => `${name} = ${value ?? ''}\n`)
+    .map(
+      ([name, value]) => `${name} = ${typeof value === 'object' ? JSON.stringify(value) : (value ?? '')}\n`,
+    )
     .join('')
 
 function versionsText({ server, tools }: Facts): string {
