@@ -6,5 +6,7 @@ void main({
   summary:
     'Brings PostgreSQL to its declared state: vault password, roles, databases, password; and proves the login.',
   runsAs: 'root',
+  flags: { 'check-manifest': 'only read the settings and the manifest, without PostgreSQL' },
+  kinds: ['check-manifest'],
   run: setUp,
 })

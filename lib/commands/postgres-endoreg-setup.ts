@@ -1,6 +1,7 @@
 import type { Run } from '../command.ts'
 import { loadManifest } from '../manifest.ts'
 import { diffDatabases, diffRoles } from '../postgres/diff.ts'
+import { count } from '../report.ts'
 import { planAccess } from './access-rules.ts'
 import { restartConsumers } from './consumers.ts'
 import { planPassword } from './planned-password.ts'
@@ -8,6 +9,7 @@ import { provision } from './provision.ts'
 
 /** Everything PostgreSQL needs to have for the application: vault password, roles, databases, password, proof. */
 export async function setUp(run: Run): Promise<string> {
+  if (run.flags.has('check-manifest')) return checkManifest(run)
   let finished = false
   const summary = await provision(run, {
     manifest: () => loadManifest(run.settings),
@@ -35,4 +37,16 @@ export async function setUp(run: Run): Promise<string> {
     )
   }
   return summary
+}
+
+/** What can be found wrong before there is a server: a NixOS configuration is built with it, or not at all. */
+function checkManifest({ settings }: Run): string {
+  const { roles, databases, hba, ident } = loadManifest(settings)
+  const declared = [
+    count(roles.length, 'role'),
+    count(databases.length, 'database'),
+    count(hba.length, 'access rule'),
+    count(ident.length, 'identity mapping'),
+  ]
+  return `settings and manifest are right: ${declared.join(', ')}`
 }
