@@ -1,0 +1,165 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { delimiter, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Test } from 'tap'
+
+/** The checkout, for Nix. */
+export const CHECKOUT = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '')
+
+const onPath = (program: string): boolean =>
+  (process.env['PATH'] ?? '').split(delimiter).some(folder => existsSync(join(folder, program)))
+
+/** Why nothing of Nix can be tried here, for `skip`; false where it can. */
+export const withoutNix: string | false =
+  onPath('nix-instantiate') && onPath('nix-hash') ? false : 'Nix is not here (apt install nix-bin)'
+
+/** Why no configuration can be evaluated here; false where it can. */
+export const withoutLib: string | false =
+  withoutNix ||
+  (existsSync(join(process.env['NIXPKGS_LIB'] ?? '', 'modules.nix'))
+    ? false
+    : "NIXPKGS_LIB is not the path of nixpkgs' lib")
+
+/** A program's end. */
+export type Ended = { readonly code: number | null; readonly out: string; readonly err: string }
+
+/** Nix with a store of its own, which is gone after the test. */
+export class Nix {
+  readonly #root: string
+  /** The PATH of what is built. */
+  readonly path: string
+
+  /** @param programs a folder in front of the PATH, for what is built */
+  constructor(t: Test, programs?: string) {
+    this.#root = mkdtempSync(join(tmpdir(), 'endoreg-nix-'))
+    this.path = [programs, process.env['PATH']].filter(Boolean).join(delimiter)
+    t.teardown(() => {
+      // Folders of a store are read-only, for their owner too.
+      spawnSync('chmod', ['-R', 'u+w', this.#root])
+      rmSync(this.#root, { recursive: true, force: true })
+    })
+  }
+
+  run(program: string, ...args: readonly string[]): Ended {
+    const { status, stdout, stderr } = spawnSync(program, args, {
+      encoding: 'utf8',
+      maxBuffer: 2 ** 26,
+      env: {
+        PATH: this.path,
+        HOME: this.#root,
+        NIX_STORE_DIR: join(this.#root, 'store'),
+        NIX_STATE_DIR: join(this.#root, 'state'),
+        NIX_LOG_DIR: join(this.#root, 'log'),
+        NIX_CONF_DIR: join(this.#root, 'conf'),
+        NIX_CONFIG: 'sandbox = false\nbuild-users-group =\nsubstitute = false',
+        LUXNIX: process.env['LUXNIX'],
+      },
+    })
+    return { code: status, out: stdout, err: stderr }
+  }
+
+  /** The value of a Nix expression, by way of JSON. Throws with what Nix says where it has none. */
+  evaluate(expression: string): unknown {
+    const { code, out, err } = this.run(
+      'nix-instantiate',
+      '--eval',
+      '--read-write-mode',
+      '--strict',
+      '--json',
+      '-E',
+      expression,
+    )
+    if (code !== 0) throw new Error(err)
+    return JSON.parse(out)
+  }
+
+  /** What becomes of a host with the module under test, and with `module`, a Nix expression. Throws as `evaluate`. */
+  host(module: string, release = '26.05'): Host {
+    const { code, out, err } = this.run(
+      'nix-instantiate',
+      '--eval',
+      '--read-write-mode',
+      '--strict',
+      '--json',
+      '-E',
+      `(${this.#hostOf(module, release)}).result`,
+    )
+    if (code !== 0) throw new Error(err)
+    return JSON.parse(out)
+  }
+
+  /** Builds the settings file of such a host, as far as it can be built. */
+  buildSettings(module: string): Ended {
+    const host = this.#hostOf(module, '26.05')
+    const file = `(${host}).evaluated.config.environment.etc."endoreg/provision.env".source`
+    return this.run('nix-build', '--no-out-link', '-E', file)
+  }
+
+  #hostOf(module: string, release: string): string {
+    return `import ${CHECKOUT}/test/nix/evaluate.nix {
+      libPath = ${process.env['NIXPKGS_LIB'] ?? '/nowhere'};
+      path = ${JSON.stringify(this.path)};
+      release = "${release}";
+      modules = [ ${CHECKOUT}/units/nixos/module.nix ${ADMIN} (${module}) ];
+    }`
+  }
+}
+
+/** Every host has the vault's owner, unless a test takes it away. */
+const ADMIN = '({ lib, ... }: { users.users.admin.isNormalUser = lib.mkDefault true; })'
+
+/** A unit as the module adds to it. */
+type Unit = {
+  readonly wantedBy: readonly string[]
+  readonly requires: readonly string[]
+  readonly after: readonly string[]
+  readonly path: readonly string[]
+  readonly environment: Readonly<Record<string, string>>
+  readonly restartTriggers: readonly string[]
+  readonly restartIfChanged: boolean
+  readonly serviceConfig: Readonly<Record<string, unknown>>
+  readonly timerConfig: Readonly<Record<string, unknown>>
+}
+type Account = {
+  readonly uid: number | null
+  readonly isSystemUser: boolean
+  readonly group: string
+  readonly extraGroups: readonly string[]
+  readonly home: string
+  readonly homeMode: string
+  readonly openssh: { readonly authorizedKeys: { readonly keys: readonly string[] } }
+}
+
+/** What becomes of a configuration (test/nix/evaluate.nix). */
+export type Host = {
+  readonly failed: readonly string[]
+  readonly warnings: readonly string[]
+  readonly services: Readonly<Record<string, Unit>>
+  readonly targets: Readonly<Record<string, Unit>>
+  readonly timers: Readonly<Record<string, Unit>>
+  readonly tmpfiles: readonly string[]
+  readonly packages: readonly string[]
+  readonly commands: readonly string[]
+  readonly users: Readonly<Record<string, Account>>
+  readonly groups: Readonly<
+    Record<string, { readonly gid: number | null; readonly members: readonly string[] }>
+  >
+  readonly etc: Readonly<Record<string, string>>
+  readonly provision: {
+    readonly settings: Readonly<Record<string, string | number | null>>
+    readonly manifest: unknown
+  }
+  readonly postgresql: {
+    readonly enable: boolean
+    readonly authentication: string
+    readonly identMap: string
+    readonly settings: Readonly<Record<string, unknown>>
+    /** Where it is enabled. */
+    readonly dataDir?: string
+    readonly package?: string
+    readonly ensureDatabases: readonly string[]
+    readonly ensureUsers: readonly unknown[]
+  }
+}

@@ -1,0 +1,44 @@
+# Lays out what is built, as the Debian package does (units/debian/build.mjs), below $out. Called in the checkout with
+#   posixShell   the path of a POSIX shell
+#   systemctl    the path of systemctl
+#   pathBefore   folders in front of the PATH: what the commands are built and tested with
+#   pathAfter    folders behind it: of these the host's own count
+set -euo pipefail
+
+home=$out/share/endoreg-provision
+doc=$out/share/doc/endoreg-provision
+install -d "$out/bin" "$home/bin" "$home/lib" "$doc/examples" "$out/lib/systemd/system"
+
+cp -r dist "$home/dist"
+install -m 0644 lib/launch.sh "$home/lib/launch.sh"
+install -m 0755 lib/as-account "$home/lib/as-account"
+
+node -p 'Object.entries(require("./package.json").bin).map(entry => entry.join(" ")).join("\n")' |
+  while read -r name file; do
+    install -m 0755 "$file" "$home/bin/$name"
+    cat >"$out/bin/$name" <<EOF
+#!$posixShell
+PATH=$pathBefore\${PATH:+:\$PATH}:$pathAfter
+export PATH
+exec $home/bin/$name "\$@"
+EOF
+    chmod 0755 "$out/bin/$name"
+  done
+
+for unit in units/*.service units/*.timer; do
+  sed -e "s|/usr/bin/|$out/bin/|g" \
+    -e "s|/usr/share/doc/|$out/share/doc/|g" \
+    -e "/^Exec/ s|/bin/sh |$posixShell |g" \
+    -e "/^Exec/ s|\bsystemctl |$systemctl |g" \
+    "$unit" >"$out/lib/systemd/system/${unit##*/}"
+done
+# A unit would only fail on the host, where it names a program by a path of Debian's.
+if grep -nE '^[^#]*[^[:alnum:]_.-]/(usr|s?bin)/' "$out"/lib/systemd/system/* | grep -v "$out"; then
+  echo 'these lines name paths that NixOS does not have' >&2
+  exit 1
+fi
+
+install -d "$home/prometheus"
+install -m 0644 units/prometheus/* "$home/prometheus"
+install -m 0644 README.md LICENSE "$doc"
+install -m 0644 units/provision.env units/manifest*.json "$doc/examples"
