@@ -96,7 +96,7 @@ const manageHba = oneOf('check', 'write')
 
 type Entry = { readonly rule: Rule; readonly default?: string }
 
-const KNOWN = {
+export const KNOWN = {
   PGHOST: { rule: socketOrHost, default: '/run/postgresql' },
   PGPORT: { rule: port, default: '5432' },
   PGUSER: { rule: text, default: 'postgres' },
