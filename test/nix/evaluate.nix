@@ -1,18 +1,19 @@
 # What becomes of a configuration: for the tests, as JSON. `modules` are the module under test and a host's own.
 {
   libPath,
+  lib ? import libPath,
   modules,
   path,
+  modulesPath ? "/nowhere",
   release ? "26.05",
 }:
 let
-  lib = import libPath;
   pkgs = import ./host-packages.nix { inherit lib path; };
   evaluated = lib.evalModules {
     modules = [ ./nixos.nix ] ++ modules;
     specialArgs = {
-      inherit pkgs release;
-      modulesPath = "/nowhere";
+      inherit lib pkgs release;
+      inherit modulesPath;
     };
   };
   inherit (evaluated) config;
@@ -27,7 +28,8 @@ in
     tmpfiles = config.systemd.tmpfiles.rules;
     packages = map (package: package.name) config.systemd.packages;
     commands = map (package: package.name) config.environment.systemPackages;
-    inherit (config.users) users groups;
+    inherit (config.users) groups;
+    users = lib.mapAttrs (_: user: removeAttrs user [ "shell" ]) config.users.users;
     etc = lib.mapAttrs (_: file: file.source) config.environment.etc;
     provision = {
       inherit (config.services.endoreg-provision) manifest;

@@ -15,12 +15,12 @@ const onPath = (program: string): boolean =>
 export const withoutNix: string | false =
   onPath('nix-instantiate') && onPath('nix-hash') ? false : 'Nix is not here (apt install nix-bin)'
 
+/** nixpkgs' lib. */
+export const LIB = process.env['NIXPKGS_LIB'] ?? '/nowhere'
+
 /** Why no configuration can be evaluated here; false where it can. */
 export const withoutLib: string | false =
-  withoutNix ||
-  (existsSync(join(process.env['NIXPKGS_LIB'] ?? '', 'modules.nix'))
-    ? false
-    : "NIXPKGS_LIB is not the path of nixpkgs' lib")
+  withoutNix || (existsSync(join(LIB, 'modules.nix')) ? false : "NIXPKGS_LIB is not the path of nixpkgs' lib")
 
 /** A program's end. */
 export type Ended = { readonly code: number | null; readonly out: string; readonly err: string }
@@ -54,7 +54,6 @@ export class Nix {
         NIX_LOG_DIR: join(this.#root, 'log'),
         NIX_CONF_DIR: join(this.#root, 'conf'),
         NIX_CONFIG: 'sandbox = false\nbuild-users-group =\nsubstitute = false',
-        LUXNIX: process.env['LUXNIX'],
       },
     })
     return { code: status, out: stdout, err: stderr }
@@ -62,50 +61,47 @@ export class Nix {
 
   /** The value of a Nix expression, by way of JSON. Throws with what Nix says where it has none. */
   evaluate(expression: string): unknown {
-    const { code, out, err } = this.run(
-      'nix-instantiate',
-      '--eval',
-      '--read-write-mode',
-      '--strict',
-      '--json',
-      '-E',
-      expression,
-    )
+    const { code, out, err } = this.#evaluate(expression)
     if (code !== 0) throw new Error(err)
     return JSON.parse(out)
   }
 
-  /** What becomes of a host with the module under test, and with `module`, a Nix expression. Throws as `evaluate`. */
-  host(module: string, release = '26.05'): Host {
-    const { code, out, err } = this.run(
-      'nix-instantiate',
-      '--eval',
-      '--read-write-mode',
-      '--strict',
-      '--json',
-      '-E',
-      `(${this.#hostOf(module, release)}).result`,
-    )
+  /** What becomes of a host with `module`, a Nix expression, and with the module under test. Throws as `evaluate`. */
+  host(module: string, options: HostOptions = {}): Host {
+    return this.result(this.#hostOf(module, options))
+  }
+
+  /** The result of an evaluation (test/nix/evaluate.nix). */
+  result(evaluation: string): Host {
+    const { code, out, err } = this.#evaluate(`(${evaluation}).result`)
     if (code !== 0) throw new Error(err)
     return JSON.parse(out)
   }
 
   /** Builds the settings file of such a host, as far as it can be built. */
   buildSettings(module: string): Ended {
-    const host = this.#hostOf(module, '26.05')
-    const file = `(${host}).evaluated.config.environment.etc."endoreg/provision.env".source`
+    const file = `(${this.#hostOf(module, {})}).evaluated.config.environment.etc."endoreg/provision.env".source`
     return this.run('nix-build', '--no-out-link', '-E', file)
   }
 
-  #hostOf(module: string, release: string): string {
+  #evaluate(expression: string): Ended {
+    const how = ['--eval', '--read-write-mode', '--strict', '--json']
+    return this.run('nix-instantiate', ...how, '-E', expression)
+  }
+
+  #hostOf(module: string, { release = '26.05', luxnix = false }: HostOptions): string {
     return `import ${CHECKOUT}/test/nix/evaluate.nix {
-      libPath = ${process.env['NIXPKGS_LIB'] ?? '/nowhere'};
+      libPath = ${LIB};
       path = ${JSON.stringify(this.path)};
       release = "${release}";
-      modules = [ ${CHECKOUT}/units/nixos/module.nix ${ADMIN} (${module}) ];
+      modulesPath = "${CHECKOUT}/test/nix/modules";
+      modules = [ ${CHECKOUT}/units/nixos/${luxnix ? 'luxnix' : 'module'}.nix ${ADMIN} (${module}) ];
     }`
   }
 }
+
+/** The release of NixOS, and whether it is a host of LuxNix. */
+export type HostOptions = { readonly release?: string; readonly luxnix?: boolean }
 
 /** Every host has the vault's owner, unless a test takes it away. */
 const ADMIN = '({ lib, ... }: { users.users.admin.isNormalUser = lib.mkDefault true; })'

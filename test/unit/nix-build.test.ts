@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import pkg from '../../package.json' with { type: 'json' }
 import { runCommand } from '../support/command.ts'
-import { CHECKOUT, Nix, withoutLib } from '../support/nix.ts'
+import { CHECKOUT, LIB, Nix, withoutLib } from '../support/nix.ts'
 
 // Nix itself builds here, with this machine's programs in the place of nixpkgs' (test/nix/host-packages.nix).
 
@@ -13,7 +13,7 @@ t.test('the package and a configuration are built', { skip: withoutLib }, async 
     'nix-build',
     '--no-out-link',
     '-E',
-    `let lib = import ${process.env['NIXPKGS_LIB'] ?? '/nowhere'}; in
+    `let lib = import ${LIB}; in
      (import ${CHECKOUT}/test/nix/host-packages.nix { inherit lib; path = ${JSON.stringify(nix.path)}; })
      .callPackage ${CHECKOUT}/units/nixos/package.nix { }`,
   )

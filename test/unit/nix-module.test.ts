@@ -25,7 +25,7 @@ t.test('the module', { skip: withoutLib }, async t => {
   const host = (options: string, rest = '', release?: string): Host =>
     nix.host(
       `{ lib, pkgs, ... }: { services.endoreg-provision = { enable = true; } // ${options}; ${rest} }`,
-      release,
+      release === undefined ? {} : { release },
     )
   /** What the module adds to a unit of systemd's own settings. */
   const added = ({ services }: Host, name: string) => services[name]?.serviceConfig

@@ -2,9 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import t from 'tap'
 import { KNOWN, loadSettings } from '../../lib/settings.ts'
-import { CHECKOUT, Nix, withoutLib } from '../support/nix.ts'
-
-const LIB = process.env['NIXPKGS_LIB'] ?? '/nowhere'
+import { CHECKOUT, LIB, Nix, withoutLib } from '../support/nix.ts'
 
 /** What only the environment can say. */
 const NOT_IN_A_FILE = ['ENDOREG_ENV_FILE']

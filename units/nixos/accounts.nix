@@ -28,8 +28,7 @@ let
   };
   words = line: lib.filter (word: word != "") (lib.splitString " " line);
   rule = line: lib.concatMapStringsSep " " (word: renamed.${word} or word) (words line);
-  # A vault that another tool fills is that tool's folder as well.
-  isOurs = line: s.ENDOREG_VAULT_MANAGED_BY == null || !lib.hasInfix " /etc/secrets" line;
+  isOurs = line: cfg.vault.createFolder || !lib.hasInfix " /etc/secrets" line;
 in
 {
   config = lib.mkIf cfg.enable {

@@ -46,14 +46,26 @@ let
 
   # The application's role and database take their names from the settings, as in lib/manifest.ts.
   application = "endoregDbLocal";
-  renameRole = name: if name == application then cfg.settings.ENDOREG_DB_USER else name;
-  renameDatabase = name: if name == application then cfg.settings.ENDOREG_DB_NAME else name;
+  renameRole = name: if name == application then cfg.settings.ENDOREG_DB_USER else cfg.names.roles.${name} or name;
+  renameDatabase =
+    name: if name == application then cfg.settings.ENDOREG_DB_NAME else cfg.names.roles.${name} or name;
+  renameAccount = name: cfg.names.accounts.${name} or name;
 
   # The commands take a key that is not there for one that is not set, and null for a value.
   given = lib.filterAttrs (_: value: value != null);
   json = builtins.toJSON (given (cfg.manifest // { hba = map given cfg.manifest.hba; }));
 in
 {
+  # Other names for what is in the table that ships: for ./luxnix, which has options for them.
+  options.services.endoreg-provision.names = lib.genAttrs [ "roles" "accounts" ] (
+    _:
+    mkOption {
+      type = lib.types.attrsOf str;
+      default = { };
+      internal = true;
+    }
+  );
+
   options.services.endoreg-provision.manifest = {
     roles = list "The roles." {
       name = field types.roleName "grafana" "The role's name.";
@@ -137,7 +149,14 @@ in
           role = renameRole rule.role;
         }
       ) shipped.hba;
-      inherit (shipped) ident;
+      ident = map (
+        mapping:
+        mapping
+        // {
+          account = renameAccount mapping.account;
+          role = renameRole mapping.role;
+        }
+      ) shipped.ident;
     });
     settings.ENDOREG_MANIFEST = "${pkgs.writeText "endoreg-manifest.json" json}";
   };

@@ -71,6 +71,13 @@ in
         example = "sops-nix";
         description = "The tool that fills the vault file, where that is another one: then it is neither generated nor rotated here.";
       };
+      createFolder = mkOption {
+        type = bool;
+        default = config.services.endoreg-provision.settings.ENDOREG_VAULT_MANAGED_BY == null;
+        defaultText = literalExpression "config.services.endoreg-provision.vault.managedBy == null";
+        example = false;
+        description = "Whether the vault's folder is made at boot. The units write in it and do not make it.";
+      };
     };
 
     api = {
