@@ -71,7 +71,7 @@ export class Nix {
     return this.result(this.#hostOf(module, options))
   }
 
-  /** The result of an evaluation (test/nix/evaluate.nix). */
+  /** The result of an evaluation (test/support/nix/evaluate.nix). */
   result(evaluation: string): Host {
     const { code, out, err } = this.#evaluate(`(${evaluation}).result`)
     if (code !== 0) throw new Error(err)
@@ -90,11 +90,11 @@ export class Nix {
   }
 
   #hostOf(module: string, { release = '26.05', luxnix = false }: HostOptions): string {
-    return `import ${CHECKOUT}/test/nix/evaluate.nix {
+    return `import ${CHECKOUT}/test/support/nix/evaluate.nix {
       libPath = ${LIB};
       path = ${JSON.stringify(this.path)};
       release = "${release}";
-      modulesPath = "${CHECKOUT}/test/nix/modules";
+      modulesPath = "${CHECKOUT}/test/support/nix/modules";
       modules = [ ${CHECKOUT}/units/nixos/${luxnix ? 'luxnix' : 'module'}.nix ${ADMIN} (${module}) ];
     }`
   }
@@ -128,7 +128,7 @@ type Account = {
   readonly openssh: { readonly authorizedKeys: { readonly keys: readonly string[] } }
 }
 
-/** What becomes of a configuration (test/nix/evaluate.nix). */
+/** What becomes of a configuration (test/support/nix/evaluate.nix). */
 export type Host = {
   readonly failed: readonly string[]
   readonly warnings: readonly string[]

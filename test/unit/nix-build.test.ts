@@ -5,7 +5,7 @@ import pkg from '../../package.json' with { type: 'json' }
 import { runCommand } from '../support/command.ts'
 import { CHECKOUT, LIB, Nix, withoutLib } from '../support/nix.ts'
 
-// Nix itself builds here, with this machine's programs in the place of nixpkgs' (test/nix/host-packages.nix).
+// Nix itself builds here, with this machine's programs in the place of nixpkgs' (test/support/nix/host-packages.nix).
 
 t.test('the package and a configuration are built', { skip: withoutLib }, async t => {
   const nix = new Nix(t, join(CHECKOUT, 'node_modules/.bin'))
@@ -14,7 +14,7 @@ t.test('the package and a configuration are built', { skip: withoutLib }, async 
     '--no-out-link',
     '-E',
     `let lib = import ${LIB}; in
-     (import ${CHECKOUT}/test/nix/host-packages.nix { inherit lib; path = ${JSON.stringify(nix.path)}; })
+     (import ${CHECKOUT}/test/support/nix/host-packages.nix { inherit lib; path = ${JSON.stringify(nix.path)}; })
      .callPackage ${CHECKOUT}/units/nixos/package.nix { }`,
   )
   t.equal(built.code, 0, built.err)

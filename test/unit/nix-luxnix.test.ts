@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { CHECKOUT, type Host, LIB, Nix, withoutLib } from '../support/nix.ts'
 
-const HOST = join(CHECKOUT, 'test/nix/hosts/gc-10.nix')
+const HOST = join(CHECKOUT, 'test/support/nix/hosts/gc-10.nix')
 const withoutPython = spawnSync('python3', ['--version']).error ? 'python3 is not here' : false
 /** The manifest of a host, as its file in the store has it. */
 const manifestOf = ({ provision }: Host): unknown =>
@@ -62,9 +62,9 @@ const withoutLuxnix =
   (existsSync(join(LUXNIX, 'modules/nixos')) ? false : 'LUXNIX is not the path of a checkout of LuxNix')
 t.test("gc-10's own host file, with LuxNix's own modules", { skip: withoutLuxnix }, async t => {
   const nix = new Nix(t)
-  const expression = `import ${CHECKOUT}/test/nix/luxnix.nix {
+  const expression = `import ${CHECKOUT}/test/support/nix/luxnix.nix {
     host = "systems/x86_64-linux/gc-10"; libPath = ${LIB}; luxnix = ${LUXNIX};
-    modulesPath = "${CHECKOUT}/test/nix/modules"; path = ${JSON.stringify(nix.path)};
+    modulesPath = "${CHECKOUT}/test/support/nix/modules"; path = ${JSON.stringify(nix.path)};
   }`
   t.ok(Number(nix.evaluate(`builtins.length (${expression}).modules`)) > 50)
   const host = nix.result(expression)

@@ -77,7 +77,7 @@ t.test('settings on NixOS', { skip: withoutLib }, async t => {
   t.test('are documented', async t => {
     const undocumented = nix.evaluate(`let
       lib = import ${LIB};
-      inherit (import ${CHECKOUT}/test/nix/evaluate.nix {
+      inherit (import ${CHECKOUT}/test/support/nix/evaluate.nix {
         libPath = ${LIB}; path = "/usr/bin"; modules = [ ${CHECKOUT}/units/nixos/module.nix ];
       }) evaluated;
       ours = lib.filter (option: option.visible && !option.internal)

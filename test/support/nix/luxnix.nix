@@ -35,7 +35,7 @@ let
       path
       ;
     modules = modules ++ [
-      ../../units/nixos/luxnix.nix
+      ../../../units/nixos/luxnix.nix
       "${luxnix}/${host}"
       { _module.check = false; }
     ];

@@ -52,7 +52,10 @@ let
         eval "$installPhase"
         eval "$installCheckPhase"
       ''
-    // attributes.passthru;
+    // attributes.passthru
+    // {
+      inherit (attributes) meta;
+    };
   fixedOutput =
     attributes:
     build attributes.name
@@ -70,6 +73,16 @@ let
         export TMPDIR=$PWD
         ${attributes.buildCommand}
       '';
+  # A file that can be read at once, unless it names what has to be built first.
+  writeText =
+    name: text:
+    if lib.any (context: context ? outputs) (lib.attrValues (builtins.getContext text)) then
+      build name {
+        inherit text;
+        passAsFile = [ "text" ];
+      } ''cp "$textPath" "$out"''
+    else
+      builtins.toFile name text;
   postgresql =
     major: ofThisMachine "postgresql-${major}" major [ ] // { psqlSchema = major; };
   packages = {
@@ -77,7 +90,7 @@ let
     stdenv = {
       mkDerivation = phases;
       buildPlatform.canExecute = _: true;
-      hostPlatform = { };
+      hostPlatform = { inherit system; };
     };
     stdenvNoCC.mkDerivation = fixedOutput;
     cacert = "/etc/ssl";
@@ -111,8 +124,13 @@ let
       "setpriv"
       "setsid"
     ];
-    writeText = builtins.toFile;
+    inherit writeText;
+    writeShellScript = writeText;
     runCommand = build;
+    mkShellNoCC = attributes: build "shell" { inherit (attributes) NIXPKGS_LIB; } "touch $out";
+    nixfmt-tree = ofThisMachine "nixfmt" "1" [ ];
+    python3 = ofThisMachine "python3" "3" [ "python3" ];
+    testers.runNixOSTest = scenario: build "vm-test" { inherit scenario; } "exit 1";
   };
   callPackage =
     file: given:

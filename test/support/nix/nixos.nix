@@ -49,8 +49,13 @@ in
     environment.etc = default (types.attrsOf (types.submodule { options.source = of types.path; })) { };
     environment.systemPackages = default (types.listOf types.package) [ ];
     nix.package = default types.package pkgs.nix;
+    boot = default (types.attrsOf types.anything) { };
+    fileSystems = default (types.attrsOf types.anything) { };
+    networking.enableIPv6 = default types.bool true;
     networking.hostName = default types.str "host";
+    nixpkgs.hostPlatform = default types.str "x86_64-linux";
     programs = default (types.attrsOf types.anything) { };
+    system.build = default (types.lazyAttrsOf types.unspecified) { };
     system.stateVersion = default types.str release;
 
     systemd.packages = default (types.listOf types.package) [ ];
@@ -121,33 +126,46 @@ in
     };
   };
 
-  config = lib.mkIf postgresql.enable {
-    services.postgresql = {
-      package = mkDefault pkgs.postgresql_17;
-      dataDir = mkDefault "/var/lib/postgresql/${postgresql.package.psqlSchema}";
-      authentication = lib.mkMerge [
-        (lib.mkBefore "# a first line")
-        (lib.mkAfter "local all all peer\nhost all all 127.0.0.1/32 md5\nhost all all ::1/128 md5\n")
-      ];
-      identMap = lib.mkAfter "postgres postgres postgres\n";
-      settings.listen_addresses = if postgresql.enableTCPIP then "*" else "localhost";
-    };
-    users.users.postgres = {
-      isSystemUser = true;
-      group = "postgres";
-    };
-    users.groups.postgres = { };
-    systemd.services.postgresql.wantedBy = lib.mkIf (!newer) [ "multi-user.target" ];
-    systemd.services.postgresql-setup = lib.mkIf newer {
-      requires = [ "postgresql.service" ];
-      after = [ "postgresql.service" ];
-    };
-    systemd.targets.postgresql = lib.mkIf newer {
-      wantedBy = [ "multi-user.target" ];
-      requires = [
-        "postgresql.service"
-        "postgresql-setup.service"
-      ];
-    };
-  };
+  config = lib.mkMerge [
+    {
+      # A system with a failed assertion is none.
+      system.build.toplevel =
+        let
+          failed = lib.filter (entry: !entry.assertion) config.assertions;
+        in
+        if failed == [ ] then
+          pkgs.runCommand "nixos-system" { } "touch $out"
+        else
+          throw (lib.concatMapStringsSep "\n" (entry: entry.message) failed);
+    }
+    (lib.mkIf postgresql.enable {
+      services.postgresql = {
+        package = mkDefault pkgs.postgresql_17;
+        dataDir = mkDefault "/var/lib/postgresql/${postgresql.package.psqlSchema}";
+        authentication = lib.mkMerge [
+          (lib.mkBefore "# a first line")
+          (lib.mkAfter "local all all peer\nhost all all 127.0.0.1/32 md5\nhost all all ::1/128 md5\n")
+        ];
+        identMap = lib.mkAfter "postgres postgres postgres\n";
+        settings.listen_addresses = if postgresql.enableTCPIP then "*" else "localhost";
+      };
+      users.users.postgres = {
+        isSystemUser = true;
+        group = "postgres";
+      };
+      users.groups.postgres = { };
+      systemd.services.postgresql.wantedBy = lib.mkIf (!newer) [ "multi-user.target" ];
+      systemd.services.postgresql-setup = lib.mkIf newer {
+        requires = [ "postgresql.service" ];
+        after = [ "postgresql.service" ];
+      };
+      systemd.targets.postgresql = lib.mkIf newer {
+        wantedBy = [ "multi-user.target" ];
+        requires = [
+          "postgresql.service"
+          "postgresql-setup.service"
+        ];
+      };
+    })
+  ];
 }
