@@ -36,7 +36,7 @@ export async function empty(run: Run, companions: readonly string[]): Promise<Em
   const moved = before !== undefined && isBeside(site, before.aside)
   // With the server up and its data in its place nothing has happened yet, however long that is ago.
   const goesOn = before !== undefined && (moved || !site.server)
-  const begun: ResetJournal = goesOn ? { ...before, around } : begin(site, around)
+  const begun: ResetJournal = goesOn ? { ...before, around } : begin(run, site, around)
   if (goesOn) run.report.note(`going on with the reset of ${before.begun}, which was interrupted`)
   const aside = `${site.parent}/${begun.aside}`
   if (moved && isThere(site)) {
@@ -46,14 +46,14 @@ export async function empty(run: Run, companions: readonly string[]): Promise<Em
   return { aside, backup: await replace(run, site, begun, moved) }
 }
 
-const begin = (site: Site, around: Around): ResetJournal => ({
+const begin = ({ flags }: Run, site: Site, around: Around): ResetJournal => ({
   format: 1,
   action: 'reset',
   begun: new Date().toISOString(),
   cluster: site.cluster,
   around,
   aside: freeName(site, 'before-reset'),
-  prepared: false,
+  prepared: flags.has('no-backup') || !site.server,
   backup: null,
 })
 
@@ -80,7 +80,9 @@ async function replace(run: Run, site: Site, begun: ResetJournal, moved: boolean
     await stopAround(run, begun.around)
     // What needs the cluster is stopped by now, so that the backup has the last that was written.
     if (!moved && !begun.prepared) {
-      backup = await backUp(run, site)
+      const made = await createBackup(run, 'before-reset')
+      tellOf(run, made)
+      backup = made.name
       writeJournal(run.settings, { ...begun, prepared: true, backup })
     }
     // While the old server is at work: where no new cluster can be made, nothing has happened.
@@ -99,13 +101,6 @@ async function replace(run: Run, site: Site, begun: ResetJournal, moved: boolean
     run.report.change({ resource, action: describe(cluster.recipe) })
   }).finally(() => removeFresh(site, ...(fresh ? [fresh.folder] : [])))
   return backup
-}
-
-async function backUp(run: Run, { server }: Site): Promise<string | null> {
-  if (run.flags.has('no-backup') || !server) return null
-  const backup = await createBackup(run, 'before-reset')
-  tellOf(run, backup)
-  return backup.name
 }
 
 const describe = ({ encoding, collate, checksums }: Recipe): string =>
