@@ -1,6 +1,7 @@
-import type { Run } from '../command.ts'
+import type { Concluded, Run } from '../command.ts'
 import { ExitCode, Failure } from '../errors.ts'
 import { resetCluster } from './reset-psql-safe.ts'
+import { showPsqlConf } from './show-psql-conf.ts'
 
 /** What Nextcloud consists of on NixOS, in the order in which it is stopped: who asks first, what answers last. */
 const UNITS = [
@@ -12,19 +13,30 @@ const UNITS = [
 ] as const
 
 /** What an operator does to PostgreSQL on a Nextcloud host. */
-export async function nextcloudMaintenance(run: Run): Promise<string> {
-  if (!run.flags.has('reset-psql')) throw nothingAsked()
+export async function nextcloudMaintenance(run: Run): Promise<string | Concluded> {
+  const { flags, values, report, check } = run
+  const resets = flags.has('reset-psql')
+  const shows = flags.has('show-psql-conf')
+  if (resets === shows) {
+    throw misused('exactly one of --reset-psql and --show-psql-conf says what it is to do')
+  }
+  if (shows) {
+    if (flags.has('no-backup') || values.has('yes-delete'))
+      throw misused('--no-backup and --yes-delete are for --reset-psql')
+    return showPsqlConf(run)
+  }
   const summary = await resetCluster(run, UNITS)
-  if (!run.check)
-    run.report.warning(
+  if (!check) {
+    report.warning(
       'Nextcloud has no database any more: install it anew, or restore its database (restore-postgres)',
     )
+  }
   return summary
 }
 
-const nothingAsked = (): Failure =>
+const misused = (cause: string): Failure =>
   new Failure(ExitCode.usage, {
     message: 'understand the command line',
-    cause: 'it says not what to do: exactly one of --reset-psql and --show-psql-conf is needed',
+    cause,
     hint: 'See: nextcloud-maintenance --help',
   })
