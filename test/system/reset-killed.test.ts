@@ -1,0 +1,65 @@
+import t, { type Test } from 'tap'
+import type { Release } from '../support/system/base.ts'
+import { boots, RELEASES } from '../support/system/clinic.ts'
+import { choose, killAt, type Moment, momentsOf } from '../support/system/kill.ts'
+import { ResetHost } from '../support/system/reset-host.ts'
+
+/** How many moments of a run are tried, and of them how many with a backup, and of an undo. */
+const MOMENTS: Readonly<Record<Release, readonly [all: number, saving: number, undoing: number]>> = {
+  bookworm: [20, 3, 6],
+  trixie: [8, 2, 3],
+}
+
+/** Those from when it is written down what is begun until that is taken away. */
+function begun(moments: readonly Moment[]): Moment[] {
+  const from = moments.findIndex(({ call, line }) => call === 'rename' && line.includes('reset.json'))
+  const to = moments.findIndex(({ call, line }) => call === 'unlink' && line.includes('reset.json'))
+  return moments.slice(from + 1, to + 1)
+}
+
+for (const release of RELEASES) {
+  t.test(`${release}: killed in the middle`, boots, async t => {
+    const own = await ResetHost.boot(t, release)
+    const { machine } = own
+    const [all, saving, undoing] = MOMENTS[release]
+
+    const sweep = async (t: Test, options: readonly string[], number: number): Promise<void> => {
+      const moments = begun(await momentsOf(machine, own.command(...options)))
+      await own.isWhole(t, 'aside')
+      let killed = 0
+      for (const [index, moment] of choose(moments, number).entries()) {
+        const undoes = index % 2 === 0
+        await t.test(`${moment.call} ${moment.when}, then ${undoes ? 'undo' : 'again'}`, async t => {
+          await killAt(machine, own.command(...options), moment)
+          if (!(await own.isLeft())) return own.isWhole(t, 'somewhere')
+          killed++
+          const looked = await machine.run('debug-postgres', { check: false })
+          t.match(looked.err, /reset-interrupted/)
+          await own.succeeds(t, undoes ? 'reset-psql-safe --undo' : own.command('--no-backup'))
+          return own.isWhole(t, undoes ? 'in use' : 'aside')
+        })
+      }
+      t.comment(`figure: ${release}: killed at ${killed} moments between its begin and its end`)
+      t.ok(killed >= number)
+    }
+    await t.test('a reset', t => sweep(t, ['--no-backup'], all))
+    await t.test('a reset with its backup', t => sweep(t, [], saving))
+
+    await t.test('an undo', async t => {
+      await own.succeeds(t, own.command('--no-backup'))
+      const moments = begun(await momentsOf(machine, 'reset-psql-safe --undo'))
+      await own.isWhole(t, 'in use')
+      for (const [index, moment] of choose(moments, undoing).entries()) {
+        const again = index % 2 === 0
+        await t.test(`${moment.call} ${moment.when}, then ${again ? 'again' : 'a reset'}`, async t => {
+          await own.succeeds(t, own.command('--no-backup'))
+          await killAt(machine, 'reset-psql-safe --undo', moment)
+          if (!(await own.isLeft())) return own.isWhole(t, 'somewhere')
+          // A reset finishes the undo first, so that what it sets aside is the data with the rows.
+          await own.succeeds(t, again ? 'reset-psql-safe --undo' : own.command('--no-backup'))
+          return own.isWhole(t, again ? 'in use' : 'aside')
+        })
+      }
+    })
+  })
+}
