@@ -32,7 +32,7 @@ const PATTERNS: readonly RegExp[] = [
   // Private keys.
   /(-----BEGIN [A-Z ]*PRIVATE KEY-----)[\s\S]*?(?=-----END|$)/g,
   // Credentials in addresses; a password that should have been encoded there may have a slash or an at sign.
-  /(\b[a-z][a-z0-9+.-]{0,30}:\/\/)(?:[^\s/@'"]+|[^\s/@'":]*:[^\s'"]*)@/gi,
+  /(\b[a-z][a-z0-9+.-]{0,30}:\/\/)(?:[^\s/@'":]*:[^\s'"]*|[^\s/@'"]+)@/gi,
 ]
 /** Such names say where a secret is or what is done with it, not what it is. */
 const PLACE = /(?:file|path|encryption|managedby|supports_reload|warnings)["']?\s*[=:\s]\s*$/i

@@ -6,7 +6,7 @@ import { writeClients, writeToken, written } from '../postgres/hba/written.ts'
 import type { FileView, Mapping, Mistake, Rule } from './terms.ts'
 
 /** The access rules and identity maps, in the order in which PostgreSQL takes them. */
-export type Access = Pick<FileView, 'rules' | 'maps' | 'mistakes' | 'unseen'>
+export type Access = Pick<FileView, 'rules' | 'maps' | 'mistakes'>
 
 /** Does something with the files, however they are read; `path` is the one that it begins with. */
 export type WithFiles = <T>(path: string, work: (files: Files) => T) => Promise<T>
@@ -28,11 +28,10 @@ export async function readAccess(
     rules: rules.lines?.map(toRule),
     maps: maps.lines?.map(toMapping),
     mistakes: [...rules.mistakes, ...maps.mistakes],
-    unseen: [...rules.unseen, ...maps.unseen],
   }
 }
 
-type Part<T> = Pick<Access, 'mistakes' | 'unseen'> & { readonly lines: readonly T[] | undefined }
+type Part<T> = { readonly lines: readonly T[] | undefined; readonly mistakes: readonly Mistake[] }
 
 async function readPart<T>(
   where: Mistake['in'],
@@ -41,13 +40,12 @@ async function readPart<T>(
 ): Promise<Part<T>> {
   try {
     const { lines, errors } = await parse()
-    return { lines, mistakes: errors.map(error => ({ in: where, ...error })), unseen: [] }
+    return { lines, mistakes: errors.map(error => ({ in: where, ...error })) }
   } catch (error) {
     const { errno, text } = fileProblem(error)
-    if (errno !== 'ENOENT') return { lines: undefined, mistakes: [], unseen: [`${path}: ${text}`] }
-    // Without identity maps PostgreSQL works as with none in the file.
-    const missing: Mistake = { in: where, file: path, line: null, message: text }
-    return { lines: [], mistakes: where === 'rules' ? [missing] : [], unseen: [] }
+    // Without the file of identity maps PostgreSQL works as with none in it.
+    if (errno === 'ENOENT' && where === 'maps') return { lines: [], mistakes: [] }
+    return { lines: undefined, mistakes: [{ in: where, file: path, line: null, message: text }] }
   }
 }
 

@@ -28,20 +28,23 @@ export async function readDisk(settings: Settings): Promise<Disk | undefined> {
   const { files, denied } = noting(filesOf(reader, expected))
   const conf = readFileSettings(configFile, path, files)
   const access = await readAccess(hbaFile, identFile, major, async (_, work) => work(files))
+  const mistakes: Mistake[] = [
+    ...conf.errors.map((error): Mistake => ({ in: 'settings', ...error })),
+    ...conf.unread.map(
+      ({ path, why }): Mistake => ({ in: 'settings', file: path, line: null, message: why }),
+    ),
+    ...access.mistakes,
+  ]
   // What PostgreSQL's own account may not read is a mistake; what another one may not is only not seen.
   const closed = isPostgres(settings) ? [] : [...denied]
-  const mistakes = [
-    ...conf.errors.map((error): Mistake => ({ in: 'settings', ...error })),
-    ...access.mistakes,
-  ].filter(({ message }) => !closed.some(name => message.includes(`"${name}"`)))
-  const unseen = [...conf.unread.map(({ path, why }) => `${path}: ${why}`), ...access.unseen]
-  const others = closed.filter(name => !unseen.some(text => text.startsWith(`${name}: `)))
+  const isSeen = ({ file, line, message }: Mistake): boolean =>
+    !closed.some(path => (line === null && file === path) || message.includes(`"${path}"`))
   return {
     ...access,
     lines: conf.lines,
-    mistakes,
+    mistakes: mistakes.filter(isSeen),
     newer: [],
-    unseen: [...unseen, ...others.map(name => `${name}: Permission denied`)],
+    unseen: closed.map(path => `${path}: Permission denied`),
     places: { data: path, settings: configFile, hba: hbaFile, ident: identFile },
     major,
   }

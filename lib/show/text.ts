@@ -8,7 +8,7 @@ export function describe(found: Configuration, width: number | undefined): strin
   const { source, version, places, settings, mistakes, rules, maps } = found
   const asked = source === 'server'
   const section = (title: string, lines: readonly string[] | undefined): string[] => {
-    const body = lines?.length === 0 ? ['none'] : (lines ?? ['not looked at'])
+    const body = lines?.length === 0 ? ['none'] : (lines ?? ['not read'])
     return ['', ...(width === undefined ? [title] : wrap(title, width)), '', ...body]
   }
   return [

@@ -251,6 +251,17 @@ const ROWS: readonly Row[] = [
     restores: asBefore,
   },
   {
+    name: 'settings that wait for a restart: one was taken out, one is written in capitals',
+    breaks: async host => {
+      copyFileSync(settingsOf(host), `${settingsOf(host)}.kept`)
+      const text = readFileSync(settingsOf(host), 'utf8').replace(/^shared_buffers.*$/gm, '')
+      writeFileSync(settingsOf(host), `${text}Max_Connections = 61\n`)
+      await host.cluster.reload()
+    },
+    finds: ['restart-pending max_connections, shared_buffers'],
+    restores: asBefore,
+  },
+  {
     name: 'the collation of template1 is of another version',
     breaks: host =>
       host.cluster.query("UPDATE pg_database SET datcollversion = '1.0' WHERE datname = 'template1'"),

@@ -1,7 +1,7 @@
 import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { SCRAM_RULES } from '../support/cluster.ts'
+import { SCRAM_RULES, until } from '../support/cluster.ts'
 import { Host } from '../support/host.ts'
 import { settingsOf, show, showText } from '../support/shown.ts'
 
@@ -119,7 +119,9 @@ t.test('what waits for a restart, and what was changed since', async t => {
   const host = await Host.create(t)
   const { cluster } = host
   const conf = join(cluster.data, 'postgresql.conf')
-  const pause = (): Promise<void> => new Promise(resolve => setTimeout(resolve, 1100))
+  // PostgreSQL's clock of files counts whole seconds.
+  const isOver = (second: number): Promise<true> =>
+    until(async () => Date.now() / 1000 > second + 1 || undefined, 'the next second')
   cluster.configure({ max_connections: '70', max_prepared_transactions: '5' })
   await cluster.reload()
   writeFileSync(conf, readFileSync(conf, 'utf8').replace(/^shared_buffers.*$/gm, ''))
@@ -141,7 +143,7 @@ t.test('what waits for a restart, and what was changed since', async t => {
   t.match(text.out, /^SETTING +VALUE +AFTER A RESTART +FROM$/m)
   t.match(text.out, /^max_prepared_transactions +0 +5 +default$/m)
 
-  await pause()
+  await isOver(Math.floor(Date.now() / 1000))
   cluster.configure({ max_worker_processes: '11' })
   cluster.setRules(`${SCRAM_RULES}host all all 10.0.0.0/8 reject\n`)
   const edited = await show(host)
