@@ -8,6 +8,7 @@ void main({
     'Puts a backup in the place of what is there, after a backup of that; --drill proves that a backup can be restored.',
   runsAs: 'root',
   flags: {
+    list: 'show which backups there are; restores nothing',
     drill: 'restore into a throwaway PostgreSQL and compare; touches nothing else',
     remote: 'take it from restic (RESTIC_REPOSITORY), not from this host',
     'no-backup': 'make no backup first: keep the databases that are replaced, under other names',
@@ -18,7 +19,7 @@ void main({
     host: ['NAME', 'with --remote: the host that the backup is of; by default this one'],
     ...YES_OVERWRITE,
   },
-  kinds: ['drill'],
+  kinds: ['list', 'drill'],
   exitOne: 'drift (--check), or what is restored differs from the backup',
   run: restorePostgres,
 })

@@ -2,21 +2,15 @@ import { hostname } from 'node:os'
 import { forget } from '../backup/restic/forget.ts'
 import { initRemote } from '../backup/restic/init.ts'
 import { push } from '../backup/restic/push.ts'
-import { findRemote, type Remote } from '../backup/restic/remote.ts'
+import { findRemote, type Remote, requireRemote } from '../backup/restic/remote.ts'
 import type { Backup } from '../backup/terms.ts'
 import type { Run } from '../command.ts'
-import { ExitCode, Failure } from '../errors.ts'
+import { Failure } from '../errors.ts'
 import { leaveResticCopy } from '../metrics/maintenance.ts'
 
 /** Makes the repository of the settings where there is none. Fails with 78 where none is set. */
 export async function initialiseRemote(run: Run): Promise<void> {
-  const remote = await findRemote(run)
-  if (remote) return initRemote(remote)
-  throw new Failure(ExitCode.configuration, {
-    message: 'make a restic repository',
-    cause: 'neither RESTIC_REPOSITORY nor RESTIC_REPOSITORY_FILE is set',
-    hint: 'Set one of them in /etc/endoreg/provision.env: where copies of the backups are to be kept.',
-  })
+  return initRemote(await requireRemote(run))
 }
 
 /**

@@ -15,6 +15,7 @@ import { count } from '../report.ts'
 import { drill } from '../restore/drill.ts'
 import { withFetched } from '../restore/fetched.ts'
 import { dropOrSay } from '../restore/leftovers.ts'
+import { listHere, listThere } from '../restore/list.ts'
 import { lookAt, type Prospect, tellProspect } from '../restore/prospect.ts'
 import { type Restored, restore } from '../restore/road.ts'
 import { chooseBackup, verifyBackup } from '../restore/source.ts'
@@ -33,6 +34,7 @@ export async function restorePostgres(run: Run): Promise<string | Concluded> {
   if (values.has('host') && !flags.has('remote')) {
     throw contradictory('--host', 'only copies that restic keeps (--remote) are of several hosts')
   }
+  if (flags.has('list')) return flags.has('remote') ? listThere(run, hostOf(run)) : listHere(run)
   if (flags.has('drill')) return withMaintenanceLock(run, () => drillAndCheck(run, name))
   if (!flags.has('remote')) return restoreChosen(run, chooseBackup(run, name, false), withMaintenanceLock)
   return withMaintenanceLock(run, () =>

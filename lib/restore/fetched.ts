@@ -2,7 +2,7 @@ import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { openBackups, readBackup } from '../backup/folder.ts'
 import { type Copy, listCopies } from '../backup/restic/copies.ts'
 import { fetchCopy } from '../backup/restic/fetch.ts'
-import { findRemote, type Remote } from '../backup/restic/remote.ts'
+import { type Remote, requireRemote } from '../backup/restic/remote.ts'
 import type { Backup } from '../backup/terms.ts'
 import type { Run } from '../command.ts'
 import { doing, ExitCode, Failure } from '../errors.ts'
@@ -25,8 +25,7 @@ export async function withFetched<T>(
   name: string | undefined,
   work: (backup: Backup) => Promise<T>,
 ): Promise<T> {
-  const remote = await findRemote(run)
-  if (!remote) throw noRepository()
+  const remote = await requireRemote(run)
   const copy = choose(remote, host, await listCopies(remote, host), name)
   const folder = openBackups(run.settings)
   const path = `.${copy.name}.fetched`
@@ -85,10 +84,3 @@ function choose({ shown }: Remote, host: string, copies: readonly Copy[], name: 
         : 'Whose there are says: restic snapshots; name the host with --host.',
   })
 }
-
-const noRepository = (): Failure =>
-  new Failure(ExitCode.configuration, {
-    message: 'fetch a backup from restic',
-    cause: 'neither RESTIC_REPOSITORY nor RESTIC_REPOSITORY_FILE is set',
-    hint: 'Set one of them in /etc/endoreg/provision.env, or leave --remote out.',
-  })

@@ -42,6 +42,17 @@ t.test('a host that has lost its backups restores from restic', { skip }, async 
   )
   t.equal((await host.setup()).json.changed, false)
 
+  await t.test('which there are', async t => {
+    const there = await host.run('restore-postgres', ['--list', '--remote'])
+    t.match(JSON.parse(there.out), { backups: [{ reason: 'regular', snapshot: /^[0-9a-f]{64}$/ }] })
+    const here = await host.run('restore-postgres', ['--list'])
+    t.match(JSON.parse(here.out), {
+      changed: false,
+      backups: [{ reason: 'before-restore', databases: ['endoregDbLocal', 'postgres', 'template1'] }],
+    })
+    t.match(here.err, /1 complete backup in /)
+  })
+
   await t.test('another host is named', async t => {
     const other = await restore(host, ['--remote', '--host', 'elsewhere'])
     t.match(other.json.error, { code: 78, cause: 'there is none of that host' })

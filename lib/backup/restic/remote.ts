@@ -41,6 +41,17 @@ export async function findRemote(run: Run): Promise<Remote | undefined> {
   }
 }
 
+/** As `findRemote`; fails with 78 where none is set. */
+export async function requireRemote(run: Run): Promise<Remote> {
+  const remote = await findRemote(run)
+  if (remote) return remote
+  throw new Failure(ExitCode.configuration, {
+    message: 'find the restic repository of this host',
+    cause: 'neither RESTIC_REPOSITORY nor RESTIC_REPOSITORY_FILE is set',
+    hint: 'Set one of them in /etc/endoreg/provision.env: where copies of the backups are kept.',
+  })
+}
+
 function environment(run: Run, { variable: [name, value] }: Address, password: string) {
   const { resticVariables } = run.settings
   refuseSecrets(resticVariables)
