@@ -1,6 +1,6 @@
 import { fstatSync, writeSync } from 'node:fs'
 import { isatty } from 'node:tty'
-import { errnoOf } from './errors.ts'
+import { ExitCode, errnoOf, Failure } from './errors.ts'
 import { PLAIN } from './names.ts'
 
 /** How standard error is read: by a person at a terminal, by the journal, or from a file or pipe. */
@@ -31,6 +31,17 @@ export function writeAll(handle: number, text: string): string | undefined {
     }
   }
   return undefined
+}
+
+/** Writes `text` to standard output, of which the reader may leave before the end; else fails with 74. */
+export function printAll(text: string, what: string): void {
+  const errno = writeAll(1, text)
+  if (errno === undefined || errno === 'EPIPE') return
+  throw new Failure(ExitCode.inputOutput, {
+    message: `write ${what} to standard output`,
+    cause: `the system answered ${errno}`,
+    hint: 'What it would have said has happened all the same.',
+  })
 }
 
 /** systemd names the device and inode of the journal's stream in JOURNAL_STREAM (systemd.exec(5)). */

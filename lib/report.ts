@@ -1,8 +1,8 @@
 import { type Clock, type Deadline, systemClock } from './clock.ts'
 import type { Finding } from './doctor/terms.ts'
 import { describe } from './doctor/text.ts'
-import { ExitCode, Failure } from './errors.ts'
-import { clean, columns, type Face, outputWidth, standardErrorFace, writeAll } from './output.ts'
+import type { Failure } from './errors.ts'
+import { clean, columns, type Face, outputWidth, printAll, standardErrorFace, writeAll } from './output.ts'
 import { Status } from './status.ts'
 import type { Check, Step } from './terms.ts'
 
@@ -90,7 +90,7 @@ export class Report {
     if (this.#json) return
     this.#clearProgress()
     const lines = text(outputWidth()).split('\n').map(clean)
-    requireWritten(writeAll(1, `${lines.join('\n')}\n`), 'what was asked for')
+    printAll(`${lines.join('\n')}\n`, 'what was asked for')
   }
 
   /** Something a person should know that is no change. */
@@ -201,8 +201,8 @@ export class Report {
       /[\u007f-\u009f]/g,
       control => `\\u00${control.charCodeAt(0).toString(16)}`,
     )
-    const errno = writeAll(1, `${text}\n`)
-    if (!error) requireWritten(errno, 'the JSON document')
+    if (error) writeAll(1, `${text}\n`)
+    else printAll(`${text}\n`, 'the JSON document')
   }
 
   #line(level: Level, text: string): void {
@@ -236,16 +236,6 @@ function bar(part: number): string {
   const width = 20
   const done = Math.floor(part * width)
   return `${'#'.repeat(done)}${'.'.repeat(width - done)}`
-}
-
-/** Fails with 74 where standard output did not take it; whoever reads it may leave before the end. */
-function requireWritten(errno: string | undefined, what: string): void {
-  if (errno === undefined || errno === 'EPIPE') return
-  throw new Failure(ExitCode.inputOutput, {
-    message: `write ${what} to standard output`,
-    cause: `the system answered ${errno}`,
-    hint: 'What it would have said has happened all the same.',
-  })
 }
 
 /** "no changes", "1 change", "2 changes" */

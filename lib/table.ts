@@ -3,7 +3,7 @@ import { PLAIN } from './names.ts'
 /** Characters between two columns. */
 const GAP = 2
 /** A column of a terminal that is narrower than this is no good to read; then a row is several lines. */
-const NARROWEST = 18
+const NARROWEST = 24
 /** Lines that a cell may take on a terminal: the rest of a very long value is for --json. */
 const MOST_LINES = 6
 
@@ -76,7 +76,7 @@ export function wrap(text: string, width: number): string[] {
     lines.push(line.trimEnd())
     rest = rest.slice(line.length)
   }
-  if (lines.length < MOST_LINES) return [...lines, rest]
+  if (lines.length < MOST_LINES) return [...lines, rest.trimEnd()]
   return [...lines.slice(0, -1), `${fitting(lines.at(-1) ?? '', width - 1)}…`]
 }
 

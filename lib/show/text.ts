@@ -63,7 +63,8 @@ function settingsTable(settings: readonly Setting[], width: number | undefined):
   )
 }
 
-const shown = (value: string): string => (value === '' ? "''" : value)
+/** A value in which blanks at the ends can be seen. */
+const shown = (value: string): string => (/^$|^\s|\s$/.test(value) ? `'${value}'` : value)
 
 /** Where a setting comes from, in words. */
 export function from(origin: Origin): string {

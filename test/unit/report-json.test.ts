@@ -70,3 +70,14 @@ t.test('one document however large, and none that was not asked for', async t =>
   t.equal(JSON.parse(document(true, many)).changes.length, 5000)
   t.equal(document(false, SUCCESS), '')
 })
+
+t.test('what was asked for', async t => {
+  const work = `
+    report.show({ text: width => 'as wide as ' + width + '\\nth\u001bis\\n', keys: { answer: ['\\u009b', 42] } })
+    report.summary('done')`
+  t.equal(document(false, work), 'as wide as undefined\nth is\n\n')
+  const json = document(true, work)
+  t.strictSame(JSON.parse(json).answer, ['\u009b', 42])
+  t.ok(json.includes(String.raw`"\u009b"`), 'a terminal is not steered by it')
+  t.notOk(json.includes('as wide'))
+})
