@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import * as v from 'valibot'
-import { IS_FILE_ERROR } from '../postgres/conf/file-errors.ts'
+import { asciiLower, IS_FILE_ERROR } from '../postgres/conf/file-errors.ts'
 import { ask } from '../postgres/statement-failure.ts'
 
 const optionalText = v.nullable(v.string())
@@ -19,8 +19,8 @@ export type Server = v.InferOutput<typeof server>
 export async function askServer(client: pg.Client): Promise<Server> {
   const answers = await ask(
     client,
-    `SET search_path = pg_catalog;
-     SET statement_timeout = 0;
+    `SET statement_timeout = 0;
+     SET search_path = pg_catalog;
      SELECT split_part(current_setting('server_version'), ' ', 1) AS version,
             current_setting('server_version_num')::int / 10000 AS major,
             current_database()::text AS database, session_user::text AS role`,
@@ -99,7 +99,7 @@ export async function askSettings(
        FROM pg_db_role_setting AS c CROSS JOIN unnest(c.setconfig) AS item
        LEFT JOIN pg_database AS d ON d.oid = c.setdatabase
        LEFT JOIN pg_roles AS r ON r.oid = c.setrole
-       LEFT JOIN pg_settings AS s ON lower(s.name) = lower(split_part(item, '=', 1))
+       LEFT JOIN pg_settings AS s ON ${asciiLower('s.name')} = ${asciiLower("split_part(item, '=', 1)")}
       ORDER BY d.datname NULLS FIRST, r.rolname NULLS FIRST, item`,
     LIMIT,
     'read the settings',

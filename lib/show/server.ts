@@ -3,9 +3,9 @@ import { ExitCode, Failure } from '../errors.ts'
 import type { Settings } from '../settings.ts'
 import { isHere, readDisk } from './disk.ts'
 import { effectiveSettings } from './effective.ts'
-import { askFiles, askServer, askSettings } from './queries.ts'
+import { askFiles, askServer, askSettings, type FileRow } from './queries.ts'
 import { readThroughSession } from './session.ts'
-import type { Configuration, FileView, Places } from './terms.ts'
+import type { Configuration, FileView, Mistake, Places } from './terms.ts'
 
 /**
  * The configuration that a server works with, as far as it shows it to the role of this session. The files are read
@@ -17,13 +17,14 @@ export async function fromServer(client: pg.Client, settings: Settings): Promise
   const rows = await permitted(askFiles(client))
   const { settings: found, catalog } = await askSettings(client)
   const seen = (name: string): string | null => found.find(row => row.name === name)?.value ?? null
-  const served = rows && (await permitted(readThroughSession(client, server.major, rows)))
-  const { lines, places, ...files } = served
-    ? { ...served, places: NOWHERE }
+  const served = rows && (await permitted(readThroughSession(client, server.major)))
+  const { places, ...view } = served
+    ? { ...served, lines: [], unseen: [], places: NOWHERE }
     : await readOnHost(settings, server.role)
+  // What the server says about its settings counts more than what the parser knows of.
+  const { lines, mistakes } = rows ? fromRows(rows, view.mistakes) : view
   const hidden = seen('config_file') === null ? [whatIsHidden(server.role)] : []
   return {
-    ...files,
     source: 'server',
     version: server.version,
     places: {
@@ -33,8 +34,29 @@ export async function fromServer(client: pg.Client, settings: Settings): Promise
       ident: seen('ident_file') ?? places.ident,
     },
     settings: effectiveSettings(found, { server, catalog, lines }),
-    unseen: [...hidden, ...files.unseen],
+    mistakes,
+    rules: view.rules,
+    maps: view.maps,
+    newer: view.newer,
+    unseen: [...hidden, ...view.unseen],
   }
+}
+
+/** The rows of pg_file_settings, and what was found out about the other files. */
+function fromRows(
+  rows: readonly FileRow[],
+  others: readonly Mistake[],
+): Pick<FileView, 'lines' | 'mistakes'> {
+  const lines = rows.flatMap(({ file, line, name, value, refused }) =>
+    file === null || line === null || name === null
+      ? []
+      : [{ file, line, name, value: value ?? '', refused }],
+  )
+  const mistakes = rows.flatMap(({ file, line, name, value, error }): Mistake[] => {
+    if (error === null) return []
+    return [{ in: 'settings', file, line, message: name === null ? error : `${error}: ${name} = '${value}'` }]
+  })
+  return { lines, mistakes: [...mistakes, ...others.filter(mistake => mistake.in !== 'settings')] }
 }
 
 const NOWHERE: Places = { data: null, settings: null, hba: null, ident: null }
@@ -55,7 +77,9 @@ async function readOnHost(settings: Settings, role: string): Promise<FileView & 
     maps: undefined,
     mistakes: [],
     newer: [],
-    unseen: [`the files, with access rules and identity maps: ${role} is no superuser, and ${why}`],
+    unseen: [
+      `the files, with access rules and identity maps: PostgreSQL does not show them to ${role}, and ${why}`,
+    ],
     places: NOWHERE,
   }
 }

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { chmodSync, mkdirSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, mkdirSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
@@ -46,7 +46,7 @@ t.test('a role that is no superuser', needsRoot, async t => {
     t.equal(shown.maps, null)
     t.match(shown.unseen, [
       /^some settings/,
-      /^the files, with access rules.*reader is no superuser, and no data folder/,
+      /^the files, with access rules.*does not show them to reader, and no data folder/,
     ])
   })
   await t.test('a member of pg_read_all_settings sees more', async t => {
@@ -146,6 +146,48 @@ t.test('an account that may read some of the files', needsRoot, async t => {
     `${etc}/pg_ident.conf: Permission denied`,
     `/var/lib/postgresql/${major}/main/postgresql.auto.conf: Permission denied`,
   ])
+})
+
+t.test('PostgreSQL itself may not read its access rules any more', needsRoot, async t => {
+  const host = await Host.create(t)
+  const { cluster } = host
+  host.env['ENDOREG_PG_DATA'] = cluster.data
+  cluster.configure({ work_mem: 'lots' })
+  const hba = join(cluster.data, 'pg_hba.conf')
+  chownSync(hba, 0, 0)
+  const { code, shown, err } = await show(host)
+  t.equal(code, 1, err)
+  t.match(shown, { source: 'server', rules: null })
+  t.match(shown.errors, [
+    { in: 'settings', message: /^setting could not be applied: work_mem = 'lots'/ },
+    { in: 'rules', file: hba, line: null, message: 'Permission denied' },
+  ])
+  t.equal(shown.maps?.length, 7)
+})
+
+t.test('functions of others are not called, and a short time for statements is no hindrance', async t => {
+  const host = await Host.create(t)
+  const { cluster } = host
+  for (const statement of [
+    'CREATE TABLE called (name text)',
+    'CREATE SCHEMA evil',
+    ...['current_setting(text)', 'lower(text)', 'split_part(text, text, int)', 'pg_conf_load_time()'].map(
+      name => `CREATE FUNCTION evil.${name} RETURNS text LANGUAGE sql AS
+        $$ INSERT INTO public.called VALUES ('${name}'); SELECT 'evil' $$`,
+    ),
+    'ALTER ROLE postgres SET search_path = evil, pg_catalog, public',
+    "ALTER DATABASE postgres SET statement_timeout = '40ms'",
+    'ALTER ROLE ALL SET default_transaction_read_only = on',
+  ]) {
+    await cluster.query(statement)
+  }
+  const { code, shown, err } = await show(host)
+  t.equal(code, 0, err)
+  t.match(settingsOf(shown, 'search_path'), [
+    { value: 'evil, pg_catalog, public', origin: { role: 'postgres' } },
+  ])
+  t.match(settingsOf(shown, 'statement_timeout'), [{ value: '40ms', origin: { database: 'postgres' } }])
+  t.strictSame(await cluster.query('SELECT * FROM public.called'), [])
 })
 
 t.test('where Node.js changes no ids it shows the same', needsRoot, async t => {

@@ -134,4 +134,10 @@ t.test('odd values steer no terminal', needsTerminal, async t => {
     t.ok(piped.out.includes('"a\\x1b[31mb"'))
     t.ok(linesOf((await showText(host, 80)).out).every(isClean), `${state}: on a terminal`)
   }
+  await t.test('and a name that is no text', async t => {
+    appendFileSync(conf, Buffer.from("gr\xfc\x80 = '\x1b'\n", 'latin1'))
+    const { code, shown } = await show(host)
+    t.equal(code, 1)
+    t.match(shown.errors, [{ message: "unrecognized configuration parameter: gr\ufffd\ufffd = '\u001b'" }])
+  })
 })
