@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { basename, delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 
@@ -25,31 +25,43 @@ export const withoutLib: string | false =
 /** A program's end. */
 export type Ended = { readonly code: number | null; readonly out: string; readonly err: string }
 
+/** Where a store's paths are good for another machine as well. */
+const PLACE = '/nix/store'
+/** Runs a program that sees the store of $1 there. */
+const IN_PLACE = `mount --bind "$1/store" ${PLACE} && shift && exec "$@"`
+
 /** Nix with a store of its own, which is gone after the test. */
 export class Nix {
   readonly #root: string
+  readonly #inPlace: boolean
   /** The PATH of what is built. */
   readonly path: string
 
-  /** @param programs a folder in front of the PATH, for what is built */
-  constructor(t: Test, programs?: string) {
+  /** @param inPlace whether it is /nix/store for Nix, which takes root */
+  constructor(t: Test, inPlace = false) {
     this.#root = mkdtempSync(join(tmpdir(), 'endoreg-nix-'))
-    this.path = [programs, process.env['PATH']].filter(Boolean).join(delimiter)
+    this.#inPlace = inPlace
+    this.path = [join(CHECKOUT, 'node_modules/.bin'), process.env['PATH']].filter(Boolean).join(delimiter)
+    mkdirSync(join(this.#root, 'store'))
+    const made = inPlace ? mkdirSync(PLACE, { recursive: true }) : undefined
     t.teardown(() => {
       // Folders of a store are read-only, for their owner too.
       spawnSync('chmod', ['-R', 'u+w', this.#root])
       rmSync(this.#root, { recursive: true, force: true })
+      if (made !== undefined) spawnSync('rmdir', ['--parents', PLACE])
     })
   }
 
   run(program: string, ...args: readonly string[]): Ended {
-    const { status, stdout, stderr } = spawnSync(program, args, {
+    const place = ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', IN_PLACE, 'sh', this.#root]
+    const [command = '', ...rest] = [...(this.#inPlace ? place : []), program, ...args]
+    const { status, stdout, stderr } = spawnSync(command, rest, {
       encoding: 'utf8',
       maxBuffer: 2 ** 26,
       env: {
         PATH: this.path,
         HOME: this.#root,
-        NIX_STORE_DIR: join(this.#root, 'store'),
+        NIX_STORE_DIR: this.#inPlace ? PLACE : join(this.#root, 'store'),
         NIX_STATE_DIR: join(this.#root, 'state'),
         NIX_LOG_DIR: join(this.#root, 'log'),
         NIX_CONF_DIR: join(this.#root, 'conf'),
@@ -57,6 +69,35 @@ export class Nix {
       },
     })
     return { code: status, out: stdout, err: stderr }
+  }
+
+  /** As `run`, for its output. Throws where it fails. */
+  need(program: string, ...args: readonly string[]): string {
+    const { code, out, err } = this.run(program, ...args)
+    if (code !== 0) throw new Error(`${program}: ${err}`)
+    return out.trim()
+  }
+
+  /** Puts a file into the store, and gives its path there. */
+  add(name: string, text: string): string {
+    const file = join(this.#root, name)
+    writeFileSync(file, text)
+    return this.need('nix-store', '--add', file)
+  }
+
+  /** A tar of store paths with all that they refer to, for the root of another machine. */
+  archive(paths: readonly string[]): Buffer {
+    const names = this.need('nix-store', '--query', '--requisites', ...paths)
+      .split('\n')
+      .map(path => `store/${basename(path)}`)
+    const { stdout } = spawnSync(
+      'tar',
+      ['-C', this.#root, '--transform', 's,^store,nix/store,', '-cf', '-', ...names],
+      {
+        maxBuffer: 2 ** 28,
+      },
+    )
+    return stdout
   }
 
   /** The value of a Nix expression, by way of JSON. Throws with what Nix says where it has none. */
@@ -82,6 +123,17 @@ export class Nix {
   buildSettings(module: string): Ended {
     const file = `(${this.#hostOf(module, {})}).evaluated.config.environment.etc."endoreg/provision.env".source`
     return this.run('nix-build', '--no-out-link', '-E', file)
+  }
+
+  /** Builds the package and the settings file of such a host. Throws where that fails. */
+  build(module: string): { readonly package: string; readonly settings: string } {
+    const config = `(${this.#hostOf(module, {})}).evaluated.config`
+    const build = (option: string): string =>
+      this.need('nix-build', '--no-out-link', '-E', `${config}.${option}`)
+    return {
+      package: build('services.endoreg-provision.package'),
+      settings: build('environment.etc."endoreg/provision.env".source'),
+    }
   }
 
   #evaluate(expression: string): Ended {

@@ -8,7 +8,7 @@ import { CHECKOUT, LIB, Nix, withoutLib } from '../support/nix.ts'
 // Nix itself builds here, with this machine's programs in the place of nixpkgs' (test/support/nix/host-packages.nix).
 
 t.test('the package and a configuration are built', { skip: withoutLib }, async t => {
-  const nix = new Nix(t, join(CHECKOUT, 'node_modules/.bin'))
+  const nix = new Nix(t)
   const built = nix.run(
     'nix-build',
     '--no-out-link',
