@@ -4,9 +4,13 @@ import { backupPostgres } from '../lib/commands/backup-postgres.ts'
 void main({
   name: 'backup-postgres',
   summary:
-    'Makes a backup of every database, of roles and tablespaces; checks it; and keeps the newest ones.',
+    'Makes a backup of every database, of roles and tablespaces; checks it; keeps the newest ones; and copies them to restic.',
   runsAs: 'root',
-  flags: { 'init-remote': 'make the restic repository for copies first, where there is none' },
+  flags: {
+    'init-remote': 'make the restic repository for copies first, where there is none',
+    'no-copy': 'make no copies in the restic repository',
+    'copy-only': 'make no backup; copy those there are to the restic repository',
+  },
   values: { keep: ['N', 'how many backups of each kind to keep; 7'] },
   run: backupPostgres,
 })

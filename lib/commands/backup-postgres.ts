@@ -1,6 +1,6 @@
 import { createBackup } from '../backup/create.ts'
 import { listBackups, nameOf, openBackups, removeBackup } from '../backup/folder.ts'
-import { findRemote } from '../backup/restic/remote.ts'
+import { findRemote, type Remote, requireRemote } from '../backup/restic/remote.ts'
 import { superfluous } from '../backup/retention.ts'
 import type { Backup } from '../backup/terms.ts'
 import type { Run } from '../command.ts'
@@ -13,32 +13,58 @@ import { initialiseRemote, keepCopies } from './remote-copies.ts'
 
 const KEEP = 7
 
-/** Makes a backup of every database and keeps the newest ones. */
+/** Makes a backup of every database, keeps the newest ones, and copies them to the restic repository. */
 export async function backupPostgres(run: Run): Promise<string> {
   const keep = parseKeep(run.values.get('keep'))
-  const { settings, report, check, flags } = run
-  if (check) {
-    const { backups } = listBackups(settings)
-    report.change({
-      resource: `backup ${settings.backupDir}/${nameOf(new Date(), 'regular')}`,
-      action: 'make',
-    })
-    const remote = await findRemote(run)
-    if (remote) report.change({ resource: `copy of the backup in ${remote.shown}`, action: 'make' })
-    // The one that would be made counts.
-    return `${report.tally()}; there ${backups.length === 1 ? 'is' : 'are'} ${count(backups.length, 'complete backup')}`
-  }
-  return withMaintenanceLock(run, async () => {
+  const { check, flags } = run
+  refuseBoth(flags)
+  const work = async (): Promise<string> => {
     if (flags.has('init-remote')) await initialiseRemote(run)
-    const backup = await createBackup(run, 'regular')
-    tellOf(run, backup)
-    // It counts also where the old ones cannot be removed.
-    await leaveBackup(run, backup, listBackups(settings).backups)
-    const kept = keepNewest(run, keep)
-    await leaveBackup(run, backup, kept)
-    const remote = await keepCopies(run, kept, keep)
-    const places = [settings.backupDir, ...(remote ? [remote.shown] : [])].join(' and ')
-    return `${report.tally()}; ${count(kept.length, 'complete backup')} in ${places}`
+    if (flags.has('copy-only')) return copyOnly(run, keep)
+    return check ? foretell(run) : make(run, keep)
+  }
+  return check ? work() : withMaintenanceLock(run, work)
+}
+
+async function foretell(run: Run): Promise<string> {
+  const { settings, report, flags } = run
+  const { backups } = listBackups(settings)
+  report.change({ resource: `backup ${settings.backupDir}/${nameOf(new Date(), 'regular')}`, action: 'make' })
+  const remote = flags.has('no-copy') ? undefined : await findRemote(run)
+  if (remote) report.change({ resource: 'copy of the backup', action: `make in ${remote.shown}` })
+  // The one that would be made counts.
+  return `${report.tally()}; there ${backups.length === 1 ? 'is' : 'are'} ${count(backups.length, 'complete backup')}`
+}
+
+async function make(run: Run, keep: number): Promise<string> {
+  const backup = await createBackup(run, 'regular')
+  tellOf(run, backup)
+  // It counts also where the old ones cannot be removed.
+  await leaveBackup(run, backup, listBackups(run.settings).backups)
+  const kept = keepNewest(run, keep)
+  await leaveBackup(run, backup, kept)
+  const remote = run.flags.has('no-copy') ? undefined : await keepCopies(run, kept, keep)
+  return summary(run, kept, remote)
+}
+
+/** The backups there are, copied. */
+async function copyOnly(run: Run, keep: number): Promise<string> {
+  await requireRemote(run)
+  const { backups } = listBackups(run.settings)
+  return summary(run, backups, await keepCopies(run, backups, keep))
+}
+
+function summary({ report, settings }: Run, backups: readonly Backup[], remote: Remote | undefined): string {
+  const places = [settings.backupDir, ...(remote ? [remote.shown] : [])].join(' and ')
+  return `${report.tally()}; ${count(backups.length, 'complete backup')} in ${places}`
+}
+
+function refuseBoth(flags: ReadonlySet<string>): void {
+  if (!flags.has('no-copy') || !flags.has('copy-only')) return
+  throw new Failure(ExitCode.usage, {
+    message: 'understand the command line',
+    cause: '--no-copy and --copy-only leave nothing to do',
+    hint: 'See: backup-postgres --help',
   })
 }
 

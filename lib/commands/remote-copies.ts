@@ -17,7 +17,7 @@ export async function initialiseRemote(run: Run): Promise<void> {
  * Copies the backups of this host to the repository of the settings, where there is one, and keeps there as many of
  * each kind as here.
  *
- * @param backups those on this host, the one just made last: they are complete whatever becomes of the copies
+ * @param backups the complete ones on this host, the newest last
  * @param keep how many of each kind
  * @returns the repository
  */
@@ -32,13 +32,14 @@ export async function keepCopies(
     const host = hostname()
     const ours = backups.filter(({ description }) => description.host === host)
     await push(remote, host, ours)
-    await leaveResticCopy(run)
+    if (run.check) return remote
+    if (ours.length > 0) await leaveResticCopy(run)
     await forget(remote, host, keep)
     return remote
   } catch (error) {
     if (!(error instanceof Failure)) throw error
     throw new Failure(error.code, {
-      message: `copy the backups to another place; the backup on this host is complete (${backups.at(-1)?.path})`,
+      message: `copy the backups to another place; those on this host are complete (${backups.at(-1)?.path ?? 'none'})`,
       cause: `cannot ${error.message}: ${error.reason}`,
       hint: error.hint,
     })

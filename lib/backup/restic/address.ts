@@ -41,6 +41,13 @@ export function findAddress({ resticRepository, resticRepositoryFile }: Settings
 
 function describe(shown: string, variable: Address['variable'], text: string): Address {
   const [, user] = /\/\/(.*)@/s.exec(text) ?? []
+  // Read in another way than it was meant, a part of the password would be the host's name, and asked of its servers.
+  if (/^(?:rest|s3):/.test(text) && user !== undefined && /[\s/?#@]/.test(user)) {
+    throw wrong(
+      `${variable[0]} has an address with a space, /, ?, # or @ before its last @`,
+      'Write them in names and passwords as %20, %2F, %3F, %23 and %40.',
+    )
+  }
   const password = user?.slice(user.indexOf(':') + 1)
   const secrets = [user, password, password && decoded(password)].filter(part => part !== undefined)
   return { shown, variable, secrets, folder: folderOf(text, variable[0]) }

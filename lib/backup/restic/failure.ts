@@ -64,7 +64,7 @@ const KNOWN: readonly Known[] = [
     lines: /parsing repository location failed|invalid backend/,
     code: ExitCode.configuration,
     cause: 'restic does not understand the address',
-    hint: 'Correct RESTIC_REPOSITORY or what is in the file of RESTIC_REPOSITORY_FILE: /folder, sftp:user@host:/folder, s3:https://host/bucket, rest:https://host/ (restic manual, "Preparing a new repository"). In the name and password of an address / and @ are written %2F and %40.',
+    hint: 'Correct RESTIC_REPOSITORY or what is in the file of RESTIC_REPOSITORY_FILE: /folder, sftp:user@host:/folder, s3:https://host/bucket, rest:https://host/ (restic manual, "Preparing a new repository").',
   },
   {
     lines: /no space left on device|quota exceeded|not enough (?:free )?space/i,
@@ -85,7 +85,7 @@ const KNOWN: readonly Known[] = [
   },
   {
     lines:
-      /connection (?:refused|reset|closed|timed out)|no such host|could not resolve|temporary failure in name|network is unreachable|no route to host|timed? ?out|timeout|broken pipe|unexpectedly closed|unexpected EOF|unable to start the sftp session|server misbehaving|\b50\d (?:Internal|Bad|Service|Gateway)/i,
+      /connection (?:refused|reset|closed|lost|timed out)|ssh command exited|no such host|could not resolve|temporary failure in name|network is unreachable|no route to host|timed? ?out|timeout|broken pipe|unexpectedly closed|unexpected EOF|unable to start the sftp session|server misbehaving|\b50\d (?:Internal|Bad|Service|Gateway)/i,
     code: ExitCode.tryLater,
     hint: 'Look at the network, the name and the port, and run it again: it goes on from what is there already.',
   },
@@ -146,7 +146,7 @@ function recognise({ code, said, stuck }: Ended): { known: Known | undefined; li
       if (line !== undefined || (known.exit !== undefined && known.exit === code)) return { known, line }
     }
   }
-  return { known: undefined, line: final.filter(line => line.startsWith('Fatal:')).at(-1) ?? final.at(-1) }
+  return { known: undefined, line: final.filter(line => line.startsWith('Fatal:')).at(-1) ?? final[0] }
 }
 
 const AGAIN = /retrying after/

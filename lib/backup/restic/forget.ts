@@ -1,3 +1,4 @@
+import { ExitCode, Failure } from '../../errors.ts'
 import { must } from './call.ts'
 import { copyOf, TAG } from './copies.ts'
 import { documentIn, forgotten } from './output.ts'
@@ -6,7 +7,8 @@ import type { Remote } from './remote.ts'
 
 /**
  * Takes away copies of the backups of `host` so that of each kind the newest `keep` stay, and the packs that only they
- * needed. Copies of other hosts and whatever else is in the repository stay.
+ * needed. Copies of other hosts and whatever else is in the repository stay. Where this host may only add, a warning
+ * says that somebody else has to do it.
  *
  * @param keep at least 1
  * Fails as `push` does.
@@ -29,6 +31,11 @@ export async function forget(remote: Remote, host: string, keep: number): Promis
         action: `remove from ${remote.shown} (--keep ${keep})`,
       })
     }
+  } catch (error) {
+    if (!(error instanceof Failure) || error.code !== ExitCode.notPermitted) throw error
+    report.warning(
+      `old copies stay in ${remote.shown}, for this host may not take anything away there (${error.reason}); on its own host: restic forget ${which.join(' ')} --prune`,
+    )
   } finally {
     report.waited()
   }

@@ -14,7 +14,7 @@ const INCOMPLETE = 3
 
 /**
  * Copies those of the complete `backups`, all of one host, that the repository does not hold: also what a night
- * without a network has left out. What is there is left as it is.
+ * without a network has left out. What is there is left as it is. In check mode says what it would copy.
  *
  * Fails with 69 without restic, 74 where a disk is full or the repository damaged, 75 where it cannot be reached or is
  * locked for too long, 77 where it does not let this host in, 78 where a password or setting is wrong or no repository there.
@@ -29,7 +29,8 @@ export async function push(remote: Remote, host: string, backups: readonly Backu
       for (const copy of found) if (await holds(remote, copy, backup)) good.push(copy)
       if (good.length === 0) await copyOne(remote, backup)
       // Made from what could not be read to its end, by a run that was killed before it could take that back.
-      for (const copy of found.filter(one => !good.includes(one))) await takeBack(remote, copy)
+      const bad = remote.run.check ? [] : found.filter(one => !good.includes(one))
+      for (const copy of bad) await takeBack(remote, copy)
     }
   } finally {
     report.waited()
@@ -38,6 +39,10 @@ export async function push(remote: Remote, host: string, backups: readonly Backu
 
 async function copyOne(remote: Remote, backup: Backup): Promise<void> {
   const { name, path, description } = backup
+  if (remote.run.check) {
+    remote.run.report.change({ resource: `copy of backup ${name}`, action: `make in ${remote.shown}` })
+    return
+  }
   const { host, reason, started } = description
   const message = `copy the backup ${path}`
   const [time = ''] = started.replace('T', ' ').split('.')
