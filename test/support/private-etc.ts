@@ -25,7 +25,11 @@ export class PrivateEtc {
   }
 
   edit(file: string, change: (text: string) => string): void {
-    writeFileSync(join(this.#folder, file), change(this.read(file)))
+    this.write(file, change(this.read(file)))
+  }
+
+  write(file: string, text: string): void {
+    writeFileSync(join(this.#folder, file), text)
   }
 
   read(file: string): string {

@@ -38,6 +38,7 @@ t.test('the defaults', async t => {
     resticRepository: undefined,
     resticRepositoryFile: undefined,
     resticPasswordFile: undefined,
+    resticVariables: {},
   })
 })
 
@@ -111,6 +112,18 @@ t.test('an empty value', async t => {
       reason: new RegExp(`^${name} \\(the environment\\) is empty`),
     })
   }
+})
+
+t.test('restic gets further variables, of the environment and the file', async t => {
+  const { resticVariables } = load(
+    t,
+    { HTTPS_PROXY: 'http://proxy:3128', NO_PROXY: '', AWS_SECRET_ACCESS_KEY: 'not to be passed on' },
+    'AWS_SHARED_CREDENTIALS_FILE=/etc/endoreg/keys\nHTTPS_PROXY=http://other:1\nRESTIC_PASSWORD=neither\n',
+  )
+  t.strictSame(resticVariables, {
+    AWS_SHARED_CREDENTIALS_FILE: '/etc/endoreg/keys',
+    HTTPS_PROXY: 'http://proxy:3128',
+  })
 })
 
 t.test('the address of a restic repository has no password in it', async t => {
