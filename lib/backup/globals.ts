@@ -16,7 +16,8 @@ export async function dumpGlobals(run: Run, folder: Folder, major: number): Prom
     const child = await startChild(run.settings, {
       program: 'pg_dumpall',
       major,
-      args: ['--globals-only', '--no-password'],
+      // The server's own could be anything.
+      args: ['--globals-only', '--encoding=UTF8', '--no-password'],
       output: 'pipe',
     })
     const { stdout } = child.process

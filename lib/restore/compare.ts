@@ -20,38 +20,45 @@ function missing<T>(has: readonly T[], lacks: readonly T[], key: (item: T) => st
 const plural = (names: readonly string[], noun: string): string =>
   `${noun}${names.length === 1 ? '' : 's'} ${list(names)}`
 
-/** The sentences for names that are missing, or there beside those that the backup says. */
-function differing(saved: readonly string[], found: readonly string[], noun: string): string[] {
-  const key = (name: string): string => name
-  const gone = missing(saved, found, key)
-  const extra = missing(found, saved, key)
+/** The sentences for what is missing, or there beside what the backup says; `show` is how a person knows it. */
+function differing<T>(
+  saved: readonly T[],
+  found: readonly T[],
+  noun: string,
+  show: (item: T) => string,
+  key: (item: T) => string = show,
+): string[] {
+  const gone = missing(saved, found, key).map(show)
+  const extra = missing(found, saved, key).map(show)
   return [
     ...(gone.length > 0 ? [`without the ${plural(gone, noun)}`] : []),
     ...(extra.length > 0 ? [`with the ${plural(extra, noun)}, of which the backup does not know`] : []),
   ]
 }
 
+type Named = { readonly schema: string; readonly name: string }
+const tableName = ({ schema, name }: Named): string => `${schema}.${name}`
+/** Names may have dots themselves. */
+const tableKey = ({ schema, name }: Named): string => JSON.stringify([schema, name])
+const itself = (name: string): string => name
+
 /** How what a restored database contains differs from what the backup says; empty where it does not. */
 export function compareContents(saved: SavedDatabase, found: Counted): string[] {
-  const table = ({ schema, name }: { schema: string; name: string }): string => `${schema}.${name}`
-  const rows = new Map(found.tables.map(item => [JSON.stringify([item.schema, item.name]), item.rows]))
+  const rows = new Map(found.tables.map(item => [tableKey(item), item.rows]))
   const wrong = saved.tables.flatMap(item => {
-    const number = rows.get(JSON.stringify([item.schema, item.name]))
+    const number = rows.get(tableKey(item))
     return number === undefined || number === item.rows
       ? []
-      : [`${table(item)} ${number} instead of ${item.rows}`]
+      : [`${tableName(item)} ${number} instead of ${item.rows}`]
   })
   return [
-    ...differing(saved.tables.map(table), found.tables.map(table), 'table'),
+    ...differing<Named>(saved.tables, found.tables, 'table', tableName, tableKey),
     ...(wrong.length > 0 ? [`with other numbers of rows: ${list(wrong)}`] : []),
     ...(saved.largeObjects === found.largeObjects
       ? []
       : [`with ${found.largeObjects} instead of ${saved.largeObjects} large objects`]),
-    ...differing(
-      saved.extensions.map(({ name }) => name),
-      found.extensions.map(({ name }) => name),
-      'extension',
-    ),
+    // Its version is the host's: an archive says only that there is one.
+    ...differing(saved.extensions, found.extensions, 'extension', ({ name }) => name),
   ]
 }
 
@@ -80,8 +87,8 @@ export function compareShared(saved: SavedDatabase, found: SharedPart, made: boo
     ...[...(made ? FIXED : []), ...OTHER]
       .filter(name => saved[name] !== found[name])
       .map(name => `with ${name} ${said(found[name])} instead of ${said(saved[name])}`),
-    ...differing(rights(saved), rights(found), 'right'),
-    ...differing(saved.settings.map(setting), found.settings.map(setting), 'setting'),
+    ...differing(rights(saved), rights(found), 'right', itself),
+    ...differing(saved.settings, found.settings, 'setting', setting),
   ]
 }
 
@@ -106,7 +113,7 @@ export function compareRoles(saved: readonly SavedRole[], found: readonly SavedR
       ...FLAGS.filter(flag => role[flag] !== its[flag]).map(
         flag => `with ${flag} ${its[flag]} instead of ${role[flag]}`,
       ),
-      ...differing(role.memberOf, its.memberOf, 'membership'),
+      ...differing(role.memberOf, its.memberOf, 'membership', itself),
     ]
     return differences.length === 0 ? [] : [`role ${role.name}: ${differences.join(', ')}`]
   })

@@ -32,13 +32,18 @@ if "$initdb" --pgdata="$folder/data" --no-sync "$@" </dev/null >&2 4>&-; then
 fi
 exec 4>&- >&-
 cat >/dev/null
+turn=0
 if [ -n "\${server-}" ]; then
   kill -QUIT "$server"
-  wait "$server"
+  # One that was asked at its very start does not hear it.
+  while read -r pid name state rest <"/proc/$server/stat" && [ "$state" != Z ]; do
+    turn=$((turn + 1))
+    [ "$turn" -ne 120 ] || kill -KILL "$server"
+    sleep 0.05
+  done
 fi
-turn=0
-until rm -rf -- "$folder" || [ "$turn" -gt 50 ]; do
+until rm -rf -- "$folder" 2>/dev/null || [ "$turn" -gt 400 ]; do
   turn=$((turn + 1))
-  sleep 0.1
+  sleep 0.05
 done
 `

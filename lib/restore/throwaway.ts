@@ -61,9 +61,10 @@ export async function startThrowaway(
     PRELOADED.filter(name => extensions.has(name)).join(','),
     ...[`--username=${role}`, '--auth=reject', '--locale=C', ...localeArgs(like, major)],
   ]
-  // A session of its own: a terminal's signals are for this process, which ends it.
-  const command = [...ids, 'sh', '-c', KEEPER, 'sh', ...args]
-  const keeper = childProcess().spawn('setsid', command, {
+  const [program = '', ...rest] = [...ids, 'sh', '-c', KEEPER, 'sh', ...args]
+  const keeper = childProcess().spawn(program, rest, {
+    // A session of its own: a terminal's signals are for this process, which ends it, and root's terminal is not for that account.
+    detached: true,
     cwd: '/',
     env: { PATH: process.env['PATH'], LC_ALL: 'C' },
     stdio: ['pipe', 'pipe', 'pipe', 'ignore', 'pipe'],

@@ -1,20 +1,182 @@
+import { execFileSync } from 'node:child_process'
+import { chownSync, cpSync, mkdirSync, readdirSync, statSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { fullPostgres, needsPrograms } from '../support/full-postgres.ts'
-import { Host } from '../support/host.ts'
-import { fill, makeSample } from '../support/sample-database.ts'
+import { findAccount } from '../../lib/files/accounts.ts'
+import { until } from '../support/cluster.ts'
+import { drill, left, servers } from '../support/drill-host.ts'
+import { needsPrograms } from '../support/full-postgres.ts'
+import { needsRoot } from '../support/host.ts'
+import { everything, SAMPLE } from '../support/sample-database.ts'
+import { backUp, ended, sampleHost } from '../support/sample-host.ts'
 
-t.test('drill', needsPrograms, async t => {
-  const host = await Host.create(t, { ...fullPostgres, settings: { autovacuum: 'off' } })
-  host.env['ENDOREG_BACKUP_DIR'] = join(host.folder, 'backups')
-  host.env['TMPDIR'] = host.cluster.socket
-  t.equal((await host.setup()).code, 0)
-  await makeSample(host)
-  await fill(host, 20)
-  const made = await host.run('backup-postgres')
-  t.equal(made.code, 0, made.err)
-  const began = performance.now()
-  const drill = await host.run('restore-postgres', ['--drill'])
-  t.comment(performance.now() - began, drill.err, drill.out)
-  t.equal(drill.code, 0)
+const skip = needsPrograms.skip || needsRoot.skip
+const FIXED = fileURLToPath(new URL('../support/fixed-ids', import.meta.url))
+/** The rights of the unit that runs it. */
+const FEW_RIGHTS = ['setpriv', '--bounding-set=-all,+setuid,+setgid', '--inh-caps=-all', '--no-new-privs']
+
+t.test('a good backup is proved, and nothing else is touched', needsPrograms, async t => {
+  const host = await sampleHost(t)
+  const folder = join(host.folder, 'fast')
+  mkdirSync(folder)
+  const owner = statSync(host.cluster.data)
+  chownSync(folder, owner.uid, owner.gid)
+  await host.cluster.query(`CREATE TABLESPACE fast LOCATION '${folder}'`)
+  await host.cluster.query(`CREATE DATABASE quick TABLESPACE fast`)
+  await host.cluster.query(`CREATE TABLE t TABLESPACE pg_default AS SELECT 1 AS a`, 'quick')
+  await host.cluster.query(`CREATE DATABASE world TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'de'`)
+  const name = await backUp(host)
+  const then = await everything(host)
+  const files = readdirSync(folder, { recursive: true })
+  const { json, err } = ended(await drill(host), 0)
+  t.match(
+    err,
+    new RegExp(
+      `the backup ${name} can be restored: 7 databases with 10 tables and \\d+ rows, 5 roles, compared`,
+    ),
+  )
+  t.match(json, { changed: false, changes: [] })
+  t.same(
+    json.checks.map(({ name, ok }) => [name, ok]),
+    [
+      'endoregDbLocal',
+      'odd /name"\'% ünd=x\n$1;--',
+      'postgres',
+      'quick',
+      SAMPLE,
+      'template1',
+      'world',
+      'roles',
+    ].map(subject => [`drill ${subject}`, true]),
+  )
+  t.same(left(host), [])
+  t.same(await everything(host), then)
+  t.same(readdirSync(folder, { recursive: true }), files)
+  await t.test('also where the server is down', async t => {
+    await host.cluster.stop()
+    ended(await drill(host, ['--backup', name]), 0)
+    t.same(left(host), [])
+  })
+  await t.test('check mode looks at the digests only', async t => {
+    const checked = ended(await drill(host, ['--check']), 0)
+    t.match(checked.err, /is whole, and PostgreSQL \d+ is there to restore it/)
+    t.same(checked.json.checks, [])
+  })
+})
+
+t.test('with whatever rights it has', { skip }, async t => {
+  const host = await sampleHost(t)
+  await backUp(host)
+  const env = { PATH: `${FIXED}:${host.env['PATH']}` }
+  for (const [what, options] of Object.entries({
+    'those of its unit': { within: FEW_RIGHTS },
+    'in a Node.js that changes no ids': { env },
+    'those of its unit, in a Node.js that changes no ids': { within: FEW_RIGHTS, env },
+  })) {
+    const result = await drill(host, [], options)
+    t.equal(result.code, 0, `${what}: ${result.err}`)
+    t.same(left(host), [])
+  }
+  await t.test('an ordinary account', async t => {
+    const stranger = findAccount('stranger')
+    const copy = join(host.folder, 'copy')
+    cpSync(join(host.folder, 'backups'), copy, { recursive: true })
+    execFileSync('chown', ['-R', 'stranger:', copy])
+    const state = join(host.folder, 'own-state')
+    mkdirSync(state)
+    chownSync(state, stranger?.uid ?? 0, stranger?.gid ?? 0)
+    const result = await drill(host, [], {
+      as: 'stranger',
+      env: { ENDOREG_BACKUP_DIR: copy, ENDOREG_STATE_DIR: state },
+    })
+    t.equal(result.code, 0, result.err)
+    t.same(left(host), [])
+  })
+})
+
+t.test('killed or interrupted it leaves nothing', { skip }, async t => {
+  const host = await sampleHost(t)
+  await backUp(host)
+  // Each is done when the thing itself is there to be seen.
+  const moments: readonly (readonly [what: string, reached: () => boolean])[] = [
+    ['the folder is there', () => left(host).length > 0],
+    ['the server runs', () => servers(host).some(pid => isPostgres(pid))],
+  ]
+  for (const signal of ['KILL', 'TERM', 'INT'] as const) {
+    for (const [what, reached] of moments) {
+      const script = `exec "$0" "$@"`
+      let pid: number | undefined
+      const running = host.run('restore-postgres', ['--drill'], {
+        within: ['sh', '-c', `echo "pid $$" >&2; ${script}`],
+        onError: text => {
+          pid ??= Number(/pid (\d+)/.exec(text)?.[1])
+        },
+      })
+      await until(async () => (pid && reached()) || undefined, what)
+      process.kill(pid ?? 0, `SIG${signal}`)
+      const { code, signal: by } = await running
+      if (signal === 'KILL') t.equal(by, 'SIGKILL')
+      else t.equal(code, 75)
+      await until(
+        async () => (left(host).length === 0 && servers(host).length === 0) || undefined,
+        'all has gone',
+      )
+      t.pass(`${signal}, when ${what}`)
+    }
+  }
+  ended(await drill(host), 0)
+})
+
+const isPostgres = (pid: string): boolean => {
+  try {
+    return execFileSync('readlink', [`/proc/${pid}/exe`], { encoding: 'utf8' })
+      .trim()
+      .endsWith('/postgres')
+  } catch {
+    return false
+  }
+}
+
+t.test('what a power cut left is taken away, and nothing else', { skip }, async t => {
+  const host = await sampleHost(t)
+  await backUp(host)
+  const folder = host.env['TMPDIR'] ?? ''
+  const postgres = findAccount('postgres')
+  const stranger = findAccount('stranger')
+  mkdirSync(join(folder, 'endoreg-drill-cut/data'), { recursive: true })
+  execFileSync('chown', ['-R', 'postgres:', join(folder, 'endoreg-drill-cut')])
+  for (const name of ['endoreg-drill-other', 'endoreg-drill-held', 'endoreg-drillx'])
+    mkdirSync(join(folder, name))
+  chownSync(join(folder, 'endoreg-drill-other'), stranger?.uid ?? 0, 0)
+  for (const name of ['endoreg-drill-held', 'endoreg-drillx'])
+    chownSync(join(folder, name), postgres?.uid ?? 0, 0)
+  symlinkSync(host.folder, join(folder, 'endoreg-drill-link'))
+  const within = ['flock', join(folder, 'endoreg-drill-held')]
+  ended(await drill(host, [], { within }), 0)
+  t.same(left(host), ['endoreg-drill-held', 'endoreg-drill-link', 'endoreg-drill-other', 'endoreg-drillx'])
+})
+
+t.test('where there is no place for it', { skip }, async t => {
+  const host = await sampleHost(t)
+  await backUp(host)
+  const where = (TMPDIR: string) => drill(host, [], { env: { TMPDIR } })
+  const long = await where(`/tmp/${'x'.repeat(90)}`)
+  t.equal(long.code, 78)
+  t.match(long.json.error, { cause: /the path of its socket would have 1\d\d bytes/, hint: /TMPDIR/ })
+  const missing = await where(join(host.folder, 'none'))
+  t.equal(missing.code, 73, missing.err)
+  t.match(missing.json.error, { cause: /mktemp: .*No such file or directory/ })
+  const closed = join(host.folder, 'closed')
+  mkdirSync(closed, { mode: 0o700 })
+  const denied = await where(closed)
+  t.equal(denied.code, 73, denied.err)
+  const small = join(host.folder, 'small')
+  mkdirSync(small)
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=60m,mode=1777', 'none', small])
+  t.teardown(() => execFileSync('umount', ['--lazy', small]))
+  const full = await where(small)
+  t.equal(full.code, 74)
+  t.match(full.json.error, { cause: /60\.0 MiB left/ })
+  t.same(readdirSync(small), [])
 })
