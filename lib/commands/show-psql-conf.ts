@@ -50,7 +50,7 @@ function warn(report: Report, { mistakes, newer, unseen, settings }: Configurati
 
 function sumUp({ source, settings, rules, maps, mistakes, unseen }: Configuration): string {
   const parts = [
-    `${count(settings.length, 'setting')} ${source === 'server' ? 'that are not the default' : 'in the files'}`,
+    `${count(settings.length, 'setting')} ${source === 'server' ? 'other than the default' : 'in the files'}`,
     ...(rules ? [count(rules.length, 'access rule')] : []),
     ...(maps ? [`${count(maps.length, 'line')} of identity maps`] : []),
   ]

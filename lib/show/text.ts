@@ -17,7 +17,7 @@ export function describe(found: Configuration, width: number | undefined): strin
       table(undefined, placeRows(places), width),
     ).slice(1),
     ...section(
-      asked ? 'Settings that are not the default' : 'Settings in the files, the default or not',
+      asked ? 'Settings other than the default' : 'Settings in the files, the default or not',
       settingsTable(settings, width),
     ),
     ...(mistakes.length === 0

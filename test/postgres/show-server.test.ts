@@ -102,7 +102,7 @@ t.test('each setting that is not the default, and where it comes from', async t 
   t.ok(text.out.includes(`${conf}:${lineOf(conf, 'work_mem =')}\n`))
   t.match(
     text.err,
-    /^show-psql-conf: \d+ settings that are not the default, 6 access rules, 7 lines of identity maps; no errors in the files\n$/,
+    /^show-psql-conf: \d+ settings other than the default, 6 access rules, 7 lines of identity maps; no errors in the files\n$/,
   )
 })
 
