@@ -72,7 +72,7 @@ for (const release of RELEASES) {
       t.match(told, /told: --to \* me endoreg-backup\.service by \d{5}, exit-code 74$/)
     })
     await t.test('after four starts where it may pass', async t => {
-      const lines = await fail(failing('exit 75', 'RestartSec=100ms\n'))
+      const lines = await fail(failing('exit 75', 'RestartSec=2s\n'))
       t.match(await machine.unit(BACKUP), { ActiveState: 'failed', NRestarts: '4' })
       const starts = (await said(BACKUP)).filter(line => /code=exited, status=75/.test(line))
       t.equal(starts.length, 4)

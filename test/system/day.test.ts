@@ -143,12 +143,12 @@ for (const release of RELEASES) {
       await machine.run('systemctl stop endo-api endo-api-boot postgres-endoreg-setup postgresql')
       const dropIn = '/etc/systemd/system/endoreg-backup.service.d/soon.conf'
       await machine.run(`mkdir -p $(dirname ${dropIn}) && cat >${dropIn} && systemctl daemon-reload`, {
-        input: '[Service]\nRestartSec=100ms\nEnvironment=ENDOREG_READY_TIMEOUT=1\n',
+        input: '[Service]\nRestartSec=2s\nEnvironment=ENDOREG_READY_TIMEOUT=1\n',
       })
       await machine.run('systemctl reset-failed')
       const before = (await alerts()).length
       await machine.run('systemctl start endoreg-backup', { check: false })
-      await machine.waitFor('somebody is told', async () => (await alerts()).length === before + 2)
+      await machine.waitFor('somebody is told', async () => (await alerts()).length === before + 2, 120)
       t.match(await machine.unit('endoreg-backup.service'), { ActiveState: 'failed', NRestarts: '4' })
       t.equal((await metrics())[`endoreg_last_run_exit_code${RUN}`], 75)
       await machine.run(`rm ${dropIn} && systemctl daemon-reload && systemctl reset-failed`)
