@@ -39,6 +39,7 @@ let
       type = listOf (submodule {
         inherit options;
       });
+      default = [ ];
       defaultText = lib.literalMD "the table in `units/manifest.json`";
       inherit example;
       description = "${what} What is set here is added behind the table that ships; `lib.mkForce` replaces it.";

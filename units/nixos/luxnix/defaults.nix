@@ -6,7 +6,8 @@
   ...
 }:
 let
-  weak = lib.mapAttrsRecursive (_: lib.mkOverride 1900);
+  weaker = lib.mkOverride 1900;
+  weak = lib.mapAttrsRecursive (_: weaker);
   gs = config.luxnix.generic-settings;
   client = config.roles.endoreg-client;
 in
@@ -70,6 +71,7 @@ in
         };
       };
     }
+    { roles.endoreg-client.service.extraEnvironment = weaker { }; }
 
     # What LuxNix's own modules do, where they are not there.
     (lib.mkIf (!(options.luxnix.generic-settings ? vpnIp)) {
