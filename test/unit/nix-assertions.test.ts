@@ -41,6 +41,16 @@ const WRONG: readonly Wrong[] = [
     /api\.repository\.url has a password.*key/s,
   ],
   [
+    'the keys of S3 in the store',
+    '{ settings.AWS_SHARED_CREDENTIALS_FILE = ./no-such-secret; }',
+    /settings\.AWS_SHARED_CREDENTIALS_FILE .*would be copied/s,
+  ],
+  [
+    'a password for a proxy',
+    '{ settings.HTTPS_PROXY = "http://clinic:secret@proxy:3128"; }',
+    /settings\.HTTPS_PROXY has a password/,
+  ],
+  [
     'two addresses for restic',
     '{ backup.restic = { repository = "/srv/restic"; repositoryFile = "/run/r"; passwordFile = "/run/p"; }; }',
     /both repository and repositoryFile/,

@@ -48,6 +48,10 @@ in
       (secret "vault.file" s.ENDOREG_VAULT_FILE)
       (secret "backup.restic.repositoryFile" s.RESTIC_REPOSITORY_FILE)
       (secret "backup.restic.passwordFile" s.RESTIC_PASSWORD_FILE)
+      (secret "settings.AWS_SHARED_CREDENTIALS_FILE" s.AWS_SHARED_CREDENTIALS_FILE)
+      (secret "settings.RCLONE_CONFIG" s.RCLONE_CONFIG)
+      (address "settings.HTTP_PROXY" s.HTTP_PROXY "Let the proxy know this host by its address.")
+      (address "settings.HTTPS_PROXY" s.HTTPS_PROXY "Let the proxy know this host by its address.")
       (address "api.repository.url" s.ENDOREG_API_REPOSITORY
         "Use a key or a credential helper of the service account."
       )

@@ -9,7 +9,8 @@ home=$out/share/endoreg-provision
 doc=$out/share/doc/endoreg-provision
 install -d "$out/bin" "$home/bin" "$home/lib" "$doc/examples" "$out/lib/systemd/system"
 
-cp -r dist "$home/dist"
+# With their times: what is stored compiled must not be older than what it was made of.
+cp -rp dist "$home/dist"
 install -m 0644 lib/launch.sh "$home/lib/launch.sh"
 install -m 0755 lib/as-account "$home/lib/as-account"
 
@@ -37,6 +38,10 @@ if grep -nE '^[^#]*[^[:alnum:]_.-]/(usr|s?bin)/' "$out"/lib/systemd/system/* | g
   echo 'these lines name paths that NixOS does not have' >&2
   exit 1
 fi
+
+for program in $(grep -ohE "^Exec[A-Za-z]+=[-+]*$out/bin/[a-z-]+" "$out"/lib/systemd/system/* | sed 's/^[^/]*//'); do
+  [ -x "$program" ] || { echo "a unit runs $program, which is no command of the package" >&2; exit 1; }
+done
 
 install -d "$home/prometheus"
 install -m 0644 units/prometheus/* "$home/prometheus"

@@ -221,4 +221,52 @@ in
     description = "The file with that repository's password.";
   }
   // ours "backup.restic.passwordFile" cfg.backup.restic.passwordFile;
+  RESTIC_CACERT = {
+    type = nullOr types.text;
+    default = null;
+    example = "/etc/ssl/certs/clinic.pem";
+    description = "The file with the certificates that restic trusts.";
+  };
+  AWS_SHARED_CREDENTIALS_FILE = {
+    type = nullOr types.secretFile;
+    default = null;
+    example = "/run/secrets/s3";
+    description = "The file with the keys of S3, for restic.";
+  };
+  AWS_PROFILE = {
+    type = nullOr types.text;
+    default = null;
+    example = "backup";
+    description = "Which of the keys in that file are taken.";
+  };
+  AWS_DEFAULT_REGION = {
+    type = nullOr types.text;
+    default = null;
+    example = "eu-central-1";
+    description = "The region of S3, for restic.";
+  };
+  RCLONE_CONFIG = {
+    type = nullOr types.secretFile;
+    default = null;
+    example = "/run/secrets/rclone.conf";
+    description = "The file with the storages of rclone, for restic.";
+  };
+  HTTP_PROXY = {
+    type = nullOr types.text;
+    default = null;
+    example = "http://proxy.example.org:3128";
+    description = "The way out of the clinic, for restic; an address without a password.";
+  };
+  HTTPS_PROXY = {
+    type = nullOr types.text;
+    default = null;
+    example = "http://proxy.example.org:3128";
+    description = "The way out of the clinic, for restic; an address without a password.";
+  };
+  NO_PROXY = {
+    type = nullOr types.text;
+    default = null;
+    example = "localhost,172.16.255.0/24";
+    description = "What restic reaches without it.";
+  };
 }
