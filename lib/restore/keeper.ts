@@ -10,7 +10,7 @@ export const PORT = 5432
 export const KEEPER = `
 umask 077
 trap '' HUP INT TERM PIPE
-parent=$1 initdb=$2 postgres=$3 rules=$4 map=$5 preload=$6
+parent=$1 initdb=$2 postgres=$3 preload=$4 rules=$5 map=$6
 shift 6
 for left in "$parent"/${PREFIX}*; do
   [ -O "$left" ] && [ ! -L "$left" ] && flock --nonblock "$left" rm -rf -- "$left"

@@ -6,7 +6,7 @@ import {
   listTables,
   type SharedPart,
 } from '../backup/describe.ts'
-import type { Backup, SavedDatabase } from '../backup/terms.ts'
+import { type Backup, isRestoring, type SavedDatabase } from '../backup/terms.ts'
 import type { Run } from '../command.ts'
 import { inSession } from '../postgres/in-session.ts'
 import { LOCK_DATABASE } from '../postgres/lock.ts'
@@ -101,7 +101,7 @@ export function tellProspect(
     else report.note(`database ${saved.name}: ${will}`)
   }
   const others = [...present.keys()].filter(
-    other => !isInPlace(other) && !databases.some(saved => saved.name === other),
+    other => !isInPlace(other) && !isRestoring(other) && !databases.some(saved => saved.name === other),
   )
   if (others.length > 0) report.note(`not in the backup, and stay as they are: ${others.join(', ')}`)
   if (overwritten.length > 0)

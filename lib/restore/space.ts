@@ -1,8 +1,9 @@
-import type { SavedDatabase } from '../backup/terms.ts'
+import { RESTORING, type SavedDatabase } from '../backup/terms.ts'
 import type { Run } from '../command.ts'
 import { measure } from '../doctor/facts/as-postgres.ts'
 import { ExitCode, Failure } from '../errors.ts'
 import { findAccount } from '../files/accounts.ts'
+import { literal } from '../postgres/quote.ts'
 import type { Session } from '../postgres/session.ts'
 import { ask } from '../postgres/statement-failure.ts'
 import { bytesText } from '../text.ts'
@@ -11,7 +12,10 @@ const LIMIT = 60_000
 /** Bytes that the log of changes takes beside. */
 const BESIDE = 134_217_728
 
-/** Fails with 74 where the databases do not fit in beside what is there; what cannot be looked at may fit. */
+/**
+ * Fails with 74 where the databases do not fit in beside what is there; what cannot be looked at may fit. What killed
+ * restores have left does not count: it goes first.
+ */
 export async function requireSpace(
   run: Run,
   client: Session,
@@ -20,24 +24,35 @@ export async function requireSpace(
   if (!run.settings.host.startsWith('/')) return
   const [rows = []] = await ask(
     client,
-    `SELECT spcname AS name, coalesce(nullif(pg_tablespace_location(oid), ''), current_setting('data_directory')) AS path FROM pg_tablespace`,
+    `SELECT s.spcname AS name, coalesce(nullif(pg_tablespace_location(s.oid), ''), current_setting('data_directory')) AS path,
+            (SELECT coalesce(sum(pg_database_size(d.oid)), 0)::float8 FROM pg_database d
+              WHERE d.dattablespace = s.oid AND d.datname LIKE ${literal(`${RESTORING}%`)}) AS leftovers
+       FROM pg_tablespace s ORDER BY 1`,
     LIMIT,
     'look for the space that PostgreSQL has',
   )
-  const places = new Map(rows.map(row => [String(row['name']), String(row['path'])]))
-  for (const [tablespace, path] of places) {
-    const its = databases.filter(saved => saved.tablespace === tablespace)
-    requireBytes(run, path, its)
+  for (const row of rows) {
+    const its = databases.filter(({ tablespace }) => tablespace === row['name'])
+    requireBytes(run, String(row['path']), its, Number(row['leftovers']))
   }
 }
 
-/** Fails with 74 where `databases` do not fit into the file system of `path`. */
-export function requireBytes({ settings }: Run, path: string, databases: readonly SavedDatabase[]): void {
+/**
+ * Fails with 74 where `databases` do not fit into the file system of `path`.
+ *
+ * @param leftovers bytes that will be free before
+ */
+export function requireBytes(
+  { settings }: Run,
+  path: string,
+  databases: readonly SavedDatabase[],
+  leftovers = 0,
+): void {
   if (databases.length === 0) return
   const postgres = findAccount(settings.postgresAccount)
   const [space] = postgres ? measure.as(postgres, [path]) : measure.here([path])
   const needed = databases.reduce((sum, { size }) => sum + size, 0) + BESIDE
-  if (!space || space.free >= needed) return
+  if (!space || space.free + leftovers >= needed) return
   throw new Failure(ExitCode.inputOutput, {
     message: 'restore beside what is there',
     cause: `${path} has ${bytesText(space.free)} left, and this takes ${bytesText(needed)}`,

@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { userInfo } from 'node:os'
 import { Readable } from 'node:stream'
@@ -11,6 +12,7 @@ import { effectiveUid } from '../files/identity.ts'
 import { renderMappings, renderRules } from '../postgres/hba/render.ts'
 import { LOCK_DATABASE } from '../postgres/lock.ts'
 import { findProgram } from '../postgres/programs.ts'
+import type { Settings } from '../settings.ts'
 import { KEEPER, PORT, PREFIX } from './keeper.ts'
 import { Listener } from './listen.ts'
 
@@ -20,6 +22,9 @@ const LATE = 'late'
 
 /** Extensions that CREATE EXTENSION makes only where the server has loaded their libraries. */
 const PRELOADED = ['pgaudit', 'timescaledb', 'pg_cron'] as const
+
+/** What the programs find others and locales by. */
+const NEEDED = ['PATH', 'LOCALE_ARCHIVE', 'LOCPATH'] as const
 
 /** A cluster of its own, empty, that nobody else reaches; and the run that works with it. */
 export type Throwaway = {
@@ -45,33 +50,16 @@ export async function startThrowaway(
   like: SavedDatabase | undefined,
   extensions: ReadonlySet<string>,
 ): Promise<Throwaway> {
-  const { settings } = run
   const parent = throwawayParent()
   requireShort(parent)
-  const root = effectiveUid() === 0
-  const owner = root ? account(settings.postgresAccount, 'ENDOREG_PG_OS_USER') : undefined
-  const role = settings.adminRole
-  const map = 'drill'
-  const rules = renderRules([{ type: 'local', database: 'all', role: 'all', method: 'peer', map }])
-  const mappings = renderMappings([{ map, account: owner?.name ?? userInfo().username, role }])
   const [initdb, postgres] = await Promise.all([findProgram('initdb', major), findProgram('postgres', major)])
-  const ids = owner ? ['setpriv', `--reuid=${owner.name}`, `--regid=${owner.gid}`, '--init-groups'] : []
-  const args = [
-    ...[parent, initdb, postgres, rules.join('\n'), mappings.join('\n')],
-    PRELOADED.filter(name => extensions.has(name)).join(','),
-    ...[`--username=${role}`, '--auth=reject', '--locale=C', ...localeArgs(like, major)],
-  ]
-  const [program = '', ...rest] = [...ids, 'sh', '-c', KEEPER, 'sh', ...args]
-  const keeper = childProcess().spawn(program, rest, {
-    // A session of its own: a terminal's signals are for this process, which ends it, and root's terminal is not for that account.
-    detached: true,
-    cwd: '/',
-    env: { PATH: process.env['PATH'], LC_ALL: 'C' },
-    stdio: ['pipe', 'pipe', 'pipe', 'ignore', 'pipe'],
-  })
+  const preloaded = PRELOADED.filter(name => extensions.has(name)).join(',')
+  const locale = ['--locale=C', ...localeArgs(like, major)]
+  const keeper = startKeeper(run.settings, [parent, initdb, postgres, preloaded], locale)
   const [input, output, errors, , log] = keeper.stdio
   if (!input || !output || !errors || !(log instanceof Readable)) throw new Error('there are no pipes')
   const ended = once(keeper, 'close').catch(() => {})
+  // It may have ended by itself.
   input.on('error', () => {})
   const end = async (): Promise<void> => {
     input.end()
@@ -81,16 +69,39 @@ export async function startThrowaway(
   try {
     run.report.progress('start a throwaway PostgreSQL', 0)
     const folder = await new Listener(output).until(/^(.+)\n/)
-    const up = said[1].until(/(ready to accept connections)/)
-    const late = run.deadline.clock.sleep(settings.readyTimeout * 1000).then(() => LATE)
-    const state = folder === undefined ? undefined : await Promise.race([up, late])
-    if (state === LATE) throw tooSlow(settings.readyTimeout)
-    if (folder === undefined || state === undefined) throw notMade(parent, said)
+    const late = run.deadline.clock.sleep(run.settings.readyTimeout * 1000).then(() => LATE)
+    const up = await Promise.race([said[1].until(/(ready to accept connections)/), late])
+    if (up === LATE) throw tooSlow(run.settings.readyTimeout)
+    if (folder === undefined || up === undefined) throw notMade(parent, said)
     return { run: inThrowaway(run, folder), end }
   } catch (error) {
     await end()
     throw error
   }
+}
+
+/** Starts the keeper of a throwaway cluster, with the ids of the account that it will belong to. */
+function startKeeper(
+  settings: Settings,
+  what: readonly [parent: string, initdb: string, postgres: string, preloaded: string],
+  locale: readonly string[],
+): ChildProcess {
+  const { adminRole, postgresAccount } = settings
+  const owner = effectiveUid() === 0 ? account(postgresAccount, 'ENDOREG_PG_OS_USER') : undefined
+  const map = 'drill'
+  const rules = renderRules([{ type: 'local', database: 'all', role: 'all', method: 'peer', map }])
+  const mappings = renderMappings([{ map, account: owner?.name ?? userInfo().username, role: adminRole }])
+  const ids = owner ? ['setpriv', `--reuid=${owner.name}`, `--regid=${owner.gid}`, '--init-groups'] : []
+  const access = [rules.join('\n'), mappings.join('\n')]
+  const initdb = [`--username=${adminRole}`, '--auth=reject', ...locale]
+  const [program = '', ...args] = [...ids, 'sh', '-c', KEEPER, 'sh', ...what, ...access, ...initdb]
+  return childProcess().spawn(program, args, {
+    // A session of its own: a terminal's signals are for this process, which ends it, and root's terminal is not for that account.
+    detached: true,
+    cwd: '/',
+    env: { ...Object.fromEntries(NEEDED.map(name => [name, process.env[name]])), LC_ALL: 'C' },
+    stdio: ['pipe', 'pipe', 'pipe', 'ignore', 'pipe'],
+  })
 }
 
 /** The options of initdb(1) with which the first databases are like `like`. */

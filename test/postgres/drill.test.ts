@@ -1,12 +1,21 @@
 import { execFileSync } from 'node:child_process'
-import { chownSync, cpSync, mkdirSync, readdirSync, statSync, symlinkSync } from 'node:fs'
+import {
+  chownSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { findAccount } from '../../lib/files/accounts.ts'
 import { until } from '../support/cluster.ts'
 import { drill, left, servers } from '../support/drill-host.ts'
-import { needsPrograms } from '../support/full-postgres.ts'
+import { fullPostgres, needsPrograms } from '../support/full-postgres.ts'
 import { needsRoot } from '../support/host.ts'
 import { everything, SAMPLE } from '../support/sample-database.ts'
 import { backUp, ended, sampleHost } from '../support/sample-host.ts'
@@ -17,7 +26,8 @@ const FIXED = fileURLToPath(new URL('../support/fixed-ids', import.meta.url))
 const FEW_RIGHTS = ['setpriv', '--bounding-set=-all,+setuid,+setgid', '--inh-caps=-all', '--no-new-privs']
 
 t.test('a good backup is proved, and nothing else is touched', needsPrograms, async t => {
-  const host = await sampleHost(t)
+  const audited = existsSync(join(fullPostgres.bin, '../lib/pgaudit.so'))
+  const host = await sampleHost(t, audited ? { settings: { shared_preload_libraries: 'pgaudit' } } : {})
   const folder = join(host.folder, 'fast')
   mkdirSync(folder)
   const owner = statSync(host.cluster.data)
@@ -26,6 +36,10 @@ t.test('a good backup is proved, and nothing else is touched', needsPrograms, as
   await host.cluster.query(`CREATE DATABASE quick TABLESPACE fast`)
   await host.cluster.query(`CREATE TABLE t TABLESPACE pg_default AS SELECT 1 AS a`, 'quick')
   await host.cluster.query(`CREATE DATABASE world TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'de'`)
+  if (audited) await host.cluster.query('CREATE EXTENSION pgaudit', 'quick')
+  else t.comment('without pgaudit, which this machine does not have')
+  host.env['ENDOREG_METRICS_DIR'] = join(host.folder, 'metrics')
+  mkdirSync(host.env['ENDOREG_METRICS_DIR'])
   const name = await backUp(host)
   const then = await everything(host)
   const files = readdirSync(folder, { recursive: true })
@@ -53,6 +67,8 @@ t.test('a good backup is proved, and nothing else is touched', needsPrograms, as
   t.same(left(host), [])
   t.same(await everything(host), then)
   t.same(readdirSync(folder, { recursive: true }), files)
+  const metrics = readFileSync(join(host.folder, 'metrics/endoreg_proven_restore.prom'), 'utf8')
+  t.match(metrics, /^endoreg_last_proven_restore_timestamp_seconds \d+/m)
   await t.test('also where the server is down', async t => {
     await host.cluster.stop()
     ended(await drill(host, ['--backup', name]), 0)

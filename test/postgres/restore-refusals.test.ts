@@ -1,11 +1,19 @@
+import { spawn, spawnSync } from 'node:child_process'
 import { readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { MAJOR, needsPrograms } from '../support/full-postgres.ts'
+import { outputOf } from '../support/output.ts'
 import { databases } from '../support/restored.ts'
-import { everything, SAMPLE } from '../support/sample-database.ts'
+import { everything, SAMPLE, wreck } from '../support/sample-database.ts'
 import { backUp, bareHost, ended, restore, sampleHost } from '../support/sample-host.ts'
+
+const RESTORE = join(
+  process.env['TEST_CHECKOUT'] ?? fileURLToPath(new URL('../..', import.meta.url)),
+  'bin/restore-postgres',
+)
 
 t.test('what is refused changes nothing', needsPrograms, async t => {
   const host = await sampleHost(t, { settings: { max_prepared_transactions: '2' } })
@@ -78,6 +86,39 @@ t.test('what is refused changes nothing', needsPrograms, async t => {
   for (const [what, text] of then) t.equal(now.get(what), text, what)
   t.notOk((await databases(host)).some(database => database.startsWith('endoreg-')))
 })
+
+t.test('at a terminal the name of the host is typed', { skip: needsPrograms.skip || noScript() }, async t => {
+  const host = await sampleHost(t)
+  await backUp(host)
+  await wreck(host)
+  const typed = async (answer: string) => {
+    const child = spawn(
+      'script',
+      ['--quiet', '--return', '--command', `${RESTORE} --database ${SAMPLE}`, '/dev/null'],
+      {
+        env: host.env,
+      },
+    )
+    child.stdin.end(`${answer}\n`)
+    return outputOf(child)
+  }
+  const then = await everything(host)
+  for (const answer of ['y', '', 'another']) {
+    const refused = await typed(answer)
+    t.equal(refused.code, 64, refused.out)
+    t.match(refused.out, /type this host's name to go on/)
+  }
+  t.same(await everything(host), then)
+  const wanted = await typed(hostname())
+  t.equal(wanted.code, 0, wanted.out)
+  t.match(wanted.out, /is restored/)
+})
+
+function noScript(): string | false {
+  return spawnSync('script', ['--version']).status === 0
+    ? false
+    : 'no script(1) on this machine, which makes a terminal'
+}
 
 t.test('an archive that does not hold what the backup says is not put in place', needsPrograms, async t => {
   const host = await sampleHost(t)

@@ -1,8 +1,10 @@
 import { spawnSync } from 'node:child_process'
+import { rmSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import t, { type Test } from 'tap'
+import { until } from '../support/cluster.ts'
 import { needsPrograms } from '../support/full-postgres.ts'
 import { type Host, needsRoot } from '../support/host.ts'
 import { databases, logsIn, same } from '../support/restored.ts'
@@ -130,6 +132,58 @@ t.test('two at once are one after the other', needsPrograms, async t => {
   )
   same(t, await everything(host), then)
   await logsIn(t, host)
+})
+
+t.test('what is damaged so that no backup can be made of it is kept', needsPrograms, async t => {
+  const host = await sampleHost(t)
+  const then = await everything(host)
+  const name = await backUp(host)
+  const { cluster } = host
+  const [row] = await cluster.query(`SELECT pg_relation_filepath('clinic.patient') AS path`, SAMPLE)
+  await cluster.stop()
+  rmSync(join(cluster.data, String(row?.['path'])))
+  await cluster.start()
+  const refused = await restore(host)
+  t.ok([73, 74].includes(refused.code ?? 0), refused.err)
+  t.match(refused.json.error, { hint: /--no-backup keeps it beside what is restored/ })
+  t.same(
+    await databases(host),
+    (await databases(host)).filter(database => !database.startsWith('endoreg-')),
+  )
+  ended(await restore(host, ['--no-backup', '--backup', name]), 0)
+  const now = await everything(host).catch(async () => {
+    await cluster.query('ALTER DATABASE "endoreg-kept-3" ALLOW_CONNECTIONS false')
+    return everything(host)
+  })
+  for (const [what, text] of then) t.equal(now.get(what), text, what)
+})
+
+t.test('a server that crashes in the middle', needsPrograms, async t => {
+  const host = await sampleHost(t)
+  await fill(host, 30)
+  const then = await everything(host)
+  const name = await backUp(host)
+  await wreck(host)
+  // A crash empties what is unlogged, and this is not about that.
+  await host.cluster.query('BEGIN READ WRITE; DELETE FROM note; COMMIT', SAMPLE)
+  const wrecked = await everything(host)
+  const watcher = await host.cluster.connect()
+  const running = restore(host, ['--backup', name])
+  await until(async () => {
+    const { rowCount } = await watcher.query(
+      `SELECT FROM pg_stat_activity WHERE datname LIKE 'endoreg-restore-new-%' AND application_name = 'endoreg-provision'`,
+    )
+    return rowCount ? true : undefined
+  }, 'a new database is filled')
+  const crashed = host.cluster.stop('SIGQUIT')
+  const { code, err } = await running
+  t.ok(code === 74 || code === 75, `${code} ${err}`)
+  await crashed
+  await host.cluster.start()
+  const now = await everything(host)
+  for (const [what, text] of wrecked) t.equal(now.get(what), text, what)
+  ended(await restore(host, ['--backup', name]), 0)
+  same(t, await everything(host), then)
 })
 
 /** Moves a folder of a stopped cluster into a file system of its own, of `size`, which it gives to change that. */
