@@ -153,16 +153,6 @@ t.test('a repository that is reached by SFTP', { skip }, async t => {
     t.match(json.error, { cause: /lets none of this host's keys in/, hint: /authorized_keys/ })
     sftp.useKey('client')
   })
-  t.test('a folder that may not be written', async t => {
-    storage.makeBackup('2026-11-27T01-02-03Z', 3_000_000)
-    execFileSync('mount', ['--bind', storage.repository, storage.repository])
-    execFileSync('mount', ['-o', 'remount,bind,ro', storage.repository])
-    t.teardown(() => execFileSync('umount', ['-l', storage.repository]))
-    const { code, json, err } = await sftp.do('push')
-    t.equal(code === 0, false)
-    t.comment(`a read-only folder by SFTP: ${code} ${json.error?.cause}`)
-    t.notMatch(err, /password/i)
-  })
   t.test('a host that is not there', async t => {
     await sftp.stop()
     const { code, json, err } = await sftp.do('push')
