@@ -62,6 +62,15 @@ t.test('the package and a configuration are built', { skip: withoutLib }, async 
     )
   })
 
+  t.test('a build leaves no metrics', async t => {
+    const metrics = t.testdir({})
+    const { code, err } = nix.buildSettings(
+      `{ services.endoreg-provision = { enable = true; metricsDirectory = "${metrics}"; }; }`,
+    )
+    t.equal(code, 0, err)
+    t.strictSame(readdirSync(metrics), [])
+  })
+
   t.test('a good configuration is built, and its settings file is the one that was checked', async t => {
     const { code, out, err } = nix.buildSettings('{ services.endoreg-provision.enable = true; }')
     t.equal(code, 0, err)
