@@ -12,5 +12,6 @@ void main({
     'copy-only': 'make no backup; copy those there are to the restic repository',
   },
   values: { keep: ['N', 'how many backups of each kind to keep; 7'] },
+  kinds: ['copy-only'],
   run: backupPostgres,
 })
