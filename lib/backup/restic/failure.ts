@@ -113,6 +113,11 @@ const KNOWN: readonly Known[] = [
 export const isLocked = ({ code, said }: Ended): boolean =>
   code === LOCKED.exit || said.some(line => LOCKED.lines?.test(line))
 
+/** Whether ssh did not come through, and nothing says why. */
+export const isUnexplained = ({ said }: Ended): boolean =>
+  said.some(line => line.includes('unable to start the sftp session')) &&
+  !said.some(line => line.startsWith('subprocess ssh'))
+
 /** Whether there is no repository at the address. */
 export const isMissing = (ended: Ended): boolean => recognise(ended).known?.exit === 10
 
