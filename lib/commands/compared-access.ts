@@ -16,9 +16,9 @@ export function warnOfDrift(report: Report, drift: AccessDrift, why: string): vo
     report.warning(`access rules ${path}: not as declared, and not written (${why}): ${[...said].join('; ')}`)
     const where = above === undefined ? 'at the end' : `above line ${above}`
     const set = isNix(path)
-      ? 'services.postgresql.authentication = lib.mkBefore these lines'
-      : `put these lines into it ${where}, and reload`
-    report.note(`what to do: ${set}, or set ENDOREG_MANAGE_HBA=write:`)
+      ? 'let services.endoreg-provision.manifest.hba have these rules, or services.postgresql.authentication = lib.mkBefore these lines'
+      : `put these lines into it ${where}, and reload, or set ENDOREG_MANAGE_HBA=write`
+    report.note(`what to do: ${set}:`)
     for (const line of drift.rules) report.note(`  ${line}`)
   }
   const missing = drift.missingMappings
@@ -26,7 +26,7 @@ export function warnOfDrift(report: Report, drift: AccessDrift, why: string): vo
     const { path } = drift.ident()
     report.warning(`identity map ${path}: not as declared, and not written (${why}): ${missing.join('; ')}`)
     const set = isNix(path)
-      ? 'services.postgresql.identMap = these lines'
+      ? 'let services.endoreg-provision.manifest.ident have these, or services.postgresql.identMap = these lines'
       : 'put these lines into it, and reload'
     report.note(`what to do: ${set}:`)
     for (const line of drift.mappings) report.note(`  ${line}`)

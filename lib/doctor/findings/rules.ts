@@ -82,7 +82,7 @@ export function ruleRemedy(facts: Facts, wanted: string): { remedy: string; fix?
       remedy: `postgres-endoreg-setup puts the rule where it counts; by hand, ${by}`,
       ...able(facts, 'setup'),
     }
-  const option = `set the option services.postgresql.authentication, with ${wanted}`
+  const option = `set the option services.endoreg-provision.manifest.hba, or services.postgresql.authentication with ${wanted}`
   return { remedy: remedyOn(facts, `put ${by}; or let the setup do it: ENDOREG_MANAGE_HBA=write`, option) }
 }
 
