@@ -42,18 +42,11 @@ const fixed = (path: string): Failure =>
     hint: `Have it on a file system or volume of its own. A copy will do, with PostgreSQL stopped: cp -a ${path} ${path}.copy, then remove ${path} and rename the copy.`,
   })
 
-/** Makes the folder `name` in `path`, with the folders `inside` it, for nobody else. */
-export const makeFolders = job(
-  'make folders',
-  [v.string(), v.string(), v.array(v.string())],
-  v.void(),
-  (path, name, inside) =>
-    within(path, parent => {
-      doing(`make the folder ${parent.show(name)}`, () => {
-        mkdirSync(parent.at(name), 0o700)
-        for (const folder of inside) mkdirSync(parent.at(`${name}/${folder}`), 0o700)
-      })
-    }),
+/** Makes the folder `name` in `path`, for nobody else. */
+export const makeFolder = job('make folder', [v.string(), v.string()], v.void(), (path, name) =>
+  within(path, parent =>
+    doing(`make the folder ${parent.show(name)}`, () => mkdirSync(parent.at(name), 0o700)),
+  ),
 )
 
 const SETTINGS = 'postgresql.auto.conf'

@@ -1,11 +1,9 @@
 import { performAs, runAs } from '../files/program-as.ts'
-import { makeFolders, moveFolders } from './folders.ts'
+import { findProgram } from '../postgres/programs.ts'
+import { makeFolder, moveFolders } from './folders.ts'
 import { besideName, stampOf } from './names.ts'
 import type { Site } from './site.ts'
 import type { Recipe } from './terms.ts'
-
-/** A new cluster that has not got its place yet: the name of a folder beside the data folder, in which it is. */
-export type Fresh = { readonly folder: string; readonly data: string }
 
 const PROVIDERS: Readonly<Record<string, string>> = { i: 'icu', b: 'builtin' }
 
@@ -14,6 +12,8 @@ function options({ major, recipe }: { readonly major: number; readonly recipe: R
   const { encoding, collate, ctype, provider, locale, icuRules, walSegmentSize } = recipe
   const kind = PROVIDERS[provider]
   return [
+    '--auth-local=peer',
+    '--auth-host=scram-sha-256',
     ...(encoding === undefined ? [] : [`--encoding=${encoding}`]),
     `--lc-collate=${collate}`,
     `--lc-ctype=${ctype}`,
@@ -28,31 +28,36 @@ function options({ major, recipe }: { readonly major: number; readonly recipe: R
   ]
 }
 
+/** What initdb leaves in a data folder that Debian has in /etc/postgresql. */
+const CONFIGURATION = ['postgresql.conf', 'pg_hba.conf', 'pg_ident.conf']
+
 /**
- * Makes a new cluster beside the data folder, while the old one may still be at work: with pg_createcluster, as
- * Debian does, but with PostgreSQL's ids, and with a configuration folder of its own (PG_CLUSTER_CONF_ROOT), which
- * nobody uses. It refuses where there is a configuration, and takes it away when it fails; here that of the host
- * is never touched. What /etc/postgresql-common/createcluster.conf says is left out: the old cluster says it.
+ * Makes a new cluster beside the data folder, while the old one may still be at work, as pg_createcluster(1) does: with
+ * initdb and PostgreSQL's ids, and without the configuration that initdb writes, for the host has one. It is not
+ * pg_createcluster that is called: that refuses where there is a configuration; and where initdb fails it has
+ * pg_dropcluster take away /etc/postgresql/VERSION/NAME, even with another place set for it (PG_CLUSTER_CONF_ROOT;
+ * postgresql-common 248 and 278).
+ *
+ * @returns the name of the folder beside the data folder in which it is
+ * Fails with 69, or 74 where the disk is full; then nothing is left of it.
  */
-export async function makeCluster(site: Site): Promise<Fresh> {
+export async function makeCluster(site: Site): Promise<string> {
   const { cluster, postgres, parent, name } = site
+  const program = await findProgram('initdb', cluster.major)
   const folder = besideName(name, 'new', stampOf(new Date()))
-  makeFolders.as(postgres, parent, folder, ['configuration'])
-  const [version = '', instance = ''] = cluster.name.split('/')
+  const path = `${parent}/${folder}`
+  makeFolder.as(postgres, parent, folder)
   try {
-    await performAs(
-      postgres,
-      `make a new cluster ${cluster.name}`,
-      { PG_CLUSTER_CONF_ROOT: `${parent}/${folder}/configuration` },
-      '/usr/bin/pg_createcluster',
-      ...['--quiet', '--no-status', '--createclusterconf=/dev/null', `--port=${cluster.port}`],
-      ...[`--datadir=${parent}/${folder}/data`, version, instance, '--', ...options(cluster)],
-    )
+    // Databases and copy-on-write do not go together; most file systems know nothing of it.
+    await runAs(postgres, {}, 'chattr', '+C', path)
+    const message = `make a new cluster ${cluster.name}`
+    await performAs(postgres, message, {}, program, `--pgdata=${path}`, ...options(cluster))
+    await performAs(postgres, message, {}, 'rm', '-f', '--', ...CONFIGURATION.map(file => `${path}/${file}`))
   } catch (error) {
     await removeFresh(site, folder)
     throw error
   }
-  return { folder, data: `${folder}/data` }
+  return folder
 }
 
 /** Takes away what is left of making clusters, this one or those of runs that were killed. */

@@ -2,12 +2,13 @@ import { createBackup } from '../backup/create.ts'
 import type { Run } from '../command.ts'
 import { tellOf } from '../commands/backup-postgres.ts'
 import { ExitCode, Failure } from '../errors.ts'
+import { findProgram } from '../postgres/programs.ts'
 import { control } from '../units.ts'
 import { lookAround, stopAround } from './around.ts'
 import { attempt } from './attempt.ts'
-import { copySettings, makeFolders, moveFolders } from './folders.ts'
+import { copySettings, makeFolder, moveFolders } from './folders.ts'
 import { writeJournal } from './journal.ts'
-import { type Fresh, leftFresh, makeCluster, removeFresh } from './make.ts'
+import { leftFresh, makeCluster, removeFresh } from './make.ts'
 import { refuseStandby } from './server.ts'
 import { freeName, isBeside, isThere, look, refuseRunning, type Site } from './site.ts'
 import type { Around, Recipe, ResetJournal } from './terms.ts'
@@ -30,9 +31,11 @@ export async function empty(run: Run, companions: readonly string[]): Promise<Em
     site = await look(run)
   }
   refuseUnfit(run, site)
+  const { cluster } = site
+  if (cluster.maker === 'debian') await findProgram('initdb', cluster.major)
   await removeFresh(site, ...leftFresh(site))
   const before = site.journal?.action === 'reset' ? site.journal : undefined
-  const around = await lookAround(site.cluster, companions, before)
+  const around = await lookAround(cluster, companions, before)
   const moved = before !== undefined && isBeside(site, before.aside)
   // With the server up and its data in its place nothing has happened yet, however long that is ago.
   const goesOn = before !== undefined && (moved || !site.server)
@@ -75,7 +78,7 @@ export function refuseUnfit(run: Run, site: Site): void {
 async function replace(run: Run, site: Site, begun: ResetJournal, moved: boolean): Promise<string | null> {
   const { cluster, parent, name, postgres } = site
   let { backup } = begun
-  let fresh: Fresh | undefined
+  let fresh: string | undefined
   await attempt(run, site, begun, async () => {
     await stopAround(run, begun.around)
     // What needs the cluster is stopped by now, so that the backup has the last that was written.
@@ -89,17 +92,17 @@ async function replace(run: Run, site: Site, begun: ResetJournal, moved: boolean
     if (cluster.maker === 'debian') fresh = await makeCluster(site)
     await control(run, 'stop', cluster.unit)
     if (!moved) refuseRunning(site)
-    if (fresh && !moved) copySettings.as(postgres, cluster.data, `${parent}/${fresh.data}`)
+    if (fresh && !moved) copySettings.as(postgres, cluster.data, `${parent}/${fresh}`)
     moveFolders.as(postgres, parent, [
       ...(moved ? [] : [[name, begun.aside] satisfies [string, string]]),
-      ...(fresh ? [[fresh.data, name] satisfies [string, string]] : []),
+      ...(fresh ? [[fresh, name] satisfies [string, string]] : []),
     ])
     // NixOS' unit makes a cluster where its folder has none, and the folder itself only in /var/lib/postgresql.
-    if (cluster.maker === 'nixos') makeFolders.as(postgres, parent, name, [])
+    if (cluster.maker === 'nixos') makeFolder.as(postgres, parent, name)
     const resource = `cluster ${cluster.name}`
     if (!moved) run.report.change({ resource, action: `set its data aside as ${parent}/${begun.aside}` })
     run.report.change({ resource, action: describe(cluster.recipe) })
-  }).finally(() => removeFresh(site, ...(fresh ? [fresh.folder] : [])))
+  }).finally(() => removeFresh(site, ...(fresh ? [fresh] : [])))
   return backup
 }
 

@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import type { Release } from '../support/system/base.ts'
 import { boots, RELEASES } from '../support/system/clinic.ts'
-import { choose, killAt, type Moment, momentsOf } from '../support/system/kill.ts'
+import { childrenMeet, choose, killAt, type Moment, momentsOf } from '../support/system/kill.ts'
 import { ResetHost } from '../support/system/reset-host.ts'
 
 /** How many moments of a run are tried, and of them how many with a backup, and of an undo. */
@@ -63,3 +63,20 @@ for (const release of RELEASES) {
     })
   })
 }
+
+t.test('trixie: the child that renames the folders is killed between the two', boots, async t => {
+  const own = await ResetHost.boot(t, 'trixie')
+  const { machine, cluster } = own
+  for (const undoes of [true, false]) {
+    await t.test(undoes ? 'then undo' : 'then again', async t => {
+      const begin = await childrenMeet(machine, 'rename:signal=KILL:when=2')
+      const { code, err } = await machine.run(`${begin} ${own.command('--no-backup')}`, { check: false })
+      t.equal(code, 75, err)
+      t.match(err, /was ended by SIGKILL/)
+      t.match(err, /No data is lost, and the folders are moved/)
+      t.equal((await machine.run(['test', '-e', cluster.data], { check: false })).code, 1)
+      await own.succeeds(t, undoes ? 'reset-psql-safe --undo' : own.command('--no-backup'))
+      await own.isWhole(t, undoes ? 'in use' : 'aside')
+    })
+  }
+})

@@ -1,6 +1,7 @@
 import t from 'tap'
 import type { Release } from '../support/system/base.ts'
 import { apiAnswers, boots } from '../support/system/clinic.ts'
+import { childrenMeet } from '../support/system/kill.ts'
 import { ResetHost } from '../support/system/reset-host.ts'
 
 /** How the moment is held, how it is known that it has come, and where the rows are then. */
@@ -61,8 +62,11 @@ for (const { name, release, held, hasCome, rows } of MOMENTS) {
       await t.test(undoes ? 'then undo' : 'then again', async t => {
         const own = await ResetHost.boot(t, release, { ENDOREG_READY_TIMEOUT: '5' })
         const { machine } = own
-        const strace = `strace ${release === 'bookworm' ? '' : '-f'} -qq -o /dev/null -e trace=${held.split(':')[0]} -e inject=${held}`
-        const cut = machine.run(`${strace} ${own.command('--no-backup')}`, { check: false, seconds: 300 })
+        const begin =
+          release === 'trixie'
+            ? await childrenMeet(machine, held)
+            : `strace -qq -o /dev/null -e trace=${held.split(':')[0]} -e inject=${held}`
+        const cut = machine.run(`${begin} ${own.command('--no-backup')}`, { check: false, seconds: 300 })
         cut.catch(() => {})
         await machine.waitFor('the moment has come', () => hasCome(own), 60)
         await machine.powerCut()

@@ -57,3 +57,22 @@ export async function killAt(machine: Machine, command: string, { call, when }: 
   // strace ends as the command did, and whoever waits for it too.
   return code === null
 }
+
+/** The other accounts start it too. */
+const WRAPPERS = '/opt/traced'
+
+/**
+ * Begins a command whose children that work with other accounts' ids meet `fault` (inject= of strace(1)), where Node.js
+ * changes none itself (Debian 13): they are started with nothing of its environment but the PATH.
+ */
+export async function childrenMeet(machine: Machine, fault: string): Promise<string> {
+  const strace = `strace -qq -o /dev/null -e trace=${fault.split(':')[0]} -e inject=${fault}`
+  const script = `#!/bin/sh
+case " $* " in *' as-account '*) exec ${strace} /usr/bin/node "$@" ;; esac
+exec /usr/bin/node "$@"
+`
+  await machine.run(`mkdir -p ${WRAPPERS} && cat >${WRAPPERS}/node && chmod 755 ${WRAPPERS}/node`, {
+    input: script,
+  })
+  return `env PATH=${WRAPPERS}:/usr/sbin:/usr/bin:/sbin:/bin`
+}

@@ -12,13 +12,22 @@ export class ResetHost {
   readonly machine: Machine
   readonly cluster: DebianCluster
   readonly name: string
+  /** Of the cluster with the rows. */
   readonly identifier: string
+  readonly configuration: string
 
-  private constructor(machine: Machine, cluster: DebianCluster, name: string, identifier: string) {
+  private constructor(
+    machine: Machine,
+    cluster: DebianCluster,
+    name: string,
+    identifier: string,
+    configuration: string,
+  ) {
     this.machine = machine
     this.cluster = cluster
     this.name = name
     this.identifier = identifier
+    this.configuration = configuration
   }
 
   /** @param settings lines of the settings file */
@@ -32,7 +41,8 @@ export class ResetHost {
     await apiAnswers(machine)
     await cluster.query(machine, `CREATE TABLE patients AS SELECT g FROM generate_series(1, ${ROWS}) g`)
     const name = (await machine.run('hostname')).out.trim()
-    return new ResetHost(machine, cluster, name, (await cluster.identifiers(machine)).get('main') ?? '')
+    const identifier = (await cluster.identifiers(machine)).get('main') ?? ''
+    return new ResetHost(machine, cluster, name, identifier, await cluster.configurationDigest(machine))
   }
 
   command(...options: readonly string[]): string {
@@ -54,6 +64,7 @@ export class ResetHost {
     const { machine, cluster, identifier } = this
     await apiAnswers(machine)
     t.notOk(await this.isLeft(), 'nothing is left to be done')
+    t.equal(await cluster.configurationDigest(machine), this.configuration, 'the configuration is as it was')
     const found = await cluster.identifiers(machine)
     const folders = [...found].filter(([, its]) => its === identifier).map(([folder]) => folder)
     t.equal(folders.length, 1, `the rows are in one folder: ${[...found].join('; ')}`)
