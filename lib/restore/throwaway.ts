@@ -69,10 +69,11 @@ export async function startThrowaway(
   try {
     run.report.progress('start a throwaway PostgreSQL', 0)
     const folder = await new Listener(output).until(/^(.+)\n/)
+    if (folder === undefined) throw notMade(parent, said)
     const late = run.deadline.clock.sleep(run.settings.readyTimeout * 1000).then(() => LATE)
     const up = await Promise.race([said[1].until(/(ready to accept connections)/), late])
     if (up === LATE) throw tooSlow(run.settings.readyTimeout)
-    if (folder === undefined || up === undefined) throw notMade(parent, said)
+    if (up === undefined) throw notMade(parent, said)
     return { run: inThrowaway(run, folder), end }
   } catch (error) {
     await end()
