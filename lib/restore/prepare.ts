@@ -10,6 +10,7 @@ import { isEmptyArchive, restoreArchive, type Share } from './archive.ts'
 import { compareContents, compareShared } from './compare.ts'
 import { commentSql, createSql, limitsSql, rightsSql } from './database-sql.ts'
 import type { Road } from './road.ts'
+import { endingSessions, sessionsBefore } from './sessions.ts'
 import { settingSql } from './settings-sql.ts'
 
 /** Milliseconds that catalogs get, and a lock. */
@@ -53,7 +54,8 @@ export async function restoreInPlace(
   const { name } = saved
   const current = (await describeDatabases(client, major, LIMIT)).databases.find(found => found.name === name)
   const empty = await isEmptyArchive(run, backup, saved, major)
-  if (!empty) await restoreArchive(run, backup, saved, name, major, 'in place', share)
+  const restoring = (): Promise<void> => restoreArchive(run, backup, saved, name, major, 'in place', share)
+  if (!empty) await endingSessions(run, sessionsBefore(name), restoring)
   else if (current && compareShared(saved, current, false).length === 0) return undefined
   const grantees = current?.rights?.flatMap(({ grantee }) => grantee ?? []) ?? []
   const statements = [

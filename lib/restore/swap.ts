@@ -2,20 +2,18 @@ import pg from 'pg'
 import type { SavedDatabase } from '../backup/terms.ts'
 import type { Run } from '../command.ts'
 import { ExitCode, Failure } from '../errors.ts'
-import { inSession } from '../postgres/in-session.ts'
-import { explainLock, LOCK_DATABASE, TAKE_LOCK_FOR_TRANSACTION } from '../postgres/lock.ts'
+import { explainLock, TAKE_LOCK_FOR_TRANSACTION } from '../postgres/lock.ts'
 import { identifier, literal } from '../postgres/quote.ts'
 import { type Session, run as send } from '../postgres/session.ts'
 import { BEGIN_SILENTLY, COMMIT_SILENTLY } from '../postgres/silence.ts'
 import { ask, statementFailure } from '../postgres/statement-failure.ts'
 import { limitsSql } from './database-sql.ts'
 import { freeName, KEPT, OLD } from './names.ts'
+import { endingSessions, sessionsIn } from './sessions.ts'
 import { isUntouched, type Mark, markDatabases } from './written.ts'
 
 /** Milliseconds for a statement: a rename waits five seconds for sessions to end (CountOtherDBBackends() of procarray.c). */
 const LIMIT = 120_000
-/** Milliseconds between two looks for sessions that are to end. */
-const TURN = 50
 /** How often it is tried where sessions do not end in time. */
 const TRIES = 3
 /** object_in_use (PostgreSQL manual, appendix A). */
@@ -75,7 +73,7 @@ async function attemptSwap(
     return mark ? [{ name: saved.name, aside: freeName(OLD, taken), oid: mark.oid }] : []
   })
   const inTheWay = [...present.map(({ oid }) => oid), ...made.map(({ name }) => before.get(name)?.oid ?? '0')]
-  const after = await endingSessions(run, inTheWay, async () => {
+  const after = await endingSessions(run, sessionsIn(inTheWay), async () => {
     for (const { name, aside } of present) await rename(name, aside)
     for (const { saved, name } of made) await rename(name, saved.name)
     // No more can be written now, and what was written is told.
@@ -97,29 +95,6 @@ async function attemptSwap(
   await also()
   await send(client, COMMIT_SILENTLY, LIMIT, DOING)
   return replaced
-}
-
-/** Does `work`; as long as it takes, ends every session in the databases `oids`. */
-async function endingSessions<T>(run: Run, oids: readonly string[], work: () => Promise<T>): Promise<T> {
-  const { clock } = run.deadline
-  return inSession(run, LOCK_DATABASE, LIMIT, async other => {
-    let over = false
-    const end = async (): Promise<void> => {
-      while (!over) {
-        const query = `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datid IN (${['0', ...oids].join(', ')})`
-        await ask(other, query, LIMIT, 'end sessions')
-        await clock.sleep(TURN)
-      }
-    }
-    // Where it cannot go on, the rename says that there are sessions left.
-    const ending = end().catch(() => {})
-    try {
-      return await work()
-    } finally {
-      over = true
-      await ending
-    }
-  })
 }
 
 /** What keeps databases from being renamed: sessions that do not end, and prepared transactions, which nobody can end so. */
