@@ -276,12 +276,12 @@ t.test('what is missing or wrong', needsRestic, async t => {
   give(' \n')
   await fails('empty password', { RESTIC_PASSWORD_FILE: other }, 78, { cause: /missing or empty/ })
   await fails('no password', { RESTIC_PASSWORD_FILE: '' }, 78, {
-    cause: /neither a credential/,
-    hint: /LoadCredential/,
+    cause: /no credential restic_password, no RESTIC_PASSWORD_FILE/,
+    hint: /install -m 0400 .*\/etc\/secrets\/restic_password/,
   })
   await fails('in the environment', { RESTIC_PASSWORD_FILE: '', RESTIC_PASSWORD: 'plain text' }, 78, {
     cause: /^RESTIC_PASSWORD is not used/,
-    hint: /RESTIC_PASSWORD_FILE=FILE/,
+    hint: /RESTIC_PASSWORD_FILE/,
   })
   await fails('two addresses', { RESTIC_REPOSITORY_FILE: other }, 78, { cause: /both set/ })
   await fails('a relative folder', { RESTIC_REPOSITORY: 'repository' }, 78, {

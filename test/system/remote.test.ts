@@ -38,9 +38,7 @@ for (const release of RELEASES) {
       t.match(await said('endoreg-backup.service'), /restic_password/)
     })
     await machine.run('umask 077; cat >/etc/secrets/restic_password', { input: `${PASSWORD}\n` })
-    await machine.run(
-      'RESTIC_PASSWORD_FILE=/etc/secrets/restic_password backup-postgres --init-remote --no-copy',
-    )
+    await machine.run('backup-postgres --init-remote --no-copy')
     await t.test('a backup', async t => {
       await start('endoreg-backup.service')
       const { out } = await machine.run(`cat ${METRICS}/endoreg_restic_copy.prom`)
@@ -56,6 +54,26 @@ for (const release of RELEASES) {
     await t.test('a drill, which reads a part of the repository', async t => {
       await start('endoreg-restore-drill.service')
       t.match(await said('endoreg-restore-drill.service'), /repository/)
+    })
+    await t.test('a network that is down is tried again, and made up for', async t => {
+      await machine.run('systemctl stop ssh.socket ssh.service', { check: false })
+      await machine.run('systemctl start endoreg-backup', { check: false, seconds: 180 })
+      t.match(await machine.unit('endoreg-backup.service'), {
+        ActiveState: 'activating',
+        SubState: 'auto-restart',
+        ExecMainStatus: '75',
+      })
+      t.match(await said('endoreg-backup.service'), /those on this host are complete .*Connection refused/)
+      await machine.run('systemctl stop endoreg-backup && systemctl start ssh')
+      const { err } = await machine.run('backup-postgres --copy-only', { seconds: 180 })
+      t.match(err, /copy of backup \S+: make in the restic repository/)
+      t.match((await machine.run('backup-postgres --copy-only', { seconds: 180 })).err, /nothing to change/)
+    })
+    await t.test('a host with another key is not believed', async t => {
+      await machine.run("ssh-keygen -q -t ed25519 -N '' -f /root/other && sed 's/^/127.0.0.1 /' /root/other.pub >/root/.ssh/known_hosts")
+      await machine.run('systemctl start endoreg-backup', { check: false, seconds: 180 })
+      t.match(await machine.unit('endoreg-backup.service'), { ActiveState: 'failed', ExecMainStatus: '78' })
+      t.match(await said('endoreg-backup.service'), /the key of the repository's host is another one than before/)
     })
     await t.test('the password is nowhere else', async t => {
       const journal = (await machine.journal()).map(entry => JSON.stringify(entry)).join('\n')
