@@ -70,10 +70,15 @@ for (const release of RELEASES) {
       t.match((await machine.run('backup-postgres --copy-only', { seconds: 180 })).err, /nothing to change/)
     })
     await t.test('a host with another key is not believed', async t => {
-      await machine.run("ssh-keygen -q -t ed25519 -N '' -f /root/other && sed 's/^/127.0.0.1 /' /root/other.pub >/root/.ssh/known_hosts")
+      await machine.run(
+        "ssh-keygen -q -t ed25519 -N '' -f /root/other && sed 's/^/127.0.0.1 /' /root/other.pub >/root/.ssh/known_hosts",
+      )
       await machine.run('systemctl start endoreg-backup', { check: false, seconds: 180 })
       t.match(await machine.unit('endoreg-backup.service'), { ActiveState: 'failed', ExecMainStatus: '78' })
-      t.match(await said('endoreg-backup.service'), /the key of the repository's host is another one than before/)
+      t.match(
+        await said('endoreg-backup.service'),
+        /the key of the repository's host is another one than before/,
+      )
     })
     await t.test('the password is nowhere else', async t => {
       const journal = (await machine.journal()).map(entry => JSON.stringify(entry)).join('\n')
