@@ -7,6 +7,7 @@ import { fromAnswer, GO, isAnswer, parseAnswer, toJson } from './plain.ts'
 
 /** Milliseconds that a child gets for work on local files; its account could stop it for ever. */
 const LIMIT = 30_000
+const LATE = `did not end within ${LIMIT / 1000} s`
 
 /**
  * Has a child process with the ids and groups of `account`, and none of root's rights, do the job `name`
@@ -25,7 +26,7 @@ export function delegate(account: Account, name: string, args: readonly unknown[
     timeout: LIMIT,
     killSignal: 'SIGKILL',
   })
-  if (errnoOf(error) === 'ETIMEDOUT') throw stuck(account, `did not end within ${LIMIT / 1000} s`)
+  if (errnoOf(error) === 'ETIMEDOUT') throw stuck(account, LATE)
   if (signal) throw stuck(account, `was ended by ${signal}`)
   if (error || status !== 0) throw notStarted(account, error?.message ?? lastLine(stderr))
   return result(account, stdout)
@@ -58,7 +59,9 @@ export async function arm(account: Account, name: string, args: readonly unknown
     untold = `, and could not be told everything (${error.message})`
   })
   const ended = new Promise<unknown>((resolve, reject) => {
-    child.once('error', error => reject(notStarted(account, error.message)))
+    child.on('error', error =>
+      reject(isAlive(error) ? stuck(account, LATE) : notStarted(account, error.message)),
+    )
     child.once('close', (code, signal) => {
       if (signal) return reject(stuck(account, `was ended by ${signal}`))
       if (code !== 0) return reject(notStarted(account, lastLine(said)))
@@ -112,7 +115,7 @@ export function connectAs(account: Account, path: string, limit: number): Promis
     said += text
   })
   return new Promise((resolve, reject) => {
-    child.once('error', error => reject(notStarted(account, error.message)))
+    child.on('error', error => reject(isAlive(error) ? late(path) : notStarted(account, error.message)))
     child.once('close', (_, signal) => reject(signal ? late(path) : notStarted(account, lastLine(said))))
     child.once('message', (message, handle) => {
       if (handle instanceof Socket) return resolve(handle)
@@ -155,6 +158,9 @@ const notStarted = ({ name }: Account, cause: string): Failure =>
     cause,
     hint: `Let ${name} read and run ${join(dirname(process.argv[1] ?? ''), '..')} and Node.js, and have setsid and setpriv (util-linux) installed.`,
   })
+
+/** Whether a child is past its time, and goes on: in a unit root may not kill what has another account's ids (CAP_KILL). */
+const isAlive = (error: Error): boolean => 'syscall' in error && error.syscall === 'kill'
 
 const late = (path: string): Error =>
   Object.assign(new Error(`no connection to ${path} in time`), { code: 'ETIMEDOUT' })

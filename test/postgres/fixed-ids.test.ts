@@ -5,6 +5,7 @@ import t from 'tap'
 import { findAccount } from '../../lib/files/accounts.ts'
 import { runCommand } from '../support/command.ts'
 import { Host, needsRoot } from '../support/host.ts'
+import { StuckChildren } from '../support/stuck.ts'
 
 const FIXED = fileURLToPath(new URL('../support/fixed-ids', import.meta.url))
 const SYNC = fileURLToPath(new URL('../../bin/sync-password', import.meta.url))
@@ -42,4 +43,21 @@ t.test('a Node.js that changes no ids: children with the ids of the account do i
     t.equal(result.code, 69, result.err)
     t.match(result.json.error, { message: /changes no ids itself/, cause: /ENOENT/, hint: /setpriv/ })
   })
+  await t.test(
+    'in a unit, where root may not end them, one that is late is waited for no longer',
+    async t => {
+      const stuck = new StuckChildren(host.folder, findAccount('postgres')?.uid ?? 0)
+      const inUnit = [
+        '--bounding-set=-all,+chown,+setuid,+setgid',
+        '--groups=sensitiveServices',
+        SYNC,
+        '--json',
+      ]
+      const late = await runCommand('/usr/bin/setpriv', inUnit, {
+        env: { ...host.env, PATH: `${FIXED}:${stuck.bin}:${host.env['PATH']}`, ENDOREG_READY_TIMEOUT: '1' },
+      })
+      t.ok(stuck.end() > 0, 'it did start one')
+      t.equal(late.code, 75, late.err)
+    },
+  )
 })

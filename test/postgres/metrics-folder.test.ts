@@ -19,6 +19,7 @@ import { findAccount } from '../../lib/files/accounts.ts'
 import { type Result, runCommand } from '../support/command.ts'
 import { Host, needsRoot } from '../support/host.ts'
 import { collected, needsPromtool, promtool, values } from '../support/metrics.ts'
+import { StuckChildren } from '../support/stuck.ts'
 
 const SYNC = fileURLToPath(new URL('../../bin/sync-password', import.meta.url))
 const FIXED = fileURLToPath(new URL('../support/fixed-ids', import.meta.url))
@@ -74,15 +75,9 @@ t.test("the collector's folder of another account", needsRoot, async t => {
     t.equal(statSync(join(dir, RUN)).uid, uid)
   })
   await t.test('an account that stops what works for it stops no command', async t => {
-    const bin = join(host.folder, 'bin')
-    mkdirSync(bin)
-    const stuck = `#!/bin/sh
-case $1 in --reuid=${uid}) echo $$ >${host.folder}/pid; exec /usr/bin/setpriv "$1" sleep 600 ;; esac
-exec /usr/bin/setpriv "$@"
-`
-    writeFileSync(join(bin, 'setpriv'), stuck, { mode: 0o755 })
-    const result = await sync(host, { PATH: `${FIXED}:${bin}:${host.env['PATH']}` })
-    process.kill(Number(readFileSync(join(host.folder, 'pid'), 'utf8')))
+    const stuck = new StuckChildren(host.folder, uid)
+    const result = await sync(host, { PATH: `${FIXED}:${stuck.bin}:${host.env['PATH']}` })
+    t.equal(stuck.end(), 1)
     t.equal(result.code, 0, result.err)
     t.match(result.err, /no metrics are left .*: the process that writes them did not end within 5 s/)
   })
