@@ -11,7 +11,13 @@ void main({
     'no-copy': 'make no copies in the restic repository',
     'copy-only': 'make no backup; copy those there are to the restic repository',
   },
-  values: { keep: ['N', 'how many backups of each kind to keep; 7'] },
+  values: {
+    keep: ['N', 'how many backups of each kind to keep; 7'],
+    retry: [
+      'MINUTES',
+      'where the last attempt, not longer ago, made a backup and could not copy it: only copy it',
+    ],
+  },
   kinds: ['copy-only'],
   run: backupPostgres,
 })

@@ -1,5 +1,6 @@
 import { createBackup } from '../backup/create.ts'
 import { listBackups, nameOf, openBackups, removeBackup } from '../backup/folder.ts'
+import { isCopyPending } from '../backup/pending-copy.ts'
 import { findRemote, type Remote, requireRemote } from '../backup/restic/remote.ts'
 import { superfluous } from '../backup/retention.ts'
 import type { Backup } from '../backup/terms.ts'
@@ -13,15 +14,22 @@ import { initialiseRemote, keepCopies } from './remote-copies.ts'
 
 const KEEP = 7
 
+/** A day, which is more than any run is tried again after. */
+const MOST_MINUTES = 1440
+
 /** Makes a backup of every database, keeps the newest ones, and copies them to the restic repository. */
 export async function backupPostgres(run: Run): Promise<string> {
-  const keep = parseKeep(run.values.get('keep'))
-  const { check, flags } = run
+  const { check, flags, values } = run
+  const keep = parseNumber('keep', values.get('keep'), 9999) ?? KEEP
+  const minutes = parseNumber('retry', values.get('retry'), MOST_MINUTES)
   refuseBoth(flags)
   const work = async (): Promise<string> => {
     if (flags.has('init-remote')) await initialiseRemote(run)
-    if (flags.has('copy-only')) return copyOnly(run, keep)
-    return check ? foretell(run) : make(run, keep)
+    if (flags.has('copy-only')) return copy(run, keep)
+    const made = minutes === undefined ? undefined : findUncopied(run, minutes)
+    if (!made) return check ? foretell(run) : make(run, keep)
+    run.report.note(`the backup ${made.path} was made by the last attempt: only its copy is missing`)
+    return copy(run, keep)
   }
   return check ? work() : withMaintenanceLock(run, work)
 }
@@ -47,11 +55,25 @@ async function make(run: Run, keep: number): Promise<string> {
   return summary(run, kept, remote)
 }
 
-/** The backups there are, copied. */
-async function copyOnly(run: Run, keep: number): Promise<string> {
-  await requireRemote(run)
+/**
+ * The newest backup, where it is not older than so many minutes and its copy has failed: with one more backup at each
+ * attempt, two nights without a network would push a week of older ones out.
+ */
+function findUncopied({ settings }: Run, minutes: number): Backup | undefined {
+  const newest = listBackups(settings)
+    .backups.filter(({ description }) => description.reason === 'regular')
+    .at(-1)
+  if (!newest || !isCopyPending(settings, newest.name)) return undefined
+  const age = Date.now() - Date.parse(newest.description.finished)
+  return age >= 0 && age <= minutes * 60_000 ? newest : undefined
+}
+
+/** The backups there are, copied. Fails with 78 where that is all that is asked for, and there is nowhere to copy to. */
+async function copy(run: Run, keep: number): Promise<string> {
+  if (run.flags.has('copy-only')) await requireRemote(run)
   const { backups } = listBackups(run.settings)
-  return summary(run, backups, await keepCopies(run, backups, keep))
+  const remote = run.flags.has('no-copy') ? undefined : await keepCopies(run, backups, keep)
+  return summary(run, backups, remote)
 }
 
 function summary({ report, settings }: Run, backups: readonly Backup[], remote: Remote | undefined): string {
@@ -101,12 +123,12 @@ function keepNewest({ settings, report }: Run, keep: number): readonly Backup[] 
   return backups.filter(backup => !old.includes(backup))
 }
 
-function parseKeep(given: string | undefined): number {
-  if (given === undefined) return KEEP
-  if (/^[1-9]\d{0,3}$/.test(given)) return Number(given)
+function parseNumber(option: string, given: string | undefined, most: number): number | undefined {
+  if (given === undefined) return undefined
+  if (/^[1-9]\d{0,3}$/.test(given) && Number(given) <= most) return Number(given)
   throw new Failure(ExitCode.usage, {
-    message: 'understand --keep',
-    cause: `${JSON.stringify(given)} is no number from 1 to 9999`,
-    hint: `Say how many backups of each kind to keep; without the option it is ${KEEP}.`,
+    message: `understand --${option}`,
+    cause: `${JSON.stringify(given)} is no number from 1 to ${most}`,
+    hint: 'See: backup-postgres --help',
   })
 }

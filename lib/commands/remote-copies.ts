@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import { beginCopy, endCopy } from '../backup/pending-copy.ts'
 import { forget } from '../backup/restic/forget.ts'
 import { initRemote } from '../backup/restic/init.ts'
 import { push } from '../backup/restic/push.ts'
@@ -31,8 +32,11 @@ export async function keepCopies(
     if (!remote) return undefined
     const host = hostname()
     const ours = backups.filter(({ description }) => description.host === host)
+    const newest = ours.at(-1)
+    if (newest && !run.check) beginCopy(run.settings, newest.name)
     await push(remote, host, ours)
     if (run.check) return remote
+    endCopy(run.settings)
     if (ours.length > 0) await leaveResticCopy(run)
     await forget(remote, host, keep)
     return remote

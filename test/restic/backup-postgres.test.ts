@@ -87,6 +87,25 @@ t.test('every backup is copied, also those that could not be at their time', { s
         .map(resource => ({ resource })),
     ])
   })
+  t.test('tried again soon, it copies the backup of the first attempt', async t => {
+    const down = { env: { RESTIC_REPOSITORY: 'sftp://127.0.0.1:1//x' } }
+    t.equal((await host.run('backup-postgres', [], down)).code, 75)
+    const before = kept()
+    t.equal((await host.run('backup-postgres', ['--retry=60'], down)).code, 75)
+    const { code, json, err } = await backUp('--retry=60')
+    t.equal(code, 0, err)
+    t.match(err, /was made by the last attempt: only its copy is missing/)
+    t.match(
+      json.changes,
+      copied()
+        .slice(-1)
+        .map(resource => ({ resource })),
+    )
+    t.equal(json.changes.length, 1)
+    t.same(kept(), before)
+    t.equal((await backUp('--retry=0')).code, 64)
+    t.equal((await backUp('--retry=1441')).code, 64)
+  })
   t.test('the same number stays in both places', async t => {
     const old = kept()
     const { code, json, err } = await backUp('--keep=1')

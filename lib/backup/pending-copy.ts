@@ -1,0 +1,39 @@
+import { rmSync } from 'node:fs'
+import { doing } from '../errors.ts'
+import { inFolder, makeFolder } from '../files/folder.ts'
+import { effectiveUid } from '../files/identity.ts'
+import { readRegular, replaceFile } from '../files/secret-file.ts'
+import type { Settings } from '../settings.ts'
+
+/** Holds the name of the backup whose copy was begun, until that is complete. */
+const NAME = 'copying'
+
+/** Writes down that the backup `name` is about to be copied. */
+export function beginCopy({ stateDir }: Settings, name: string): void {
+  const owner = { uid: effectiveUid(), gid: process.getegid?.() ?? 0, mode: 0o600, names: '' }
+  doing(`write ${stateDir}/${NAME}`, () => {
+    const folder = makeFolder(stateDir, 0o700)
+    try {
+      replaceFile(folder, NAME, Buffer.from(`${name}\n`), owner)
+    } finally {
+      folder.close()
+    }
+  })
+}
+
+/** The copy is complete. */
+export function endCopy({ stateDir }: Settings): void {
+  doing(`remove ${stateDir}/${NAME}`, () =>
+    inFolder(stateDir, folder => rmSync(folder.at(NAME), { force: true })),
+  )
+}
+
+/** Whether the backup `name` was to be copied, and that has failed or was interrupted. */
+export const isCopyPending = ({ stateDir }: Settings, name: string): boolean =>
+  doing(
+    `read ${stateDir}/${NAME}`,
+    () =>
+      inFolder(stateDir, folder =>
+        folder.look(NAME) ? readRegular(folder, NAME).bytes.toString('utf8').trim() === name : false,
+      ) ?? false,
+  )
