@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import type { Release } from '../support/system/base.ts'
-import { boots, RELEASES } from '../support/system/clinic.ts'
-import { childrenMeet, choose, killAt, type Moment, momentsOf } from '../support/system/kill.ts'
+import { apiAnswers, boots, RELEASES } from '../support/system/clinic.ts'
+import { childrenMeet, choose, type Moment, momentsOf, signalAt } from '../support/system/kill.ts'
 import { ResetHost } from '../support/system/reset-host.ts'
 
 /** How many moments of a run are tried, and of them how many with a backup, and of an undo. */
@@ -30,7 +30,7 @@ for (const release of RELEASES) {
       for (const [index, moment] of choose(moments, number).entries()) {
         const undoes = index % 2 === 0
         await t.test(`${moment.call} ${moment.when}, then ${undoes ? 'undo' : 'again'}`, async t => {
-          await killAt(machine, own.command(...options), moment)
+          await signalAt(machine, own.command(...options), moment, 'KILL')
           if (!(await own.isLeft())) return own.isWhole(t, 'somewhere')
           killed++
           const looked = await machine.run('debug-postgres', { check: false })
@@ -45,6 +45,22 @@ for (const release of RELEASES) {
     await t.test('a reset', t => sweep(t, ['--no-backup'], all))
     await t.test('a reset with its backup', t => sweep(t, [], saving))
 
+    await t.test('asked to stop', async t => {
+      const moments = begun(await momentsOf(machine, own.command('--no-backup')))
+      await own.isWhole(t, 'aside')
+      for (const moment of choose(moments, undoing)) {
+        await t.test(`${moment.call} ${moment.when}`, async t => {
+          const code = await signalAt(machine, own.command('--no-backup'), moment, 'TERM')
+          // A renaming takes no time to be asked in: then it goes on to the end of that.
+          t.ok(code === 75 || code === 0, `exit code ${code}`)
+          // Nothing else is done: what was stopped is started by the run that was asked.
+          await apiAnswers(machine)
+          if (await own.isLeft()) await own.succeeds(t, 'reset-psql-safe --undo')
+          await own.isWhole(t, 'somewhere')
+        })
+      }
+    })
+
     await t.test('an undo', async t => {
       await own.succeeds(t, own.command('--no-backup'))
       const moments = begun(await momentsOf(machine, 'reset-psql-safe --undo'))
@@ -53,7 +69,7 @@ for (const release of RELEASES) {
         const again = index % 2 === 0
         await t.test(`${moment.call} ${moment.when}, then ${again ? 'again' : 'a reset'}`, async t => {
           await own.succeeds(t, own.command('--no-backup'))
-          await killAt(machine, 'reset-psql-safe --undo', moment)
+          await signalAt(machine, 'reset-psql-safe --undo', moment, 'KILL')
           if (!(await own.isLeft())) return own.isWhole(t, 'somewhere')
           // A reset finishes the undo first, so that what it sets aside is the data with the rows.
           await own.succeeds(t, again ? 'reset-psql-safe --undo' : own.command('--no-backup'))

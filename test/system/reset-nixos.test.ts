@@ -1,7 +1,7 @@
 import t from 'tap'
 import { POSTGRESQL } from '../support/system/base.ts'
 import { apiAnswers, boots, clinic, host } from '../support/system/clinic.ts'
-import { killAt } from '../support/system/kill.ts'
+import { signalAt } from '../support/system/kill.ts'
 import { Machine } from '../support/system/machine.ts'
 
 const RELEASE = 'bookworm'
@@ -117,7 +117,7 @@ t.test(`${RELEASE}, with units like those of NixOS: the unit makes the new clust
     await t.test(`killed after the folder is moved, then ${undoes ? 'undo' : 'again'}`, async t => {
       const command = `reset-psql-safe --no-backup --yes-delete ${name}`
       // reset.json, the folder; then the new one is made.
-      t.ok(await killAt(machine, command, { call: 'mkdir', when: 1, line: '' }))
+      t.equal(await signalAt(machine, command, { call: 'mkdir', when: 1, line: '' }, 'KILL'), null)
       t.equal((await run(`test -e ${DATA}`)).code, 1)
       const { code, err } = await run(undoes ? 'reset-psql-safe --undo' : command)
       t.equal(code, 0, err)

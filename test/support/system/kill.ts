@@ -47,15 +47,21 @@ const spread = <T>(items: readonly T[], number: number): T[] =>
     (_, index) => items[Math.floor(((index + 0.5) * items.length) / number)],
   ).filter(item => item !== undefined)
 
-/** Runs a command and kills it before that system call; gives whether it came there. */
-export async function killAt(machine: Machine, command: string, { call, when }: Moment): Promise<boolean> {
-  const inject = `-e trace=${call} -e inject=${call}:signal=KILL:when=${when}`
-  const { code } = await machine.run(`strace -qq -o /dev/null ${inject} ${command}`, {
-    check: false,
-    seconds: 300,
-  })
+/**
+ * Runs a command that gets a signal before that system call.
+ *
+ * @returns its exit code; null where the signal ended it
+ */
+export async function signalAt(
+  machine: Machine,
+  command: string,
+  { call, when }: Moment,
+  signal: 'KILL' | 'TERM',
+): Promise<number | null> {
+  const inject = `-e trace=${call} -e inject=${call}:signal=${signal}:when=${when}`
   // strace ends as the command did, and whoever waits for it too.
-  return code === null
+  const run = machine.run(`strace -qq -o /dev/null ${inject} ${command}`, { check: false, seconds: 300 })
+  return (await run).code
 }
 
 /** The other accounts start it too. */
