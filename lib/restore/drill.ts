@@ -12,7 +12,7 @@ import { durationText } from '../text.ts'
 import { restore } from './road.ts'
 import { verifyBackup } from './source.ts'
 import { requireBytes } from './space.ts'
-import { startThrowaway, throwawayParent } from './throwaway.ts'
+import { startThrowaway, throwawayParent, withoutRights } from './throwaway.ts'
 
 const LIMIT = 60_000
 
@@ -41,10 +41,11 @@ export async function drill(run: Run, backup: Backup): Promise<string> {
 /** Restores `backup` into a throwaway cluster; gives what is wrong with it, a sentence each. */
 async function prove(run: Run, backup: Backup): Promise<string[]> {
   const { server, databases, tablespaces } = backup.description
-  requireBytes(run, throwawayParent(), databases)
+  const own = withoutRights(run)
+  requireBytes(own, throwawayParent(), databases)
   const extensions = new Set(databases.flatMap(database => database.extensions.map(({ name }) => name)))
   const like = databases.find(({ name }) => name === LOCK_DATABASE)
-  const throwaway = await startThrowaway(run, server.major, like, extensions)
+  const throwaway = await startThrowaway(own, server.major, like, extensions)
   try {
     await makeTablespaces(throwaway.run, tablespaces)
     const failures = new Map<string, string>()

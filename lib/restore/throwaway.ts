@@ -7,7 +7,7 @@ import { childProcess } from '../child-process.ts'
 import { Deadline } from '../clock.ts'
 import type { Run } from '../command.ts'
 import { ExitCode, Failure } from '../errors.ts'
-import { account } from '../files/accounts.ts'
+import { account, findAccount } from '../files/accounts.ts'
 import { effectiveUid } from '../files/identity.ts'
 import { renderMappings, renderRules } from '../postgres/hba/render.ts'
 import { LOCK_DATABASE } from '../postgres/lock.ts'
@@ -33,12 +33,30 @@ export type Throwaway = {
   readonly end: () => Promise<void>
 }
 
+/** The account whose throwaway cluster it is (sysusers.d): it has no rights but that. */
+const ACCOUNT = 'endoreg-drill'
+
+/**
+ * `run`, with what it restores in the hands of an account of its own where this is root: a table's checks run as the
+ * superuser who restores it, whoever owns it, so they could have PostgreSQL's own account do anything to the host's
+ * cluster. Says so where there is no such account, and PostgreSQL's has to do.
+ */
+export function withoutRights(run: Run): Run {
+  if (effectiveUid() !== 0) return run
+  if (findAccount(ACCOUNT)) return { ...run, settings: { ...run.settings, postgresAccount: ACCOUNT } }
+  const { postgresAccount } = run.settings
+  run.report.warning(
+    `there is no account ${ACCOUNT}, so the drill runs as ${postgresAccount}: what is in the backup could reach this host's PostgreSQL. Create it: useradd --system ${ACCOUNT}`,
+  )
+  return run
+}
+
 /** The folder that throwaway clusters are made in. */
 export const throwawayParent = (): string => process.env['TMPDIR'] || '/var/tmp'
 
 /**
- * Makes and starts a throwaway cluster as the account ENDOREG_PG_OS_USER, or as this one where that is not root. Its
- * server ends with this process, however that ends.
+ * Makes and starts a throwaway cluster as the account of PostgreSQL in `run`, or as this one where that is not root.
+ * Its server ends with this process, however that ends.
  *
  * @param like the database whose encoding and locale its first ones have
  * @param extensions those that will be created in it
@@ -141,7 +159,7 @@ const notMade = (parent: string, said: readonly Listener[]): Failure =>
   new Failure(ExitCode.cannotCreate, {
     message: `make a throwaway PostgreSQL in ${parent}`,
     cause: said.map(words => words.lastWords()).find(Boolean) ?? 'it ended without a word',
-    hint: 'The account of PostgreSQL needs a folder with space for what is restored, by default /var/tmp: TMPDIR says which.',
+    hint: 'The account endoreg-drill needs a folder with space for what is restored, by default /var/tmp: TMPDIR says which.',
   })
 
 const tooSlow = (seconds: number): Failure =>

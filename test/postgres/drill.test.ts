@@ -158,15 +158,14 @@ t.test('what a power cut left is taken away, and nothing else', { skip }, async 
   const host = await sampleHost(t)
   await backUp(host)
   const folder = host.env['TMPDIR'] ?? ''
-  const postgres = findAccount('postgres')
+  const own = findAccount('endoreg-drill')
   const stranger = findAccount('stranger')
   mkdirSync(join(folder, 'endoreg-drill-cut/data'), { recursive: true })
-  execFileSync('chown', ['-R', 'postgres:', join(folder, 'endoreg-drill-cut')])
+  execFileSync('chown', ['-R', 'endoreg-drill:', join(folder, 'endoreg-drill-cut')])
   for (const name of ['endoreg-drill-other', 'endoreg-drill-held', 'endoreg-drillx'])
     mkdirSync(join(folder, name))
   chownSync(join(folder, 'endoreg-drill-other'), stranger?.uid ?? 0, 0)
-  for (const name of ['endoreg-drill-held', 'endoreg-drillx'])
-    chownSync(join(folder, name), postgres?.uid ?? 0, 0)
+  for (const name of ['endoreg-drill-held', 'endoreg-drillx']) chownSync(join(folder, name), own?.uid ?? 0, 0)
   symlinkSync(host.folder, join(folder, 'endoreg-drill-link'))
   const within = ['flock', join(folder, 'endoreg-drill-held')]
   ended(await drill(host, [], { within }), 0)

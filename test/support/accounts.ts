@@ -7,11 +7,13 @@ const ACCOUNTS = [
   { name: 'admin', uid: 5401, group: 'admin' },
   { name: 'endoreg-service-user', uid: 400, group: 'endoreg-service' },
   { name: 'stranger', uid: 5402, group: 'stranger' },
+  { name: 'endoreg-drill', uid: 5404, group: 'endoreg-drill' },
 ] as const
 const GROUPS = [
   { name: 'postgres', gid: 5400, members: '' },
   { name: 'admin', gid: 5401, members: '' },
   { name: 'stranger', gid: 5402, members: '' },
+  { name: 'endoreg-drill', gid: 5404, members: '' },
   { name: 'endoreg-service', gid: 101, members: '' },
   { name: 'sensitiveServices', gid: 5403, members: 'endoreg-service-user' },
 ] as const

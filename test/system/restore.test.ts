@@ -40,6 +40,18 @@ for (const release of RELEASES) {
       const { out } = await machine.run('ps -eo args | grep "[e]ndoreg-drill"', { check: false })
       t.equal(out, '', 'no server is left')
     })
+    await t.test("what is restored reaches nothing of the host's PostgreSQL", async t => {
+      // A check of a table runs as whoever restores the table, a superuser: of the throwaway cluster, and no other.
+      const spread = `COPY (SELECT 1) TO PROGRAM 'psql -h /run/postgresql -d postgres -c "CREATE ROLE evil"; ls /var/lib/postgresql >&2; true'`
+      await psql(`SET ROLE "endoregDbLocal"; CREATE FUNCTION app.evil(int) RETURNS bool LANGUAGE plpgsql AS
+        $f$BEGIN IF current_setting('is_superuser') = 'on' THEN EXECUTE $c$${spread}$c$; END IF; RETURN true; END$f$;
+        CREATE TABLE app.trap (n int CHECK (app.evil(n))); INSERT INTO app.trap VALUES (1)`)
+      await machine.run('systemctl start endoreg-backup.service', { seconds: 120 })
+      await machine.run('systemctl start endoreg-restore-drill.service', { seconds: 180 })
+      t.equal(await psql(`SELECT rolname FROM pg_roles WHERE rolname = 'evil'`, 'postgres'), '')
+      await psql('DROP TABLE app.trap; DROP FUNCTION app.evil')
+      await machine.run('systemctl start endoreg-backup.service', { seconds: 120 })
+    })
     await t.test('also where PostgreSQL is down', async () => {
       await machine.run(
         'systemctl stop endo-api endo-api-boot postgres-endoreg-setup postgresql "postgresql@*"',

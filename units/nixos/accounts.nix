@@ -45,6 +45,13 @@ in
     };
     users.groups.${group}.gid = lib.mkIf (group == "endoreg-service") 101;
     users.groups.${s.ENDOREG_VAULT_GROUP} = { };
+    # As sysusers.d(5) makes it on Debian.
+    users.users.endoreg-drill = {
+      isSystemUser = true;
+      description = "EndoReg restore drill";
+      group = "endoreg-drill";
+    };
+    users.groups.endoreg-drill = { };
 
     systemd.tmpfiles.rules = map rule (lib.filter isOurs shipped);
   };
