@@ -6,8 +6,8 @@ import { ResetHost } from '../support/system/reset-host.ts'
 
 /** How many moments of a run are tried, and of them how many with a backup, and of an undo. */
 const MOMENTS: Readonly<Record<Release, readonly [all: number, saving: number, undoing: number]>> = {
-  bookworm: [20, 3, 6],
-  trixie: [8, 2, 3],
+  bookworm: [20, 2, 3],
+  trixie: [4, 1, 2],
 }
 
 /** Those from when it is written down what is begun until that is taken away. */

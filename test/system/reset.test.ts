@@ -39,7 +39,7 @@ for (const release of RELEASES) {
       t.match(err, /there is no complete backup/)
       t.match(
         err,
-        /stops meanwhile: postgres-endoreg-setup\.service, endo-api-boot\.service, endo-api\.service/,
+        /stops meanwhile: .*postgres-endoreg-setup\.service, endo-api-boot\.service, endo-api\.service/,
       )
       t.equal(JSON.parse(out).changes.length, 3)
       await untouched(t)
