@@ -107,12 +107,15 @@ export async function control(run: Run, how: 'stop' | 'start', ...names: readonl
   }
 }
 
+/** Milliseconds that systemd gets to take note of what is to start: a hundredth of it, where it is not very busy. */
+const NOTICE = 5000
+
 /** Asks systemd to start units, in this order and without waiting for it; for a process that is about to end. */
 export function startLater(names: readonly string[]): void {
   if (names.length === 0) return
   childProcess().spawnSync('systemctl', ['--no-block', 'start', '--', ...names], {
     stdio: 'ignore',
-    timeout: 500,
+    timeout: NOTICE,
     env: { PATH: process.env['PATH'], LC_ALL: 'C' },
   })
 }
