@@ -1,13 +1,14 @@
 import type { Run } from '../command.ts'
 import { ExitCode, Failure } from '../errors.ts'
 import { inspectData } from './found.ts'
-import { deleteAside, leftFresh, removeFresh } from './make.ts'
+import { deleteAside } from './make.ts'
 import { setAside } from './names.ts'
 import { look, type Site } from './site.ts'
 
 /**
  * The folders that a purge deletes: what a reset or an undo has set aside and holds data, and what an interrupted
- * purge has left. The names alone make them ours, so what belongs to another account or holds no data is left alone.
+ * purge, or a reset that never came to its new cluster, has left. The names alone make them ours, so what belongs to
+ * another account, or was set aside and holds no data, is left alone.
  * Fails with 78 where a reset was interrupted: one of them may be the data.
  */
 export function doomed({ found, journal, cluster }: Site): string[] {
@@ -19,7 +20,7 @@ export function doomed({ found, journal, cluster }: Site): string[] {
     })
   }
   return [
-    ...found.beside.filter(({ kind }) => kind === 'purged'),
+    ...found.beside.filter(({ kind }) => kind === 'purged' || kind === 'new'),
     ...setAside(found.beside).filter(({ major }) => major !== null),
   ].map(({ name }) => name)
 }
@@ -38,5 +39,4 @@ export async function purge(run: Run): Promise<void> {
       )
     }
   }
-  await removeFresh(site, ...leftFresh(site))
 }
