@@ -1,7 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
-import { appendFileSync, chownSync, cpSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { appendFileSync, chownSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -61,6 +61,8 @@ export function initialise(bin: string, data: string, { uid, gid }: Runner): voi
       'UTF8',
       '--locale',
       'C',
+      // A cluster is copied for every test.
+      '--wal-segsize=1',
       '--no-sync',
     ]),
     { uid, gid, stdio: ['ignore', 'ignore', 'pipe'], cwd: '/' },
@@ -93,9 +95,7 @@ export class Cluster {
       chownSync(folder, runner.uid, runner.gid)
     }
     if (template) {
-      cpSync(template, cluster.data, { recursive: true })
-      execFileSync('chown', ['-R', `${runner.uid}:${runner.gid}`, cluster.data])
-      execFileSync('chmod', ['0700', cluster.data])
+      execFileSync('cp', ['-a', template, cluster.data])
     } else {
       initialise(bin, cluster.data, runner)
     }
@@ -149,7 +149,9 @@ export class Cluster {
   launch(): void {
     const { bin, runner, args = [], env = {} } = this.#options
     const log = openSync(this.log, 'a', 0o644)
-    this.#server = spawn(join(bin, 'postgres'), ['-D', this.data, ...args], {
+    // Whatever ends the test ends its server.
+    const postgres = ['--pdeathsig', 'QUIT', join(bin, 'postgres'), '-D', this.data, ...args]
+    this.#server = spawn('setpriv', postgres, {
       env: { ...process.env, ...env },
       uid: runner.uid,
       gid: runner.gid,

@@ -20,5 +20,5 @@ export const MAJOR = Number(major)
 /** What makes `Host.create` use it. */
 export const fullPostgres = {
   bin: `/usr/lib/postgresql/${major}/bin`,
-  template: undefined,
+  template: process.env['TEST_DEBIAN_TEMPLATE'],
 } as const satisfies Partial<ClusterOptions>

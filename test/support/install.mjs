@@ -1,8 +1,9 @@
-// Makes a fresh clone ready: packages as the lock file says, and the built commands. Needs nothing but Node.js and npm.
+// Makes a fresh clone ready, and then runs the script of the checkout that is named, in this very process, so that a
+// signal meets whoever has to clean up. Needs nothing but Node.js and npm.
 import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
 const modified = path => (existsSync(path) ? statSync(path).mtimeMs : 0)
@@ -21,4 +22,13 @@ if (installed < modified(join(root, 'package-lock.json'))) {
 const built = modified(join(root, 'dist/bin/sync-password.cjs.cache'))
 if (built < Math.max(newest('bin'), newest('lib'), modified(join(root, 'units/manifest.json')))) {
   npm('run', '--silent', 'build')
+}
+
+const [script] = process.argv.splice(2, 1)
+if (script !== undefined) {
+  // Its cache is a folder that any account could have made first.
+  process.env.TSX_DISABLE_CACHE = '1'
+  const { register } = await import('tsx/esm/api')
+  register()
+  await import(pathToFileURL(join(root, script)).href)
 }
