@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, lstatSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, lstatSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
@@ -60,42 +60,6 @@ async function survives(t: Test, host: Host): Promise<void> {
   t.same(readdirSync(host.vaultFolder), ['SCRT_password'])
   t.same(readdirSync(join(host.apiDir, 'conf')).sort(), ['db.yaml', 'db_pwd'])
 }
-
-t.test('a first run that is killed in the middle', { skip }, async t => {
-  for (const inject of [
-    'mkdir:signal=KILL:when=2',
-    'fchown:signal=KILL:when=1',
-    'fchmod:signal=KILL:when=2',
-    'fsync:signal=KILL:when=1',
-    'link:signal=KILL:when=1',
-    'unlink:signal=KILL:when=1',
-    'fsync:signal=KILL:when=2',
-  ]) {
-    await t.test(inject, chowns(inject), async t => {
-      const host = await Host.create(t)
-      const killed = withFault(host, 'postgres-endoreg-setup', inject)
-      t.equal(killed.out, '', `it was killed: ${killed.code} ${killed.err}`)
-      await survives(t, host)
-    })
-  }
-})
-
-t.test('a copy that is killed in the middle', { skip }, async t => {
-  const host = await Host.create(t)
-  t.equal((await host.setup()).code, 0)
-  for (const inject of [
-    'fsync:signal=KILL:when=1',
-    'rename:signal=KILL:when=1',
-    'fsync:signal=KILL:when=2',
-  ]) {
-    await t.test(inject, async t => {
-      if (existsSync(host.copy)) writeFileSync(host.copy, 'old\n')
-      const killed = withFault(host, 'sync-password', inject)
-      t.equal(killed.out, '', `it was killed: ${killed.code} ${killed.err}`)
-      await survives(t, host)
-    })
-  }
-})
 
 t.test('a disk that fails', { skip }, async t => {
   const cases: [inject: string, code: number, cause: RegExp][] = [

@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:f
 import { join } from 'node:path'
 import t from 'tap'
 import { Host } from '../support/host.ts'
+import { LOOPBACKS } from '../support/loopbacks.ts'
 import { collected, needsPromtool, promtool, values } from '../support/metrics.ts'
 
 /** A host whose commands leave their results in a folder, where the collector of node_exporter looks. */
@@ -17,7 +18,7 @@ async function measured(t: {
 
 const of = (command: string, mode = 'run'): string => `{command="${command}",mode="${mode}"}`
 const SETUP = of('postgres-endoreg-setup')
-const LOGINS = ['127.0.0.1', '::1'].map(
+const LOGINS = LOOPBACKS.map(
   address => `endoreg_last_login_timestamp_seconds{role="endoregDbLocal",address="${address}"}`,
 )
 
@@ -29,8 +30,7 @@ t.test('a run, a failure, a look: what each leaves', async t => {
 
   await t.test('a success', async t => {
     t.same(Object.keys(collected(dir)), [
-      'endoreg_login_endoregDbLocal@127.0.0.1.prom',
-      'endoreg_login_endoregDbLocal@::1.prom',
+      ...LOOPBACKS.map(address => `endoreg_login_endoregDbLocal@${address}.prom`),
       'endoreg_postgres-endoreg-setup.prom',
       'endoreg_postgres-endoreg-setup_drift.prom',
       'endoreg_postgres-endoreg-setup_success.prom',

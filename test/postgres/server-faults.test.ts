@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process'
-import { existsSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import t, { type Test } from 'tap'
-import { SUPERUSER_PASSWORD, until } from '../support/cluster.ts'
+import t from 'tap'
+import { until } from '../support/cluster.ts'
 import { Host } from '../support/host.ts'
+import { drift, loseEachStatement, provisioned, recovers, through } from '../support/lost-server.ts'
 import { outputOf } from '../support/output.ts'
 import { type Fate, proxy } from '../support/proxy.ts'
 
@@ -12,59 +13,12 @@ const SYNC = fileURLToPath(new URL('../../bin/sync-password', import.meta.url))
 const SETUP = fileURLToPath(new URL('../../bin/postgres-endoreg-setup', import.meta.url))
 const COMMANDS = [['postgres-endoreg-setup'], ['sync-password', '--rotate']] as const
 
-/** The settings with which a command's administrative session goes through the proxy, and the proof does not. */
-const through = (host: Host, port: number): Record<string, string> => ({
-  PGHOST: '127.0.0.1',
-  PGPORT: String(port),
-  PGPASSWORD: SUPERUSER_PASSWORD,
-  ENDOREG_DB_PORT: String(host.cluster.port),
-  ENDOREG_READY_TIMEOUT: '10',
-})
-
-async function provisioned(t: Test): Promise<Host> {
-  const host = await Host.create(t)
-  for (const result of [await host.setup(), await host.boot()]) t.equal(result.code, 0, result.err)
-  return host
-}
-
-/** A host whose role has lost its password, so that every kind of statement is sent. */
-const drift = (host: Host) => host.cluster.query(`ALTER ROLE "endoregDbLocal" PASSWORD NULL NOREPLICATION`)
-
-async function recovers(t: Test, host: Host): Promise<void> {
-  for (const command of ['postgres-endoreg-setup', 'sync-password', 'endo-api-boot']) {
-    const { code, err } = await host.run(command)
-    t.equal(code, 0, err)
-  }
-  t.same((await host.sync('--check')).json.changes, [])
-  t.equal(readFileSync(host.copy, 'utf8').trim(), host.vault())
-  t.notOk(existsSync(`${host.vaultFile}.next`))
-}
-
-for (const [command, ...args] of COMMANDS) {
-  t.test(`${[command, ...args].join(' ')}: PostgreSQL is gone at each statement in turn`, async t => {
-    const host = await provisioned(t)
-    for (const how of ['killed', 'cut'] as const) {
-      for (let at = 1, met = true; met; at++) {
-        met = false
-        const decide = async (statement: number): Promise<Fate> => {
-          if (statement !== at) return 'forward'
-          met = true
-          if (how === 'killed') await host.cluster.stop('SIGQUIT')
-          return 'cut'
-        }
-        await drift(host)
-        const port = await proxy(t, host.cluster.port, decide)
-        const result = await host.run(command, args, { env: through(host, port) })
-        if (met && how === 'killed') await host.cluster.start()
-        await t.test(`${how} at statement ${at}`, async t => {
-          if (met) t.match(String(result.code), /^(?:0|69|74|75|77)$/, result.err)
-          else t.equal(result.code, 0, result.err)
-          await recovers(t, host)
-        })
-      }
-    }
-  })
-}
+t.test('PostgreSQL is killed at each statement of a rotation', t =>
+  loseEachStatement(t, ['sync-password', '--rotate'], 'killed'),
+)
+t.test('the session is cut at each statement of a setup', t =>
+  loseEachStatement(t, ['postgres-endoreg-setup'], 'cut'),
+)
 
 t.test('statements that are never answered: one deadline for all of them', async t => {
   const fates = [1, 2, 3, 5, 7].map(async at => {

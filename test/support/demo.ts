@@ -3,9 +3,10 @@
  * it. Needs no root; as root it runs the server as another account, because PostgreSQL refuses root. Leaves
  * nothing running and nothing behind.
  */
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
-import { networkInterfaces, tmpdir, userInfo } from 'node:os'
+import { constants, networkInterfaces, tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { findAccount, groupName } from '../../lib/files/accounts.ts'
@@ -13,8 +14,8 @@ import { Cluster, type Runner } from './cluster.ts'
 import { copyInstallation } from './installation.ts'
 
 const BIN = fileURLToPath(new URL('../../bin/', import.meta.url))
-const folder = mkdtempSync(join(tmpdir(), 'endoreg-demo-'))
-let cluster: Cluster | undefined
+/** Where a folder is made, by preference. */
+const PARENTS = [tmpdir(), '/tmp', '/var/tmp', '/dev/shm']
 
 /** PostgreSQL refuses root, so under root it gets an account that every system has. */
 function runner(): Runner {
@@ -25,11 +26,20 @@ function runner(): Runner {
   return account
 }
 
+/** Somewhere that the account may enter: as root the temporary folder may be in one that only root enters. */
+function parentFor({ name, uid, gid }: Runner): string {
+  const enters = (path: string): boolean => spawnSync('test', ['-x', path], { uid, gid }).status === 0
+  const found = PARENTS.find(enters)
+  if (!found) throw new Error(`the account ${name} may enter none of ${PARENTS.join(', ')}`)
+  return found
+}
+
 /** Prints a command as typed, runs it, and stops the demo where it does not end as it should. */
-function show(words: string, expected: number, env: Readonly<Record<string, string>>): void {
+async function show(words: string, expected: number, env: Readonly<Record<string, string>>): Promise<void> {
   const [name = '', ...args] = words.split(' ')
   console.log(`\n$ ${words}`)
-  const { status } = spawnSync(join(BIN, name), args, { env, stdio: ['ignore', 'inherit', 'inherit'] })
+  const child = spawn(join(BIN, name), args, { env, stdio: ['ignore', 'inherit', 'inherit'] })
+  const [status] = await once(child, 'exit')
   console.log(`(exit code ${status})`)
   if (status !== expected) throw new Error(`${words} ended with ${status}, not with ${expected}`)
 }
@@ -40,9 +50,12 @@ const isLocal = (address: string): boolean =>
 
 const step = (text: string): void => console.log(`\n--- ${text}`)
 
+const account = runner()
+const folder = mkdtempSync(join(parentFor(account), 'endoreg-demo-'))
+let cluster: Cluster | undefined
+
 async function demo(): Promise<void> {
   chmodSync(folder, 0o755)
-  const account = runner()
   step('A bare PostgreSQL starts in a temporary folder.')
   const bin = copyInstallation(join(folder, 'postgresql'))
   cluster = await Cluster.create({ bin, folder: join(folder, 'cluster'), runner: account })
@@ -70,37 +83,47 @@ async function demo(): Promise<void> {
   }
 
   step('First run: vault password, roles, databases, password, and the proof over both loopbacks.')
-  show('postgres-endoreg-setup', 0, env)
+  await show('postgres-endoreg-setup', 0, env)
   for (const address of ['127.0.0.1', '::1'].filter(isLocal)) {
-    show('postgres-endoreg-setup --check', 0, { ...env, ENDOREG_DB_HOST: address })
+    await show('postgres-endoreg-setup --check', 0, { ...env, ENDOREG_DB_HOST: address })
   }
   step("The API's side: it waits for that very login, then installs conf/db_pwd and conf/db.yaml.")
-  show('endo-api-boot', 0, env)
+  await show('endo-api-boot', 0, env)
   const copy = statSync(join(apiDir, 'conf/db_pwd'))
   console.log(`conf/db_pwd: mode 0${(copy.mode & 0o777).toString(8)}, owner ${me}`)
   step('Second run: there is nothing to change, so nothing is written.')
-  show('postgres-endoreg-setup', 0, env)
+  await show('postgres-endoreg-setup', 0, env)
   step('Somebody changes the password in PostgreSQL by hand. Check mode finds it (exit code 1) ...')
   await cluster.query(`ALTER ROLE "endoregDbLocal" PASSWORD 'typed by hand'`)
-  show('sync-password --check', 1, env)
+  await show('sync-password --check', 1, env)
   step('... and without --check it is mended.')
-  show('sync-password', 0, env)
-  show('sync-password --check --json', 0, env)
+  await show('sync-password', 0, env)
+  await show('sync-password --check --json', 0, env)
   step('Done. The server stops, and the folder goes.')
 }
 
-async function cleanUp(): Promise<void> {
-  await cluster?.stop('SIGQUIT')
-  rmSync(folder, { recursive: true, force: true })
+let cleaning: Promise<void> | undefined
+function cleanUp(): Promise<void> {
+  cleaning ??= (async () => {
+    await cluster?.stop('SIGQUIT')
+    rmSync(folder, { recursive: true, force: true })
+  })()
+  return cleaning
 }
 
+let stopped = false
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => {
-    cleanUp().finally(() => process.exit(130))
+    stopped = true
+    cleanUp().finally(() => process.exit(128 + constants.signals[signal]))
   })
 }
 try {
   await demo()
+} catch (error) {
+  // What was under way when it was stopped has failed, too.
+  if (!stopped) console.error(`\nthe demo failed: ${error instanceof Error ? error.message : String(error)}`)
+  process.exitCode = 1
 } finally {
   await cleanUp()
 }

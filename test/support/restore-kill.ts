@@ -8,12 +8,10 @@ import { backUp, ended, restore, sampleHost, YES } from './sample-host.ts'
 import { countPoints, type Point, runWithFault } from './sweep.ts'
 
 /** So many of all, from the first to the last. */
-const MOMENTS = 20
-
-const spread = (points: readonly Point[]): Point[] =>
+const spread = (points: readonly Point[], number: number): Point[] =>
   Array.from(
-    { length: MOMENTS },
-    (_, index) => points[Math.round((index * (points.length - 1)) / (MOMENTS - 1))],
+    { length: number },
+    (_, index) => points[Math.round((index * (points.length - 1)) / (number - 1))],
   ).filter(point => point !== undefined)
 
 /** What a killed run has started may outlive it for a moment. */
@@ -28,11 +26,8 @@ const calm = (host: Host): Promise<unknown> =>
 /** Why it is skipped, or false. */
 export const skip = needsPrograms.skip || needsRoot.skip
 
-/**
- * Kills a restore at twenty moments, of which each of `parts` files has its share: what is there then is all old or
- * all new, and the next run completes.
- */
-export async function killEverywhere(t: Test, part: number, parts: number): Promise<void> {
+/** Kills a restore at so many moments: what is there then is all old or all new, and the next run completes. */
+export async function killAt(t: Test, moments: number): Promise<void> {
   const host = await sampleHost(t)
   const { cluster } = host
   await cluster.query('CREATE TABLE mark AS SELECT 1 AS n', 'endoregDbLocal')
@@ -45,10 +40,10 @@ export async function killEverywhere(t: Test, part: number, parts: number): Prom
   }
   let wrecked = await spoil()
   const command = ['restore-postgres', ...YES, '--backup', name] as const
-  const all = spread(await countPoints(host, command, false))
-  t.equal(all.length, MOMENTS)
+  const points = spread(await countPoints(host, command, false), moments)
+  t.equal(points.length, moments)
   wrecked = await spoil()
-  for (const point of all.filter((_, index) => index % parts === part)) {
+  for (const point of points) {
     await t.test(point.shown, async t => {
       await runWithFault(host, command, point, 'signal=KILL')
       await calm(host)

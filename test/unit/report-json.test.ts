@@ -1,8 +1,5 @@
-import { spawnSync } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
-
-const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+import { inOwnProcess } from '../support/own-process.ts'
 
 /** What a process prints on standard output that has a report with `json` and does `work` with it. */
 function document(json: boolean, work: string, check = false): string {
@@ -11,13 +8,7 @@ function document(json: boolean, work: string, check = false): string {
     import { Report } from './lib/report.ts'
     const report = new Report({ command: 'some-command', check: ${check}, json: ${json}, face: 'plain' })
     ${work}`
-  const { status, stdout, stderr } = spawnSync(
-    process.execPath,
-    ['--import', 'tsx', '--input-type=module', '-e', script],
-    { cwd: ROOT, env: { PATH: process.env['PATH'] }, encoding: 'utf8' },
-  )
-  if (status !== 0) throw new Error(`it ended with ${status}: ${stderr}`)
-  return stdout
+  return inOwnProcess(script).out
 }
 
 const SUCCESS = `

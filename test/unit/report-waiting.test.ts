@@ -1,8 +1,5 @@
-import { spawnSync } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
-
-const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+import { inOwnProcess } from '../support/own-process.ts'
 
 /** What a report with `face` prints while `work` lets time pass: \`at(time, what, cause)\` is one word about waiting. */
 function print(face: string, work: string): string {
@@ -18,13 +15,7 @@ function print(face: string, work: string): string {
       report.waiting(what, cause, deadline)
     }
     ${work}`
-  const { status, stderr } = spawnSync(
-    process.execPath,
-    ['--import', 'tsx', '--input-type=module', '-e', script],
-    { cwd: ROOT, env: { PATH: process.env['PATH'], NO_COLOR: '1' }, encoding: 'utf8' },
-  )
-  if (status !== 0) throw new Error(`it ended with ${status}: ${stderr}`)
-  return stderr
+  return inOwnProcess(script, { env: { NO_COLOR: '1' } }).err
 }
 
 t.test('waiting is said at the start and every five seconds', async t => {

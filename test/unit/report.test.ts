@@ -1,37 +1,22 @@
-import { spawnSync } from 'node:child_process'
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { inOwnProcess } from '../support/own-process.ts'
 
 const ESC = '\u001b'
 const COLOUR = new RegExp(`${ESC}\\[\\d+m`, 'g')
-const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
-/**
- * What a process of its own prints that has a report and does `work` with it. Environment and standard error
- * are ours to choose there, and no face of the test runner's is found.
- */
-function print(
-  options: object,
-  work: string,
-  { env = {}, stderr = 'pipe' }: { env?: NodeJS.ProcessEnv; stderr?: 'pipe' | number } = {},
-): { out: string; err: string } {
-  const script = `
+/** What a process prints that has a report and does `work` with it: no face of the test runner's is found there. */
+const print = (options: object, work: string, how: Parameters<typeof inOwnProcess>[1] = {}) =>
+  inOwnProcess(
+    `
     import { Failure } from './lib/errors.ts'
     import { Deadline } from './lib/clock.ts'
     import { Report } from './lib/report.ts'
     const report = new Report({ command: 'some-command', check: false, json: false, ...${JSON.stringify(options)} })
-    ${work}`
-  const done = spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], {
-    cwd: ROOT,
-    env: { PATH: process.env['PATH'], ...env },
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', stderr],
-  })
-  if (done.status !== 0) throw new Error(`it ended with ${done.status}: ${done.stderr}`)
-  return { out: done.stdout, err: done.stderr ?? '' }
-}
+    ${work}`,
+    how,
+  )
 
 const EVENTS = `
   report.change({ resource: 'role x', action: 'create' })

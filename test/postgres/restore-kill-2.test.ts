@@ -1,4 +1,0 @@
-import t from 'tap'
-import { killEverywhere, skip } from '../support/restore-kill.ts'
-
-t.test('killed anywhere, a restore loses nothing', { skip }, t => killEverywhere(t, 1, 2))

@@ -1,0 +1,4 @@
+import t from 'tap'
+import { sweepAll } from '../support/sweep-scenarios.ts'
+
+sweepAll(t, 'every point')
