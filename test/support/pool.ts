@@ -69,22 +69,11 @@ async function runBatch(files: Batch, folder: string, limit: number): Promise<Ou
   const began = performance.now()
   const [script = ''] = files.length > 1 ? [TOGETHER] : paths
   const [program, args] = nodeWith(script)
-  const child = spawn(
-    '/usr/bin/time',
-    [
-      '-o',
-      `/tmp/cpu/${files.length}-${(files[0] ?? '').replaceAll('/', '_')}`,
-      '-f',
-      '%U %S %e',
-      program,
-      ...args,
-    ],
-    {
-      cwd: folder,
-      env: { ...process.env, TMPDIR: folder, TAP_TIMEOUT: String(limit), TEST_FILES: paths.join('\n') },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    },
-  )
+  const child = spawn(program, args, {
+    cwd: folder,
+    env: { ...process.env, TMPDIR: folder, TAP_TIMEOUT: String(limit), TEST_FILES: paths.join('\n') },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   const timer = setTimeout(() => child.kill('SIGKILL'), (limit + LAST_WORDS) * 1000)
   let said = ''
   child.stderr.setEncoding('utf8').on('data', text => {
@@ -104,6 +93,8 @@ async function runBatch(files: Batch, folder: string, limit: number): Promise<Ou
     results.failures.push({ at: files.join(' '), name, said: text })
   }
   if ((status !== '0' || !ok) && results.failures.length === 0) fault(`it ended with ${status}`, said)
+  else if (results.passed + results.skips.length + results.failures.length === 0)
+    fault('it tests nothing', said)
   left.push(...readdirSync(folder).filter(name => name !== '.tap'))
   if (left.length > 0) fault('it left something behind', left.join('\n'))
   rmSync(folder, { recursive: true, force: true })
