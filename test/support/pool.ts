@@ -28,6 +28,7 @@ export type PoolOptions = {
   readonly jobs: number
   /** The seconds that a batch may take. */
   readonly limit: number
+  readonly patience?: number
   /** Where it is aborted, no further batch begins. */
   readonly stop?: AbortSignal
 }
@@ -35,8 +36,8 @@ export type PoolOptions = {
 export const CHECKOUT = fileURLToPath(new URL('../..', import.meta.url))
 const TSX = import.meta.resolve('tsx')
 const TOGETHER = fileURLToPath(new URL('together.ts', import.meta.url))
-/** Seconds that a process gets to tell what it was doing when its time was over. */
-const LAST_WORDS = 15
+/** Seconds for a process to tell what it was doing when its time was over, and for what it started to end. */
+const PATIENCE = 10
 /** Characters of what is said about one failure. */
 const LONGEST = 4000
 
@@ -49,19 +50,19 @@ export const nodeWith = (...args: readonly string[]): [program: string, args: st
 /** Runs `batches`, and tells `done` what became of each as soon as it is known. */
 export async function runBatches(
   batches: readonly Batch[],
-  { folder, jobs, limit, stop }: PoolOptions,
+  { folder, jobs, limit, patience = PATIENCE, stop }: PoolOptions,
   done: (outcome: Outcome) => void,
 ): Promise<void> {
   const pending = [...batches]
   let number = 0
   const worker = async (): Promise<void> => {
     for (let batch = pending.shift(); batch && !stop?.aborted; batch = pending.shift())
-      done(await runBatch(batch, join(folder, String(number++).padStart(3, '0')), limit))
+      done(await runBatch(batch, join(folder, String(number++).padStart(3, '0')), limit, patience))
   }
   await Promise.all(Array.from({ length: jobs }, worker))
 }
 
-async function runBatch(files: Batch, folder: string, limit: number): Promise<Outcome> {
+async function runBatch(files: Batch, folder: string, limit: number, patience: number): Promise<Outcome> {
   mkdirSync(folder)
   // Other accounts work in it, too.
   chmodSync(folder, 0o1777)
@@ -74,7 +75,7 @@ async function runBatch(files: Batch, folder: string, limit: number): Promise<Ou
     env: { ...process.env, TMPDIR: folder, TAP_TIMEOUT: String(limit), TEST_FILES: paths.join('\n') },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  const timer = setTimeout(() => child.kill('SIGKILL'), (limit + LAST_WORDS) * 1000)
+  const timer = setTimeout(() => child.kill('SIGKILL'), (limit + patience) * 1000)
   let said = ''
   child.stderr.setEncoding('utf8').on('data', text => {
     said = `${said}${text}`.slice(-LONGEST)
@@ -87,7 +88,7 @@ async function runBatch(files: Batch, folder: string, limit: number): Promise<Ou
     child.on('exit', (code, signal) => tell(String(signal ?? code))),
   )
   clearTimeout(timer)
-  const left = (await endStrays(folder)).map(({ pid, command }) => `process ${pid}: ${command}`)
+  const left = (await endStrays(folder, patience)).map(({ pid, command }) => `process ${pid}: ${command}`)
   const { ok } = await complete
   const fault = (name: string, text: string): void => {
     results.failures.push({ at: files.join(' '), name, said: text })

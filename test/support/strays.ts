@@ -4,9 +4,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 /** A process. */
 export type Stray = { readonly pid: number; readonly command: string }
 
-/** Milliseconds in which a process that is about to end may do so. */
-const GRACE = 5000
-
 /**
  * The processes that work in `folder`: it stands in their environment or on their command line, or they have gone
  * there, as PostgreSQL does; not the one that asks. Those of other accounts are seen by root only.
@@ -29,12 +26,12 @@ function strays(folder: string): Stray[] {
 }
 
 /**
- * Waits until nothing works in `folder` any more, and ends what still does then.
+ * Waits until nothing works in `folder` any more, for so many seconds, and ends what still does then.
  *
  * @returns what had to be ended
  */
-export async function endStrays(folder: string, grace = GRACE): Promise<readonly Stray[]> {
-  const end = performance.now() + grace
+export async function endStrays(folder: string, patience: number): Promise<readonly Stray[]> {
+  const end = performance.now() + patience * 1000
   let late = strays(folder)
   while (late.length > 0 && performance.now() < end) {
     await sleep(50)

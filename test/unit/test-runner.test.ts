@@ -6,11 +6,15 @@ import { CHECKOUT, type Outcome, runBatches } from '../support/pool.ts'
 const PASSES = String.raw`console.log('TAP version 14\nok 1 - it is\n1..1');`
 
 /** What becomes of scripts that say what a test says. */
-async function run(t: Test, scripts: Record<string, string>, limit = 60): Promise<Record<string, Outcome>> {
+async function run(
+  t: Test,
+  scripts: Record<string, string>,
+  limits = { limit: 60, patience: 10 },
+): Promise<Record<string, Outcome>> {
   const folder = t.testdir({ scripts, run: {} })
   const outcomes: Record<string, Outcome> = {}
   const batches = Object.keys(scripts).map(name => [relative(CHECKOUT, join(folder, 'scripts', name))])
-  await runBatches(batches, { folder: join(folder, 'run'), jobs: 4, limit }, outcome => {
+  await runBatches(batches, { folder: join(folder, 'run'), jobs: 4, ...limits }, outcome => {
     outcomes[outcome.files[0]?.split('/').at(-1) ?? ''] = outcome
   })
   t.strictSame(readdirSync(join(folder, 'run')), [], 'nothing is left in the end')
@@ -42,10 +46,14 @@ t.test('what a test says is counted, and what it does not say is a failure', asy
 
 t.test('what it leaves behind is a failure, and is gone', async t => {
   const start = `import { spawn } from 'node:child_process'; import { writeFileSync } from 'node:fs';`
-  const outcomes = await run(t, {
-    'process.mjs': `${start} spawn('sleep', ['1000'], { stdio: 'inherit', detached: true }).unref(); ${PASSES}`,
-    'file.mjs': `${start} writeFileSync(process.env.TMPDIR + '/some', ''); ${PASSES}`,
-  })
+  const outcomes = await run(
+    t,
+    {
+      'process.mjs': `${start} spawn('sleep', ['1000'], { stdio: 'inherit', detached: true }).unref(); ${PASSES}`,
+      'file.mjs': `${start} writeFileSync(process.env.TMPDIR + '/some', ''); ${PASSES}`,
+    },
+    { limit: 60, patience: 1 },
+  )
   t.match(outcomes['process.mjs']?.failures, [{ said: /^process \d+: sleep 1000$/ }])
   t.match(outcomes['file.mjs']?.failures, [{ said: /^some$/ }])
   const [, pid] = /process (\d+)/.exec(outcomes['process.mjs']?.failures[0]?.said ?? '') ?? []
@@ -53,6 +61,10 @@ t.test('what it leaves behind is a failure, and is gone', async t => {
 })
 
 t.test('a test that takes too long is ended', async t => {
-  const outcomes = await run(t, { 'long.mjs': `${PASSES} setInterval(() => {}, 1000)` }, -14)
+  const outcomes = await run(
+    t,
+    { 'long.mjs': `${PASSES} setInterval(() => {}, 1000)` },
+    { limit: 1, patience: 0 },
+  )
   t.match(outcomes['long.mjs']?.failures, [{ name: /^it ended with SIGKILL$/ }])
 })
