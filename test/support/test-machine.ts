@@ -107,8 +107,11 @@ export function furnish(postgres: boolean): string {
   mkdirSync(folder, { recursive: true })
   chmodSync(folder, 0o755)
   if (isRoot) {
-    writeAccounts(folder)
-    for (const name of ['passwd', 'group', 'hosts']) mount('--bind', join(folder, name), `/etc/${name}`)
+    // The whole folder: a mount on a file goes when somebody on the machine outside replaces that file.
+    const etc = join(folder, 'etc')
+    execFileSync('cp', ['-a', '/etc', etc])
+    writeAccounts(etc)
+    mount('--bind', etc, '/etc')
     // Other accounts run the commands too, and the checkout may be in a folder that only root enters.
     const checkout = join(folder, 'checkout')
     mkdirSync(checkout)
