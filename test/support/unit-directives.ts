@@ -1,0 +1,239 @@
+import type { Wanted } from './unit-file.ts'
+import {
+  callsOfNobody,
+  EVERY_SERVICE,
+  EVERY_UNIT,
+  MAINTENANCE,
+  METRICS,
+  PASSWORD,
+  SANDBOX,
+} from './unit-sandbox.ts'
+
+/** What OnFailure= starts, and the chain after a late success. */
+const revive = (unit: string): string =>
+  `-+/bin/sh -c 'systemctl --quiet is-enabled ${unit} && systemctl --no-block start ${unit}; :'`
+
+const timer = (schedule: string, why: string): readonly Wanted[] => [
+  ...EVERY_UNIT,
+  ['Timer.OnCalendar', schedule, why],
+  ['Timer.Persistent', 'yes', 'a host that was off at the time makes it up'],
+  ['Install.WantedBy', 'timers.target', 'it runs from the boot on, once it is enabled'],
+]
+
+/** Neither hosts of one fleet at once, nor one host at another time every day. */
+const SPREAD: readonly Wanted[] = [
+  ['Timer.RandomizedDelaySec', '30min', 'hosts of one fleet share a repository'],
+  ['Timer.FixedRandomDelay', 'yes', 'for each host it is the same delay every day'],
+]
+
+const SCRIPT_OF_ALERT =
+  `/bin/sh -fc ' ` +
+  `[ "$MONITOR_SERVICE_RESULT" != success ] || exit 0; ` +
+  `echo "<3>$1 has failed$\${MONITOR_SERVICE_RESULT:+ ($MONITOR_SERVICE_RESULT, $MONITOR_EXIT_STATUS)}; see: journalctl -u $1"; ` +
+  `[ -z "$ENDOREG_ALERT_COMMAND" ] || $ENDOREG_ALERT_COMMAND "$1" || { ` +
+  `echo "<3>nobody was told of $1: ENDOREG_ALERT_COMMAND ended with $?"; exit 1; }' sh %i.service`
+
+/** All that is in each unit, its description apart, and why. */
+export const DIRECTIVES: Readonly<Record<string, readonly Wanted[]>> = {
+  'postgres-endoreg-setup.service': [
+    ...PASSWORD,
+    [
+      'Unit.Wants',
+      'postgresql.service',
+      'wanted, not required: a restart of PostgreSQL stops nothing that works',
+    ],
+    [
+      'Unit.After',
+      'postgresql.service postgresql-setup.service postgresql.target nss-user-lookup.target',
+      "PostgreSQL as Debian and NixOS have it, and the host's accounts",
+    ],
+    [
+      'Unit.StartLimitIntervalSec',
+      '30min',
+      'never reached by RestartSec=10: only by whoever starts it in a loop',
+    ],
+    ['Unit.StartLimitBurst', '200', 'never reached by RestartSec=10: only by whoever starts it in a loop'],
+    [
+      'Service.RemainAfterExit',
+      'yes',
+      'else what requires it would start it again, and it would not count as up',
+    ],
+    ['Service.ExecStart', '/usr/bin/postgres-endoreg-setup', 'the setup'],
+    [
+      'Service.ExecStartPost',
+      revive('endo-api-boot.service'),
+      'a oneshot that fails and succeeds later never starts what requires it',
+    ],
+    ['Service.RestartSec', '10', 'the API comes soon after what it waits for'],
+    ['Service.Nice', '-5', 'the boot waits for it'],
+    [
+      'Service.ReadWritePaths',
+      `-/etc/secrets/vault -/etc/postgresql ${METRICS}`,
+      'vault, access rules, results',
+    ],
+    ['Install.WantedBy', 'multi-user.target', 'it runs at every boot'],
+  ],
+  'endo-api-boot.service': [
+    ...SANDBOX,
+    ['Unit.Requires', 'postgres-endoreg-setup.service', 'no copy of a password that was not proved'],
+    [
+      'Unit.After',
+      'postgres-endoreg-setup.service network-online.target nss-user-lookup.target',
+      'the setup; and a network, where one comes, for a checkout that is cloned',
+    ],
+    [
+      'Unit.StartLimitIntervalSec',
+      '30min',
+      'never reached by RestartSec=10: only by whoever starts it in a loop',
+    ],
+    ['Unit.StartLimitBurst', '200', 'never reached by RestartSec=10: only by whoever starts it in a loop'],
+    ['Unit.OnFailure', 'endoreg-alert@%N.service', 'somebody is told'],
+    ['Service.Type', 'oneshot', 'the API comes after its end'],
+    ['Service.RemainAfterExit', 'yes', 'the API requires it for as long as it runs'],
+    ['Service.User', 'endoreg-service-user', 'the files that it writes are of this account'],
+    ['Service.Group', 'endoreg-service', 'the files that it writes are of this group'],
+    [
+      'Service.LoadCredential',
+      'db_pwd:/etc/secrets/vault/SCRT_local_password_maintenance_password',
+      'it is there even where the account is not in sensitiveServices yet',
+    ],
+    ['Service.ExecStart', '/usr/bin/endo-api-boot', 'waits for the login and installs the copies'],
+    ['Service.ExecStartPost', revive('endo-api.service'), 'as in the setup, and here for the API'],
+    ['Service.TimeoutStartSec', 'infinity', 'the program has its own deadline, which is below it'],
+    ['Service.Restart', 'on-failure', 'a failure that may pass is tried again'],
+    ['Service.RestartSec', '10', 'the API comes soon after what it waits for'],
+    [
+      'Service.RestartPreventExitStatus',
+      '64 70 77 78',
+      'usage, a bug, a right, a setting: trying again mends none',
+    ],
+    ['Service.NotifyAccess', 'main', 'the status line comes from the command; git says nothing to systemd'],
+    ['Service.UMask', '0027', 'the group reads a checkout that is cloned, and others do not'],
+    ['Service.CapabilityBoundingSet', '', 'the account has no right of root, nor ever gets one'],
+    ['Service.AmbientCapabilities', '', 'the account has no right of root, nor ever gets one'],
+    ['Service.ReadWritePaths', `-/var/endoreg-service-user ${METRICS}`, 'its own home, and results'],
+    ['Service.ProtectHome', 'yes', 'its own home is in /var'],
+    callsOfNobody('@system-service @pkey'),
+    ['Install.WantedBy', 'multi-user.target', 'it runs at every boot'],
+  ],
+  'endo-api.service': [
+    ...EVERY_SERVICE,
+    ['Unit.Requires', 'endo-api-boot.service', 'no API without its password'],
+    ['Unit.After', 'endo-api-boot.service', 'not before its password is there'],
+    ['Unit.PartOf', 'endo-api-boot.service', 'a restart of that one restarts the API, also in two steps'],
+    ['Service.Type', 'exec', 'a command that is missing is a failed start'],
+    ['Service.User', 'endoreg-service-user', 'the API is never root'],
+    ['Service.Group', 'endoreg-service', 'the API is in no other group'],
+    [
+      'Service.Environment',
+      [
+        'ENDOREG_API_DIR=/var/endoreg-service-user/endo-api',
+        '"ENDOREG_API_COMMAND=devenv shell -- run-prod-server"',
+        'DB_CONFIG_FILE=conf/db.yaml DB_PWD_FILE=conf/db_pwd CONF_DIR=conf DATA_DIR=data',
+        'LX_MAINTENANCE_PASSWORD_FILE=/etc/secrets/vault/SCRT_local_password_maintenance_password',
+      ].join('\n'),
+      'what the API is, and where it finds its settings',
+    ],
+    [
+      'Service.EnvironmentFile',
+      '-/etc/endoreg/provision.env',
+      'a host may say otherwise, and need not have the file',
+    ],
+    [
+      'Service.ExecStart',
+      `/bin/sh -c 'cd "$ENDOREG_API_DIR" && exec $ENDOREG_API_COMMAND'`,
+      'systemd knows its process',
+    ],
+    ['Service.Restart', 'on-failure', 'a crash is no end'],
+    ['Service.RestartSec', '10', 'and comes less often than the limit of starts allows'],
+    ['Service.MemoryMax', '2G', 'PostgreSQL keeps its memory'],
+    ['Service.CPUQuota', '200%', 'PostgreSQL keeps its processors'],
+    ['Service.UMask', '0027', 'the group reads what the API writes, and others do not'],
+    ['Service.PrivateTmp', 'yes', 'other accounts prepare no file or link in /tmp'],
+    ['Service.ProtectControlGroups', 'yes', 'the limits above stay as they are'],
+    ['Service.ProtectKernelLogs', 'yes', 'no web application needs it'],
+    ['Service.ProtectKernelModules', 'yes', 'no web application needs it'],
+    ['Service.ProtectKernelTunables', 'yes', 'no web application needs it'],
+    ['Service.RestrictRealtime', 'yes', 'nothing takes a processor away from PostgreSQL'],
+    ['Service.RestrictSUIDSGID', 'yes', 'leaves no file that gives its rights to whoever runs it'],
+    ['Service.LockPersonality', 'yes', 'no older way of the kernel, with older gaps'],
+    ['Install.WantedBy', 'multi-user.target', 'it runs at every boot'],
+  ],
+  'endoreg-backup.service': [
+    ...MAINTENANCE,
+    [
+      'Unit.After',
+      'postgresql.service postgresql-setup.service postgresql.target postgres-endoreg-setup.service network-online.target nss-user-lookup.target',
+      'what is up already; none is wanted: who has stopped PostgreSQL does not want a timer to start it',
+    ],
+    [
+      'Service.ExecStart',
+      '/usr/bin/backup-postgres --retry 60',
+      'an attempt made again for its copy makes no second backup',
+    ],
+    ['Service.Nice', '10', 'PostgreSQL comes first'],
+    ['Service.ReadWritePaths', `-/var/backups/endoreg ${METRICS}`, 'the backups, and results'],
+  ],
+  'endoreg-restore-drill.service': [
+    ...MAINTENANCE,
+    [
+      'Unit.After',
+      'endoreg-backup.service network-online.target nss-user-lookup.target',
+      'where both are due, of the backup that is just being made',
+    ],
+    ['Service.ExecStart', '/usr/bin/restore-postgres --drill', 'the drill'],
+    ['Service.Nice', '19', 'everything comes first'],
+    ['Service.ReadWritePaths', METRICS, 'results; the backups are read only'],
+  ],
+  'endoreg-rotate-password.service': [
+    ...PASSWORD,
+    [
+      'Unit.Requires',
+      'postgres-endoreg-setup.service',
+      'no new password where the present one was not proved',
+    ],
+    ['Unit.After', 'postgres-endoreg-setup.service endo-api-boot.service', 'after whoever installs the copy'],
+    ['Service.ExecStart', '/usr/bin/sync-password --rotate', 'the rotation'],
+    ['Service.RestartSec', '30', 'one that was interrupted is not left so until the next month'],
+    [
+      'Service.ReadWritePaths',
+      `-/etc/secrets/vault -/var/endoreg-service-user ${METRICS}`,
+      'vault, the copy of the API, results',
+    ],
+  ],
+  'endoreg-alert@.service': [
+    ...SANDBOX,
+    ['Unit.After', 'network.target nss-user-lookup.target', 'at a shutdown the network goes last'],
+    ['Unit.StartLimitIntervalSec', '0', 'no failure goes untold because there were others'],
+    ['Service.Type', 'oneshot', 'it ends when somebody is told'],
+    ['Service.EnvironmentFile', '-/etc/endoreg/provision.env', 'what the host has for ENDOREG_ALERT_COMMAND'],
+    [
+      'Service.ExecCondition',
+      `+/bin/sh -c 'case $(systemctl show --property=ActiveState --value "$1") in activating | active) exit 1 ;; esac' sh %i.service`,
+      'not yet where the unit is about to be started again',
+    ],
+    [
+      'Service.ExecStart',
+      SCRIPT_OF_ALERT,
+      "names the unit; no pattern in the command (-f); its end is the alert's own",
+    ],
+    ['Service.TimeoutStartSec', '2min', 'a command that hangs keeps nothing'],
+    ['Service.SyslogIdentifier', 'endoreg-alert', 'its lines are found'],
+    ['Service.DynamicUser', 'yes', 'an account that owns nothing'],
+    ['Service.CapabilityBoundingSet', '', 'the command needs no right of root'],
+    ['Service.AmbientCapabilities', '', 'the command needs no right of root'],
+    ['Service.PrivateUsers', 'yes', 'whoever becomes root in it is nobody outside'],
+    ['Service.ProtectHome', 'yes', 'nothing of it is in a home'],
+    ['Service.UMask', '0077', 'what it leaves is for nobody'],
+    callsOfNobody('@system-service'),
+  ],
+  'endoreg-backup.timer': [
+    ...timer('*-*-* 01:00', 'not between two and three, which some nights have twice and others not at all'),
+    ...SPREAD,
+  ],
+  'endoreg-restore-drill.timer': [...timer('Sun *-*-* 04:00', 'after the backup of that night'), ...SPREAD],
+  'endoreg-rotate-password.timer': [
+    ...timer('monthly', 'a new password every month'),
+    ['Timer.RandomizedDelaySec', '6h', 'not every host of a fleet at midnight'],
+  ],
+}
