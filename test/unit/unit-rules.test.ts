@@ -1,0 +1,123 @@
+import t from 'tap'
+import { ExitCode } from '../../lib/errors.ts'
+import { KNOWN } from '../../lib/settings.ts'
+import pkg from '../../package.json' with { type: 'json' }
+import { parseUnit, readUnits, type UnitFile, unitNames } from '../support/unit-file.ts'
+
+const UNITS: ReadonlyMap<string, UnitFile> = new Map(
+  unitNames().map(name => [name, parseUnit(readUnits(name))]),
+)
+const SERVICES = [...UNITS].filter(([name]) => name.endsWith('.service'))
+const words = (unit: UnitFile, directive: string): string[] =>
+  (unit.get(directive) ?? []).flatMap(line => line.split(/\s+/))
+const one = (unit: UnitFile, directive: string): string | undefined => unit.get(directive)?.join('\n')
+const isRoots = (unit: UnitFile): boolean => !unit.has('Service.User') && !unit.has('Service.DynamicUser')
+const seconds = (text = ''): number => {
+  const [, number = '', unit = 's'] = /^(\d+)(s|min|h)?$/.exec(text) ?? []
+  return Number(number) * { s: 1, min: 60, h: 3600 }[unit === 'min' || unit === 'h' ? unit : 's']
+}
+
+t.test('rights', async t => {
+  const roots = SERVICES.filter(([, unit]) => isRoots(unit))
+  t.same(
+    roots.map(([name]) => name),
+    [
+      'endoreg-backup.service',
+      'endoreg-restore-drill.service',
+      'endoreg-rotate-password.service',
+      'postgres-endoreg-setup.service',
+    ],
+    'these run as root, and no other',
+  )
+  const most = ['CAP_CHOWN', 'CAP_SETGID', 'CAP_SETUID']
+  for (const [name, unit] of SERVICES) {
+    t.equal(one(unit, 'Service.NoNewPrivileges'), 'yes', `${name}: NoNewPrivileges`)
+    t.notOk(
+      words(unit, 'Service.CapabilityBoundingSet').some(right => right.startsWith('~')),
+      name,
+    )
+    t.equal(one(unit, 'Service.PrivateTmp'), 'yes', `${name}: a folder for temporary files of its own`)
+  }
+  for (const [name, unit] of roots) {
+    const rights = words(unit, 'Service.CapabilityBoundingSet')
+    t.ok(rights.length > 0 && rights.every(right => most.includes(right)), `${name}: ${rights.join(' ')}`)
+    t.equal(one(unit, 'Service.UMask'), '0077', `${name}: UMask`)
+    t.equal(one(unit, 'Service.RestrictNamespaces'), 'yes', `${name}: RestrictNamespaces`)
+    t.notOk(unit.has('Service.EnvironmentFile'), `${name}: the command reads the settings itself`)
+  }
+})
+
+t.test('what may be written', async t => {
+  const ours = Object.values(KNOWN).flatMap(entry => ('default' in entry ? [entry.default] : []))
+  const inside = (folder: string): boolean =>
+    ours.some(path => path === folder || path.startsWith(`${folder}/`))
+  const others = ['/etc/postgresql', '/var/lib/prometheus/node-exporter']
+  for (const [name, unit] of SERVICES) {
+    for (const path of words(unit, 'Service.ReadWritePaths')) {
+      t.match(path, /^-\//, `${name}: ${path} need not be there`)
+      const folder = path.slice(1)
+      t.ok(inside(folder) || others.includes(folder), `${name}: ${folder} is a folder of ours`)
+      t.ok(folder.split('/').length > 2, `${name}: ${folder} is nothing of the whole system's`)
+    }
+    if (unit.has('Service.StateDirectory'))
+      t.equal(`/var/lib/${one(unit, 'Service.StateDirectory')}`, KNOWN.ENDOREG_STATE_DIR.default, name)
+  }
+})
+
+t.test('what comes before what', async t => {
+  for (const [name, unit] of UNITS) {
+    const after = words(unit, 'Unit.After')
+    for (const how of ['Requires', 'Wants', 'PartOf', 'BindsTo', 'Requisite']) {
+      for (const other of words(unit, `Unit.${how}`))
+        t.ok(after.includes(other), `${name} with ${how}=${other} also comes after it`)
+    }
+    const named = [...after, ...words(unit, 'Unit.Requires'), ...words(unit, 'Unit.OnFailure')]
+    for (const other of named.filter(word => /^(?:endo|postgres-endo)/.test(word)))
+      t.ok(UNITS.has(other.replace('%N', '')), `${name}: there is ${other}`)
+    if (name.endsWith('.timer')) t.ok(UNITS.has(name.replace('.timer', '.service')), `${name}: its service`)
+  }
+  const setup = 'postgres-endoreg-setup.service'
+  t.notOk(
+    words(UNITS.get(setup) ?? new Map(), 'Unit.Requires').length,
+    'a restart of PostgreSQL stops nothing',
+  )
+})
+
+t.test('what is tried again', async t => {
+  const never = [ExitCode.usage, ExitCode.bug, ExitCode.notPermitted, ExitCode.configuration].map(String)
+  for (const [name, unit] of SERVICES) {
+    if (!(one(unit, 'Service.ExecStart') ?? '').startsWith('/usr/bin/')) continue
+    const prevented = words(unit, 'Service.RestartPreventExitStatus')
+    for (const code of never) t.ok(prevented.includes(code), `${name}: not after ${code}`)
+    t.notOk(prevented.includes(String(ExitCode.tryLater)), `${name}: after 75`)
+    t.equal(one(unit, 'Service.Restart'), 'on-failure', name)
+    t.match(one(unit, 'Unit.OnFailure'), 'endoreg-alert@%N.service', `${name}: somebody is told`)
+    const [command = ''] = (one(unit, 'Service.ExecStart') ?? '').replace('/usr/bin/', '').split(' ')
+    t.ok(command in pkg.bin, `${name} runs ${command}`)
+  }
+  for (const name of ['postgres-endoreg-setup.service', 'endo-api-boot.service']) {
+    const unit = UNITS.get(name) ?? new Map()
+    const starts = seconds(one(unit, 'Unit.StartLimitIntervalSec')) / seconds(one(unit, 'Service.RestartSec'))
+    t.ok(starts < Number(one(unit, 'Unit.StartLimitBurst')), `${name} is tried again for ever`)
+  }
+  for (const name of ['endoreg-backup.service', 'endoreg-restore-drill.service']) {
+    const unit = UNITS.get(name) ?? new Map()
+    const retries = Number(one(unit, 'Unit.StartLimitBurst')) * seconds(one(unit, 'Service.RestartSec'))
+    t.ok(retries < seconds(one(unit, 'Unit.StartLimitIntervalSec')), `${name} comes to its limit`)
+  }
+})
+
+t.test('what the commands find in their credentials and folders', async t => {
+  const boot = UNITS.get('endo-api-boot.service') ?? new Map()
+  t.equal(one(boot, 'Service.LoadCredential'), `db_pwd:${KNOWN.ENDOREG_VAULT_FILE.default}`)
+  t.equal(one(boot, 'Service.User'), KNOWN.ENDOREG_SERVICE_USER.default)
+  t.equal(one(boot, 'Service.Group'), KNOWN.ENDOREG_SERVICE_GROUP.default)
+  const api = one(UNITS.get('endo-api.service') ?? new Map(), 'Service.Environment') ?? ''
+  t.match(api, `ENDOREG_API_DIR=${KNOWN.ENDOREG_API_DIR.default}\n`)
+  t.match(api, `LX_MAINTENANCE_PASSWORD_FILE=${KNOWN.ENDOREG_VAULT_FILE.default}`)
+  for (const name of ['postgres-endoreg-setup.service', 'endoreg-rotate-password.service'])
+    t.equal(
+      one(UNITS.get(name) ?? new Map(), 'Service.SupplementaryGroups'),
+      KNOWN.ENDOREG_VAULT_GROUP.default,
+    )
+})
