@@ -28,7 +28,15 @@ export async function confirmHost(run: Run, message: string, consent: Consent = 
       hint: `Nothing was touched. If it is meant, say so with --${consent} ${name}`,
     })
   }
-  const answer = given ?? (await typed(`${run.report.command}: type this host's name to go on (${name}): `))
+  judge(
+    message,
+    name,
+    given ?? (await typed(`${run.report.command}: type this host's name to go on (${name}): `)),
+  )
+}
+
+/** Fails with 64 where `answer` is not the host's `name`, letter by letter. */
+export function judge(message: string, name: string, answer: string | undefined): void {
   if (answer === name) return
   throw new Failure(ExitCode.usage, {
     message,

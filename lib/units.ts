@@ -40,6 +40,11 @@ export function requireSystemd(message: string): void {
 export async function showUnits(names: readonly string[]): Promise<UnitState[]> {
   if (names.length === 0) return []
   const shown = await perform('systemctl', 'show', `--property=${PROPERTIES.join()}`, '--', ...names)
+  return statesIn(shown, names)
+}
+
+/** What `systemctl show` says of the units called `names`: a block each, in that order. */
+export function statesIn(shown: string, names: readonly string[]): UnitState[] {
   const blocks = shown.trim().split(/\n\n+/)
   return names.map((name, index) => toState(name, blocks[index] ?? ''))
 }
@@ -60,10 +65,13 @@ export const isAtWork = ({ active }: UnitState): boolean =>
   active === 'active' || active === 'activating' || active === 'reloading'
 
 /** The units of `roots` and all that stop with them, directly or not, each once. */
-export async function withDependants(roots: readonly string[]): Promise<UnitState[]> {
+export async function withDependants(
+  roots: readonly string[],
+  look: (names: readonly string[]) => Promise<UnitState[]> = showUnits,
+): Promise<UnitState[]> {
   const seen = new Map<string, UnitState>()
   for (let next = [...new Set(roots)]; next.length > 0; ) {
-    const states = await showUnits(next)
+    const states = await look(next)
     for (const state of states) seen.set(state.name, state)
     next = [...new Set(states.flatMap(({ dependants }) => dependants))].filter(name => !seen.has(name))
   }

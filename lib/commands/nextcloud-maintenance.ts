@@ -4,7 +4,7 @@ import { resetCluster } from './reset-psql-safe.ts'
 import { showPsqlConf } from './show-psql-conf.ts'
 
 /** What Nextcloud consists of on NixOS, in the order in which it is stopped: who asks first, what answers last. */
-const UNITS = [
+export const NEXTCLOUD_UNITS = [
   'nginx.service',
   'nextcloud-cron.timer',
   'nextcloud-cron.service',
@@ -25,7 +25,7 @@ export async function nextcloudMaintenance(run: Run): Promise<string | Concluded
       throw misused('--no-backup and --yes-delete are for --reset-psql')
     return showPsqlConf(run)
   }
-  const summary = await resetCluster(run, UNITS)
+  const summary = await resetCluster(run, NEXTCLOUD_UNITS)
   if (!check) {
     report.warning(
       'Nextcloud has no database any more: install it anew, or restore its database (restore-postgres)',

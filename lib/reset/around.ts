@@ -1,7 +1,15 @@
 import type { Run } from '../command.ts'
 import { ExitCode, Failure } from '../errors.ts'
 import { inSession } from '../postgres/in-session.ts'
-import { activeUnits, control, isAtWork, showUnits, startLater, withDependants } from '../units.ts'
+import {
+  activeUnits,
+  control,
+  isAtWork,
+  showUnits,
+  startLater,
+  type UnitState,
+  withDependants,
+} from '../units.ts'
 import type { Around, Cluster, Journal } from './terms.ts'
 
 const SETUP = 'postgres-endoreg-setup.service'
@@ -25,24 +33,43 @@ export async function lookAround(
   companions: readonly string[],
   begun: Journal | undefined,
 ): Promise<Around> {
+  const before = begun?.around
+  return chooseAround(unit, {
+    companions: await showUnits(companions),
+    dependants: await withDependants([unit, PARENT, ...OURS]),
+    timers: await activeUnits('endoreg-*.timer'),
+    before: {
+      companions: await stillThere(before?.companions),
+      dependants: await stillThere(before?.dependants),
+      jobs: before?.jobs ?? [],
+    },
+  })
+}
+
+/** Units as systemd shows them, at work or not, and what is left of those that an interrupted run has found. */
+export type Seen = {
+  readonly companions: readonly UnitState[]
+  readonly dependants: readonly UnitState[]
+  readonly timers: readonly string[]
+  readonly before: Around
+}
+
+/** Those of them that are to be stopped around the cluster of the unit `unit`, which is none of them. */
+export function chooseAround(unit: string, { companions, dependants, timers, before }: Seen): Around {
   const isServer = (name: string): boolean =>
     name === unit || name === PARENT || name.startsWith('postgresql@')
-  const beside = (await showUnits(companions)).filter(isAtWork)
-  const needing = (await withDependants([unit, PARENT, ...OURS])).filter(
-    state => isAtWork(state) && !isServer(state.name),
-  )
+  const beside = companions.filter(isAtWork)
+  const needing = dependants.filter(state => isAtWork(state) && !isServer(state.name))
   const names = (states: readonly { readonly name: string }[]): string[] => states.map(({ name }) => name)
   const jobs = [...beside, ...needing].filter(
     ({ name, active }) => active === 'activating' && name !== SETUP && !POSTGRESQL.test(name),
   )
-  const before = begun?.around
-  const kept = new Set([...(await stillThere(before?.companions)), ...names(beside)])
-  const timers = await activeUnits('endoreg-*.timer')
-  const all = new Set([...(await stillThere(before?.dependants)), ...timers, ...names(needing)])
+  const kept = new Set([...before.companions, ...names(beside)])
+  const all = new Set([...before.dependants, ...timers, ...names(needing)])
   return {
     companions: [...kept],
     dependants: [...all].filter(name => !kept.has(name)),
-    jobs: [...new Set([...(before?.jobs ?? []), ...names(jobs)])],
+    jobs: [...new Set([...before.jobs, ...names(jobs)])],
   }
 }
 
@@ -58,7 +85,7 @@ export async function stopAround(run: Run, { companions, dependants }: Around): 
 }
 
 /** What starts, each group when the one before it has: the cluster, what makes it ready, what needs it, companions, jobs. */
-function order(
+export function order(
   { unit }: Cluster,
   { companions, dependants, jobs }: Around,
   setup: readonly string[],

@@ -1,7 +1,7 @@
 import type { Run } from '../command.ts'
 import { ExitCode, Failure } from '../errors.ts'
 import { startAll, startAllLater } from './around.ts'
-import { inspectData } from './found.ts'
+import { type Found, inspectData } from './found.ts'
 import { dropJournal, writeJournal } from './journal.ts'
 import type { Site } from './site.ts'
 import type { Journal } from './terms.ts'
@@ -21,8 +21,8 @@ export async function attempt(
   const { cluster, journal: before } = site
   const settle = (): boolean => {
     if (isMoved(site, begun)) return true
-    // What was interrupted before is still to be finished.
-    if (before && before.action !== begun.action) writeJournal(settings, before)
+    const left = unfinished(before, begun)
+    if (left) writeJournal(settings, left)
     else dropJournal(settings)
     return false
   }
@@ -59,13 +59,19 @@ async function conclude(run: Run, { cluster }: Site, begun: Journal): Promise<vo
 }
 
 /** The disk says what has happened: a reset gives the data folder another name, an undo takes that name away. */
-export function isMoved({ cluster, postgres }: Site, { action, aside }: Journal): boolean {
-  const { beside } = inspectData.as(postgres, cluster.data)
+const isMoved = ({ cluster, postgres }: Site, begun: Journal): boolean =>
+  saysMoved(inspectData.as(postgres, cluster.data), begun)
+
+export function saysMoved({ beside }: Pick<Found, 'beside'>, { action, aside }: Journal): boolean {
   const there = beside.some(({ name }) => name === aside)
   return action === 'reset' ? there : !there
 }
 
-const withState = (failure: Failure, moved: boolean): Failure =>
+/** What is still to be finished where `begun` has moved nothing: what was interrupted `before`, and not by the same. */
+export const unfinished = (before: Journal | undefined, begun: Journal): Journal | undefined =>
+  before && before.action !== begun.action ? before : undefined
+
+export const withState = (failure: Failure, moved: boolean): Failure =>
   new Failure(failure.code, {
     message: failure.message,
     cause: failure.reason,
@@ -77,7 +83,7 @@ const withState = (failure: Failure, moved: boolean): Failure =>
   })
 
 /** It is done, and some of the units around it do not start. */
-class Unstarted extends Failure {
+export class Unstarted extends Failure {
   constructor({ action }: Journal, names: readonly string[]) {
     super(ExitCode.unavailable, {
       message: `start ${names.join(', ')} again`,

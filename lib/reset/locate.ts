@@ -67,12 +67,12 @@ export async function fromFiles(settings: Settings, postgres: Account): Promise<
   const known = existsSync('/usr/bin/pg_lsclusters')
     ? await runAs(postgres, {}, '/usr/bin/pg_lsclusters', '--json')
     : undefined
-  for (const { version, cluster, port: its, pgdata, config } of known ? parseListed(known.out) : []) {
-    if (Number(its) !== port || (settings.dataDir !== undefined && settings.dataDir !== pgdata)) continue
+  const listed = known && chooseListed(known.out, settings)
+  if (listed) {
+    const { version, cluster, pgdata, locale } = listed
     const major = Number(version)
-    const locale = config['lc_monetary']
-    const recipe = await guessRecipe(postgres, major, pgdata, typeof locale === 'string' ? locale : 'C')
-    return { ...debian(String(version), cluster), major, port, data: pgdata, recipe }
+    const recipe = await guessRecipe(postgres, major, pgdata, locale)
+    return { ...debian(version, cluster), major, port, data: pgdata, recipe }
   }
   const found = existsSync('/etc/NIXOS') ? findDataFolder(settings, postgres) : undefined
   if (found) {
@@ -84,6 +84,16 @@ export async function fromFiles(settings: Settings, postgres: Account): Promise<
     cause: `no server answers at ${settings.host}, and this host has no such cluster of Debian's or NixOS's making`,
     hint: 'See which there are (pg_lsclusters), and set PGPORT and ENDOREG_PG_DATA to the one that is meant.',
   })
+}
+
+/** The cluster of the settings in what pg_lsclusters(1) says. */
+export function chooseListed(text: string, { port, dataDir }: Pick<Settings, 'port' | 'dataDir'>) {
+  for (const { version, cluster, port: its, pgdata, config } of parseListed(text)) {
+    if (Number(its) !== port || (dataDir !== undefined && dataDir !== pgdata)) continue
+    const locale = config['lc_monetary']
+    return { version: String(version), cluster, pgdata, locale: typeof locale === 'string' ? locale : 'C' }
+  }
+  return undefined
 }
 
 function parseListed(text: string): v.InferOutput<typeof listed> {
@@ -104,7 +114,13 @@ const SEGMENT = 16_777_216
 async function guessRecipe(postgres: Account, major: number, data: string, locale: string): Promise<Recipe> {
   const program = await findProgram('pg_controldata', major)
   const { out } = await runAs(postgres, {}, program, '-D', data)
-  const value = (name: string): number => Number(new RegExp(`^${name}: +(\\d+)$`, 'm').exec(out)?.[1] ?? 0)
+  return recipeOf(out, locale, postgres.name)
+}
+
+/** The recipe of a cluster of which pg_controldata(1) says `control`. */
+export function recipeOf(control: string, locale: string, superuser: string): Recipe {
+  const value = (name: string): number =>
+    Number(new RegExp(`^${name}: +(\\d+)$`, 'm').exec(control)?.[1] ?? 0)
   return {
     ...(/^(?:C|POSIX)$/.test(locale) ? { encoding: 'UTF8' } : {}),
     collate: locale,
@@ -115,6 +131,6 @@ async function guessRecipe(postgres: Account, major: number, data: string, local
     checksums: value('Data page checksum version') > 0,
     walSegmentSize: value('Bytes per WAL segment') || SEGMENT,
     groupAccess: false,
-    superuser: postgres.name,
+    superuser,
   }
 }

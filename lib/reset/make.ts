@@ -1,14 +1,20 @@
 import { performAs, runAs } from '../files/program-as.ts'
 import { findProgram } from '../postgres/programs.ts'
 import { makeFolder, moveFolders } from './folders.ts'
-import { besideName, stampOf } from './names.ts'
+import { besideName, parseBeside, stampOf } from './names.ts'
 import type { Site } from './site.ts'
 import type { Recipe } from './terms.ts'
 
 const PROVIDERS: Readonly<Record<string, string>> = { i: 'icu', b: 'builtin' }
 
 /** How initdb(1) is told to make a cluster like this one. */
-function options({ major, recipe }: { readonly major: number; readonly recipe: Recipe }): string[] {
+export function initdbOptions({
+  major,
+  recipe,
+}: {
+  readonly major: number
+  readonly recipe: Recipe
+}): string[] {
   const { encoding, collate, ctype, provider, locale, icuRules, walSegmentSize } = recipe
   const kind = PROVIDERS[provider]
   return [
@@ -51,7 +57,7 @@ export async function makeCluster(site: Site): Promise<string> {
     // Databases and copy-on-write do not go together; most file systems know nothing of it.
     await runAs(postgres, {}, 'chattr', '+C', path)
     const message = `make a new cluster ${cluster.name}`
-    await performAs(postgres, message, {}, program, `--pgdata=${path}`, ...options(cluster))
+    await performAs(postgres, message, {}, program, `--pgdata=${path}`, ...initdbOptions(cluster))
     await performAs(postgres, message, {}, 'rm', '-f', '--', ...CONFIGURATION.map(file => `${path}/${file}`))
   } catch (error) {
     await removeFresh(site, folder)
@@ -66,13 +72,16 @@ export async function removeFresh({ parent, postgres }: Site, ...folders: readon
 }
 
 /** The folders in which killed runs were making clusters. */
-export const leftFresh = ({ found }: Site): string[] =>
+export const leftFresh = ({ found }: Pick<Site, 'found'>): string[] =>
   found.beside.filter(({ kind }) => kind === 'new').map(({ name }) => name)
+
+/** What a folder beside the data folder `data` is called while it is being deleted. */
+export const purgedName = (data: string, folder: string): string =>
+  besideName(data, 'purged', parseBeside(data, folder)?.stamp ?? stampOf(new Date()))
 
 /** Deletes the folder `name` beside the data folder; under another name first, so that no half of it is ever taken for data. */
 export async function deleteAside({ parent, name, postgres }: Site, folder: string): Promise<void> {
-  const [, stamp = stampOf(new Date())] = /-(\d{4}-.*)$/.exec(folder) ?? []
-  const doomed = besideName(name, 'purged', stamp)
+  const doomed = purgedName(name, folder)
   if (folder !== doomed) moveFolders.as(postgres, parent, [[folder, doomed]])
   await performAs(postgres, `delete ${parent}/${doomed}`, {}, 'rm', '-rf', '--', `${parent}/${doomed}`)
 }

@@ -34,13 +34,10 @@ export async function empty(run: Run, companions: readonly string[]): Promise<Em
   const { cluster } = site
   if (cluster.maker === 'debian') await findProgram('initdb', cluster.major)
   await removeFresh(site, ...leftFresh(site))
-  const before = site.journal?.action === 'reset' ? site.journal : undefined
+  const { before, resumed, moved } = stageOf(site)
   const around = await lookAround(cluster, companions, before)
-  const moved = before !== undefined && isBeside(site, before.aside)
-  // With the server up and its data in its place nothing has happened yet, however long that is ago.
-  const goesOn = before !== undefined && (moved || !site.server)
-  const begun: ResetJournal = goesOn ? { ...before, around } : begin(run, site, around)
-  if (goesOn) run.report.note(`going on with the reset of ${before.begun}, which was interrupted`)
+  const begun: ResetJournal = resumed ? { ...resumed, around } : begin(run, site, around)
+  if (resumed) run.report.note(`going on with the reset of ${resumed.begun}, which was interrupted`)
   const aside = `${site.parent}/${begun.aside}`
   if (moved && isThere(site)) {
     await attempt(run, site, begun)
@@ -49,7 +46,24 @@ export async function empty(run: Run, companions: readonly string[]): Promise<Em
   return { aside, backup: await replace(run, site, begun, moved) }
 }
 
-const begin = ({ flags }: Run, site: Site, around: Around): ResetJournal => ({
+/** How far an interrupted reset has come. */
+export type Stage = {
+  /** What was interrupted. */
+  readonly before: ResetJournal | undefined
+  /** The same, where it is gone on with and not begun anew. */
+  readonly resumed: ResetJournal | undefined
+  /** Whether the data folder has its other name already. */
+  readonly moved: boolean
+}
+
+export function stageOf(site: Pick<Site, 'journal' | 'found' | 'server'>): Stage {
+  const before = site.journal?.action === 'reset' ? site.journal : undefined
+  const moved = before !== undefined && isBeside(site, before.aside)
+  // With the server up and its data in its place nothing has happened yet, however long that is ago.
+  return { before, resumed: moved || !site.server ? before : undefined, moved }
+}
+
+export const begin = ({ flags }: Pick<Run, 'flags'>, site: Site, around: Around): ResetJournal => ({
   format: 1,
   action: 'reset',
   begun: new Date().toISOString(),
@@ -61,7 +75,7 @@ const begin = ({ flags }: Run, site: Site, around: Around): ResetJournal => ({
 })
 
 /** Fails where the cluster is not one to be emptied, or its backup cannot be made. */
-export function refuseUnfit(run: Run, site: Site): void {
+export function refuseUnfit(run: Pick<Run, 'flags'>, site: Site): void {
   const { server, found, cluster, journal } = site
   if (server) refuseStandby(server)
   const begun = journal?.action === 'reset' ? journal : undefined
@@ -93,10 +107,7 @@ async function replace(run: Run, site: Site, begun: ResetJournal, moved: boolean
     await control(run, 'stop', cluster.unit)
     if (!moved) refuseRunning(site)
     if (fresh && !moved) copySettings.as(postgres, cluster.data, `${parent}/${fresh}`)
-    moveFolders.as(postgres, parent, [
-      ...(moved ? [] : [[name, begun.aside] satisfies [string, string]]),
-      ...(fresh ? [[fresh, name] satisfies [string, string]] : []),
-    ])
+    moveFolders.as(postgres, parent, movesOf(name, begun, moved, fresh))
     // NixOS' unit makes a cluster where its folder has none, and the folder itself only in /var/lib/postgresql.
     if (cluster.maker === 'nixos') makeFolder.as(postgres, parent, name)
     const resource = `cluster ${cluster.name}`
@@ -105,6 +116,17 @@ async function replace(run: Run, site: Site, begun: ResetJournal, moved: boolean
   }).finally(() => removeFresh(site, ...(fresh ? [fresh] : [])))
   return backup
 }
+
+/** What is renamed, in this order: the data folder, unless it is `moved`, and the new one, unless the unit makes it. */
+export const movesOf = (
+  name: string,
+  { aside }: ResetJournal,
+  moved: boolean,
+  fresh: string | undefined,
+): [from: string, to: string][] => [
+  ...(moved ? [] : [[name, aside] satisfies [string, string]]),
+  ...(fresh ? [[fresh, name] satisfies [string, string]] : []),
+]
 
 const describe = ({ encoding, collate, checksums }: Recipe): string =>
   `create anew (${encoding === undefined ? '' : `${encoding}, `}${collate}, checksums ${checksums ? 'on' : 'off'})`

@@ -43,10 +43,8 @@ export async function look(run: Run): Promise<Site> {
   const server = await askServer(run)
   const cluster = server
     ? fromServer(server)
-    : journal?.cluster.port === settings.port
-      ? journal.cluster
-      : await fromFiles(settings, postgres)
-  if (journal && journal.cluster.data !== cluster.data) throw otherCluster(journal, cluster)
+    : (rememberedCluster(journal, settings.port) ?? (await fromFiles(settings, postgres)))
+  refuseOtherCluster(journal, cluster)
   const found = inspectData.as(postgres, cluster.data)
   const { folder: parent, name } = splitPath(cluster.data)
   const site = { cluster, parent, name, postgres, server, found, journal }
@@ -55,13 +53,22 @@ export async function look(run: Run): Promise<Site> {
   return site
 }
 
+/** The cluster of what was interrupted, where it is that of the port: its folder may be moved, and its server down. */
+export const rememberedCluster = (journal: Journal | undefined, port: number): Cluster | undefined =>
+  journal?.cluster.port === port ? journal.cluster : undefined
+
+/** Fails with 78 where what was interrupted was of another cluster. */
+export function refuseOtherCluster(journal: Journal | undefined, cluster: Cluster): void {
+  if (journal && journal.cluster.data !== cluster.data) throw otherCluster(journal, cluster)
+}
+
 /** Whether there is a folder `name`, of those that this program has named, beside the data folder. */
-export const isBeside = ({ found }: Site, name: string): boolean =>
+export const isBeside = ({ found }: Pick<Site, 'found'>, name: string): boolean =>
   found.beside.some(folder => folder.name === name)
 
 /** A name for a folder beside the data folder that nothing has; one of a second ago may have that of this second. */
-export function freeName(site: Site, kind: Kind): string {
-  for (let time = Date.now(); ; time += 1000) {
+export function freeName(site: Pick<Site, 'name' | 'found'>, kind: Kind, now = Date.now()): string {
+  for (let time = now; ; time += 1000) {
     const name = besideName(site.name, kind, stampOf(new Date(time)))
     if (!isBeside(site, name)) return name
   }
@@ -71,7 +78,8 @@ export function freeName(site: Site, kind: Kind): string {
 export const isThere = ({ postgres, cluster }: Site): boolean =>
   inspectData.as(postgres, cluster.data).state === 'folder'
 
-function refuseUnmovable({ cluster, parent, postgres, found }: Site): void {
+/** Fails with 78 where the data folder is nothing that can be renamed. */
+export function refuseUnmovable({ cluster, parent, postgres, found }: Site): void {
   const { data } = cluster
   const refuse = (cause: string, hint: string): Failure =>
     new Failure(ExitCode.configuration, { message: `set the data folder ${data} aside`, cause, hint })
@@ -101,8 +109,12 @@ function refuseUnmovable({ cluster, parent, postgres, found }: Site): void {
 /** Another server than the unit's would go on with the folder under its new name. */
 async function refuseForeign({ cluster, server, found }: Site): Promise<void> {
   const [unit] = await showUnits([cluster.unit])
-  const pid = server?.pid ?? (runsIn(found) ? found.pid : null)
-  if (pid === null || pid === unit?.mainPid) return
+  refuseOtherServer(cluster, server?.pid ?? (runsIn(found) ? found.pid : null), unit?.mainPid)
+}
+
+/** Fails with 69 where the server `pid`, if there is one, is not the process of the cluster's unit. */
+export function refuseOtherServer(cluster: Cluster, pid: number | null, mainPid: number | undefined): void {
+  if (pid === null || pid === mainPid) return
   throw new Failure(ExitCode.unavailable, {
     message: `find the unit of the cluster in ${cluster.data}`,
     cause: `its server (pid ${pid}) is not that of ${cluster.unit}, so systemd cannot stop and start it`,
@@ -111,7 +123,7 @@ async function refuseForeign({ cluster, server, found }: Site): Promise<void> {
 }
 
 /** Whether the process of postmaster.pid is at work in the data folder: a server that was killed leaves that file. */
-function runsIn({ pid, device, inode }: Found): boolean {
+export function runsIn({ pid, device, inode }: Pick<Found, 'pid' | 'device' | 'inode'>): boolean {
   if (pid === null) return false
   try {
     const { dev, ino } = statSync(`/proc/${pid}/cwd`)

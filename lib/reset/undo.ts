@@ -7,7 +7,7 @@ import { moveFolders } from './folders.ts'
 import { leftFresh, removeFresh } from './make.ts'
 import { setAside } from './names.ts'
 import { freeName, isBeside, isThere, look, refuseRunning, type Site } from './site.ts'
-import type { UndoJournal } from './terms.ts'
+import type { Journal, UndoJournal } from './terms.ts'
 
 /**
  * Goes back to a folder that was set aside, or takes back a reset that was interrupted. For the holder of the
@@ -20,8 +20,7 @@ import type { UndoJournal } from './terms.ts'
 export async function undo(run: Run, wanted: string | undefined): Promise<string | undefined> {
   const site = await look(run)
   const { journal, cluster } = site
-  if (journal?.action === 'undo' && (wanted === undefined || wanted === journal.aside))
-    return finishUndo(run, site, [])
+  if (isToBeFinished(journal, wanted)) return finishUndo(run, site, [])
   const aside = choose(site, wanted)
   await removeFresh(site, ...leftFresh(site))
   const around = await lookAround(cluster, [], journal)
@@ -35,6 +34,10 @@ export async function undo(run: Run, wanted: string | undefined): Promise<string
   await putBack(run, site, { format: 1, action: 'undo', begun, cluster, around, aside, away })
   return aside
 }
+
+/** Whether an undo was interrupted that goes back to what is wanted. */
+export const isToBeFinished = (journal: Journal | undefined, wanted: string | undefined): boolean =>
+  journal?.action === 'undo' && (wanted === undefined || wanted === journal.aside)
 
 /** Finishes an undo that was interrupted. */
 export async function finishUndo(run: Run, site: Site, companions: readonly string[]): Promise<string> {
@@ -76,6 +79,16 @@ export function choose(site: Site, wanted: string | undefined): string | undefin
   )
 }
 
+/** What is renamed, in this order: the present data folder, where it is `there`, and the one that comes back. */
+export const movesBack = (
+  name: string,
+  { aside, away }: UndoJournal,
+  there: boolean,
+): [from: string, to: string][] => [
+  ...(there ? [[name, away] satisfies [string, string]] : []),
+  [aside, name],
+]
+
 async function putBack(run: Run, site: Site, begun: UndoJournal): Promise<void> {
   const { cluster, parent, name, postgres } = site
   await attempt(run, site, begun, async () => {
@@ -83,10 +96,7 @@ async function putBack(run: Run, site: Site, begun: UndoJournal): Promise<void> 
     await control(run, 'stop', cluster.unit)
     const there = isThere(site)
     if (there) refuseRunning(site)
-    moveFolders.as(postgres, parent, [
-      ...(there ? [[name, begun.away] satisfies [string, string]] : []),
-      [begun.aside, name],
-    ])
+    moveFolders.as(postgres, parent, movesBack(name, begun, there))
     const resource = `cluster ${cluster.name}`
     if (there) run.report.change({ resource, action: `set its data aside as ${parent}/${begun.away}` })
     run.report.change({ resource, action: `put ${parent}/${begun.aside} back as its data` })
