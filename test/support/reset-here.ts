@@ -1,0 +1,198 @@
+import { execFileSync } from 'node:child_process'
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { hostname, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Result } from './command.ts'
+import { Host, runner } from './host.ts'
+
+const CONFIGURATION = ['postgresql.conf', 'pg_hba.conf', 'pg_ident.conf']
+/** What says whose data a folder holds. */
+const MARK = 'mark'
+
+/** The part of tap's `t` that is needed here. */
+type Teardown = { teardown: (work: () => unknown) => void }
+
+/**
+ * A cluster as Debian has it, with a real server, in a place where no systemd runs: `systemctl.sh` stands for it, and
+ * writes down what it is asked for. Only for root.
+ */
+export class ResetHere {
+  /** The unit of the server. */
+  readonly server: string
+  readonly data: string
+  readonly #host: Host
+  readonly #etc: string
+  readonly #systemd: string
+
+  private constructor(host: Host, etc: string) {
+    this.#host = host
+    this.#etc = etc
+    this.data = host.cluster.data
+    this.#systemd = join(host.folder, 'systemd')
+    this.server = `postgresql@${this.major}-main.service`
+  }
+
+  /** @param units their names, and the state of each */
+  static async create(t: Teardown, units: Readonly<Record<string, string>>): Promise<ResetHere> {
+    const host = await Host.create(t, { start: false })
+    const etc = mkdtempSync(join(tmpdir(), 'endoreg-etc-'))
+    t.teardown(() => rmSync(etc, { recursive: true, force: true }))
+    chmodSync(etc, 0o755)
+    execFileSync('cp', ['-a', '--', '/etc/.', etc])
+    const own = new ResetHere(host, etc)
+    own.#configure()
+    for (const [name, state] of Object.entries({ ...units, [own.server]: 'active' })) own.setUnit(name, state)
+    t.teardown(() => own.#systemctl('stop', own.server))
+    own.#systemctl('start', own.server)
+    own.mark('first')
+    return own
+  }
+
+  /** Has the configuration where Debian has it, and systemctl with what it needs. */
+  #configure(): void {
+    const folder = `/etc/postgresql/${this.major}/main`
+    const here = join(this.#etc, folder.slice('/etc/'.length))
+    mkdirSync(here, { recursive: true })
+    for (const name of CONFIGURATION) {
+      copyFileSync(join(this.data, name), join(here, name))
+      chmodSync(join(here, name), 0o644)
+    }
+    const places = `data_directory = '${this.data}'\nhba_file = '${folder}/pg_hba.conf'\nident_file = '${folder}/pg_ident.conf'\n`
+    writeFileSync(join(here, 'postgresql.conf'), places, { flag: 'a' })
+    for (const name of ['bin', 'units', 'needing', 'signal', 'fails'])
+      mkdirSync(join(this.#systemd, name), { recursive: true })
+    copyFileSync(
+      fileURLToPath(new URL('systemctl.sh', import.meta.url)),
+      join(this.#systemd, 'bin/systemctl'),
+    )
+    const { uid, gid } = runner()
+    const log = join(this.#systemd, 'server.log')
+    writeFileSync(log, '')
+    chownSync(log, uid, gid)
+    const settings = {
+      UNIT: this.server,
+      DATA: this.data,
+      BIN: process.env['TEST_POSTGRES_BIN'] ?? '',
+      CONFIG: `${folder}/postgresql.conf`,
+      RUNNER: String(uid),
+      GROUP: String(gid),
+    }
+    const lines = Object.entries(settings).map(([name, value]) => `${name}='${value}'\n`)
+    writeFileSync(join(this.#systemd, 'settings'), lines.join(''))
+  }
+
+  get major(): number {
+    return Number(readFileSync(join(this.#host.cluster.data, 'PG_VERSION'), 'utf8'))
+  }
+
+  /** A place in which systemd seems to run, and /etc is this host's own. */
+  get #within(): string[] {
+    const script =
+      'mount -t tmpfs none /run && mkdir -p /run/systemd/system && mount --bind "$1" /etc && shift && exec "$@"'
+    return ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', script, 'sh', this.#etc]
+  }
+
+  #systemctl(...args: string[]): void {
+    const [program = '', ...rest] = [...this.#within, join(this.#systemd, 'bin/systemctl'), ...args]
+    execFileSync(program, rest, { stdio: 'ignore' })
+  }
+
+  setUnit(name: string, state: string): void {
+    writeFileSync(join(this.#systemd, 'units', name), `${state}\n`)
+  }
+
+  unit(name: string): string {
+    return readFileSync(join(this.#systemd, 'units', name), 'utf8').trim()
+  }
+
+  /** Units that stop when `name` does. */
+  setNeeding(name: string, ...units: readonly string[]): void {
+    writeFileSync(join(this.#systemd, 'needing', name), units.join(' '))
+  }
+
+  /** Lets the run get a signal when it next stops or starts a unit. */
+  signalAt(how: 'stop' | 'start', name: string, signal: 'TERM' | 'KILL'): void {
+    writeFileSync(join(this.#systemd, 'signal', `${how}-${name}`), signal)
+  }
+
+  /** Does `work` while stopping or starting a unit does not succeed. */
+  async failing<T>(how: 'stop' | 'start', name: string, work: () => Promise<T>): Promise<T> {
+    const file = join(this.#systemd, 'fails', `${how}-${name}`)
+    writeFileSync(file, '')
+    try {
+      return await work()
+    } finally {
+      rmSync(file)
+    }
+  }
+
+  /** What systemd has been asked for since this was last called. */
+  asked(): string[] {
+    const file = join(this.#systemd, 'log')
+    if (!existsSync(file)) return []
+    const lines = readFileSync(file, 'utf8').trim().split('\n')
+    rmSync(file)
+    return lines
+  }
+
+  /** Whose data is in use; undefined where it is a new cluster's. */
+  get marked(): string | undefined {
+    const file = join(this.data, MARK)
+    return existsSync(file) ? readFileSync(file, 'utf8') : undefined
+  }
+
+  mark(text: string): void {
+    writeFileSync(join(this.data, MARK), text)
+  }
+
+  get isUp(): boolean {
+    return existsSync(join(this.data, 'postmaster.pid'))
+  }
+
+  /** What kinds of folders are beside the data folder. */
+  beside(): string[] {
+    return this.folders().map(name => name.replace(/^data\.|-\d{4}-.*$/g, ''))
+  }
+
+  /** The folders beside the data folder. */
+  folders(): string[] {
+    return readdirSync(join(this.data, '..'))
+      .filter(name => name.startsWith('data.'))
+      .sort()
+  }
+
+  /** What an interrupted run has written down. */
+  journal(): { action: string; prepared?: boolean } | undefined {
+    const file = join(this.#host.folder, 'state/reset.json')
+    return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined
+  }
+
+  run(command: string, ...args: string[]): Promise<Result> {
+    const path = [join(this.#systemd, 'bin'), process.env['TEST_POSTGRES_BIN'], this.#host.env['PATH']]
+    return this.#host.run(command, args, {
+      within: this.#within,
+      env: { PATH: path.join(':'), ENDOREG_READY_TIMEOUT: '30' },
+    })
+  }
+
+  /** A reset, without a backup, which is meant. */
+  reset(): Promise<Result> {
+    return this.run('reset-psql-safe', '--no-backup', '--yes-delete', hostname())
+  }
+
+  undo(): Promise<Result> {
+    return this.run('reset-psql-safe', '--undo')
+  }
+}
