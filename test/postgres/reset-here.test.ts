@@ -1,5 +1,5 @@
 import { hostname } from 'node:os'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { needsRoot } from '../support/host.ts'
 import { ResetHere } from '../support/reset-here.ts'
 
@@ -28,7 +28,7 @@ t.test('a cluster is emptied, and comes back', needsRoot, async t => {
   own.asked()
   const stops = [`stop ${DEPENDANTS}`, `stop ${server}`]
   const starts = [`start ${server}`, `start ${SETUP}`, `start ${TIMER} ${BOOT} ${API} grafana.service`]
-  const untouched = (): void => {
+  const untouched = (t: Test): void => {
     t.same(own.asked(), [])
     t.same(own.beside(), [])
     t.equal(own.marked, 'first')
@@ -47,7 +47,7 @@ t.test('a cluster is emptied, and comes back', needsRoot, async t => {
       const result = await own.run('reset-psql-safe', ...args)
       t.equal(result.code, code, `${args.join(' ')}: ${result.err}`)
     }
-    untouched()
+    untouched(t)
   })
 
   await t.test('on a Nextcloud host', async t => {
@@ -157,6 +157,6 @@ t.test('a cluster is emptied, and comes back', needsRoot, async t => {
     t.ok(own.folders().length > 2)
     const { code, err } = await own.run('reset-psql-safe', '--purge-old', '--yes-delete', hostname())
     t.equal(code, 0, err)
-    untouched()
+    untouched(t)
   })
 })
