@@ -17,6 +17,10 @@ const BESIDE = /^(.+)\.(before-reset|before-undo|new|purged)-(\d{4}-\d\d-\d\dT\d
 /** "2026-11-25T01-30-43Z" */
 export const stampOf = (time: Date): string => `${time.toISOString().slice(0, 19).replaceAll(':', '-')}Z`
 
+/** The time that a stamp says, in milliseconds; NaN where there is no such one. */
+export const timeOf = (stamp: string): number =>
+  Date.parse(stamp.replace(/T(\d\d)-(\d\d)-(\d\d)Z$/, 'T$1:$2:$3Z'))
+
 /** The name for the data folder `data` that `kind` says. */
 export const besideName = (data: string, kind: Kind, stamp: string): string => `${data}.${kind}-${stamp}`
 

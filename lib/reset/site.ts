@@ -8,7 +8,7 @@ import { requireSystemd, showUnits } from '../units.ts'
 import { type Found, inspectData } from './found.ts'
 import { readJournal } from './journal.ts'
 import { fromFiles, fromServer } from './locate.ts'
-import { besideName, type Kind, stampOf } from './names.ts'
+import { besideName, type Kind, stampOf, timeOf } from './names.ts'
 import { askServer, type Server } from './server.ts'
 import type { Cluster, Journal } from './terms.ts'
 
@@ -66,12 +66,14 @@ export function refuseOtherCluster(journal: Journal | undefined, cluster: Cluste
 export const isBeside = ({ found }: Pick<Site, 'found'>, name: string): boolean =>
   found.beside.some(folder => folder.name === name)
 
-/** A name for a folder beside the data folder that nothing has; one of a second ago may have that of this second. */
+/**
+ * A name for a folder beside the data folder, of a time after those of all that are there: the order of names says
+ * which was set aside last, whatever the clock does, and two may be within one second.
+ */
 export function freeName(site: Pick<Site, 'name' | 'found'>, kind: Kind, now = Date.now()): string {
-  for (let time = now; ; time += 1000) {
-    const name = besideName(site.name, kind, stampOf(new Date(time)))
-    if (!isBeside(site, name)) return name
-  }
+  const times = site.found.beside.map(({ stamp }) => timeOf(stamp)).filter(time => !Number.isNaN(time))
+  const time = Math.max(now, ...times.map(before => before + 1000))
+  return besideName(site.name, kind, stampOf(new Date(time)))
 }
 
 /** Whether the data folder is there now. */

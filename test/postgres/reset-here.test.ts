@@ -51,6 +51,8 @@ t.test('a cluster is emptied, and comes back', needsRoot, async t => {
   })
 
   await t.test('on a Nextcloud host', async t => {
+    own.altered = "work_mem = '5MB'\n"
+    own.leaveFresh()
     const options = ['--reset-psql', '--no-backup', '--yes-delete', hostname()]
     const { code, err, json } = await own.run('nextcloud-maintenance', ...options)
     t.equal(code, 0, err)
@@ -65,6 +67,7 @@ t.test('a cluster is emptied, and comes back', needsRoot, async t => {
       'start nginx.service',
     ])
     t.equal(own.marked, undefined, 'the new cluster is another one')
+    t.equal(own.altered, "work_mem = '5MB'\n", 'what ALTER SYSTEM has set is configuration')
     t.ok(own.isUp)
     t.same(own.beside(), ['before-reset'])
     t.equal(own.journal(), undefined)
@@ -72,23 +75,55 @@ t.test('a cluster is emptied, and comes back', needsRoot, async t => {
     own.mark('second')
   })
 
-  await t.test('and back', async t => {
+  await t.test('and back; what was in the middle of its work begins it again', async t => {
+    const check = await own.run('reset-psql-safe', '--undo', '--check')
+    t.equal(check.code, 1)
+    t.match(check.json.changes, [{ action: /^put \S+\/data\.before-reset-\S+ back as its data$/ }])
+    t.same(own.asked(), [])
+    own.leaveFresh()
+    own.setUnit('grafana.service', 'activating')
     const { code, err } = await own.undo()
     t.equal(code, 0, err)
-    t.same(own.asked(), [...stops, ...starts])
+    const [server, setup] = starts
+    t.same(own.asked(), [
+      ...stops,
+      ...[server, setup, `start ${TIMER} ${BOOT} ${API}`, 'later start grafana.service'],
+    ])
     t.equal(own.marked, 'first')
     t.same(own.beside(), ['before-undo'])
     t.equal(own.journal(), undefined)
   })
 
   await t.test('the server does not stop: nothing was moved, and all starts again', async t => {
-    const { code, json } = await own.failing('stop', server, () => own.reset())
+    const { code, json } = await own.while('fails', `stop-${server}`, () => own.reset())
     t.equal(code, 69)
     t.match(json.error?.hint, /Nothing was moved/)
     t.same(own.asked(), [...stops, ...starts])
     t.equal(own.marked, 'first')
     t.same(own.beside(), ['before-undo'], 'nor is the new cluster left')
     t.equal(own.journal(), undefined)
+  })
+
+  await t.test('the server goes on though its unit was stopped: its folder stays', async t => {
+    for (const work of [
+      () => own.reset(),
+      () => own.run('reset-psql-safe', '--undo-to', own.folders()[0] ?? ''),
+    ]) {
+      const { code, json } = await own.while('feigns', `stop-${server}`, work)
+      t.equal(code, 75)
+      t.match(json.error?.cause, /a server \(pid \d+\) is at work in it/)
+      t.same(own.asked(), [...stops, ...starts])
+      t.equal(own.marked, 'first')
+      t.same(own.beside(), ['before-undo'])
+      t.equal(own.journal(), undefined)
+    }
+  })
+
+  await t.test("a server that is not the unit's is not stopped", async t => {
+    const { code, json } = await own.withMainPid(1, () => own.reset())
+    t.equal(code, 69)
+    t.match(json.error?.cause, /is not that of postgresql@/)
+    t.same(own.asked(), [])
   })
 
   await t.test('a run that is asked to stop starts what it has stopped, and waits for nothing', async t => {
@@ -105,7 +140,7 @@ t.test('a cluster is emptied, and comes back', needsRoot, async t => {
   })
 
   await t.test('one unit does not start: the others do, and it is told', async t => {
-    const { code, json } = await own.failing('start', BOOT, () => own.reset())
+    const { code, json } = await own.while('fails', `start-${BOOT}`, () => own.reset())
     t.equal(code, 69)
     t.match(json.error?.cause, 'the reset is done, but this unit does not start')
     t.same(own.asked(), [
@@ -116,9 +151,19 @@ t.test('a cluster is emptied, and comes back', needsRoot, async t => {
     t.equal(own.unit('grafana.service'), 'active')
     t.equal(own.journal(), undefined, 'there is nothing to be gone on with')
     own.setUnit(BOOT, 'active')
+  })
+
+  await t.test('the server does not start: what is around it does, and it can be gone on with', async t => {
+    const { code, json } = await own.while('fails', `start-${server}`, () => own.undo())
+    t.equal(code, 69)
+    t.match(json.error?.hint, /No data is lost, and the folders are moved/)
+    const later = `later start ${SETUP} ${TIMER} ${BOOT} ${API} grafana.service`
+    t.same(own.asked(), [...stops, `start ${server}`, later])
+    t.match(own.journal(), { action: 'undo' })
     t.equal((await own.undo()).code, 0)
+    t.same(own.asked().slice(-starts.length), starts)
     t.equal(own.marked, 'first')
-    own.asked()
+    t.equal(own.journal(), undefined)
   })
 
   await t.test('killed when the folders are moved, and again', async t => {

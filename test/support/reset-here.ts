@@ -71,7 +71,7 @@ export class ResetHere {
     }
     const places = `data_directory = '${this.data}'\nhba_file = '${folder}/pg_hba.conf'\nident_file = '${folder}/pg_ident.conf'\n`
     writeFileSync(join(here, 'postgresql.conf'), places, { flag: 'a' })
-    for (const name of ['bin', 'units', 'needing', 'signal', 'fails'])
+    for (const name of ['bin', 'units', 'needing', 'signal', 'fails', 'feigns'])
       mkdirSync(join(this.#systemd, name), { recursive: true })
     copyFileSync(
       fileURLToPath(new URL('systemctl.sh', import.meta.url)),
@@ -127,10 +127,21 @@ export class ResetHere {
     writeFileSync(join(this.#systemd, 'signal', `${how}-${name}`), signal)
   }
 
-  /** Does `work` while stopping or starting a unit does not succeed. */
-  async failing<T>(how: 'stop' | 'start', name: string, work: () => Promise<T>): Promise<T> {
-    const file = join(this.#systemd, 'fails', `${how}-${name}`)
+  /** Does `work` while stopping or starting a unit does not succeed, or seems to and does not. */
+  async while<T>(way: 'fails' | 'feigns', what: string, work: () => Promise<T>): Promise<T> {
+    const file = join(this.#systemd, way, what)
     writeFileSync(file, '')
+    try {
+      return await work()
+    } finally {
+      rmSync(file)
+    }
+  }
+
+  /** Does `work` while systemd takes the process `pid` for that of the server's unit. */
+  async withMainPid<T>(pid: number, work: () => Promise<T>): Promise<T> {
+    const file = join(this.#systemd, 'main-pid')
+    writeFileSync(file, String(pid))
     try {
       return await work()
     } finally {
@@ -155,6 +166,22 @@ export class ResetHere {
 
   mark(text: string): void {
     writeFileSync(join(this.data, MARK), text)
+  }
+
+  /** What ALTER SYSTEM would write. */
+  get altered(): string {
+    return readFileSync(join(this.data, 'postgresql.auto.conf'), 'utf8')
+  }
+
+  set altered(text: string) {
+    writeFileSync(join(this.data, 'postgresql.auto.conf'), text)
+  }
+
+  /** Leaves a folder in which a killed run was making a cluster. */
+  leaveFresh(): void {
+    const folder = `${this.data}.new-2020-01-01T00-00-00Z`
+    mkdirSync(folder)
+    chownSync(folder, runner().uid, runner().gid)
   }
 
   get isUp(): boolean {

@@ -49,6 +49,7 @@ case $verb in
         kill -s "$signal" "$PPID"
         [ "$signal" != KILL ] || exit 1
       fi
+      [ ! -e "$here/feigns/$verb-$name" ] || continue
       if [ -e "$here/fails/$verb-$name" ]; then
         echo "Job for $name failed." >&2
         exit 1

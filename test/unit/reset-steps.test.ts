@@ -64,12 +64,22 @@ t.test('what a reset writes down', async t => {
   t.equal(begin(flags(), site(DOWN), NOTHING_AROUND).prepared, true, 'none can be made')
 })
 
-t.test('a name that nothing has', async t => {
+t.test('a name after all that are there', async t => {
   const now = Date.parse('2026-01-01T00:00:00Z')
-  t.equal(freeName(site(), 'before-reset', now), OLD)
-  t.equal(freeName(site({ found: beside(AWAY) }), 'before-reset', now), OLD)
-  const taken = beside(OLD, 'main.before-reset-2026-01-01T00-00-01Z')
-  t.equal(freeName(site({ found: taken }), 'before-reset', now), 'main.before-reset-2026-01-01T00-00-02Z')
+  const name = (...names: string[]) => freeName(site({ found: beside(...names) }), 'before-reset', now)
+  t.equal(name(), OLD)
+  t.equal(name('main.before-undo-2025-12-31T23-59-58Z'), OLD)
+  const next = 'main.before-reset-2026-01-01T00-00-01Z'
+  t.equal(name(OLD), next)
+  t.equal(
+    name('main.before-undo-2026-01-01T00-00-00Z'),
+    next,
+    'a reset within the second of an undo is the later one',
+  )
+  t.equal(name(OLD, next, 'main.before-undo-2024-01-01T00-00-00Z'), 'main.before-reset-2026-01-01T00-00-02Z')
+  t.equal(name(AWAY), 'main.before-reset-2026-03-01T00-00-01Z', 'the clock has gone back')
+  t.equal(name('main.before-undo-2026-99-99T00-00-00Z'), OLD, 'that is no time')
+  const taken = beside(OLD, next)
   t.equal(isBeside(site({ found: taken }), OLD), true)
   t.equal(isBeside(site({ found: taken }), LATER), false)
 })
