@@ -70,7 +70,8 @@ function localeColumns(major: number): string {
   return `'provider', ${provider}, 'locale', ${locale}, 'icuRules', ${rules}`
 }
 
-const databasesQuery = (major: number): string => `
+/** What asks a server of that major for its databases. */
+export const databasesQuery = (major: number): string => `
   SELECT json_build_object(
     'name', d.datname, 'owner', pg_get_userbyid(d.datdba), 'encoding', pg_encoding_to_char(d.encoding),
     'collate', d.datcollate, 'ctype', d.datctype, ${localeColumns(major)},

@@ -4,6 +4,7 @@ import { inFolder, makeFolder } from '../files/folder.ts'
 import { effectiveUid } from '../files/identity.ts'
 import { readRegular, replaceFile } from '../files/secret-file.ts'
 import type { Settings } from '../settings.ts'
+import type { Backup } from './terms.ts'
 
 /** Holds the name of the backup whose copy was begun, until that is complete. */
 const NAME = 'copying'
@@ -37,3 +38,22 @@ export const isCopyPending = ({ stateDir }: Settings, name: string): boolean =>
         folder.look(NAME) ? readRegular(folder, NAME).bytes.toString('utf8').trim() === name : false,
       ) ?? false,
   )
+
+/**
+ * The newest regular backup, where its copy is pending and it is not older than so many minutes: with one more backup
+ * at each attempt, two nights without a network would push a week of older ones out.
+ *
+ * @param backups the oldest first
+ * @param now milliseconds since 1970
+ */
+export function uncopied(
+  backups: readonly Backup[],
+  isPending: (name: string) => boolean,
+  minutes: number,
+  now: number,
+): Backup | undefined {
+  const newest = backups.filter(({ description }) => description.reason === 'regular').at(-1)
+  if (!newest || !isPending(newest.name)) return undefined
+  const age = now - Date.parse(newest.description.finished)
+  return age >= 0 && age <= minutes * 60_000 ? newest : undefined
+}

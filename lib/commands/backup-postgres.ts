@@ -1,6 +1,6 @@
 import { createBackup } from '../backup/create.ts'
 import { listBackups, nameOf, openBackups, removeBackup } from '../backup/folder.ts'
-import { isCopyPending } from '../backup/pending-copy.ts'
+import { isCopyPending, uncopied } from '../backup/pending-copy.ts'
 import { findRemote, type Remote, requireRemote } from '../backup/restic/remote.ts'
 import { superfluous } from '../backup/retention.ts'
 import type { Backup } from '../backup/terms.ts'
@@ -26,7 +26,15 @@ export async function backupPostgres(run: Run): Promise<string> {
   const work = async (): Promise<string> => {
     if (flags.has('init-remote')) await initialiseRemote(run)
     if (flags.has('copy-only')) return copy(run, keep)
-    const made = minutes === undefined ? undefined : findUncopied(run, minutes)
+    const made =
+      minutes === undefined
+        ? undefined
+        : uncopied(
+            listBackups(run.settings).backups,
+            name => isCopyPending(run.settings, name),
+            minutes,
+            Date.now(),
+          )
     if (!made) return check ? foretell(run) : make(run, keep)
     run.report.note(`the backup ${made.path} was made by the last attempt: only its copy is missing`)
     return copy(run, keep)
@@ -53,19 +61,6 @@ async function make(run: Run, keep: number): Promise<string> {
   await leaveBackup(run, backup, kept)
   const remote = run.flags.has('no-copy') ? undefined : await keepCopies(run, kept, keep)
   return summary(run, kept, remote)
-}
-
-/**
- * The newest backup, where it is not older than so many minutes and its copy has failed: with one more backup at each
- * attempt, two nights without a network would push a week of older ones out.
- */
-function findUncopied({ settings }: Run, minutes: number): Backup | undefined {
-  const newest = listBackups(settings)
-    .backups.filter(({ description }) => description.reason === 'regular')
-    .at(-1)
-  if (!newest || !isCopyPending(settings, newest.name)) return undefined
-  const age = Date.now() - Date.parse(newest.description.finished)
-  return age >= 0 && age <= minutes * 60_000 ? newest : undefined
 }
 
 /** The backups there are, copied. Fails with 78 where that is all that is asked for, and there is nowhere to copy to. */
@@ -123,7 +118,8 @@ function keepNewest({ settings, report }: Run, keep: number): readonly Backup[] 
   return backups.filter(backup => !old.includes(backup))
 }
 
-function parseNumber(option: string, given: string | undefined, most: number): number | undefined {
+/** The number from 1 to `most` that was given with `option`. Fails with 64 where it is none. */
+export function parseNumber(option: string, given: string | undefined, most: number): number | undefined {
   if (given === undefined) return undefined
   if (/^[1-9]\d{0,3}$/.test(given) && Number(given) <= most) return Number(given)
   throw new Failure(ExitCode.usage, {

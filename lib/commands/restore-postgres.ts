@@ -31,9 +31,7 @@ const LIMIT = 60_000
 export async function restorePostgres(run: Run): Promise<string | Concluded> {
   const { values, flags } = run
   const name = values.get('backup')
-  if (values.has('host') && !flags.has('remote')) {
-    throw contradictory('--host', 'only copies that restic keeps (--remote) are of several hosts')
-  }
+  refuseContradictory(flags, values)
   if (flags.has('list')) return flags.has('remote') ? listThere(run, hostOf(run)) : listHere(run)
   if (flags.has('drill')) return withMaintenanceLock(run, () => drillAndCheck(run, name))
   if (!flags.has('remote')) return restoreChosen(run, chooseBackup(run, name, false), withMaintenanceLock)
@@ -42,17 +40,24 @@ export async function restorePostgres(run: Run): Promise<string | Concluded> {
   )
 }
 
+/** Fails with 64 where options do not go with one another. */
+export function refuseContradictory(flags: Run['flags'], values: Run['values']): void {
+  if (values.has('host') && !flags.has('remote')) {
+    throw contradictory('--host', 'only copies that restic keeps (--remote) are of several hosts')
+  }
+  if (!flags.has('drill') || flags.has('list')) return
+  const other = ['no-backup', 'database', 'yes-overwrite'].find(
+    option => flags.has(option) || values.has(option),
+  )
+  if (other !== undefined) throw contradictory(`--${other}`, '--drill replaces nothing')
+}
+
 /** Whose backup is fetched. */
 const hostOf = ({ values }: Run): string => values.get('host') ?? hostname()
 
 /** The drill, and a look at restic's repository where there is one. */
 async function drillAndCheck(run: Run, name: string | undefined): Promise<string> {
-  const { values, flags } = run
-  const other = ['no-backup', 'database', 'yes-overwrite'].find(
-    option => flags.has(option) || values.has(option),
-  )
-  if (other !== undefined) throw contradictory(`--${other}`, '--drill replaces nothing')
-  const proved = flags.has('remote')
+  const proved = run.flags.has('remote')
     ? await withFetched(run, hostOf(run), name, backup => drill(run, backup))
     : await drill(run, chooseBackup(run, name, true))
   const remote = await findRemote(run)
@@ -92,7 +97,8 @@ const renewed = (run: Run): Run => ({
   deadline: new Deadline(run.settings.readyTimeout, run.deadline.clock),
 })
 
-function select({ name, description }: Backup, only: string | undefined): readonly SavedDatabase[] {
+/** The databases of the backup that are restored: all, or `only` one. Fails with 64 where it has none of that name. */
+export function select({ name, description }: Backup, only: string | undefined): readonly SavedDatabase[] {
   if (only === undefined) return description.databases
   const found = description.databases.filter(database => database.name === only)
   if (found.length > 0) return found

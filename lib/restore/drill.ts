@@ -60,7 +60,7 @@ async function prove(run: Run, backup: Backup): Promise<string[]> {
         marks: new Map(),
         analyze: false,
         onFailure: ({ name }: SavedDatabase, failure: Failure) => {
-          if (failure.code !== ExitCode.inputOutput && failure.code !== ExitCode.cannotCreate) throw failure
+          if (!isOfBackup(failure)) throw failure
           failures.set(name, failure.reason)
         },
       },
@@ -79,6 +79,10 @@ async function prove(run: Run, backup: Backup): Promise<string[]> {
     run.report.waited()
   }
 }
+
+/** Whether the backup is to blame, so that the other databases in it are still to be looked at. */
+export const isOfBackup = ({ code }: Failure): boolean =>
+  code === ExitCode.inputOutput || code === ExitCode.cannotCreate
 
 function told({ report }: Run, name: string, wrong: readonly string[], subject: string): string[] {
   const note = wrong.join(', ')

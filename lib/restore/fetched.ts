@@ -26,7 +26,7 @@ export async function withFetched<T>(
   work: (backup: Backup) => Promise<T>,
 ): Promise<T> {
   const remote = await requireRemote(run)
-  const copy = choose(remote, host, await listCopies(remote, host), name)
+  const copy = chooseCopy(remote.shown, host, await listCopies(remote, host), name)
   const folder = openBackups(run.settings)
   const path = `.${copy.name}.fetched`
   const clean = (): void => {
@@ -68,7 +68,18 @@ async function fetchInto(remote: Remote, copy: Copy, folder: Folder, path: strin
 /** The newest copies that are named where one was not found. */
 const SHOWN = 3
 
-function choose({ shown }: Remote, host: string, copies: readonly Copy[], name: string | undefined): Copy {
+/**
+ * The copy called `name`, else the latest that was not made before a restore.
+ *
+ * @param shown what messages call the repository
+ * @param copies those of `host`, the newest last
+ */
+export function chooseCopy(
+  shown: string,
+  host: string,
+  copies: readonly Copy[],
+  name: string | undefined,
+): Copy {
   const found =
     name === undefined
       ? copies.filter(({ reason }) => reason !== 'before-restore').at(-1)

@@ -6,16 +6,47 @@ import { ask } from '../postgres/statement-failure.ts'
 
 const LIMIT = 60_000
 
+/** A server that is to be restored into. */
+export type Target = {
+  readonly major: number
+  readonly tablespaces: readonly string[]
+  /** Whether it is a standby. */
+  readonly recovery: boolean
+  /** The transactions that are prepared in what is to be replaced. */
+  readonly prepared: readonly string[]
+}
+
 /**
  * Fails with 78 where the server of `client` is none for this backup: an older major, a standby, one without the
  * tablespaces; with 75 where something keeps a database from being replaced.
  */
 export async function refuseUnfit(
   client: Session,
+  backup: Backup,
+  databases: readonly SavedDatabase[],
+  server: Pick<Target, 'major' | 'tablespaces'>,
+): Promise<void> {
+  const names = databases.map(database => literal(database.name)).join(', ') || 'NULL'
+  const [[facts] = [], prepared = []] = await ask(
+    client,
+    `SELECT pg_is_in_recovery() AS recovery;
+     SELECT format('%s in %s', gid, database) AS what FROM pg_prepared_xacts WHERE database IN (${names}) ORDER BY 1`,
+    LIMIT,
+    'look at the server',
+  )
+  refuseTarget(backup, databases, {
+    ...server,
+    recovery: facts?.['recovery'] === true,
+    prepared: prepared.map(row => String(row['what'])),
+  })
+}
+
+/** As `refuseUnfit`, of a server that was looked at. */
+export function refuseTarget(
   { name, description }: Backup,
   databases: readonly SavedDatabase[],
-  { major, tablespaces }: { readonly major: number; readonly tablespaces: readonly string[] },
-): Promise<void> {
+  { major, tablespaces, recovery, prepared }: Target,
+): void {
   const message = `restore the backup ${name}`
   if (description.server.major > major) {
     throw new Failure(ExitCode.configuration, {
@@ -34,15 +65,7 @@ export async function refuseUnfit(
       hint: `Create it, in an empty folder that belongs to PostgreSQL's account: CREATE TABLESPACE "${missing[0]}" LOCATION '/FOLDER'`,
     })
   }
-  const names = databases.map(database => literal(database.name)).join(', ') || 'NULL'
-  const [[facts] = [], prepared = []] = await ask(
-    client,
-    `SELECT pg_is_in_recovery() AS recovery;
-     SELECT format('%s in %s', gid, database) AS what FROM pg_prepared_xacts WHERE database IN (${names}) ORDER BY 1`,
-    LIMIT,
-    'look at the server',
-  )
-  if (facts?.['recovery'] === true) {
+  if (recovery) {
     throw new Failure(ExitCode.configuration, {
       message,
       cause: 'this server is in recovery (a standby): what is in it comes from the primary',
@@ -52,7 +75,7 @@ export async function refuseUnfit(
   if (prepared.length > 0) {
     throw new Failure(ExitCode.tryLater, {
       message,
-      cause: `prepared transactions keep a database from being replaced: ${prepared.map(row => String(row['what'])).join('; ')}`,
+      cause: `prepared transactions keep a database from being replaced: ${prepared.join('; ')}`,
       hint: 'In that database: COMMIT PREPARED or ROLLBACK PREPARED; then run it again.',
     })
   }

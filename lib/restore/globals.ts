@@ -108,7 +108,10 @@ async function verifierOf(client: Session, role: string): Promise<string | null>
 }
 
 /** Without its attributes a role is not restored; a newer PostgreSQL may refuse rights that an older one gave. */
-const NEEDED = /^ALTER ROLE (?:"(?:[^"]|"")*"|\S+) WITH /
+const NEEDED = /^ALTER ROLE (?:"(?:[^"]|"")*"|[^\s"]\S*) WITH /
+
+/** Whether a restore does not go on where PostgreSQL refuses `statement`. */
+export const isNeeded = (statement: string): boolean => NEEDED.test(statement)
 
 /**
  * Executes a statement about roles. What PostgreSQL says of one that fails may have a verifier in it.
@@ -122,7 +125,7 @@ async function execute(client: Session, statement: string): Promise<string | und
     await send(client, statement, LIMIT, doing)
   } catch (error) {
     if (!(error instanceof pg.DatabaseError)) throw statementFailure(error, doing)
-    if (NEEDED.test(statement)) {
+    if (isNeeded(statement)) {
       throw new Failure(ExitCode.cannotCreate, {
         message: doing,
         cause: `PostgreSQL answered ${error.code}`,

@@ -12,6 +12,14 @@ const LIMIT = 60_000
 /** Bytes that the log of changes takes beside. */
 const BESIDE = 134_217_728
 
+/** The bytes that a restore of `databases` takes. */
+const bytesFor = (databases: readonly SavedDatabase[]): number =>
+  databases.reduce((sum, { size }) => sum + size, 0) + BESIDE
+
+/** Whether `databases` fit into so many bytes. */
+export const fits = (databases: readonly SavedDatabase[], free: number): boolean =>
+  free >= bytesFor(databases)
+
 /**
  * Fails with 74 where the databases do not fit in beside what is there; what cannot be looked at may fit. What killed
  * restores have left does not count: it goes first.
@@ -51,8 +59,8 @@ export function requireBytes(
   if (databases.length === 0) return
   const postgres = findAccount(settings.postgresAccount)
   const [space] = postgres ? measure.as(postgres, [path]) : measure.here([path])
-  const needed = databases.reduce((sum, { size }) => sum + size, 0) + BESIDE
-  if (!space || space.free + leftovers >= needed) return
+  const needed = bytesFor(databases)
+  if (!space || fits(databases, space.free + leftovers)) return
   throw new Failure(ExitCode.inputOutput, {
     message: 'restore beside what is there',
     cause: `${path} has ${bytesText(space.free)} left, and this takes ${bytesText(needed)}`,

@@ -124,7 +124,7 @@ function startKeeper(
 }
 
 /** The options of initdb(1) with which the first databases are like `like`. */
-function localeArgs(like: SavedDatabase | undefined, major: number): string[] {
+export function localeArgs(like: SavedDatabase | undefined, major: number): string[] {
   if (!like) return ['--encoding=UTF8']
   const { encoding, collate, ctype, provider, locale, icuRules } = like
   const args = [`--encoding=${encoding}`, `--lc-collate=${collate}`, `--lc-ctype=${ctype}`]
@@ -143,7 +143,8 @@ const inThrowaway = (run: Run, folder: string): Run => ({
   deadline: new Deadline(run.settings.readyTimeout, run.deadline.clock),
 })
 
-function requireShort(parent: string): void {
+/** Fails with 78 where a socket in there would have too long a path. */
+export function requireShort(parent: string): void {
   const length = Buffer.byteLength(`${parent}/${PREFIX}XXXXXXXXXX/.s.PGSQL.${PORT}`)
   if (parent.startsWith('/') && length <= LONGEST_SOCKET) return
   throw new Failure(ExitCode.configuration, {

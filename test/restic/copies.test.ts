@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { HOST, needsRestic, Storage, sameFolders } from '../support/remote.ts'
@@ -136,7 +136,9 @@ t.test('a snapshot that is no copy of a backup', needsRestic, async t => {
     storage.restic('backup', '--quiet', ...tags, evil)
     const { code, json } = await storage.do('fetch', join(storage.folder, 'evil'))
     t.equal(code, 78)
-    t.match(json.error, { cause: /^\/tmp is in it, and a backup has nothing but files/ })
+    // The first one above it, wherever the temporary folder is.
+    const [, top = ''] = realpathSync(evil).split('/')
+    t.equal(json.error?.cause, `/${top} is in it, and a backup has nothing but files`)
   })
   t.test('one without such a path, or of several, is not listed', async t => {
     storage.restic('backup', '--quiet', ...tags, join(storage.folder, 'password'))

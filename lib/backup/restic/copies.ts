@@ -60,6 +60,11 @@ export type Content = {
 export async function contentOf(remote: Remote, { name, snapshot: id }: Copy): Promise<Content> {
   const args = ['ls', '--json', READ, id] as const
   const { out } = await must(remote, { args, limit: STANDSTILL }, `look into the copy of ${name}`)
+  return contentIn(out)
+}
+
+/** What `ls` lists. */
+export function contentIn(out: string): Content {
   const nodes = out.split('\n').flatMap(line => documentIn(node, line) ?? [])
   const isOurs = ({ type, path }: (typeof nodes)[number]): boolean =>
     type === 'file' && /^\/[^/]+$/.test(path)
@@ -70,12 +75,11 @@ export async function contentOf(remote: Remote, { name, snapshot: id }: Copy): P
 }
 
 /** Whether the copy has just the files of `backup`, with their sizes. */
-export async function holds(
-  remote: Remote,
-  copy: Copy,
-  { description: told, size }: Backup,
-): Promise<boolean> {
-  const { files, others } = await contentOf(remote, copy)
+export const holds = async (remote: Remote, copy: Copy, backup: Backup): Promise<boolean> =>
+  isWhole(await contentOf(remote, copy), backup)
+
+/** Whether this is what `backup` has: just its files, with their sizes. */
+export function isWhole({ files, others }: Content, { description: told, size }: Backup): boolean {
   const sizes = [...files.values()].reduce((sum, one) => sum + one, 0)
   return (
     others.length === 0 &&

@@ -38,10 +38,11 @@ export async function fetchCopy(remote: Remote, copy: Copy, into: Folder): Promi
   } finally {
     report.waited()
   }
-  doing(message, () => compare(into, files, message))
+  doing(message, () => requireFiles(into, files, message))
 }
 
-function compare(into: Folder, files: ReadonlyMap<string, number>, message: string): void {
+/** Fails with 74 where there are not just `files` in the folder, with their sizes. */
+export function requireFiles(into: Folder, files: ReadonlyMap<string, number>, message: string): void {
   const there = readdirSync(into.at('.'))
   const wrong = [...new Set([...there, ...files.keys()])].find(name => {
     const stat = into.look(name)

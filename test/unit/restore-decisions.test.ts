@@ -1,0 +1,175 @@
+import { statfs } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { databasesQuery } from '../../lib/backup/describe.ts'
+import { isRestoring } from '../../lib/backup/terms.ts'
+import { Failure } from '../../lib/errors.ts'
+import { isOfBackup } from '../../lib/restore/drill.ts'
+import { refuseTarget, type Target } from '../../lib/restore/fitness.ts'
+import { freeName, isInPlace, KEPT, NEW, OLD } from '../../lib/restore/names.ts'
+import { sessionsBefore, sessionsIn } from '../../lib/restore/sessions.ts'
+import { fits, requireBytes } from '../../lib/restore/space.ts'
+import { localeArgs, requireShort, throwawayParent } from '../../lib/restore/throwaway.ts'
+import { isUntouched } from '../../lib/restore/written.ts'
+import { aRun, backup, database, ownFolder } from '../support/shelf.ts'
+
+const MIB = 1_048_576
+
+t.test('what fits in beside what is there', async t => {
+  const two = [database('a', { size: 100 * MIB }), database('b', { size: 50 * MIB })]
+  t.ok(fits(two, 278 * MIB), 'the log of changes takes 128 MiB more')
+  t.notOk(fits(two, 278 * MIB - 1))
+  t.notOk(fits(two.slice(0, 1), 227 * MIB))
+  t.ok(fits(two.slice(0, 1), 228 * MIB))
+})
+
+t.test('a file system that is too small, and one that is not', async t => {
+  const folder = ownFolder(t)
+  const run = aRun({ ENDOREG_PG_OS_USER: 'nobody-of-this-name' })
+  const { bavail, bsize } = await statfs(folder)
+  const all = bavail * bsize
+  // Others write there meanwhile: what is asked for is far from the limit on either side.
+  const half = [database('a', { size: Math.floor(all / 4) }), database('b', { size: Math.floor(all / 4) })]
+  const double = half.flatMap(one => [one, one, one, one])
+  if (all / 2 > 256 * MIB) requireBytes(run, folder, half)
+  const refusal = { code: 74, message: 'restore beside what is there', hint: /--database NAME/ }
+  t.throws(() => requireBytes(run, folder, double), refusal)
+  t.throws(() => requireBytes(run, folder, double), {
+    code: 74,
+    reason: /has [\d.]+ \w+ left, and this takes [\d.]+ \w+$/,
+  })
+  t.doesNotThrow(() => requireBytes(run, folder, double, 2 * all), 'what goes before leaves room')
+  t.throws(() => requireBytes(run, folder, double, all / 2), refusal)
+  t.doesNotThrow(() => requireBytes(run, folder, [], -2 * all), 'nothing takes no space')
+  t.doesNotThrow(() => requireBytes(run, join(folder, 'none'), double), 'what cannot be looked at may fit')
+})
+
+t.test('a server that is none for the backup', async t => {
+  const made = backup('2026-11-22T02-00-00Z', { server: { version: '15.4', major: 15, identifier: '1' } })
+  const fine: Target = { major: 15, tablespaces: ['fast'], recovery: false, prepared: [] }
+  const usual = [database('a'), database('b', { tablespace: 'fast' })]
+  const refuse = (over: Partial<Target>, databases = usual) =>
+    refuseTarget(made, databases, { ...fine, ...over })
+  t.doesNotThrow(() => refuse({}))
+  t.doesNotThrow(() => refuse({ major: 18 }), 'a later one reads it')
+  t.throws(() => refuse({ major: 14 }), {
+    code: 78,
+    message: 'restore the backup 2026-11-22T02-00-00Z',
+    reason: /by PostgreSQL 15, and this is PostgreSQL 14,/,
+    hint: 'Restore it on PostgreSQL 15 or later.',
+  })
+  t.throws(() => refuse({ tablespaces: [] }), {
+    code: 78,
+    reason: 'this server has no tablespace fast',
+    hint: /CREATE TABLESPACE "fast"/,
+  })
+  t.doesNotThrow(
+    () => refuse({ tablespaces: [] }, usual.slice(0, 1)),
+    'it needs those of what is restored only',
+  )
+  const many = ['slow', 'fast', 'slow', 'big'].map((tablespace, n) => database(`${n}`, { tablespace }))
+  t.throws(() => refuse({}, many), { code: 78, reason: 'this server has no tablespace slow and big' })
+  t.throws(() => refuse({ recovery: true }), { code: 78, reason: /in recovery/, hint: /primary/ })
+  t.throws(() => refuse({ prepared: ['x in a', 'y in b'] }), {
+    code: 75,
+    reason: /^prepared transactions keep .*: x in a; y in b$/,
+    hint: /ROLLBACK PREPARED/,
+  })
+})
+
+t.test('what databases are called that a restore makes, puts aside and keeps', async t => {
+  t.same([NEW, OLD, KEPT], ['endoreg-restore-new-', 'endoreg-restore-old-', 'endoreg-kept-'])
+  const taken = new Set(['endoreg-kept-1', 'endoreg-kept-3'])
+  t.same(
+    [freeName(KEPT, taken), freeName(KEPT, taken), freeName(OLD, taken), freeName(OLD, taken)],
+    ['endoreg-kept-2', 'endoreg-kept-4', 'endoreg-restore-old-1', 'endoreg-restore-old-2'],
+  )
+  t.ok(taken.has('endoreg-kept-2'))
+  for (const name of [`${NEW}1`, `${OLD}12`]) t.ok(isRestoring(name), `${name} is nobody's`)
+  for (const name of [`${KEPT}1`, 'endoreg-restore', 'endoregDbLocal', `x${NEW}1`])
+    t.notOk(isRestoring(name), `${name} is neither left out of a backup nor dropped`)
+  for (const name of ['postgres', 'template1']) t.ok(isInPlace(name))
+  for (const name of ['template0', 'Postgres', 'endoregDbLocal', '']) t.notOk(isInPlace(name))
+})
+
+t.test('what nobody has written in since', async t => {
+  const then = { oid: '5', writes: '7' }
+  t.ok(isUntouched(then, { oid: '5', writes: '7' }))
+  t.notOk(isUntouched(then, { oid: '5', writes: '8' }))
+  t.notOk(isUntouched(then, { oid: '5', writes: '6' }), 'a server that crashed counts anew')
+  t.notOk(isUntouched(then, { oid: '6', writes: '7' }), 'another of the same name')
+  t.notOk(isUntouched(undefined, { oid: '5', writes: '7' }), 'no backup has it')
+  t.notOk(isUntouched({ oid: '5', writes: null }, { oid: '5', writes: null }), 'nobody has counted')
+  t.notOk(isUntouched(then, { oid: '5', writes: null }))
+  t.notOk(isUntouched({ oid: '5', writes: null }, then))
+})
+
+t.test('which sessions are ended', async t => {
+  t.match(sessionsIn(['7', '8']), / WHERE datid IN \(0, 7, 8\)$/)
+  t.match(sessionsIn([]), / WHERE datid IN \(0\)$/, 'none is no error')
+  t.match(sessionsBefore("it's"), /datname = 'it''s' AND application_name = 'endoreg-provision'$/)
+})
+
+t.test('what a drill goes on after', async t => {
+  const text = { message: '', cause: '', hint: '' }
+  for (const code of [64, 69, 70, 73, 74, 75, 77, 78] as const)
+    t.equal(isOfBackup(new Failure(code, text)), code === 73 || code === 74, `${code}`)
+})
+
+t.test('a throwaway cluster has the locale of what is restored', async t => {
+  t.same(localeArgs(undefined, 17), ['--encoding=UTF8'])
+  const de = { encoding: 'LATIN1', collate: 'de_DE', ctype: 'de_AT' }
+  const plain = ['--encoding=LATIN1', '--lc-collate=de_DE', '--lc-ctype=de_AT']
+  t.same(localeArgs(database('d', de), 17), plain)
+  const icu = { ...de, provider: 'i', locale: 'de', icuRules: '&a < g' }
+  t.same(localeArgs(database('d', icu), 16), [
+    ...plain,
+    '--locale-provider=icu',
+    '--icu-locale=de',
+    '--icu-rules=&a < g',
+  ])
+  t.same(localeArgs(database('d', { ...icu, icuRules: null }), 15), [
+    ...plain,
+    '--locale-provider=icu',
+    '--icu-locale=de',
+  ])
+  t.same(localeArgs(database('d', icu), 14), plain, 'before 15 there was one provider')
+  t.same(localeArgs(database('d', { ...de, provider: 'b', locale: 'C.UTF-8' }), 17), [
+    ...plain,
+    '--locale-provider=builtin',
+    '--builtin-locale=C.UTF-8',
+  ])
+  t.same(localeArgs(database('d', { ...de, provider: 'b' }), 17), [...plain, '--locale-provider=builtin'])
+})
+
+t.test('and a place with a short path', async t => {
+  const longest = `/${'x'.repeat(107 - '/endoreg-drill-XXXXXXXXXX/.s.PGSQL.5432'.length - 1)}`
+  requireShort(longest)
+  t.throws(() => requireShort(`${longest}x`), {
+    code: 78,
+    reason: /would have 108 bytes, and 107 is the most/,
+  })
+  t.throws(() => requireShort(`${longest.slice(0, -1)}ä`), { code: 78, reason: /108 bytes/ })
+  t.throws(() => requireShort('x'), { code: 78, reason: 'it is no absolute path', hint: /TMPDIR/ })
+  const before = process.env['TMPDIR']
+  t.teardown(() => {
+    if (before !== undefined) process.env['TMPDIR'] = before
+    else delete process.env['TMPDIR']
+  })
+  process.env['TMPDIR'] = '/x'
+  t.equal(throwawayParent(), '/x')
+  for (const none of [undefined, '']) {
+    if (none === undefined) delete process.env['TMPDIR']
+    else process.env['TMPDIR'] = none
+    t.equal(throwawayParent(), '/var/tmp', 'which has more room than /tmp')
+  }
+})
+
+t.test('what each major is asked about its databases', async t => {
+  const query = (major: number): string => databasesQuery(major)
+  t.match(query(14), /'provider', 'c', 'locale', NULL, 'icuRules', NULL/)
+  t.match(query(15), /'provider', d\.datlocprovider, 'locale', d\.daticulocale, 'icuRules', NULL/)
+  t.match(query(16), /'locale', d\.daticulocale, 'icuRules', d\.daticurules/)
+  t.match(query(17), /'locale', d\.datlocale, 'icuRules', d\.daticurules/)
+  t.match(query(18), /'locale', d\.datlocale, 'icuRules', d\.daticurules/)
+})
