@@ -9,6 +9,7 @@ import { push } from '../../lib/backup/restic/push.ts'
 import { findRemote, type Remote } from '../../lib/backup/restic/remote.ts'
 import { type Clock, systemClock } from '../../lib/clock.ts'
 import { main, type Run } from '../../lib/command.ts'
+import { keepCopies } from '../../lib/commands/remote-copies.ts'
 import { makeFolder } from '../../lib/files/folder.ts'
 
 // A command of the tests' own: one piece of work on the repository of the settings, named by --work.
@@ -17,6 +18,9 @@ const WORK = {
   init: async remote => initRemote(remote),
   push: async (remote, host) => push(remote, host, listBackups(remote.run.settings).backups),
   forget: async (remote, host, value) => forget(remote, host, Number(value)),
+  keep: async (remote, _, value) => {
+    await keepCopies(remote.run, listBackups(remote.run.settings).backups, Number(value))
+  },
   check: async (remote, _, value) => checkRepository(remote, new Date(value)),
   list: async (remote, host) => JSON.stringify(await listCopies(remote, host)),
   describe: async (remote, host) => {
@@ -36,7 +40,7 @@ const WORK = {
   (remote: Remote, host: string, value: string) => Promise<string | undefined | void>
 >
 
-const names = v.picklist(['init', 'push', 'forget', 'check', 'list', 'describe', 'fetch'])
+const names = v.picklist(['init', 'push', 'forget', 'keep', 'check', 'list', 'describe', 'fetch'])
 
 async function work(run: Run): Promise<string> {
   const remote = await findRemote(run)
