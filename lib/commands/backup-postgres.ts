@@ -57,7 +57,7 @@ async function make(run: Run, keep: number): Promise<string> {
   tellOf(run, backup)
   // It counts also where the old ones cannot be removed.
   await leaveBackup(run, backup, listBackups(run.settings).backups)
-  const kept = keepNewest(run, keep)
+  const kept = keepNewest(run, keep, backup.name)
   await leaveBackup(run, backup, kept)
   const remote = run.flags.has('no-copy') ? undefined : await keepCopies(run, kept, keep)
   return summary(run, kept, remote)
@@ -96,16 +96,17 @@ export function tellOf({ report }: Run, { path, size, description }: Backup): vo
 /**
  * Removes what the retention does not keep, and says so.
  *
+ * @param made the name of the one that this run made
  * @returns the complete backups that there are then, the oldest first
  */
-function keepNewest({ settings, report }: Run, keep: number): readonly Backup[] {
+function keepNewest({ settings, report }: Run, keep: number, made: string): readonly Backup[] {
   const { backups, unusable } = listBackups(settings)
   for (const { name, why } of unusable) {
     report.warning(
       `${settings.backupDir}/${name} is no complete backup (${why}); it is not counted and stays: remove it by hand`,
     )
   }
-  const old = superfluous(backups, keep)
+  const old = superfluous(backups, keep, made)
   const folder = openBackups(settings)
   try {
     for (const { name, path } of old) {

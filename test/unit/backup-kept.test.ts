@@ -38,6 +38,16 @@ t.test('the newest of a kind stays whatever is asked for', async t => {
   t.same(gone([], 1), [])
 })
 
+t.test('what this run made stays, also where the clock was set back', async t => {
+  const all = [day(20), day(21), day(22), day(10, '-before-reset')].map(name => backup(name))
+  const without = (keep: number, made: string) => superfluous(all, keep, made).map(({ name }) => name)
+  t.same(without(1, day(20)), [day(21), day(22)])
+  t.same(without(2, day(20)), [day(21)])
+  t.same(without(2, day(21)), [day(20)])
+  t.same(without(1, day(22)), [day(20), day(21)])
+  t.same(without(1, day(10, '-before-reset')), [day(20), day(21)], 'of its own kind')
+})
+
 t.test('the kind is what the description says, whatever the name', async t => {
   const odd = backup(day(20, '-before-reset'), { reason: 'regular' })
   t.same(
