@@ -63,7 +63,8 @@ t.test('which backup is only to be copied, and until when', async t => {
   const older = backup(day(21))
   const newest = backup(day(22), { finished })
   const other = backup(day(23, '-before-reset'), { finished: '2026-11-22T02:40:00.000Z' })
-  const all = [older, newest, other]
+  const last = backup(day(24, '-before-restore'), { finished: '2026-11-22T02:50:00.000Z' })
+  const all = [older, newest, other, last]
   const pending = (name: string) => name === newest.name
   t.equal(uncopied(all, pending, 60, now), newest, 'one of another kind after it does not hide it')
   t.equal(uncopied(all, pending, 60, now + 60 * MINUTE), newest, 'to the very minute')
@@ -82,9 +83,9 @@ t.test('which backup is only to be copied, and until when', async t => {
     'there is a newer one',
   )
   t.equal(
-    uncopied([other], () => true, 60, now),
+    uncopied([other, last], () => true, 60, now),
     undefined,
-    'those before a reset are none of it',
+    'those before a reset or restore are none of it',
   )
   t.equal(
     uncopied([], () => true, 60, now),
