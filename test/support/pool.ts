@@ -29,8 +29,8 @@ export type PoolOptions = {
   /** The seconds that a batch may take. */
   readonly limit: number
   readonly patience?: number
-  /** Where it is aborted, no further batch begins. */
-  readonly stop?: AbortSignal
+  /** Where it is aborted, what runs is ended, and no further batch begins. */
+  readonly stop?: AbortSignal | undefined
 }
 
 export const CHECKOUT = fileURLToPath(new URL('../..', import.meta.url))
@@ -50,19 +50,21 @@ export const nodeWith = (...args: readonly string[]): [program: string, args: st
 /** Runs `batches`, and tells `done` what became of each as soon as it is known. */
 export async function runBatches(
   batches: readonly Batch[],
-  { folder, jobs, limit, patience = PATIENCE, stop }: PoolOptions,
+  options: PoolOptions,
   done: (outcome: Outcome) => void,
 ): Promise<void> {
   const pending = [...batches]
   let number = 0
   const worker = async (): Promise<void> => {
-    for (let batch = pending.shift(); batch && !stop?.aborted; batch = pending.shift())
-      done(await runBatch(batch, join(folder, String(number++).padStart(3, '0')), limit, patience))
+    for (let batch = pending.shift(); batch && !options.stop?.aborted; batch = pending.shift())
+      done(await runBatch(batch, String(number++).padStart(3, '0'), options))
   }
-  await Promise.all(Array.from({ length: jobs }, worker))
+  await Promise.all(Array.from({ length: options.jobs }, worker))
 }
 
-async function runBatch(files: Batch, folder: string, limit: number, patience: number): Promise<Outcome> {
+async function runBatch(files: Batch, name: string, options: PoolOptions): Promise<Outcome> {
+  const { limit, patience = PATIENCE, stop } = options
+  const folder = join(options.folder, name)
   mkdirSync(folder)
   // Other accounts work in it, too.
   chmodSync(folder, 0o1777)
@@ -74,7 +76,11 @@ async function runBatch(files: Batch, folder: string, limit: number, patience: n
     cwd: folder,
     env: { ...process.env, TMPDIR: folder, TAP_TIMEOUT: String(limit), TEST_FILES: paths.join('\n') },
     stdio: ['ignore', 'pipe', 'pipe'],
+    killSignal: 'SIGKILL',
+    signal: stop,
   })
+  // That it was aborted is told by its exit, too.
+  child.on('error', () => {})
   const timer = setTimeout(() => child.kill('SIGKILL'), (limit + patience) * 1000)
   let said = ''
   child.stderr.setEncoding('utf8').on('data', text => {

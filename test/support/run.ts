@@ -12,7 +12,6 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { type Batch, CHECKOUT, nodeWith, runBatches } from './pool.ts'
-import { endStrays } from './strays.ts'
 import { Summary } from './summary.ts'
 import { furnish, TestMachine } from './test-machine.ts'
 
@@ -117,15 +116,17 @@ async function script(run: Run): Promise<number> {
 async function onBootedMachines(run: Run, files: readonly string[], jobs: number): Promise<void> {
   execFileSync('npm', ['run', '--silent', 'deb'], { cwd: CHECKOUT, stdio: 'inherit' })
   const folder = mkdtempSync(join(tmpdir(), 'endoreg-'))
-  run.leave.push(async () => {
-    await endStrays(folder, 0)
-    rmSync(folder, { recursive: true, force: true })
-  })
-  await runBatches(
+  const running = runBatches(
     files.map(file => [file]),
     { folder, jobs, limit: LONG_LIMIT, stop: run.stop.signal },
     outcome => run.summary.add(outcome),
   )
+  run.leave.push(async () => {
+    // A machine takes away its mounts and control groups by itself when its test ends.
+    await running
+    rmSync(folder, { recursive: true, force: true })
+  })
+  await running
 }
 
 /** On the machine: runs batches, and writes what became of each as a line of JSON; or a script. */
