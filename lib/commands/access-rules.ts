@@ -2,7 +2,7 @@ import type pg from 'pg'
 import type { Run } from '../command.ts'
 import { ExitCode, Failure } from '../errors.ts'
 import { changedAt, whyNotOurs } from '../files/access-file.ts'
-import { type Account, account } from '../files/accounts.ts'
+import { account } from '../files/accounts.ts'
 import { refuseFaulty, type Writing, writeAccess } from '../postgres/hba/apply.ts'
 import { type AccessDrift, diffAccess, type Placed } from '../postgres/hba/desired.ts'
 import { type AccessFiles, inspectAccessFiles } from '../postgres/hba/inspect.ts'
@@ -70,7 +70,9 @@ function planRewrites(run: Run, access: AccessFiles, drift: AccessDrift, client:
     report.warning(`PostgreSQL does not take its configuration: ${access.serverError}`)
   }
   if (due.length === 0)
-    return isNewer(access, drift, owner) ? [load(' (newer than what was loaded)', sound)] : []
+    return isNewer(loadingOf(access, drift), path => changedAt.as(owner, path))
+      ? [load(' (newer than what was loaded)', sound)]
+      : []
   refuseLockout(settings, hba)
   for (const effect of hba.sideEffects) report.warning(describeSideEffect(effect))
   const where = hba.above === undefined ? 'at the end' : `above line ${hba.above}`
@@ -109,16 +111,30 @@ function refuseLockout(
   })
 }
 
+const loadingOf = ({ hba, ident, ...access }: AccessFiles, { included }: AccessDrift): Loading => ({
+  ...access,
+  changes: [...[hba, ident].map(({ path, changed }) => [path, changed] as const), ...included],
+})
+
+/** What tells whether PostgreSQL has read its files: the seconds of their last changes, and those of its clock. */
+export type Loading = Pick<AccessFiles, 'loaded' | 'now' | 'serverError'> & {
+  readonly changes: readonly (readonly [path: string, second: number])[]
+}
+
 /**
  * Whether a file was changed after PostgreSQL read it last; asked of the file itself where both are in the same
  * second. A time that is still to come says nothing, nor does PostgreSQL while postgresql.conf has errors.
+ *
+ * @param exactly when a file was changed, in seconds with their fractions
  */
-function isNewer(access: AccessFiles, { included }: AccessDrift, owner: Account): boolean {
-  if (access.serverError !== undefined) return false
-  const second = Math.floor(access.loaded)
-  const files = [access.hba, access.ident].map(({ path, changed }) => [path, changed] as const)
-  return [...files, ...included].some(([path, changed]) => {
-    if (changed > access.now) return false
-    return changed === second ? changedAt.as(owner, path) > access.loaded : changed > second
+export function isNewer(
+  { changes, loaded, now, serverError }: Loading,
+  exactly: (path: string) => number,
+): boolean {
+  if (serverError !== undefined) return false
+  const second = Math.floor(loaded)
+  return changes.some(([path, changed]) => {
+    if (changed > now) return false
+    return changed === second ? exactly(path) > loaded : changed > second
   })
 }

@@ -15,7 +15,7 @@ import { settingFindings } from './findings/settings.ts'
 import { unitFindings } from './findings/units.ts'
 import { vaultFindings } from './findings/vault.ts'
 import { versionFindings } from './findings/versions.ts'
-import type { Finding, Severity } from './terms.ts'
+import { type Finding, SEVERITIES } from './terms.ts'
 
 /** The families of causes, in the order in which a host needs them. */
 const FAMILIES: readonly ((facts: Facts) => Part)[] = [
@@ -41,8 +41,6 @@ export type Diagnosis = Part & {
   readonly logins: readonly Check[]
 }
 
-const ORDER: readonly Severity[] = ['error', 'warning', 'notice']
-
 /** The diagnosis that follows from `facts`: the worst first, and each finding once. */
 export function diagnose(facts: Facts): Diagnosis {
   const parts = FAMILIES.map(family => family(facts))
@@ -53,7 +51,7 @@ export function diagnose(facts: Facts): Diagnosis {
   }
   return {
     findings: [...findings.values()].sort(
-      (one, other) => ORDER.indexOf(one.severity) - ORDER.indexOf(other.severity),
+      (one, other) => SEVERITIES.indexOf(one.severity) - SEVERITIES.indexOf(other.severity),
     ),
     right: parts.flatMap(part => part.right),
     unseen: parts.flatMap(part => part.unseen),

@@ -2,7 +2,107 @@
  * How bad a finding is: an error keeps the API from its database, or will at its next start; a warning may,
  * or endangers something; a notice is advice, which a healthy host may have too.
  */
-export type Severity = 'error' | 'warning' | 'notice'
+export type Severity = (typeof SEVERITIES)[number]
+/** The worst first. */
+export const SEVERITIES = ['error', 'warning', 'notice'] as const
+
+/** What can be found, by family. They are stable, for scripts. */
+export const FINDING_IDS = [
+  'account-missing',
+  'group-missing',
+  'membership-missing',
+
+  'vault-unusable',
+  'vault-missing',
+  'vault-in-store',
+  'vault-exposed',
+  'vault-folder',
+  'vault-ownership',
+  'vault-unreadable',
+  'folder-closed',
+
+  'reset-interrupted',
+
+  'port-foreign',
+  'server-down',
+  'server-not-ready',
+  'server-standby',
+  'administrator-refused',
+  'connections-exhausted',
+  'connections-many',
+
+  'name-unresolved',
+  'hosts-loopback',
+  'ipv6-off',
+
+  'hba-no-rule',
+  'hba-rejected',
+  'hba-method',
+  'rules-invalid',
+  'rules-not-loaded',
+  'trust-superuser',
+  'trust-rule',
+  'address-not-served',
+  'login-failed',
+
+  'catalog-unusable',
+  'role-missing',
+  'role-no-login',
+  'role-expired',
+  'database-missing',
+  'database-owner',
+  'database-connect',
+  'database-closed',
+  'schema-create',
+  'manifest-unusable',
+  'manifest-drift',
+
+  'role-no-password',
+  'role-md5',
+  'role-verifier',
+  'password-vault',
+  'password-postgres',
+  'password-copy',
+  'password-all',
+
+  'checkout-missing',
+  'checkout-unusable',
+  'copy-missing',
+  'copy-unusable',
+  'copy-ownership',
+  'settings-missing',
+  'settings-unusable',
+  'settings-differ',
+
+  'units-missing',
+  'unit-masked',
+  'unit-disabled',
+  'unit-failed',
+  'unit-dropped',
+  'unit-inactive',
+  'unit-starting',
+  'unit-overridden',
+  'unit-not-loaded',
+
+  'disk-full',
+
+  'backup-none',
+  'backup-old',
+  'backup-unusable',
+
+  'settings-invalid',
+  'settings-not-loaded',
+  'restart-pending',
+  'collation-version',
+  'checksums-off',
+  'clock-off',
+  'clock-unsynchronised',
+
+  'server-unsupported',
+  'server-end-of-life',
+  'tool-version',
+] as const
+export type FindingId = (typeof FINDING_IDS)[number]
 
 /** What fix-postgres can do about a finding, each with the code that the other commands use. */
 export type Fix =
@@ -31,8 +131,7 @@ export type Fix =
 
 /** Something wrong with a host. */
 export type Finding = {
-  /** Stable, for scripts: "hba-no-rule" */
-  readonly id: string
+  readonly id: FindingId
   readonly severity: Severity
   /** What it is about, where there may be several of the kind: an address, a file, a unit. */
   readonly subject: string

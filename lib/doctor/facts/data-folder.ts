@@ -53,12 +53,20 @@ function placesOf(data: string): readonly Place[] {
  *
  * @returns undefined where none of the places has one, as far as this account may look
  */
-export function findDataFolder({ dataDir, port }: Settings, postgres: Account): FoundFolder | undefined {
-  const places = dataDir === undefined ? PLACES : placesOf(dataDir)
-  const files = filesOf(postgres, [
-    ...new Set(places.flatMap(place => [versionFile(place), configFile(place)])),
-  ])
-  const found = places
+export function findDataFolder(settings: Settings, postgres: Account): FoundFolder | undefined {
+  const expected = placesFor(settings).flatMap(place => [versionFile(place), configFile(place)])
+  return chooseDataFolder(settings, filesOf(postgres, [...new Set(expected)]))
+}
+
+const placesFor = ({ dataDir }: Pick<Settings, 'dataDir'>): readonly Place[] =>
+  dataDir === undefined ? PLACES : placesOf(dataDir)
+
+/** The one of the places in these files. */
+export function chooseDataFolder(
+  { dataDir, port }: Pick<Settings, 'dataDir' | 'port'>,
+  files: Files,
+): FoundFolder | undefined {
+  const found = placesFor({ dataDir })
     .flatMap(place => look(place, files) ?? [])
     .filter(one => (dataDir === undefined ? one.port === port : one.folder.path === dataDir))
   const [first] = dataDir === undefined ? found : found.slice(-1)

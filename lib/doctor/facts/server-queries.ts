@@ -29,7 +29,10 @@ export const serverState = v.strictObject({
   /** About the application; null where there is no such role or database. */
   mayConnect: v.nullable(v.boolean()),
   takesConnections: v.nullable(v.boolean()),
-  /** Configuration files and when they were changed, in seconds since 1970. */
+  /**
+   * Configuration files and when they were changed or put there, in seconds since 1970: ctime, for a copy may keep the
+   * mtime of its original. In the Nix store, where that is 1, nothing changes, and a link would set the ctime.
+   */
   files: v.array(
     v.strictObject({
       path: v.string(),
@@ -77,11 +80,13 @@ export const serverQuery = ({ dbUser, dbName }: Settings, major: number): string
                     WHERE r.rolname = ${literal(dbUser)} AND d.datname = ${literal(dbName)}),
     'takesConnections', (SELECT datallowconn FROM pg_database WHERE datname = ${literal(dbName)}),
     'files', ${list(`
-      SELECT path, kind, extract(epoch FROM (pg_stat_file(path, true)).modification)::float8 AS changed
+      SELECT path, kind, extract(epoch FROM
+               CASE WHEN stat.modification > to_timestamp(1) THEN stat.change ELSE stat.modification END)::float8 AS changed
         FROM (SELECT current_setting('hba_file') AS path, 'hba' AS kind
               UNION SELECT current_setting('ident_file'), 'ident'
               UNION SELECT current_setting('config_file'), 'settings'
-              UNION SELECT sourcefile, 'settings' FROM pg_file_settings WHERE sourcefile IS NOT NULL) AS f`)},
+              UNION SELECT sourcefile, 'settings' FROM pg_file_settings WHERE sourcefile IS NOT NULL) AS f
+        CROSS JOIN pg_stat_file(path, true) AS stat`)},
     'ruleErrors', ${list(`
       SELECT ${major >= 16 ? 'file_name' : "current_setting('hba_file')"} AS file, line_number AS line, error AS message
         FROM pg_hba_file_rules WHERE error IS NOT NULL AND type IS NULL${

@@ -38,9 +38,13 @@ export async function gatherUnits(): Promise<Fact<readonly Unit[]>> {
   if (!hasSystemd()) return unknown('systemd does not run here')
   const shown = await ask('systemctl', 'show', `--property=${PROPERTIES}`, ...CHAIN)
   if (shown === undefined) return unknown('systemctl did not answer')
+  return known(await Promise.all(toUnits(shown).map(withJournal)))
+}
+
+/** The units of the chain in what `systemctl show` says of them, without what only the journal knows. */
+export function toUnits(shown: string): Unit[] {
   const blocks = shown.trim().split(/\n\n+/).map(toProperties)
-  const units = CHAIN.map((name, index) => toUnit(name, blocks[index] ?? new Map()))
-  return known(await Promise.all(units.map(withJournal)))
+  return CHAIN.map((name, index) => toUnit(name, blocks[index] ?? new Map()))
 }
 
 const toProperties = (block: string): ReadonlyMap<string, string> =>
@@ -83,13 +87,16 @@ async function withJournal(unit: Unit): Promise<Unit> {
   return {
     ...unit,
     lastError: mainError(said ?? ''),
-    // What became of its last start, and not of an earlier one.
-    dropped: /"JOB_RESULT":"dependency"/.test(start?.replaceAll(' ', '') ?? ''),
+    dropped: isDropped(start ?? ''),
   }
 }
 
+/** Whether the last start was given up: `start` is systemd's last entry about one, and not an earlier one. */
+export const isDropped = (start: string): boolean =>
+  /"JOB_RESULT":"dependency"/.test(start.replaceAll(' ', ''))
+
 /** Our own commands say first what failed, and then what to do. */
-function mainError(said: string): string | undefined {
+export function mainError(said: string): string | undefined {
   const lines = said.split('\n').filter(Boolean)
   return lines.filter(line => line.startsWith('cannot ')).at(-1) ?? lines.at(-1)
 }

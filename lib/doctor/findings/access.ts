@@ -3,7 +3,7 @@ import type { Outcome } from '../../postgres/proof.ts'
 import type { Facts } from '../facts/gather.ts'
 import { able, type Part, Parts, remedyOn } from './part.ts'
 import { findRule, findRuleErrors, findStaleRules, letsIn, ruleRemedy, verdictFor } from './rules.ts'
-import { currentRole, serverSelf } from './server-views.ts'
+import { currentRole, newerFiles, serverSelf } from './server-views.ts'
 import { trustFindings } from './trust.ts'
 
 type Refused = Extract<Outcome, { ok: false }>
@@ -43,10 +43,7 @@ function login(facts: Facts, part: Parts, address: string): boolean {
 
 const isForeign = ({ foreign }: Facts): boolean => foreign.known && foreign.value.length > 0
 
-const isNewer = (facts: Facts): boolean => {
-  const self = serverSelf(facts)
-  return self?.files.some(({ kind, changed }) => kind === 'hba' && (changed ?? 0) > self.loaded) ?? false
-}
+const isNewer = (facts: Facts): boolean => newerFiles(serverSelf(facts), 'hba').length > 0
 
 /** Refused by rules that cannot be read here. */
 function findRefusal(facts: Facts, part: Parts, { address, problem }: Refused): void {

@@ -2,6 +2,7 @@ import type { Checkout } from '../../files/application.ts'
 import { correctSettings } from '../../files/desired-settings.ts'
 import { look } from '../facts/fact.ts'
 import type { Facts } from '../facts/gather.ts'
+import type { FindingId } from '../terms.ts'
 import { folderCommand, planFolder } from './folder-plan.ts'
 import { able, type Part, Parts } from './part.ts'
 
@@ -66,7 +67,7 @@ function noCheckout(facts: Facts, part: Parts): void {
 
 function copyFindings(facts: Facts, part: Parts, copy: Checkout['copy']): void {
   const subject = `${facts.settings.apiDir}/conf/db_pwd`
-  const found = (id: string, seen: string, meaning: string): void =>
+  const found = (id: FindingId, seen: string, meaning: string): void =>
     part.find({
       id,
       severity: 'error',

@@ -1,4 +1,5 @@
 import type { Facts } from '../facts/gather.ts'
+import type { FindingId } from '../terms.ts'
 import { able, type Part, Parts } from './part.ts'
 import { currentRole, isStandby } from './server-views.ts'
 
@@ -16,7 +17,7 @@ export function passwordFindings(facts: Facts): Part {
   const sync = here
     ? 'sync-password makes all three agree on that of the vault'
     : 'this PostgreSQL is a standby: copy the vault file of the primary here, then run endo-api-boot'
-  const differ = (id: string, subject: string, seen: string, meaning: string, fix: object): void =>
+  const differ = (id: FindingId, subject: string, seen: string, meaning: string, fix: object): void =>
     part.find({ id, severity: 'error', subject, seen, meaning, remedy: sync, ...fix })
 
   if (vaultIsVerifier === 'other password' && copyIsVerifier === 'same')
@@ -60,7 +61,7 @@ export function passwordFindings(facts: Facts): Part {
 /** What is wrong with the verifier whatever the password; whether anything was. */
 function stored(facts: Facts, part: Parts, state: string): boolean {
   const role = facts.settings.dbUser
-  const WRONG: Readonly<Record<string, readonly [id: string, seen: string, meaning: string]>> = {
+  const WRONG: Readonly<Record<string, readonly [id: FindingId, seen: string, meaning: string]>> = {
     'no password': [
       'role-no-password',
       'the role has no password',

@@ -2,6 +2,7 @@ import { diffDatabases, diffRoles } from '../../postgres/diff.ts'
 import type { Cluster } from '../../postgres/inspect.ts'
 import { look } from '../facts/fact.ts'
 import type { Facts } from '../facts/gather.ts'
+import type { FindingId } from '../terms.ts'
 import { able, type Part, Parts } from './part.ts'
 import { isStandby, serverSelf } from './server-views.ts'
 
@@ -42,7 +43,7 @@ function mended(facts: Facts): { remedy: string; fix?: 'setup' } {
 
 function application(facts: Facts, part: Parts, cluster: Cluster): void {
   const { settings, now } = facts
-  const found = (id: string, subject: string, seen: string, meaning: string): void =>
+  const found = (id: FindingId, subject: string, seen: string, meaning: string): void =>
     part.find({ id, severity: 'error', subject, seen, meaning, ...mended(facts) })
   const refused = 'the API cannot log in'
   const role = cluster.roles.get(settings.dbUser)

@@ -5,7 +5,7 @@ import type { HbaRule, LoginAttempt, Verdict } from '../../postgres/hba/terms.ts
 import type { Facts } from '../facts/gather.ts'
 import type { Fix } from '../terms.ts'
 import { able, type Parts, remedyOn } from './part.ts'
-import { serverSelf } from './server-views.ts'
+import { newerFiles, serverSelf } from './server-views.ts'
 
 /** "/etc/postgresql/15/main/pg_hba.conf:12" */
 export const placeOf = ({ file, line }: HbaRule): string => `${file}:${line}`
@@ -109,16 +109,12 @@ export function findRuleErrors(facts: Facts, part: Parts): boolean {
 
 /** Rules and maps on the disk that are newer than those PostgreSQL has loaded. */
 export function findStaleRules(facts: Facts, part: Parts, refused: boolean): void {
-  const self = serverSelf(facts)
-  const newer =
-    self?.files.filter(({ kind, changed }) => kind !== 'settings' && (changed ?? 0) > self.loaded) ?? []
+  const newer = newerFiles(serverSelf(facts), 'hba', 'ident')
   if (newer.length === 0 && !refused) return
   part.find({
     id: 'rules-not-loaded',
     severity: refused ? 'error' : 'warning',
-    subject:
-      newer.map(({ path }) => path).join(', ') ||
-      (facts.rules.known ? facts.rules.value.path : 'pg_hba.conf'),
+    subject: newer.join(', ') || (facts.rules.known ? facts.rules.value.path : 'pg_hba.conf'),
     seen: 'it was changed after PostgreSQL has loaded it',
     meaning: refused
       ? 'the file lets the API in, and the rules from before do not'

@@ -1,6 +1,6 @@
 import type { Facts } from '../facts/gather.ts'
 import { able, type Part, Parts } from './part.ts'
-import { serverSelf } from './server-views.ts'
+import { newerFiles, serverSelf } from './server-views.ts'
 
 /** Seconds by which the clocks of two machines may differ, and nobody cares. */
 const TOLERANCE = 30
@@ -25,12 +25,12 @@ export function settingFindings(facts: Facts): Part {
       remedy: 'correct the line, then: systemctl reload postgresql',
     })
   }
-  const newer = self.files.filter(({ kind, changed }) => kind === 'settings' && (changed ?? 0) > self.loaded)
+  const newer = newerFiles(self, 'settings')
   if (newer.length > 0 && !error) {
     part.find({
       id: 'settings-not-loaded',
       severity: 'warning',
-      subject: newer.map(({ path }) => path).join(', '),
+      subject: newer.join(', '),
       seen: 'it was changed after PostgreSQL has loaded it',
       meaning: 'PostgreSQL works with other settings than the file says, until its next start',
       remedy: 'systemctl reload postgresql',

@@ -1,5 +1,6 @@
 import type { Facts } from '../facts/gather.ts'
 import type { Unit } from '../facts/units.ts'
+import type { FindingId } from '../terms.ts'
 import { able, type Part, Parts } from './part.ts'
 
 /** The units: each needs the one before it, so of those that did not start the first is what matters. */
@@ -38,7 +39,7 @@ export function unitFindings(facts: Facts): Part {
 
 /** How its file is. */
 function installed(facts: Facts, part: Parts, { name, load, file }: Unit): void {
-  const found = (id: string, seen: string, remedy: string): void =>
+  const found = (id: FindingId, seen: string, remedy: string): void =>
     part.find({
       id,
       severity: id === 'unit-masked' ? 'error' : 'warning',
@@ -57,7 +58,7 @@ function installed(facts: Facts, part: Parts, { name, load, file }: Unit): void 
 function running(facts: Facts, part: Parts, unit: Unit): void {
   const { name, load, active, result, lastError, dropped } = unit
   const said = lastError ? `; its last error: ${lastError}` : ''
-  const found = (id: string, seen: string, remedy: string): void =>
+  const found = (id: FindingId, seen: string, remedy: string): void =>
     part.find({
       id,
       severity: 'error',

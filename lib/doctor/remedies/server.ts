@@ -45,7 +45,7 @@ export const start: Remedy = {
 }
 
 /** Whether `listening` already means `address`, once /etc/hosts is right. */
-const covers = (listening: readonly string[], address: string): boolean =>
+export const covers = (listening: readonly string[], address: string): boolean =>
   ['*', address, address.includes(':') ? '::' : '0.0.0.0'].some(name => listening.includes(name)) ||
   (listening.includes('localhost') && ['127.0.0.1', '::1'].includes(address))
 

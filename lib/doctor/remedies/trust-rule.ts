@@ -19,15 +19,9 @@ async function replaceTrust(run: Run, place: string, owner: Account): Promise<vo
   const cut = place.lastIndexOf(':')
   const [path, line] = [place.slice(0, cut), Number(place.slice(cut + 1))]
   const text = readBytes.as(owner, path)
-  const lines = text.split('\n')
-  const [, rule, rest] = LOCAL_TRUST.exec(lines[line - 1] ?? '') ?? []
-  if (rule === undefined) throw refuse(place, 'the line is not as simple as it has to be for that')
-  lines[line - 1] = `${rule}peer${rest ?? ''}`
-  const rewrite = {
-    path,
-    before: Buffer.from(text, 'latin1'),
-    after: Buffer.from(lines.join('\n'), 'latin1'),
-  }
+  const mended = sayPeer(text, line)
+  if (mended === undefined) throw refuse(place, 'the line is not as simple as it has to be for that')
+  const rewrite = { path, before: Buffer.from(text, 'latin1'), after: Buffer.from(mended, 'latin1') }
   try {
     await inSession(run, run.settings.adminDatabase, LIMIT, client =>
       writeAccess([rewrite], { client, owner, limit: LIMIT }),
@@ -37,6 +31,15 @@ async function replaceTrust(run: Run, place: string, owner: Account): Promise<vo
     throw error
   }
   run.report.change({ resource: `access rule ${place}`, action: 'say peer instead of trust' })
+}
+
+/** The text with peer for trust in that line; undefined where the line is not as simple as that. */
+export function sayPeer(text: string, line: number): string | undefined {
+  const lines = text.split('\n')
+  const [, rule, rest] = LOCAL_TRUST.exec(lines[line - 1] ?? '') ?? []
+  if (rule === undefined) return undefined
+  lines[line - 1] = `${rule}peer${rest ?? ''}`
+  return lines.join('\n')
 }
 
 const refuse = (place: string, cause: string): Failure =>

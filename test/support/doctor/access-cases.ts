@@ -1,0 +1,181 @@
+import { known } from '../../../lib/doctor/facts/fact.ts'
+import { UNSAFE_METHOD } from '../../../lib/postgres/problem.ts'
+import type { Case } from './cases.ts'
+import { ADDRESSES, BROKEN, DENIED, HBA, notUp, refusedOnce, rules, SECONDS, settings, up } from './facts.ts'
+
+const OWN = 'local all postgres peer map=superuser_map\n'
+const IPV4 = 'host all all 127.0.0.1/32 scram-sha-256\n'
+const IPV6 = 'host all all ::1/128 scram-sha-256\n'
+const ABSENT = notUp('absent', 'ENOENT', 'there is no socket at /run/postgresql port 5432')
+const NO_ENTRY = refusedOnce(
+  '28000',
+  'PostgreSQL does not let this role in: no pg_hba.conf entry for host "::1"',
+)
+const REJECTED = refusedOnce('28000', 'PostgreSQL does not let this role in: pg_hba.conf rejects connection')
+const NIXOS = {
+  nixos: true,
+  data: known({
+    path: '/var/lib/postgresql/16',
+    major: 16,
+    hbaFile: '/nix/store/0-pg_hba.conf',
+    identFile: '/x',
+  }),
+} as const
+const newer = { path: HBA, kind: 'hba' as const, changed: SECONDS - 1 }
+
+/** Rules, what they trust, and what a refused login comes from; each cause is told once, and not what follows. */
+export const ACCESS: readonly Case[] = [
+  {
+    name: 'no rule for ::1',
+    told: { ...NO_ENTRY, rules: rules(OWN + IPV4) },
+    finds: ['error hba-no-rule (::1) setup'],
+    says: /no rule of \S+pg_hba\.conf is for endoregDbLocal .* from ::1$.*by hand, above all that would fit: host "endoregDbLocal" "endoregDbLocal" ::1\/128/ms,
+  },
+  {
+    name: "no rule, where the rules are NixOS's",
+    told: { ...NO_ENTRY, ...NIXOS, rules: rules(OWN + IPV4) },
+    finds: ['error hba-no-rule (::1)'],
+    says: /set the option services\.endoreg-provision\.manifest\.hba, or services\.postgresql\.authentication/,
+  },
+  {
+    name: 'no rule, where the setup only compares',
+    told: { ...NO_ENTRY, settings: { ...settings, manageHba: 'check' }, rules: rules(OWN + IPV4) },
+    finds: ['error hba-no-rule (::1)'],
+    says: /ENDOREG_MANAGE_HBA=write/,
+  },
+  {
+    name: 'a rule that rejects, before the right one',
+    told: { ...REJECTED, rules: rules(`${OWN + IPV4}host all all ::1/128 reject\n${IPV6}`) },
+    finds: ['error hba-rejected (::1) setup'],
+    says: /pg_hba\.conf:3 decides, with reject, before \S+pg_hba\.conf:4 \(scram-sha-256\) which was meant/,
+  },
+  ...['ident', 'ldap ldapserver=x ldapbasedn=y', 'radius radiusservers=x radiussecrets=y'].map(method => ({
+    name: `a rule that asks for something else: ${method}`,
+    told: {
+      // PostgreSQL asks for the password itself there, and is not given it.
+      ...(method === 'ident' ? REJECTED : refusedOnce(UNSAFE_METHOD, 'it asks for password')),
+      rules: rules(`${OWN + IPV4}host all all ::1/128 ${method}\n`),
+    },
+    finds: ['error hba-method (::1) setup'],
+    says: /:3 decides, with (?:ident|ldap|radius)$/m,
+  })),
+  {
+    name: 'rules for sockets and certificates are none for a password over TCP',
+    told: {
+      ...NO_ENTRY,
+      rules: rules(`${OWN + IPV4}local all all peer\nhostssl all all ::1/128 cert\n`),
+      server: up({ tls: true }),
+    },
+    finds: ['error hba-no-rule (::1) setup'],
+  },
+  {
+    name: 'a rule for TLS alone, on a server that offers none',
+    told: { ...NO_ENTRY, rules: rules(`${OWN + IPV4}hostssl all all ::1/128 scram-sha-256\n`) },
+    finds: ['error hba-no-rule (::1) setup'],
+  },
+  {
+    name: 'a rule for TLS alone lets in where the server offers it, so what is loaded is another',
+    told: {
+      ...NO_ENTRY,
+      rules: rules(`${OWN + IPV4}hostssl all all ::1/128 scram-sha-256\n`),
+      server: up({ tls: true }),
+    },
+    finds: [`error rules-not-loaded (${HBA}) reload`],
+    says: /the file lets the API in, and the rules from before do not/,
+  },
+  {
+    name: 'rules for a group, of which the role is none, and of which it is one',
+    told: { ...NO_ENTRY, rules: rules(`${OWN + IPV4}host all +staff ::1/128 scram-sha-256\n`) },
+    finds: ['error hba-no-rule (::1) setup'],
+  },
+  {
+    name: 'a member of the group is let in by the file',
+    told: { ...NO_ENTRY, rules: rules(`${OWN + IPV4}host all +staff ::1/128 scram-sha-256\n`, ['staff']) },
+    finds: [`error rules-not-loaded (${HBA}) reload`],
+  },
+  {
+    name: 'rules that cannot be read, and say no',
+    told: { ...NO_ENTRY, rules: BROKEN },
+    finds: ['error hba-no-rule (::1) setup'],
+    unseen: ['the access rules: the device reports an input/output error'],
+  },
+  {
+    name: 'rules that cannot be read, and reject',
+    told: { ...REJECTED, rules: BROKEN },
+    finds: ['error hba-rejected (::1) setup'],
+    unseen: ['the access rules: the device reports an input/output error'],
+  },
+  {
+    name: 'rules that cannot be read on a host without a server',
+    told: { ...ABSENT, attempts: [], rules: BROKEN },
+    finds: ['error server-down (port 5432) start'],
+  },
+  {
+    name: 'rules that this account may not read on a host without a server',
+    told: { ...ABSENT, attempts: [], rules: DENIED },
+    finds: ['error server-down (port 5432) start'],
+    unseen: ['the access rules: permission denied'],
+  },
+  {
+    name: 'rules that would keep the API out of a server that is down',
+    told: { ...ABSENT, attempts: [], rules: rules(OWN) },
+    finds: [
+      'error server-down (port 5432) start',
+      ...ADDRESSES.map(one => `error hba-no-rule (${one}) setup`),
+    ],
+  },
+  {
+    name: 'newer rules that would keep the API out: to load them is no remedy',
+    told: { server: up({ files: [newer] }), rules: rules(OWN + IPV4) },
+    finds: ['error hba-no-rule (::1) setup'],
+  },
+  {
+    name: 'newer rules that let the API in',
+    told: { server: up({ files: [newer] }) },
+    finds: [`warning rules-not-loaded (${HBA}) reload`],
+    says: /works with other rules than the file says, until its next start/,
+  },
+  {
+    name: 'a line that PostgreSQL does not take: to load it is no remedy',
+    told: {
+      server: up({
+        files: [newer],
+        ruleErrors: [{ file: HBA, line: 9, message: 'end-of-line before method' }],
+      }),
+    },
+    finds: [`warning rules-invalid (${HBA}:9)`],
+    says: /end-of-line before method.*goes on with the rules from before/s,
+  },
+  {
+    name: 'an error of which PostgreSQL does not say in which file',
+    told: { server: up({ ruleErrors: [{ file: null, line: 9, message: 'invalid entry' }] }) },
+    finds: ['warning rules-invalid (pg_hba.conf:9)'],
+  },
+  ...(
+    [
+      ['local all postgres trust\n', 'trust-superuser', ' trust-rule'],
+      ['host all postgres 127.0.0.1/32 trust\n', 'trust-superuser', ''],
+      ['hostssl all postgres ::1/128 trust\n', 'trust-superuser', ''],
+      [`${OWN}local all all trust\n`, 'trust-rule', '', 2],
+      ['host all all 10.0.0.0/8 trust\n', 'trust-rule', ''],
+      ['local devUser devUser trust\n', 'trust-rule', ''],
+      ['local all devUser trust\n', 'trust-rule', ''],
+      ['local devUser all trust\n', 'trust-rule', ''],
+    ] as const
+  ).map(([text, id, fix, at]) => ({
+    name: `who is trusted by ${text}`,
+    told: { rules: rules(text + OWN + IPV4 + IPV6) },
+    finds: [`warning ${id} (${HBA}:${at ?? 1})${fix}`],
+    says: text.includes('local') ? /say peer instead of trust/ : /say scram-sha-256 instead of trust/,
+  })),
+  {
+    name: 'a rule that trusts, which another one never lets decide',
+    told: { rules: rules(`${OWN}local all all peer\n${IPV4}${IPV6}local all all trust\n`) },
+    finds: [],
+  },
+  {
+    name: 'the administrator is trusted, where NixOS has the rules',
+    told: { ...NIXOS, rules: rules(`local all postgres trust\n${IPV4}${IPV6}`) },
+    finds: [`warning trust-superuser (${HBA}:1)`],
+  },
+]

@@ -1,0 +1,190 @@
+import { posix } from 'node:path'
+import { known } from '../../../lib/doctor/facts/fact.ts'
+import type { Case } from './cases.ts'
+import {
+  BROKEN,
+  backup,
+  CHECKOUT,
+  checkout,
+  closedAt,
+  DENIED,
+  NOW,
+  notUp,
+  password,
+  settings,
+  ways,
+  yaml,
+} from './facts.ts'
+
+const HOME = posix.dirname(CHECKOUT)
+const PWD = `${CHECKOUT}/conf/db_pwd`
+const YAML = `${CHECKOUT}/conf/db.yaml`
+
+/** What is installed for the API. */
+export const APPLICATION: readonly Case[] = [
+  {
+    name: 'no checkout',
+    told: { checkout: known(undefined) },
+    finds: [`error checkout-missing (${CHECKOUT})`],
+    says: /sudo -u endoreg-service-user git clone --branch main REPOSITORY .*ENDOREG_API_DIR/,
+  },
+  {
+    name: 'no checkout yet of a repository that is known',
+    told: { checkout: known(undefined), settings: { ...settings, apiRepository: 'https://git.example/x' } },
+    finds: [`error checkout-missing (${CHECKOUT}) install`],
+    says: /endo-api-boot clones it/,
+  },
+  {
+    name: 'no checkout, as far as this account can see',
+    told: { checkout: known(undefined), root: false, wayToCheckout: ways(CHECKOUT, DENIED) },
+    finds: [],
+    unseen: [`the checkout ${CHECKOUT}: permission denied`],
+  },
+  {
+    name: 'a checkout that is not for this account to look at',
+    told: { checkout: DENIED, root: false },
+    finds: [],
+    unseen: [`the checkout ${CHECKOUT}: permission denied`],
+  },
+  {
+    name: 'a home that keeps its own account out',
+    told: { checkout: DENIED, wayToCheckout: ways(CHECKOUT, closedAt(HOME)) },
+    finds: [`error folder-closed (${HOME}) folders`],
+    says: /chown endoreg-service-user:endoreg-service \S+ && chmod 0750/,
+  },
+  {
+    name: 'a configuration that cannot be read',
+    told: { checkout: BROKEN },
+    finds: [`error checkout-unusable (${CHECKOUT})`],
+    says: /its configuration cannot be read: the device reports.*remedy: Look at the disk\./s,
+  },
+  {
+    name: 'neither db_pwd nor db.yaml',
+    told: checkout({ state: 'missing' }, null),
+    finds: [`error copy-missing (${PWD}) install`, `error settings-missing (${YAML}) install`],
+    says: /systemctl restart endo-api-boot/,
+  },
+  {
+    name: 'a db_pwd that is none',
+    told: checkout({ state: 'unusable', why: 'it was a link' }),
+    finds: [`error copy-unusable (${PWD}) install`],
+    says: /it gives no password: it was a link/,
+  },
+  {
+    name: 'a db_pwd of another owner',
+    told: checkout({ state: 'file', password, drift: 'set owner and mode, root:root 0644 -> x:x 0600' }),
+    finds: [`error copy-ownership (${PWD}) install`],
+    says: /it is root:root 0644, not x:x 0600/,
+  },
+  {
+    name: 'a db.yaml that is no YAML',
+    told: checkout(undefined, 'a: [b\n'),
+    finds: [`error settings-unusable (${YAML})`],
+    says: /the API cannot read where its database is/,
+  },
+  {
+    name: 'a db.yaml that points elsewhere',
+    told: checkout(undefined, yaml.replace('localhost', 'db.example').replace('5432', '5433')),
+    finds: [`error settings-differ (${YAML}) install`],
+    says: /another host, port than the settings say/,
+  },
+]
+
+/** Backups, and a reset that was interrupted. */
+const journal = {
+  format: 1 as const,
+  begun: '2026-11-25T01:00:00.000Z',
+  aside: 'main.before-reset-2026-11-25T01-00-00Z',
+  cluster: {
+    maker: 'debian' as const,
+    name: '16/main',
+    major: 16,
+    port: 5432,
+    data: '/var/lib/postgresql/16/main',
+    unit: 'postgresql@16-main.service',
+    recipe: {
+      collate: 'C',
+      ctype: 'C',
+      provider: 'c',
+      locale: null,
+      icuRules: null,
+      checksums: true,
+      walSegmentSize: 16_777_216,
+      groupAccess: false,
+      superuser: 'postgres',
+    },
+  },
+  around: { companions: [], dependants: [], jobs: [] },
+}
+const interrupted = (action: 'reset' | 'undo', there: boolean) => ({
+  reset: known({
+    there,
+    journal:
+      action === 'reset'
+        ? { ...journal, action, prepared: true, backup: null }
+        : { ...journal, action, away: 'main.before-undo-2026-11-25T01-00-00Z' },
+  }),
+})
+const ABSENT = notUp('absent', 'ENOENT', 'there is no socket at /run/postgresql port 5432')
+
+export const MAINTENANCE: readonly Case[] = [
+  {
+    name: 'no backup, which is advice',
+    told: { backups: known({ backups: [], unusable: [] }) },
+    finds: ['notice backup-none (/var/backups/endoreg)'],
+    says: /systemctl enable --now endoreg-backup\.timer/,
+  },
+  {
+    name: 'an old backup, and one that is none',
+    told: {
+      backups: known({
+        backups: [backup(new Date('2026-11-01T12:00:00Z'))],
+        unusable: [{ name: '2026-11-25T02-00-00Z', why: 'a.dump is missing' }],
+      }),
+    },
+    finds: ['warning backup-unusable (2026-11-25T02-00-00Z)', 'warning backup-old (2026-11-26T02-00-00Z)'],
+    says: /is none: a\.dump is missing[\s\S]*the last complete backup is 25 days old[\s\S]*journalctl -u endoreg-backup/,
+  },
+  {
+    name: 'the newest backup counts, though there are older ones',
+    told: {
+      backups: known({ backups: [backup(new Date('2026-11-01T12:00:00Z')), backup(NOW)], unusable: [] }),
+    },
+    finds: [],
+  },
+  {
+    name: 'backups that cannot be looked at',
+    told: { backups: DENIED },
+    finds: [],
+    unseen: ['backups: permission denied'],
+  },
+  {
+    name: 'a reset was interrupted, with a server all the same',
+    told: interrupted('reset', true),
+    finds: ['warning reset-interrupted (cluster 16/main)'],
+    says: /a reset of 2026-11-25T01:00:00\.000Z was interrupted$.*reset-psql-safe goes on with it/ms,
+  },
+  {
+    name: 'an undo was interrupted, and that is why the server is down',
+    told: { ...ABSENT, ...interrupted('undo', true), attempts: [] },
+    finds: ['error reset-interrupted (cluster 16/main) start'],
+    says: /an undo of .* was interrupted$.*no data is lost/ms,
+  },
+  {
+    name: 'a reset was interrupted, with no data to start a server on',
+    told: { ...ABSENT, ...interrupted('reset', false), attempts: [] },
+    finds: ['error reset-interrupted (cluster 16/main)'],
+    says: /with no data folder in \/var\/lib\/postgresql\/16\/main/,
+  },
+  {
+    name: 'whether a reset was interrupted cannot be seen by root',
+    told: { reset: DENIED },
+    finds: [],
+    unseen: ['whether a reset was interrupted: permission denied'],
+  },
+  {
+    name: 'or by another account, which has no business there',
+    told: { reset: DENIED, root: false },
+    finds: [],
+  },
+]

@@ -1,0 +1,266 @@
+import { posix } from 'node:path'
+import type { Description } from '../../../lib/backup/terms.ts'
+import type { Accounts } from '../../../lib/doctor/facts/accounts.ts'
+import { known, type Unknown, unknown } from '../../../lib/doctor/facts/fact.ts'
+import type { Facts } from '../../../lib/doctor/facts/gather.ts'
+import type { Attempt } from '../../../lib/doctor/facts/passwords.ts'
+import type { Rules } from '../../../lib/doctor/facts/rules.ts'
+import type { Server } from '../../../lib/doctor/facts/server.ts'
+import type { ServerState } from '../../../lib/doctor/facts/server-queries.ts'
+import { CHAIN, type Unit, type UnitName } from '../../../lib/doctor/facts/units.ts'
+import type { Ways } from '../../../lib/doctor/facts/ways.ts'
+import type { State } from '../../../lib/files/secret-file.ts'
+import type { Vault } from '../../../lib/files/vault.ts'
+import { loadManifest } from '../../../lib/manifest.ts'
+import { Password } from '../../../lib/password.ts'
+import { parseHba } from '../../../lib/postgres/hba/parse.ts'
+import type { Cluster, CurrentRole } from '../../../lib/postgres/inspect.ts'
+import type { Problem } from '../../../lib/postgres/known-problems.ts'
+import { loadSettings, type Settings } from '../../../lib/settings.ts'
+import { memoryFiles } from '../memory-files.ts'
+
+/** The moment at which the hosts of these facts are looked at. */
+export const NOW = new Date('2026-11-26T12:00:00Z')
+export const SECONDS = NOW.getTime() / 1000
+
+export const settings: Settings = loadSettings({}, '/dev/null')
+const manifest = loadManifest(settings)
+export const ROLE = settings.dbUser
+export const VAULT = settings.vaultFile
+export const VAULT_FOLDER = posix.dirname(VAULT)
+export const CHECKOUT = settings.apiDir
+
+export const UID = { postgres: 26, admin: 1000, service: 400 } as const
+export const GID = { postgres: 26, admin: 1000, service: 101, vault: 990 } as const
+export const stat = (uid: number, gid: number, mode: number): State => ({ uid, gid, mode, nlink: 1, ino: 1 })
+
+/** What could not be looked at for want of a right, and for another reason. */
+export const DENIED: Unknown = unknown('permission denied', 'Run it as root.', true)
+export const BROKEN: Unknown = unknown('the device reports an input/output error', 'Look at the disk.')
+
+export const vault = (file: Vault['file'], folder: State = stat(UID.admin, GID.vault, 0o40750)) =>
+  known<Vault>({ path: VAULT, folder: { path: VAULT_FOLDER, stat: folder }, file, litter: [] })
+export const password = new Password('of a test')
+export const vaultFile = (
+  uid: number = UID.admin,
+  gid: number = GID.vault,
+  mode = 0o100640,
+): Vault['file'] => ({ state: 'file', password, stat: stat(uid, gid, mode) })
+
+/** The folders from the top to `path`, all root's and open but for those named. */
+export function ways(
+  path: string,
+  theirs: Ways['theirs'],
+  steps: Readonly<Record<string, State>> = {},
+): Ways {
+  const parts = path.split('/').filter(Boolean)
+  const prefixes = parts.map((_, index) => `/${parts.slice(0, index + 1).join('/')}`)
+  const all = prefixes.map(step => ({ path: step, stat: steps[step] ?? stat(0, 0, 0o40755) }))
+  return { ours: known({ steps: all }), theirs }
+}
+export const closedAt = (path: string): Ways['theirs'] =>
+  known({ steps: [], end: { path, how: 'closed', why: 'it may not be entered' } })
+
+export const HBA = '/etc/postgresql/16/main/pg_hba.conf'
+const SOUND_RULES = `local all postgres peer map=superuser_map
+host all all 127.0.0.1/32 scram-sha-256
+host all all ::1/128 scram-sha-256
+`
+export const rules = (text: string, groups: readonly string[] = []) =>
+  known<Rules>({
+    path: HBA,
+    parsed: parseHba(HBA, memoryFiles({ [HBA]: text }), 16),
+    around: {
+      major: 16,
+      isMember: (role, group) => role === group || groups.includes(group),
+      interfaces: [],
+      hostName: () => 'localhost',
+    },
+  })
+
+export const self = (change: Partial<ServerState> = {}): ServerState => ({
+  version: '16.11',
+  inRecovery: false,
+  listenAddresses: 'localhost',
+  hbaFile: HBA,
+  identFile: '/etc/postgresql/16/main/pg_ident.conf',
+  dataFolder: '/var/lib/postgresql/16/main',
+  loaded: SECONDS - 3600,
+  now: SECONDS,
+  checksums: true,
+  tls: false,
+  pendingRestart: [],
+  groups: [],
+  sessions: 1,
+  mostSessions: 97,
+  pid: 100,
+  mayConnect: true,
+  takesConnections: true,
+  files: [],
+  ruleErrors: [],
+  settingErrors: [],
+  collations: [],
+  ...change,
+})
+
+export const role = (change: Partial<CurrentRole> = {}): CurrentRole => ({
+  login: true,
+  replication: true,
+  validUntil: null,
+  connectionLimit: -1,
+  verifier: 'SCRAM-SHA-256$',
+  verifierSince: null,
+  ...change,
+})
+
+/** What the manifest declares, as it should be, but for what `change` says. */
+export function cluster(change: Partial<Cluster> = {}): Cluster {
+  return {
+    identifier: '1',
+    inRecovery: false,
+    scramIterations: 4096,
+    roles: new Map(
+      manifest.roles.map(({ name, ...declared }) => [name, role({ ...declared, validUntil: null })]),
+    ),
+    databases: new Map(manifest.databases.map(({ name, owner }) => [name, owner])),
+    ...change,
+  }
+}
+export const withRole = (change: Partial<CurrentRole>): Cluster =>
+  cluster({ roles: new Map(cluster().roles).set(ROLE, role(change)) })
+
+export const up = (change: Partial<ServerState> = {}, more: Partial<Server> = {}): Server => ({
+  state: 'up',
+  major: 16,
+  self: known(self(change)),
+  cluster: known(cluster()),
+  mayCreate: known(true),
+  ...more,
+})
+
+export const problem = (answer: string, cause: string, stage: Problem['stage'] = 'refused'): Problem => ({
+  transient: stage !== 'refused',
+  stage,
+  code: stage === 'refused' ? 77 : 75,
+  cause,
+  hint: 'Look at the log of PostgreSQL for ADDRESS.',
+  answer,
+})
+export const notUp = (stage: Problem['stage'], answer: string, cause: string): Pick<Facts, 'server'> => ({
+  server: { state: stage, problem: problem(answer, cause, stage) },
+})
+
+export const ADDRESSES = ['::1', '127.0.0.1'] as const
+export const loggedIn = (address: string): Attempt => ({
+  with: 'vault',
+  outcome: { address, ok: true, method: 'scram-sha-256' },
+})
+export const refused = (address: string, why: Problem): Attempt => ({
+  with: 'vault',
+  outcome: { address, ok: false, problem: why },
+})
+/** The login at ::1 fails, that at 127.0.0.1 does not. */
+export const refusedOnce = (answer: string, cause: string, stage: Problem['stage'] = 'refused') => ({
+  attempts: [refused('::1', problem(answer, cause, stage)), loggedIn('127.0.0.1')],
+})
+/** Both fail alike. */
+export const refusedTwice = (answer: string, cause: string, stage: Problem['stage'] = 'refused') => ({
+  attempts: ADDRESSES.map(address => refused(address, problem(answer, cause, stage))),
+})
+
+export const unit = (name: UnitName, change: Partial<Unit> = {}): Unit => ({
+  name,
+  load: 'loaded',
+  active: 'active',
+  result: 'success',
+  file: 'enabled',
+  dropIns: [],
+  stale: false,
+  lastError: undefined,
+  dropped: false,
+  ...change,
+})
+/** The chain, all of it well but for those named. */
+export const units = (change: Partial<Record<UnitName, Partial<Unit>>>) => ({
+  units: known(CHAIN.map(name => unit(name, change[name]))),
+})
+
+export const backup = (finished: Date, reason: Description['reason'] = 'regular') => ({
+  name: '2026-11-26T02-00-00Z',
+  path: '/var/backups/endoreg/2026-11-26T02-00-00Z',
+  size: 1,
+  description: {
+    format: 1 as const,
+    name: '2026-11-26T02-00-00Z',
+    host: 'gc-10',
+    reason,
+    started: finished.toISOString(),
+    finished: finished.toISOString(),
+    madeBy: 'endoreg-provision',
+    server: { version: '16.11', major: 16, identifier: '1' },
+    roles: [],
+    tablespaces: [],
+    databases: [],
+    files: [],
+  },
+})
+
+const ACCOUNTS: Accounts = {
+  postgres: { name: 'postgres', uid: UID.postgres, gid: GID.postgres },
+  vaultOwner: { name: 'admin', uid: UID.admin, gid: GID.admin },
+  vaultGroup: { name: 'sensitiveServices', gid: GID.vault },
+  service: { name: settings.serviceUser, uid: UID.service, gid: GID.service },
+  serviceGroup: { name: settings.serviceGroup, gid: GID.service },
+  member: true,
+}
+export const accounts = (change: Partial<Accounts>) => ({
+  accounts: known<Accounts>({ ...ACCOUNTS, ...change }),
+})
+
+export const yaml = `engine: django.db.backends.postgresql
+name: ${settings.dbName}
+user: ${ROLE}
+host: localhost
+port: 5432
+password_file: ${CHECKOUT}/conf/db_pwd
+`
+type Copy = NonNullable<Extract<Facts['checkout'], { known: true }>['value']>['copy']
+export const checkout = (copy: Copy = { state: 'file', password }, text: string | null = yaml) => ({
+  checkout: known({
+    path: CHECKOUT,
+    copy,
+    ...(text === null ? {} : { settings: { text, mode: 0o600 } }),
+    litter: [],
+  }),
+})
+
+/** What is seen by root on a Debian on which all is well, but for what `told` says. */
+export const facts = (told: Partial<Facts> = {}): Facts => ({
+  settings,
+  manifest,
+  now: NOW,
+  root: true,
+  nixos: false,
+  systemd: true,
+  ...accounts({}),
+  wayToVault: ways(VAULT_FOLDER, known({ steps: [] })),
+  wayToCheckout: ways(CHECKOUT, known({ steps: [] })),
+  vault: vault(vaultFile()),
+  vaultTarget: known({ path: VAULT, mode: 0o100640 }),
+  vaultForService: known(true),
+  ...checkout(),
+  names: { hosts: known(['127.0.0.1', '::1']), resolved: known([...ADDRESSES]), ipv6: true },
+  server: up(),
+  data: known({ path: '/var/lib/postgresql/16/main', major: 16, hbaFile: HBA, identFile: self().identFile }),
+  rules: rules(SOUND_RULES),
+  agreement: { copyIsVault: true, vaultIsVerifier: 'same', copyIsVerifier: 'same' },
+  attempts: ADDRESSES.map(loggedIn),
+  foreign: known([]),
+  disks: known([]),
+  ...units({}),
+  backups: known({ backups: [backup(NOW)], unusable: [] }),
+  reset: known(undefined),
+  synchronised: true,
+  tools: { psql: 16, pg_dump: 16 },
+  ...told,
+})

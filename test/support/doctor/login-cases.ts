@@ -1,0 +1,212 @@
+import { known } from '../../../lib/doctor/facts/fact.ts'
+import { UNSAFE_METHOD } from '../../../lib/postgres/problem.ts'
+import type { Case } from './cases.ts'
+import {
+  ADDRESSES,
+  BROKEN,
+  cluster,
+  loggedIn,
+  notUp,
+  problem,
+  ROLE,
+  refused,
+  refusedOnce,
+  refusedTwice,
+  SECONDS,
+  settings,
+  up,
+  withRole,
+} from './facts.ts'
+
+const WRONG_PASSWORD = refusedTwice('28P01', `PostgreSQL refused the password of ${ROLE}`)
+const NIXOS = {
+  nixos: true,
+  data: known({
+    path: '/var/lib/postgresql/16',
+    major: 16,
+    hbaFile: '/nix/store/0-pg_hba.conf',
+    identFile: '/x',
+  }),
+} as const
+
+/** How the name of the database becomes an address. */
+export const NAMES: readonly Case[] = [
+  {
+    name: 'a name that means nothing, so that no address is tried',
+    told: { names: { hosts: known([]), resolved: BROKEN, ipv6: true }, attempts: [] },
+    finds: ['error name-unresolved (localhost)'],
+    says: /put localhost into \/etc\/hosts, or correct ENDOREG_DB_HOST/,
+  },
+  ...ADDRESSES.map(address => ({
+    name: `/etc/hosts without ${address}`,
+    told: {
+      names: { hosts: known([]), resolved: known(ADDRESSES.filter(other => other !== address)), ipv6: true },
+    },
+    finds: [`warning hosts-loopback (${address}) hosts`],
+    says: new RegExp(`echo "${address} localhost" >>/etc/hosts, and restart PostgreSQL`),
+  })),
+  {
+    name: '/etc/hosts without ::1, on NixOS',
+    told: { ...NIXOS, names: { hosts: known([]), resolved: known(['127.0.0.1']), ipv6: true } },
+    finds: ['warning hosts-loopback (::1)'],
+    says: /set the option networking\.hosts\."::1" = \[ "localhost" \]/,
+  },
+  {
+    name: 'a host that knows nothing of IPv6 needs no ::1',
+    told: { names: { hosts: known(['127.0.0.1']), resolved: known(['127.0.0.1']), ipv6: false } },
+    finds: [],
+  },
+  {
+    name: '/etc/hosts without loopbacks that another part of the resolver knows',
+    told: { names: { hosts: known([]), resolved: known([...ADDRESSES]), ipv6: true } },
+    finds: [],
+  },
+  {
+    name: 'a database on another host is no matter of loopbacks',
+    told: {
+      settings: { ...settings, dbHost: 'db.example' },
+      names: { hosts: known([]), resolved: known(['192.0.2.1']), ipv6: false },
+      attempts: [loggedIn('192.0.2.1')],
+    },
+    finds: [`error settings-differ (${settings.apiDir}/conf/db.yaml) install`],
+  },
+  {
+    name: '/etc/hosts cannot be read',
+    told: { names: { hosts: BROKEN, resolved: known(['127.0.0.1']), ipv6: true } },
+    finds: [],
+    unseen: ['/etc/hosts: the device reports an input/output error'],
+  },
+  {
+    name: 'localhost means ::1, which this host does not have: that is why nobody logs in there',
+    told: {
+      names: { hosts: known([...ADDRESSES]), resolved: known([...ADDRESSES]), ipv6: false },
+      ...refusedOnce('EADDRNOTAVAIL', 'this host has no address to reach ::1 from'),
+    },
+    finds: ['error ipv6-off (::1)'],
+    says: /sysctl net\.ipv6\.conf\.lo\.disable_ipv6=0/,
+  },
+]
+
+/** Logins that are refused, or find nobody: the cause is told once, and not what follows from it. */
+export const LOGINS: readonly Case[] = [
+  {
+    name: 'an address at which nobody listens',
+    told: {
+      ...refusedOnce('ECONNREFUSED', 'nothing listens', 'absent'),
+      server: up({ listenAddresses: '127.0.0.1' }),
+    },
+    finds: ['error address-not-served (::1) listen'],
+    says: /port 5432, which localhost resolves to \(listen_addresses is '127\.0\.0\.1'\).*ALTER SYSTEM/s,
+  },
+  {
+    name: 'an address at which nobody listens, on NixOS',
+    told: { ...NIXOS, ...refusedOnce('ECONNREFUSED', 'nothing listens', 'absent') },
+    finds: ['error address-not-served (::1)'],
+    says: /services\.postgresql\.settings\.listen_addresses = lib\.mkForce "localhost,::1"/,
+  },
+  ...(
+    [
+      ['42501', 'no right to connect', { mayConnect: false }, `database-connect (${settings.dbName})`],
+      [
+        '55000',
+        'it takes no connections',
+        { takesConnections: false },
+        `database-closed (${settings.dbName})`,
+      ],
+    ] as const
+  ).flatMap(([answer, what, told, cause]) => [
+    {
+      name: `${what}: that is why`,
+      told: { ...refusedTwice(answer, what), server: up(told) },
+      finds: [`error ${cause}`],
+      says: /GRANT CONNECT ON DATABASE "endoregDbLocal" TO|WITH ALLOW_CONNECTIONS true/,
+    },
+    {
+      name: `${what}, and no reason is known`,
+      told: refusedOnce(answer, what),
+      finds: ['error login-failed (::1)'],
+      says: /remedy: Look at the log of PostgreSQL for ::1\./,
+    },
+  ]),
+  {
+    name: 'no database: that is why',
+    told: {
+      ...refusedTwice('3D000', 'the database does not exist'),
+      server: up({}, { cluster: known(cluster({ databases: without(settings.dbName) })) }),
+    },
+    finds: [`error database-missing (${settings.dbName}) setup`],
+  },
+  {
+    name: 'no database, as far as an ordinary account is told',
+    told: {
+      ...notUp('refused', '28000', 'peer'),
+      root: false,
+      ...refusedOnce('3D000', 'the database does not exist'),
+    },
+    finds: ['error login-failed (::1)'],
+    unseen: ['roles and databases: peer (run it as root)'],
+  },
+  {
+    name: 'the role may not log in: that is why, and no rule',
+    told: {
+      ...refusedTwice('28000', 'role is not permitted to log in'),
+      server: up({}, { cluster: known(withRole({ login: false })) }),
+    },
+    finds: [`error role-no-login (${ROLE}) setup`],
+  },
+  {
+    name: 'the password has expired: that is why',
+    told: { ...WRONG_PASSWORD, server: up({}, { cluster: known(withRole({ validUntil: SECONDS })) }) },
+    finds: [`error role-expired (${ROLE}) setup`],
+    says: /its password has expired, 2026-11-26T12:00:00\.000Z/,
+  },
+  {
+    name: 'PostgreSQL has another password: that is why',
+    told: {
+      ...WRONG_PASSWORD,
+      agreement: { copyIsVault: true, vaultIsVerifier: 'other password', copyIsVerifier: 'other password' },
+    },
+    finds: [`error password-postgres (${ROLE}) setup`],
+  },
+  {
+    name: 'the password is right, and refused all the same',
+    told: WRONG_PASSWORD,
+    finds: ADDRESSES.map(address => `error login-failed (${address})`),
+    says: /PostgreSQL refused the password of endoregDbLocal/,
+  },
+  {
+    name: 'an md5 password, which is asked for in an unsafe way',
+    told: {
+      ...refusedTwice(UNSAFE_METHOD, 'it asks for md5'),
+      agreement: { copyIsVault: true, vaultIsVerifier: 'md5', copyIsVerifier: 'md5' },
+    },
+    finds: [`error role-md5 (${ROLE}) setup`],
+  },
+  {
+    name: 'a host with IPv6 that cannot be reached by it',
+    told: refusedOnce('EADDRNOTAVAIL', 'this host has no address'),
+    finds: ['error login-failed (::1)'],
+  },
+  {
+    name: 'a login that gets no answer from a server that has some for us',
+    told: refusedOnce('ETIMEDOUT', 'it did not answer', 'starting'),
+    finds: ['error login-failed (::1)'],
+  },
+  {
+    name: "the vault's password counts, and not what db_pwd has",
+    told: {
+      attempts: [
+        { with: 'db_pwd', outcome: { address: '::1', ok: true, method: 'scram-sha-256' } },
+        refused('::1', problem('08P01', 'it speaks otherwise')),
+        loggedIn('127.0.0.1'),
+      ],
+    },
+    finds: ['error login-failed (::1)'],
+  },
+]
+
+function without(name: string): ReadonlyMap<string, string> {
+  const databases = new Map(cluster().databases)
+  databases.delete(name)
+  return databases
+}

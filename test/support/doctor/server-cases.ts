@@ -1,0 +1,215 @@
+import { known } from '../../../lib/doctor/facts/fact.ts'
+import type { Case } from './cases.ts'
+import { accounts, BROKEN, DENIED, HBA, notUp, refusedTwice, rules, SECONDS, units, up } from './facts.ts'
+
+const PORT = 'port 5432'
+const ABSENT = notUp('absent', 'ENOENT', 'there is no socket at /run/postgresql port 5432')
+const NOBODY = refusedTwice('ECONNREFUSED', 'nothing listens there', 'absent')
+const STRANGER = known([
+  { family: 4 as const, account: 'mallory', inode: '1', process: { pid: 7, name: 'nc' } },
+])
+
+/** The server itself. */
+export const SERVER: readonly Case[] = [
+  {
+    name: 'no server, and of its logins, roles and versions nothing is said',
+    told: {
+      ...ABSENT,
+      ...NOBODY,
+      agreement: { copyIsVault: true, vaultIsVerifier: undefined, copyIsVerifier: undefined },
+    },
+    finds: [`error server-down (${PORT}) start`],
+    says: /no socket at .*, data of version 16 is in \/var\/lib\/postgresql\/16\/main$.*systemctl start postgresql/ms,
+  },
+  {
+    name: 'no server and no systemd, with data that nobody has found',
+    told: { ...ABSENT, ...NOBODY, systemd: false, data: BROKEN, rules: BROKEN, units: BROKEN },
+    finds: [`error server-down (${PORT})`],
+    says: /no socket at \/run\/postgresql port 5432$.*start PostgreSQL; its log says why/ms,
+    unseen: ['units: the device reports an input/output error'],
+  },
+  {
+    name: 'a server that has stopped, and said why',
+    told: { ...ABSENT, ...units({ 'postgresql.service': { active: 'failed', lastError: 'out of memory' } }) },
+    finds: [`error server-down (${PORT}) start`],
+    says: /; its last error: out of memory$/m,
+  },
+  {
+    name: 'no server, because of a line in its rules',
+    told: { ...ABSENT, ...NOBODY, rules: rules('host all\n') },
+    finds: [`error rules-invalid (${HBA}:1)`],
+    says: /PostgreSQL does not start with it/,
+  },
+  {
+    name: 'no server, because another program has its port',
+    told: {
+      ...ABSENT,
+      ...refusedTwice('ECONNRESET', 'it closed the connection', 'starting'),
+      foreign: STRANGER,
+    },
+    finds: [`error port-foreign (${PORT})`],
+    says: /nc \(pid 7\) of the account mallory listens at it.*set PGPORT/s,
+  },
+  {
+    name: 'another program beside a server that is up, whose process cannot be seen',
+    told: {
+      ...refusedTwice('ECONNRESET', 'x', 'starting'),
+      foreign: known([{ family: 6, account: 'root', inode: '1' }]),
+    },
+    finds: [`error port-foreign (${PORT})`],
+    says: /another process of the account root listens/,
+  },
+  {
+    name: 'who listens cannot be seen',
+    told: { foreign: BROKEN },
+    finds: [],
+    unseen: ['who listens at port 5432: the device reports an input/output error'],
+  },
+  {
+    name: 'a server that is starting, and keeps the API waiting for that',
+    told: {
+      ...notUp('starting', '57P03', 'PostgreSQL is not ready: the database system is starting up'),
+      ...refusedTwice('57P03', 'not ready', 'starting'),
+    },
+    finds: ['error server-not-ready (PostgreSQL)'],
+    says: /nobody can log in yet/,
+  },
+  {
+    name: 'all connections are taken, also those that the API would have',
+    told: {
+      ...notUp('starting', '53300', 'all connections are taken: sorry'),
+      ...refusedTwice('53300', 'sorry', 'starting'),
+    },
+    finds: ['error connections-exhausted (PostgreSQL)'],
+    says: /the API gets no connection either/,
+  },
+  {
+    name: 'an administrator who is not let in',
+    told: notUp('refused', '28000', 'PostgreSQL does not let this role in'),
+    finds: ['error administrator-refused (postgres)'],
+    says: /the setup cannot provision/,
+  },
+  {
+    name: 'an ordinary account is no administrator, which is nothing wrong',
+    told: { ...notUp('refused', '28000', 'peer authentication failed'), root: false },
+    finds: [],
+    unseen: ['roles and databases: peer authentication failed (run it as root)'],
+  },
+  {
+    name: 'an administrator who is no superuser, of whose catalogs nothing more is said',
+    told: { server: up({}, { self: BROKEN, cluster: BROKEN, mayCreate: BROKEN }) },
+    finds: ['error administrator-refused (postgres)'],
+  },
+  {
+    name: 'the same for an ordinary account',
+    told: { server: up({}, { self: DENIED, cluster: DENIED, mayCreate: DENIED }), root: false },
+    finds: [],
+    unseen: ['PostgreSQL: permission denied'],
+  },
+  {
+    name: 'a server that there is no way to ask',
+    told: { server: { state: 'unasked', ...BROKEN, hint: '' } },
+    finds: ['error administrator-refused (postgres)'],
+    says: /look at PGHOST, PGUSER and ENDOREG_PG_OS_USER/,
+  },
+  {
+    name: 'a server that cannot be asked for want of its account, which is a finding already',
+    told: { server: { state: 'unasked', ...BROKEN }, ...accounts({ postgres: undefined }) },
+    finds: ['error account-missing (postgres)'],
+  },
+  {
+    name: 'a server that root itself is denied',
+    told: { server: { state: 'unasked', ...DENIED } },
+    finds: ['error administrator-refused (postgres)'],
+    says: /remedy: Run it as root\./,
+  },
+]
+
+/** Settings, collations, the clock, versions, disks. */
+export const SETTINGS: readonly Case[] = [
+  {
+    name: 'a line that PostgreSQL does not take, so the rest is not loaded either',
+    told: {
+      server: up({
+        settingErrors: [{ file: '/x/postgresql.conf', line: 7, message: 'work_mem: invalid value' }],
+        files: [{ path: '/x/postgresql.conf', kind: 'settings', changed: SECONDS - 1 }],
+      }),
+    },
+    finds: ['warning settings-invalid (/x/postgresql.conf)'],
+    says: /line 7: work_mem: invalid value/,
+  },
+  {
+    name: 'an error of which PostgreSQL does not say where it is',
+    told: { server: up({ settingErrors: [{ file: null, line: null, message: 'too deep' }] }) },
+    finds: ['warning settings-invalid (postgresql.conf)'],
+    says: /line \?: too deep/,
+  },
+  {
+    name: 'settings that are not loaded, and rules that are not',
+    told: {
+      server: up({
+        files: [
+          { path: '/x/postgresql.conf', kind: 'settings', changed: SECONDS },
+          { path: '/x/conf.d/a.conf', kind: 'settings', changed: SECONDS },
+          { path: HBA, kind: 'hba', changed: SECONDS },
+          { path: '/x/pg_ident.conf', kind: 'ident', changed: SECONDS },
+        ],
+      }),
+    },
+    finds: [
+      `warning rules-not-loaded (${HBA}, /x/pg_ident.conf) reload`,
+      'warning settings-not-loaded (/x/postgresql.conf, /x/conf.d/a.conf) reload',
+    ],
+    says: /systemctl reload postgresql/,
+  },
+  {
+    name: 'a restart that is due, which is advice',
+    told: { server: up({ pendingRestart: ['max_connections', 'shared_buffers'] }) },
+    finds: ['notice restart-pending (max_connections, shared_buffers)'],
+    says: /systemctl restart postgresql/,
+  },
+  {
+    name: 'collations of other versions',
+    told: {
+      server: up({
+        collations: [
+          { database: 'a', stored: '1.0', actual: '2.36' },
+          { database: 'b', stored: '1.0', actual: null },
+        ],
+      }),
+    },
+    finds: ['warning collation-version (a)', 'warning collation-version (b)'],
+    says: /the system has 2\.36[\s\S]*the system has none[\s\S]*ALTER DATABASE "b" REFRESH COLLATION VERSION/,
+  },
+  {
+    name: 'no checksums, which is advice',
+    told: { server: up({ checksums: false }) },
+    finds: ['notice checksums-off (data_checksums)'],
+    says: /pg_checksums --enable/,
+  },
+  {
+    name: 'a clock that follows nobody, which is advice',
+    told: { synchronised: false },
+    finds: ['notice clock-unsynchronised (clock)'],
+    says: /timedatectl set-ntp true/,
+  },
+  { name: 'a clock of which systemd says nothing', told: { synchronised: undefined }, finds: [] },
+  {
+    name: 'a clock that is off follows nobody either',
+    told: { synchronised: false, server: up({ now: SECONDS - 3600 }) },
+    finds: ['warning clock-off (clock)'],
+    says: /PostgreSQL's clock differs by 3600 s/,
+  },
+  {
+    name: 'a clock that has lost its time, on a host without a server',
+    told: { ...ABSENT, attempts: [], now: new Date('1970-01-01T00:00:00Z') },
+    finds: [`error server-down (${PORT}) start`, 'warning clock-off (clock)'],
+    says: /it says 1970-01-01T00:00:00\.000Z, which is long past/,
+  },
+  {
+    name: 'disks that cannot be measured',
+    told: { disks: BROKEN },
+    finds: [],
+    unseen: ['free space: the device reports an input/output error'],
+  },
+]

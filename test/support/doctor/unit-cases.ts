@@ -1,0 +1,89 @@
+import type { Case } from './cases.ts'
+import { units } from './facts.ts'
+
+const SETUP = 'postgres-endoreg-setup.service'
+const BOOT = 'endo-api-boot.service'
+const API = 'endo-api.service'
+
+/** The units: what follows from one that has failed is not told. */
+export const UNITS: readonly Case[] = [
+  {
+    name: 'a setup that failed, and what waits for it',
+    told: units({
+      [SETUP]: { active: 'failed', result: 'exit-code', lastError: 'cannot read the password' },
+      [BOOT]: { active: 'inactive', dropped: true },
+      [API]: { active: 'inactive' },
+    }),
+    finds: [`error unit-failed (${SETUP}) units`],
+    says: /it has failed \(exit-code\); its last error: cannot read.*so the API is not started.*journalctl -u postgres-endo/s,
+  },
+  {
+    name: 'PostgreSQL is not active, which is for another family to say',
+    told: units({ 'postgresql.service': { active: 'failed' }, [SETUP]: { active: 'failed' } }),
+    finds: [],
+  },
+  {
+    name: 'a boot whose start was given up',
+    told: units({ [BOOT]: { active: 'inactive', dropped: true }, [API]: { active: 'inactive' } }),
+    finds: [`error unit-dropped (${BOOT}) units`],
+    says: /a unit that it requires had failed/,
+  },
+  {
+    name: 'an API that was stopped',
+    told: units({ [API]: { active: 'inactive' } }),
+    finds: [`error unit-inactive (${API}) units`],
+    says: /the API does not run/,
+  },
+  {
+    name: 'an API that is being tried again, though its start was given up before',
+    told: units({ [API]: { active: 'activating', dropped: true, lastError: 'no module' } }),
+    finds: [`warning unit-starting (${API})`],
+    says: /still starting, or being tried again; its last error: no module/,
+  },
+  {
+    name: 'a unit that is masked does not run, and what needs it does not either',
+    told: units({
+      [SETUP]: { load: 'masked', file: 'masked', active: 'inactive' },
+      [BOOT]: { active: 'inactive' },
+    }),
+    finds: [`error unit-masked (${SETUP}) units`],
+    says: /systemctl unmask postgres-endoreg-setup\.service/,
+  },
+  {
+    name: 'a unit that runs and was masked since',
+    told: units({ 'postgresql.service': { file: 'masked' } }),
+    finds: ['error unit-masked (postgresql.service) units'],
+  },
+  {
+    name: 'a unit that is not enabled is told with what it does now',
+    told: units({ [BOOT]: { file: 'disabled', active: 'failed' } }),
+    finds: [`error unit-failed (${BOOT}) units`, `warning unit-disabled (${BOOT}) units`],
+    says: /systemctl enable endo-api-boot/,
+  },
+  {
+    name: 'a drop-in is advice, a file that was not read again is none',
+    told: units({ [API]: { dropIns: ['/etc/a.conf', '/etc/b.conf'], stale: true } }),
+    finds: [`warning unit-not-loaded (${API}) units`, `notice unit-overridden (${API})`],
+    says: /systemctl daemon-reload[\s\S]*drop-ins change it: \/etc\/a\.conf, \/etc\/b\.conf/,
+  },
+  {
+    name: 'a host with no unit of ours',
+    told: units({
+      [SETUP]: { load: 'not-found', active: 'inactive' },
+      [BOOT]: { load: 'not-found', active: 'inactive' },
+      [API]: { load: 'not-found', active: 'inactive' },
+    }),
+    finds: [`warning units-missing (${SETUP}, ${BOOT}, ${API})`],
+    says: /install the package, or on NixOS the module/,
+  },
+  {
+    name: 'a host without the last of our units',
+    told: units({ [API]: { load: 'not-found', active: 'inactive' } }),
+    finds: [],
+  },
+  {
+    name: 'without systemd fix-postgres starts nothing',
+    told: { ...units({ [API]: { active: 'failed', file: 'disabled' } }), systemd: false },
+    finds: [`error unit-failed (${API})`, `warning unit-disabled (${API})`],
+  },
+]

@@ -1,0 +1,239 @@
+import { known } from '../../../lib/doctor/facts/fact.ts'
+import type { Case } from './cases.ts'
+import {
+  accounts,
+  BROKEN,
+  checkout,
+  closedAt,
+  DENIED,
+  GID,
+  password,
+  settings,
+  stat,
+  UID,
+  VAULT,
+  VAULT_FOLDER,
+  vault,
+  vaultFile,
+  ways,
+} from './facts.ts'
+
+const { serviceUser, serviceGroup, vaultGroup } = settings
+const nixos = { nixos: true } as const
+
+/** Accounts and groups. */
+export const ACCOUNTS: readonly Case[] = [
+  {
+    name: 'no service account, and of what it cannot read nothing is said',
+    told: {
+      ...accounts({ service: undefined, member: false }),
+      vaultForService: BROKEN,
+      checkout: known(undefined),
+    },
+    finds: [`error account-missing (${serviceUser}) accounts`],
+    says: /remedy: useradd --system endoreg-service-user/,
+  },
+  {
+    name: 'no group of the service account',
+    told: { ...accounts({ serviceGroup: undefined }), ...checkout({ state: 'missing' }) },
+    finds: [`error group-missing (${serviceGroup}) accounts`],
+    says: /API's files belong to it.*groupadd --system endoreg-service/s,
+  },
+  {
+    name: 'no account that the vault belongs to',
+    told: { ...accounts({ vaultOwner: undefined }), vault: vault(vaultFile(0, 0)) },
+    finds: ['error account-missing (admin) accounts'],
+    says: /the vault belongs to it/,
+  },
+  {
+    name: 'no group that the vault belongs to, so nobody is a member',
+    told: { ...accounts({ vaultGroup: undefined, member: false }), vaultForService: BROKEN },
+    finds: [`error group-missing (${vaultGroup}) accounts`],
+    says: /the vault belongs to it.*groupadd --system sensitiveServices/s,
+  },
+  {
+    name: 'accounts that are missing on NixOS are a matter of options',
+    told: { ...nixos, ...accounts({ service: undefined, vaultGroup: undefined, member: false }) },
+    finds: [`error account-missing (${serviceUser})`, `error group-missing (${vaultGroup})`],
+    says: /set the option users\.users\.endoreg-service-user\n[\s\S]*set the option users\.groups\.sensitiveServices/,
+  },
+  {
+    name: "no account of PostgreSQL's",
+    told: accounts({ postgres: undefined }),
+    finds: ['error account-missing (postgres)'],
+    says: /install PostgreSQL, or set ENDOREG_PG_OS_USER/,
+  },
+  {
+    name: "no account of PostgreSQL's, where none is needed to connect",
+    told: { ...accounts({ postgres: undefined }), settings: { ...settings, host: 'db.example' } },
+    finds: [],
+  },
+  {
+    name: 'no membership, which is why the vault cannot be read',
+    told: { ...accounts({ member: false }), vaultForService: BROKEN },
+    finds: [`error membership-missing (${serviceUser}) accounts`],
+    says: /usermod --append --groups sensitiveServices endoreg-service-user/,
+  },
+  {
+    name: 'no membership, on NixOS',
+    told: { ...nixos, ...accounts({ member: false }) },
+    finds: [`error membership-missing (${serviceUser})`],
+    says: /users\.users\.endoreg-service-user\.extraGroups = \[ "sensitiveServices" \]/,
+  },
+  {
+    name: 'accounts that cannot be looked at',
+    told: { accounts: BROKEN },
+    finds: [],
+    unseen: ['accounts and groups: the device reports an input/output error'],
+  },
+]
+
+/** The vault file, and the way to it. */
+export const VAULTS: readonly Case[] = [
+  {
+    name: 'a vault that gives no password, and nothing is said of its owner',
+    told: { vault: BROKEN, vaultForService: BROKEN },
+    finds: [`error vault-unusable (${VAULT})`],
+    says: /it gives no password: the device reports.*remedy: Look at the disk\./s,
+  },
+  {
+    name: 'a vault that gives no password, and nobody knows what to do',
+    told: { vault: { ...BROKEN, hint: '' } },
+    finds: [`error vault-unusable (${VAULT})`],
+    says: /remedy: look at it: namei -l \/etc\/secrets\/vault\/SCRT/,
+  },
+  {
+    name: 'a vault that root itself may not look at',
+    told: { vault: DENIED },
+    finds: [`error vault-unusable (${VAULT})`],
+  },
+  {
+    name: 'a vault that is not for this account to look at',
+    told: { vault: DENIED, root: false },
+    finds: [],
+    unseen: [`the vault file ${VAULT}: permission denied`],
+  },
+  {
+    name: 'no vault file, so nobody can read it either',
+    told: { vault: vault({ state: 'missing' }), vaultForService: BROKEN, vaultTarget: BROKEN },
+    finds: [`error vault-missing (${VAULT}) setup`],
+    says: /remedy: postgres-endoreg-setup generates a new one; to keep the old one, copy it there first/,
+  },
+  {
+    name: 'no vault file, and no other place with the password',
+    told: {
+      vault: vault({ state: 'missing' }),
+      agreement: { copyIsVault: undefined, vaultIsVerifier: undefined, copyIsVerifier: 'other password' },
+    },
+    finds: [`error vault-missing (${VAULT}) setup`],
+    says: /remedy: postgres-endoreg-setup generates a new one \(fix/,
+  },
+  {
+    name: 'no vault file, which another tool provides',
+    told: {
+      vault: vault({ state: 'missing' }),
+      manifest: { roles: [], databases: [], hba: [], ident: [], passwordManagedBy: 'sops-nix' },
+      server: { state: 'unasked', ...DENIED },
+      root: false,
+    },
+    finds: [`error vault-missing (${VAULT})`],
+    says: /remedy: let sops-nix put it there/,
+    unseen: ['PostgreSQL: permission denied'],
+  },
+  {
+    name: 'a password in the Nix store, which everybody can read there',
+    told: {
+      vault: vault({ state: 'link', password }),
+      vaultTarget: known({ path: '/nix/store/0-secret', mode: 0o100444 }),
+    },
+    finds: [`warning vault-in-store (${VAULT})`],
+    says: /sops-nix, agenix.*sync-password --rotate/,
+  },
+  {
+    name: 'a file that everybody can read, and nothing more of its mode',
+    told: {
+      vault: vault(vaultFile(UID.admin, GID.vault, 0o100644)),
+      vaultTarget: known({ path: VAULT, mode: 0o100644 }),
+    },
+    finds: [`warning vault-exposed (${VAULT}) setup`],
+    says: /chmod 0640 .*, then replace the password: sync-password --rotate/,
+  },
+  {
+    name: "another tool's file that everybody can read",
+    told: {
+      vault: vault({ state: 'link', password }),
+      vaultTarget: known({ path: '/run/secrets/x', mode: 0o100444 }),
+    },
+    finds: [`warning vault-exposed (${VAULT})`],
+    says: /let the tool that makes it give it a stricter mode/,
+  },
+  {
+    name: "another tool's file, of which owner and mode are its own business",
+    told: {
+      vault: vault({ state: 'link', password }),
+      vaultTarget: known({ path: '/run/secrets/x', mode: 0o100400 }),
+    },
+    finds: [],
+  },
+  ...(
+    [
+      ['owner', vaultFile(0)],
+      ['group', vaultFile(UID.admin, 0)],
+      ['mode', vaultFile(UID.admin, GID.vault, 0o100600)],
+      ['set-uid bit', vaultFile(UID.admin, GID.vault, 0o104640)],
+    ] as const
+  ).map(([what, file]) => ({
+    name: `a vault file with another ${what}, which may be why it cannot be read`,
+    told: { vault: vault(file), vaultForService: BROKEN },
+    finds: [`error vault-ownership (${VAULT}) setup`],
+    says: /it is .*, not admin:sensitiveServices 0640.*chown admin:sensitiveServices .* && chmod 0640/s,
+  })),
+  ...(
+    [
+      ['warning', 0o40700],
+      ['warning', 0o40755],
+      ['error', 0o40752],
+      ['error', 0o41777],
+    ] as const
+  ).map(([severity, mode]) => ({
+    name: `a folder of the vault with the mode ${mode.toString(8)}`,
+    told: { vault: vault(vaultFile(), stat(UID.admin, GID.vault, mode)), vaultForService: BROKEN },
+    finds: [`${severity} vault-folder (${VAULT_FOLDER}) setup`],
+    says: /chown admin:sensitiveServices \/etc\/secrets\/vault && chmod 0750/,
+  })),
+  {
+    name: 'a folder above the vault that is closed',
+    told: {
+      vaultForService: BROKEN,
+      wayToVault: ways(VAULT_FOLDER, closedAt('/etc/secrets'), { '/etc/secrets': stat(0, 0, 0o40700) }),
+    },
+    finds: ['error folder-closed (/etc/secrets) folders'],
+    says: /may not enter it, on the way to .*chown root:sensitiveServices \/etc\/secrets && chmod 0710/s,
+  },
+  {
+    name: 'a folder above the vault that is closed, and not for root to open',
+    told: {
+      vaultForService: BROKEN,
+      wayToVault: ways(VAULT_FOLDER, closedAt('/etc/secrets'), { '/etc/secrets': stat(7, 0, 0o40700) }),
+    },
+    finds: ['error folder-closed (/etc/secrets)'],
+    says: /let that account enter it: namei -l/,
+  },
+  {
+    name: "the vault's own folder is not one on the way",
+    told: { vaultForService: BROKEN, wayToVault: ways(VAULT_FOLDER, closedAt(VAULT_FOLDER)) },
+    finds: [`error vault-unreadable (${VAULT})`],
+  },
+  {
+    name: 'everything is right, and it cannot be read all the same',
+    told: { vaultForService: BROKEN },
+    finds: [`error vault-unreadable (${VAULT})`],
+    says: /cannot read it: the device reports.*namei -l .*; getfacl /s,
+  },
+  {
+    name: 'whether it can be read is not for this account to know',
+    told: { vaultForService: DENIED, root: false, wayToVault: ways(VAULT_FOLDER, DENIED) },
+    finds: [],
+    unseen: [`whether ${serviceUser} can read the vault file: permission denied`],
+  },
+]
