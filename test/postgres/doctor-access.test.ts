@@ -1,4 +1,4 @@
-import { appendFileSync, writeFileSync } from 'node:fs'
+import { appendFileSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { type Row, SoundHost } from '../support/broken-host.ts'
@@ -31,6 +31,14 @@ const later = async (work: () => void): Promise<void> => {
   work()
 }
 
+/** As a copy that keeps the time of its original (cp -p). */
+const dated = (host: Host, time: string | number): void => {
+  host.cluster.setRules(SCRAM_RULES)
+  const file = join(host.cluster.data, 'pg_hba.conf')
+  const date = typeof time === 'number' ? time : new Date(time)
+  utimesSync(file, date, date)
+}
+
 /** Logins, access rules and passwords. The first two rows are what this project began with. */
 const ROWS: readonly Row[] = [
   {
@@ -53,6 +61,7 @@ const ROWS: readonly Row[] = [
     name: 'no rule for 127.0.0.1',
     breaks: rules(IPV6),
     finds: ['hba-no-rule 127.0.0.1'],
+    says: /no rule of .*pg_hba\.conf is for .* from 127\.0\.0\.1\n.*no pg_hba\.conf entry for host "127\.0\.0\.1"/,
     fix: 'setup',
     mended: true,
   },
@@ -79,6 +88,7 @@ const ROWS: readonly Row[] = [
       host.cluster.setRules(SCRAM_RULES)
     },
     finds: ['rules-not-loaded'],
+    says: /the file lets the API in, and the rules from before do not\nsystemctl reload postgresql/,
     fix: 'reload',
     mended: true,
   },
@@ -86,8 +96,32 @@ const ROWS: readonly Row[] = [
     name: 'rules on the disk that are newer, and would keep the API out',
     breaks: host => later(() => host.cluster.setRules(ADMINISTRATION + IPV4)),
     finds: ['hba-no-rule ::1'],
+    says: /no rule of .* from ::1\n/,
     fix: 'setup',
     mended: true,
+  },
+  {
+    name: 'rules on the disk that were put there since, and are older than those that are loaded',
+    breaks: host => later(() => dated(host, '2020-01-01')),
+    finds: ['rules-not-loaded'],
+    fix: 'reload',
+    mended: true,
+    says: /works with other rules than the file says/,
+  },
+  {
+    name: 'rules on the disk with a time that is still to come',
+    breaks: host => later(() => dated(host, '2099-01-01')),
+    finds: ['rules-not-loaded'],
+    fix: 'reload',
+    mended: true,
+    says: /works with other rules than the file says/,
+  },
+  {
+    name: 'rules in the Nix store never change, and links to them are made and taken away',
+    breaks: host => later(() => dated(host, 1)),
+    finds: [],
+    says: /no errors, no warnings/,
+    restores: asBefore,
   },
   {
     name: "no rule for ::1, where the rules are not the setup's to write",
@@ -124,6 +158,7 @@ const ROWS: readonly Row[] = [
     name: 'the vault file was replaced by hand',
     breaks: host => host.writeVault('replaced by hand\n'),
     finds: ['password-vault'],
+    says: /another password than PostgreSQL and db_pwd, which agree/,
     fix: 'setup',
     mended: true,
   },
@@ -134,6 +169,7 @@ const ROWS: readonly Row[] = [
       await host.cluster.query(`ALTER ROLE "endoregDbLocal" PASSWORD 'another'`)
     },
     finds: ['password-all'],
+    says: /three different passwords/,
     fix: 'setup',
     mended: true,
   },
@@ -141,6 +177,7 @@ const ROWS: readonly Row[] = [
     name: 'db_pwd holds another password',
     breaks: host => writeFileSync(host.copy, 'an old one\n'),
     finds: ['password-copy'],
+    says: /another password than the vault and PostgreSQL, which agree/,
     fix: 'install',
     mended: true,
   },
@@ -148,6 +185,7 @@ const ROWS: readonly Row[] = [
     name: 'the role has no password',
     breaks: sql('ALTER ROLE "endoregDbLocal" PASSWORD NULL'),
     finds: ['role-no-password'],
+    says: /the role has no password\n.*\nsync-password/,
     fix: 'setup',
     mended: true,
   },
@@ -155,6 +193,7 @@ const ROWS: readonly Row[] = [
     name: 'an md5 password',
     breaks: sql(`ALTER ROLE "endoregDbLocal" PASSWORD 'md5${'0'.repeat(32)}'`),
     finds: ['role-md5'],
+    says: /as md5\n.*PostgreSQL is giving md5 up/,
     fix: 'setup',
     mended: true,
   },
@@ -162,6 +201,7 @@ const ROWS: readonly Row[] = [
     name: 'the password has expired',
     breaks: sql(`ALTER ROLE "endoregDbLocal" VALID UNTIL '2020-01-01'`),
     finds: ['role-expired'],
+    says: /has expired, 2020-01-01T00:00:00\.000Z/,
     fix: 'setup',
     mended: true,
   },
@@ -169,6 +209,7 @@ const ROWS: readonly Row[] = [
     name: 'the role may not log in',
     breaks: sql('ALTER ROLE "endoregDbLocal" NOLOGIN'),
     finds: ['role-no-login'],
+    says: /\(NOLOGIN\)\nthe API cannot log in/,
     fix: 'setup',
     mended: true,
   },
@@ -184,6 +225,7 @@ const ROWS: readonly Row[] = [
     name: "the application's database is missing",
     breaks: sql('DROP DATABASE "endoregDbLocal"'),
     finds: ['database-missing'],
+    says: /no such database\nthe API has nowhere to keep its data/,
     fix: 'setup',
     mended: true,
   },
@@ -191,6 +233,7 @@ const ROWS: readonly Row[] = [
     name: "the application's role is missing",
     breaks: sql('DROP DATABASE "endoregDbLocal"', 'DROP ROLE "endoregDbLocal"'),
     finds: ['role-missing', 'database-missing'],
+    says: /no such role\n/,
     fix: 'setup',
     mended: true,
   },
@@ -198,6 +241,7 @@ const ROWS: readonly Row[] = [
     name: 'the database belongs to another role',
     breaks: sql('ALTER DATABASE "endoregDbLocal" OWNER TO postgres'),
     finds: ['database-owner'],
+    says: /it belongs to postgres, not to endoregDbLocal/,
     fix: 'setup',
     mended: true,
   },
@@ -210,6 +254,7 @@ const ROWS: readonly Row[] = [
       await client.end()
     },
     finds: ['schema-create'],
+    says: /GRANT CREATE ON SCHEMA public TO "endoregDbLocal"/,
     fix: 'schema',
     mended: true,
   },
@@ -217,12 +262,14 @@ const ROWS: readonly Row[] = [
     name: 'no right to connect',
     breaks: sql('REVOKE CONNECT ON DATABASE "endoregDbLocal" FROM PUBLIC, "endoregDbLocal"'),
     finds: ['database-connect'],
+    says: /endoregDbLocal has no right to connect to it\n.*\nGRANT CONNECT ON DATABASE/,
     restores: sql('GRANT CONNECT ON DATABASE "endoregDbLocal" TO "endoregDbLocal"'),
   },
   {
     name: 'the database takes no connections',
     breaks: sql('ALTER DATABASE "endoregDbLocal" ALLOW_CONNECTIONS false'),
     finds: ['database-closed'],
+    says: /ALTER DATABASE "endoregDbLocal" WITH ALLOW_CONNECTIONS true/,
     restores: sql('ALTER DATABASE "endoregDbLocal" ALLOW_CONNECTIONS true'),
   },
   {
@@ -234,6 +281,7 @@ const ROWS: readonly Row[] = [
     },
     env: () => ({ PGUSER: 'weak' }),
     finds: ['administrator-refused'],
+    says: /cannot provision.*\nSet PGUSER to a superuser/,
   },
 ]
 

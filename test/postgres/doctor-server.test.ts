@@ -112,6 +112,7 @@ const ROWS: readonly Row[] = [
     },
     env: data,
     finds: ['server-down', 'hba-no-rule ::1'],
+    says: /no socket at /,
     restores: asBefore,
   },
   {
@@ -135,6 +136,7 @@ const ROWS: readonly Row[] = [
       await pause()
     },
     finds: ['address-not-served 127.0.0.1'],
+    says: /nothing listens at 127\.0\.0\.1 port \d+.*listen_addresses is '::1'/,
     restores: asBefore,
   },
   {
@@ -166,6 +168,7 @@ const ROWS: readonly Row[] = [
     },
     env: data,
     finds: ['port-foreign'],
+    says: /PostgreSQL cannot listen there/,
     restores: async host => {
       await leave()
       await asBefore(host)
@@ -187,6 +190,7 @@ const ROWS: readonly Row[] = [
     },
     env: data,
     finds: ['server-not-ready'],
+    says: /not ready: .*\nnobody can log in yet/,
     restores: async host => {
       await host.cluster.stop('SIGQUIT')
       rmSync(join(host.cluster.data, 'standby.signal'))
@@ -201,6 +205,7 @@ const ROWS: readonly Row[] = [
       await host.cluster.start()
     },
     finds: ['server-standby'],
+    says: /it is in recovery: a standby/,
     restores: async host => {
       await host.cluster.stop()
       rmSync(join(host.cluster.data, 'standby.signal'))
@@ -219,6 +224,7 @@ const ROWS: readonly Row[] = [
     breaks: host => crowd(host, 60),
     env: data,
     finds: ['connections-exhausted'],
+    says: /all connections are taken: .*\nthe API gets no connection either/,
     restores: disperse,
   },
   {
@@ -228,6 +234,7 @@ const ROWS: readonly Row[] = [
       host.cluster.configure({ work_mem: "'5MB'" })
     },
     finds: ['settings-not-loaded'],
+    says: /changed after PostgreSQL has loaded it/,
     fix: 'reload',
     mended: true,
   },
@@ -238,6 +245,7 @@ const ROWS: readonly Row[] = [
       appendFileSync(settingsOf(host), 'work_mem = plenty\n')
     },
     finds: ['settings-invalid'],
+    says: /line \d+: .*work_mem/,
     restores: asBefore,
   },
   {
@@ -248,6 +256,7 @@ const ROWS: readonly Row[] = [
       await host.cluster.reload()
     },
     finds: ['restart-pending max_connections'],
+    says: /needs a restart of PostgreSQL/,
     restores: asBefore,
   },
   {
@@ -259,6 +268,7 @@ const ROWS: readonly Row[] = [
       await host.cluster.reload()
     },
     finds: ['restart-pending max_connections, shared_buffers'],
+    says: /needs a restart of PostgreSQL/,
     restores: asBefore,
   },
   {
@@ -266,6 +276,7 @@ const ROWS: readonly Row[] = [
     breaks: host =>
       host.cluster.query("UPDATE pg_database SET datcollversion = '1.0' WHERE datname = 'template1'"),
     finds: ['collation-version template1'],
+    says: /made with version 1\.0 of its collation/,
     skip: major < 15 ? 'databases have collation versions since PostgreSQL 15' : false,
     restores: host => host.cluster.query('UPDATE pg_database SET datcollversion = NULL'),
   },
@@ -281,6 +292,7 @@ const ROWS: readonly Row[] = [
     name: 'programs of another version than the server',
     breaks: host => putTools(host, '12.1'),
     finds: ['tool-version pg_dump', 'tool-version psql'],
+    says: /is of version 12, the server of version \d+\n/,
     restores: host => putTools(host, `${major}.1`),
   },
   {
@@ -288,6 +300,7 @@ const ROWS: readonly Row[] = [
     breaks: () => {},
     env: () => ({ ENDOREG_PG_OS_USER: 'nobody-here' }),
     finds: ['account-missing nobody-here'],
+    says: /no account nobody-here\n.*\n.*ENDOREG_PG_OS_USER/,
   },
   {
     name: 'the disk of the vault is full',

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { Test } from 'tap'
 import type { Finding } from '../../lib/doctor/terms.ts'
 import type { Result, RunOptions } from './command.ts'
+import { worded } from './doctor/words.ts'
 import { Host } from './host.ts'
 import type { PrivateEtc } from './private-etc.ts'
 
@@ -24,8 +25,8 @@ export type Row = {
   readonly as?: string
   /** The /etc that the commands see. */
   readonly within?: PrivateEtc
-  /** What the text of the first finding has to say. */
-  readonly says?: RegExp
+  /** What the text of the first finding has to say; where there is none, what is told beside. */
+  readonly says: RegExp
   readonly skip?: string | false
 }
 
@@ -97,7 +98,7 @@ export class SoundHost {
       const first = found.findings.find(({ id }) => id === row.finds[0]?.split(' ')[0])
       t.equal(found.code, expectedCode(found))
       t.equal(first?.fix, row.fix, 'what fix-postgres does')
-      if (row.says) t.match(`${first?.seen}\n${first?.meaning}\n${first?.remedy}`, row.says)
+      t.match(first ? `${first.seen}\n${first.meaning}\n${first.remedy}` : found.err, row.says)
       if (!row.mended) return
       const fixed = await this.fix(options, '--yes')
       t.same(this.surprises(fixed), [], fixed.err)
@@ -122,7 +123,7 @@ const toDiagnosed = (result: Result): Diagnosed => ({
   },
   get findings(): readonly Finding[] {
     const document: { findings?: readonly Finding[] } = JSON.parse(result.out)
-    return document.findings ?? []
+    return worded(document.findings ?? [])
   },
 })
 

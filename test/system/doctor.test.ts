@@ -1,5 +1,6 @@
 import t from 'tap'
 import type { Finding } from '../../lib/doctor/terms.ts'
+import { worded } from '../support/doctor/words.ts'
 import { POSTGRESQL } from '../support/system/base.ts'
 import { apiAnswers, boots, CHECKOUT, clinic, host, VAULT } from '../support/system/clinic.ts'
 import { Machine } from '../support/system/machine.ts'
@@ -151,7 +152,7 @@ t.test(`${RELEASE}: hosts that are broken, one after the other`, boots, async t 
   const run = async (command: string) => {
     const { code, out, err } = await machine.run(`${command} --json`, { check: false, seconds: 120 })
     const document: { findings?: Finding[]; changes: unknown[] } = JSON.parse(out)
-    return { code, err, findings: document.findings ?? [], changes: document.changes }
+    return { code, err, findings: worded(document.findings ?? []), changes: document.changes }
   }
   const surprises = (findings: readonly Finding[], wanted: readonly string[] = []): string[] =>
     findings
