@@ -1,0 +1,145 @@
+import t from 'tap'
+import { sumUp, tell } from '../../lib/commands/debug-postgres.ts'
+import { type Diagnosis, diagnose, isAmiss } from '../../lib/doctor/diagnose.ts'
+import { unknown } from '../../lib/doctor/facts/fact.ts'
+import { type Finding, SEVERITIES } from '../../lib/doctor/terms.ts'
+import { describe } from '../../lib/doctor/text.ts'
+import { Report } from '../../lib/report.ts'
+import { accounts, facts, loggedIn, refusedTwice, units, up } from '../support/doctor/facts.ts'
+import { faultsOf, worded } from '../support/doctor/words.ts'
+
+const FINDING: Finding = {
+  id: 'disk-full',
+  severity: 'error',
+  subject: '/x',
+  seen: 'the disk is full',
+  meaning: 'nothing can be written',
+  remedy: 'free some space',
+}
+const diagnosis = (...severities: readonly Finding['severity'][]): Diagnosis => ({
+  findings: severities.map(severity => ({ ...FINDING, severity })),
+  right: ['one', 'two'],
+  unseen: [],
+  logins: [],
+})
+
+/** Hears what is told and prints nothing. */
+class Listener extends Report {
+  readonly heard: string[] = []
+  override found(findings: readonly Finding[]): void {
+    this.heard.push(...findings.map(({ severity }) => severity))
+  }
+  override note(text: string): void {
+    this.heard.push(text)
+  }
+}
+
+t.test('errors and warnings count for the exit code, and advice does not', async t => {
+  for (const [severities, wanted] of [
+    [[], false],
+    [['notice'], false],
+    [['notice', 'notice'], false],
+    [['warning'], true],
+    [['error'], true],
+    [['notice', 'warning'], true],
+  ] as const)
+    t.equal(isAmiss(diagnosis(...severities)), wanted, severities.join())
+  t.same([...SEVERITIES], ['error', 'warning', 'notice'])
+})
+
+t.test('the worst comes first, and what is equally bad in the order in which a host needs it', async t => {
+  const { findings } = diagnose(
+    facts({
+      ...accounts({ serviceGroup: undefined }),
+      ...units({ 'endo-api.service': { active: 'failed', file: 'disabled', dropIns: ['/x'] } }),
+      server: up({ checksums: false, sessions: 97 }),
+    }),
+  )
+  t.same(
+    findings.map(({ id }) => id),
+    ['group-missing', 'unit-failed', 'connections-many', 'unit-disabled', 'unit-overridden', 'checksums-off'],
+  )
+})
+
+t.test('what two families find is told once', async t => {
+  const { findings } = diagnose(
+    facts({
+      ...accounts({ postgres: undefined }),
+      settings: { ...facts().settings, serviceUser: 'postgres' },
+    }),
+  )
+  t.same(
+    findings.filter(({ id }) => id === 'account-missing').map(({ subject }) => subject),
+    ['postgres'],
+  )
+  const two = diagnose(facts(refusedTwice('28P01', 'PostgreSQL refused the password')))
+  t.equal(two.findings.length, 2, 'and one of each subject')
+})
+
+t.test("the API's logins are told as the other commands tell them", async t => {
+  const { logins } = diagnose(
+    facts({
+      attempts: [loggedIn('::1'), { ...loggedIn('127.0.0.1'), with: 'db_pwd' }],
+    }),
+  )
+  t.same(logins, [
+    { name: 'login endoregDbLocal ::1', ok: true },
+    { name: 'login endoregDbLocal 127.0.0.1', ok: false },
+  ])
+  const nobody = facts({ names: { ...facts().names, resolved: unknown('no such name') }, attempts: [] })
+  t.same(diagnose(nobody).logins, [])
+})
+
+t.test('a finding for people', async t => {
+  t.same(describe(FINDING), [
+    'error disk-full (/x): the disk is full',
+    '  it means: nothing can be written',
+    '  remedy: free some space',
+  ])
+  t.equal(describe({ ...FINDING, fix: 'hosts' })[2], '  remedy: free some space (fix-postgres does it)')
+})
+
+t.test('a diagnosis in one line, and in checks', async t => {
+  t.equal(
+    sumUp(diagnosis('error', 'warning', 'warning', 'notice')),
+    '1 error, 2 warnings, 1 notice; 2 checked and right',
+  )
+  t.equal(
+    sumUp({ ...diagnosis(), right: [], unseen: ['x'] }),
+    'no errors, no warnings, no notices; 0 checked and right, 1 not looked at',
+  )
+  const report = new Listener({ command: 'test', check: false, json: true, face: 'plain' })
+  tell(report, {
+    ...diagnosis('error', 'notice'),
+    right: ['r'],
+    unseen: ['u'],
+    logins: [{ name: 'login', ok: false }],
+  })
+  t.same(report.heard, ['error', 'notice', 'right: r', 'not looked at: u'])
+  t.same(report.checks, [
+    { name: 'login', ok: false },
+    { name: 'disk-full /x', ok: false },
+    { name: 'r', ok: true },
+  ])
+})
+
+t.test('what every finding has to have', async t => {
+  t.same(faultsOf({ ...FINDING, fix: 'start' }), [])
+  const lame: readonly (readonly [Partial<Finding>, RegExp])[] = [
+    [{ subject: '' }, /subject is empty/],
+    [{ seen: ' ' }, /seen is empty/],
+    [{ meaning: '' }, /meaning is empty/],
+    [{ remedy: '' }, /remedy is empty/],
+    [{ remedy: 'none' }, /says nothing to do/],
+    [{ seen: 'it is undefined' }, /has no text in it/],
+    [{ remedy: 'set it to NaN or so' }, /has no text in it/],
+    [{ seen: FINDING.meaning }, /the same twice/],
+    [JSON.parse('{"id":"disk-fool"}'), /not in the list/],
+    [JSON.parse('{"severity":"fatal"}'), /no severity/],
+    [JSON.parse('{"fix":"magic"}'), /nothing does the fix/],
+  ]
+  for (const [change, why] of lame) {
+    t.match(faultsOf({ ...FINDING, ...change }).join('\n'), why)
+    t.throws(() => worded([FINDING, { ...FINDING, ...change }]), why)
+  }
+})

@@ -1,0 +1,134 @@
+import { once } from 'node:events'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import t from 'tap'
+import { filesOf, measure, readTail } from '../../lib/doctor/facts/as-postgres.ts'
+import { gatherDisks } from '../../lib/doctor/facts/disks.ts'
+import { addressesIn } from '../../lib/doctor/facts/names.ts'
+import { type Attempt, compare } from '../../lib/doctor/facts/passwords.ts'
+import { gatherForeign } from '../../lib/doctor/facts/ports.ts'
+import { errnoOf } from '../../lib/errors.ts'
+import { Password } from '../../lib/password.ts'
+import { loggedIn, notUp, problem, ROLE, refused, up } from '../support/doctor/facts.ts'
+
+const me = { name: 'me', uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 }
+
+t.test('the addresses of a name in a hosts(5) file', async t => {
+  const text = `127.0.0.1 localhost
+::1\tip6-localhost  localhost # and loopback
+#::2 localhost
+127.0.0.2 # localhost
+127.0.0.3 localhost.example localhosts
+ 127.0.0.4  x localhost\r
+`
+  t.same(addressesIn(text, 'localhost'), ['127.0.0.1', '::1', '127.0.0.4'])
+  t.same(addressesIn('', 'localhost'), [])
+})
+
+t.test('what logins tell of passwords where the verifier cannot be seen', async t => {
+  const [vault, other] = [new Password('a'), new Password('b')]
+  const unseen = notUp('refused', '28000', 'peer').server
+  const tried = (...attempts: readonly Attempt[]) =>
+    compare({ vault, db_pwd: other }, unseen, ROLE, attempts).then(({ vaultIsVerifier }) => vaultIsVerifier)
+  const no = (answer: string): Attempt => refused('::1', problem(answer, 'x'))
+  t.equal(await tried(loggedIn('::1')), 'same')
+  t.equal(await tried(no('28P01')), 'other password')
+  t.equal(await tried(no('28P01'), loggedIn('127.0.0.1')), 'same', 'one login is enough')
+  t.equal(await tried(no('28000')), undefined, 'a rule says nothing of the password')
+  t.equal(await tried(), undefined)
+  t.equal(
+    await tried({ with: 'vault', outcome: { address: '::1', ok: true, method: 'none' } }),
+    undefined,
+    'nor does a server that lets everybody in',
+  )
+  t.equal(await tried({ ...loggedIn('::1'), with: 'db_pwd' }), undefined, 'nor does another password')
+})
+
+t.test('vault and db_pwd are compared with each other, where both are there', async t => {
+  const [one, other] = [new Password('a'), new Password('b')]
+  const is = async (passwords: Parameters<typeof compare>[0]) =>
+    (await compare(passwords, up(), 'nobody-here', [])).copyIsVault
+  t.equal(await is({ vault: one, db_pwd: new Password('a') }), true)
+  t.equal(await is({ vault: one, db_pwd: other }), false)
+  t.equal(await is({ vault: one }), undefined)
+  t.equal(await is({ db_pwd: one }), undefined)
+  const nobody = await compare({ vault: one, db_pwd: one }, up(), 'nobody-here', [loggedIn('::1')])
+  t.equal(nobody.vaultIsVerifier, undefined, 'a role that is missing has none')
+  t.equal(nobody.copyIsVerifier, undefined)
+})
+
+t.test('who listens at a port beside the process that is meant', async t => {
+  const server = createServer()
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => server.close())
+  const address = server.address()
+  const port = typeof address === 'object' && address ? address.port : 0
+  const found = gatherForeign(port, undefined)
+  t.match(found, {
+    known: true,
+    value: [{ family: 4, inode: /^\d+$/, process: { pid: process.pid, name: /./ } }],
+  })
+  t.same(gatherForeign(port, process.pid), { known: true, value: [] }, 'itself is nobody else')
+  t.match(gatherForeign(port, 0), { known: true, value: [] }, 'whose sockets are not to be seen may be it')
+  server.close()
+  await once(server, 'close')
+  t.same(gatherForeign(port, undefined), { known: true, value: [] }, 'nobody listens any more')
+})
+
+t.test('the end of a log begins with a whole line', async t => {
+  const folder = t.testdir()
+  const tail = (size: number): string => {
+    const path = join(folder, 'log')
+    writeFileSync(path, `${'x'.repeat(size - 6)}\nlast\n`)
+    return readTail.here(path)
+  }
+  t.equal(tail(65_536).length, 65_536, 'as much as is read, all of it')
+  t.equal(tail(65_537), 'last\n', 'one byte more, and the first line is not whole')
+  t.equal(tail(7), 'x\nlast\n')
+  t.equal(readTail.here(folder), '', 'a folder has none')
+  t.equal(readTail.here(join(folder, 'nothing')), '')
+})
+
+t.test('files are read up to a size, and each once', async t => {
+  const folder = t.testdir()
+  const put = (name: string, size: number): string => {
+    writeFileSync(join(folder, name), 'x'.repeat(size))
+    return join(folder, name)
+  }
+  const [most, more] = [put('most', 1_048_576), put('more', 1_048_577)]
+  const files = filesOf(me, [most, more])
+  t.equal(files.read(most).length, 1_048_576)
+  const errno = (path: string): string | undefined => {
+    try {
+      return `${files.read(path).length} bytes`
+    } catch (error) {
+      return errnoOf(error)
+    }
+  }
+  t.equal(errno(more), 'EINVAL')
+  t.equal(errno(folder), 'EISDIR')
+  t.equal(errno(join(folder, 'nothing')), 'ENOENT')
+  put('nothing', 1)
+  t.equal(errno(join(folder, 'nothing')), 'ENOENT', 'as it was at the first look')
+  t.same([...files.list(folder)].sort(), ['more', 'most', 'nothing'])
+})
+
+t.test('a file system is measured once, and says all that it holds', async t => {
+  const folder = t.testdir()
+  for (const name of ['data/pg_wal', 'vault']) mkdirSync(join(folder, name), { recursive: true })
+  const [data, vault] = [join(folder, 'data'), join(folder, 'vault')]
+  const holds = (...args: Parameters<typeof gatherDisks>): string[] => {
+    const found = gatherDisks(...args)
+    return found.known ? found.value.map(disk => disk.holds) : []
+  }
+  t.same(holds(data, me, vault), ['data and write-ahead log and vault'])
+  t.same(holds(undefined, me, vault), ['vault'])
+  t.same(holds(data, undefined, vault), ['vault'])
+  t.same(holds(data, me, join(folder, 'nowhere')), ['data and write-ahead log'])
+  const [space] = measure.here([folder])
+  t.ok(space && space.size >= space.free && space.free > 0, 'bytes, and not blocks')
+  t.ok(space && space.size > 1_000_000)
+  t.ok(space && space.inodes >= space.freeInodes)
+})

@@ -1,0 +1,175 @@
+import t from 'tap'
+import { planFolder } from '../../lib/doctor/findings/folder-plan.ts'
+import { able, remedyOn } from '../../lib/doctor/findings/part.ts'
+import { REMEDIES } from '../../lib/doctor/remedies/all.ts'
+import { covers } from '../../lib/doctor/remedies/server.ts'
+import { sayPeer } from '../../lib/doctor/remedies/trust-rule.ts'
+import type { Fix } from '../../lib/doctor/terms.ts'
+import type { State } from '../../lib/files/secret-file.ts'
+import {
+  accounts,
+  BROKEN,
+  CHECKOUT,
+  DENIED,
+  facts,
+  GID,
+  stat,
+  UID,
+  VAULT_FOLDER,
+  ways,
+} from '../support/doctor/facts.ts'
+
+t.test('each remedy finds what it needs: accounts before files, a server before what is in it', async t => {
+  t.same(
+    REMEDIES.map(({ fix }) => fix),
+    [
+      'accounts',
+      'folders',
+      'hosts',
+      'start',
+      'trust-rule',
+      'listen',
+      'reload',
+      'setup',
+      'schema',
+      'install',
+      'units',
+    ] satisfies Fix[],
+  )
+})
+
+t.test('what fix-postgres does on which host', async t => {
+  const does = (host: { systemd: boolean; nixos: boolean }): Fix[] =>
+    REMEDIES.map(({ fix }) => fix).filter(fix => able(facts(host), fix).fix === fix)
+  const all = REMEDIES.map(({ fix }) => fix)
+  const without = (...fixes: readonly Fix[]): Fix[] => all.filter(fix => !fixes.includes(fix))
+  t.same(does({ systemd: true, nixos: false }), all)
+  t.same(does({ systemd: false, nixos: false }), without('start', 'listen', 'units'))
+  t.same(does({ systemd: true, nixos: true }), without('accounts', 'hosts', 'trust-rule', 'listen'))
+  t.same(remedyOn(facts(), 'do this', 'that.option'), 'do this')
+  t.same(remedyOn(facts({ nixos: true }), 'do this', 'that.option'), 'set the option that.option')
+})
+
+t.test('a remedy says in one line what it will do, and to what', async t => {
+  const finding = { id: 'disk-full', severity: 'error', seen: '', meaning: '', remedy: '' } as const
+  const two = ['/b', '/a', '/b'].map(subject => ({ ...finding, subject }))
+  for (const { fix, does } of REMEDIES) {
+    const said = does(two, facts())
+    if (fix === 'start') t.equal(said, 'start PostgreSQL')
+    else t.match(said, /^[^\n]+\/b, \/a\b(?!.*\/b)/, fix)
+  }
+})
+
+t.test('an address that PostgreSQL already listens at is not added', async t => {
+  for (const [listening, address, wanted] of [
+    ['*', '::1', true],
+    ['*', '192.0.2.1', true],
+    ['::', '::1', true],
+    ['::', '127.0.0.1', false],
+    ['0.0.0.0', '127.0.0.1', true],
+    ['0.0.0.0', '::1', false],
+    ['127.0.0.1', '127.0.0.1', true],
+    ['127.0.0.1', '::1', false],
+    ['localhost', '127.0.0.1', true],
+    ['localhost', '::1', true],
+    ['localhost', '192.0.2.1', false],
+    ['', '::1', false],
+  ] as const)
+    t.equal(covers(['x', listening], address), wanted, `${listening} and ${address}`)
+})
+
+t.test('trust becomes peer in one local rule, and nothing else of the file changes', async t => {
+  const said = (line: string): string | undefined => sayPeer(`first trust\n${line}\nlocal all all trust`, 2)
+  for (const [line, wanted] of [
+    ['local all postgres trust', 'local all postgres peer'],
+    ['local\tall  postgres   trust  # as it was: trust', 'local\tall  postgres   peer  # as it was: trust'],
+    ['  local all all trust\r', '  local all all peer\r'],
+    ['local trust trust trust', 'local trust trust peer'],
+  ] as const)
+    t.equal(said(line), `first trust\n${wanted}\nlocal all all trust`, line)
+  for (const line of [
+    'host all all 127.0.0.1/32 trust',
+    'local all all peer',
+    'local all all trust map=x',
+    'local all all trusted',
+    'local "a b" all trust',
+    'local all all \\',
+    '# local all all trust',
+    'local all trust',
+  ])
+    t.equal(said(line), undefined, line)
+  t.equal(sayPeer('local all all trust', 2), undefined, 'there is no such line')
+  t.equal(sayPeer('local all all trust', 1), 'local all all peer')
+})
+
+const [TOP, HOME] = ['/etc', '/var/endoreg-service-user'] as const
+const ROOTS = stat(0, 0, 0o40700)
+const plan = (path: string, steps: Readonly<Record<string, State>>, goal: 'vault' | 'checkout' = 'vault') => {
+  const told = facts({
+    wayToVault: ways(VAULT_FOLDER, DENIED, steps),
+    wayToCheckout: ways(CHECKOUT, DENIED, steps),
+  })
+  const found = planFolder(told, path, goal)
+  return found && [found.desired.uid, found.desired.gid, found.desired.mode.toString(8), found.desired.names]
+}
+
+t.test("root's own folder on the way is opened to the one group that has to get through", async t => {
+  const open = [0, GID.vault, '710', 'root:sensitiveServices']
+  t.same(plan('/etc/secrets', { '/etc/secrets': ROOTS }), open)
+  t.same(plan('/etc/secrets', { '/etc/secrets': stat(0, GID.vault, 0o40700) }), open, 'which may have it')
+  t.same(plan('/etc/secrets', { '/etc/secrets': stat(0, 0, 0o43744) }), [0, GID.vault, '3754', open[3]])
+  t.same(plan('/var', { '/var': ROOTS }, 'checkout'), [0, GID.service, '710', 'root:endoreg-service'])
+})
+
+t.test('no other one is', async t => {
+  for (const [what, state] of [
+    ["another account's", stat(UID.admin, 0, 0o40700)],
+    ["another group's, which would lose it", stat(0, GID.admin, 0o40700)],
+    ["the service's group's, on the way to the vault", stat(0, GID.service, 0o40700)],
+    ['one that its group can write', stat(0, GID.vault, 0o40720)],
+    ['one that everybody can write', stat(0, 0, 0o40702)],
+  ] as const)
+    t.equal(plan('/etc/secrets', { '/etc/secrets': state }), undefined, what)
+  t.equal(plan('/srv', {}), undefined, 'one that is not on the way')
+  t.equal(plan(HOME, { [HOME]: ROOTS }, 'vault'), undefined, 'nor on the way to something else')
+})
+
+t.test("the API's checkout and home become its account's own, whosever they are", async t => {
+  const own = [UID.service, GID.service, '750', 'endoreg-service-user:endoreg-service']
+  for (const path of [HOME, CHECKOUT]) {
+    t.same(plan(path, { [path]: stat(UID.admin, GID.admin, 0o40777) }, 'checkout'), own)
+    t.same(plan(path, { [path]: ROOTS }, 'checkout'), own)
+  }
+})
+
+t.test('nothing is opened where somebody could put another folder in its place', async t => {
+  const closed = { '/etc/secrets': ROOTS }
+  t.equal(plan('/etc/secrets', { ...closed, [TOP]: stat(UID.admin, 0, 0o40755) }), undefined, "another's")
+  t.equal(plan('/etc/secrets', { ...closed, [TOP]: stat(0, 0, 0o40775) }), undefined, 'open to its group')
+  t.equal(plan('/etc/secrets', { ...closed, [TOP]: stat(0, 0, 0o40757) }), undefined, 'open to all')
+  const sticky = stat(0, 0, 0o41777)
+  t.ok(plan('/etc/secrets', { ...closed, [TOP]: sticky }), "a sticky one keeps root's folder in its place")
+  t.equal(
+    plan(CHECKOUT, { [HOME]: sticky, [CHECKOUT]: stat(UID.admin, 0, 0o40700) }, 'checkout'),
+    undefined,
+    "and another's not",
+  )
+  t.equal(
+    plan(CHECKOUT, { '/var': stat(0, 0, 0o40775), [CHECKOUT]: ROOTS }, 'checkout'),
+    undefined,
+    'far above it counts too',
+  )
+})
+
+t.test('nothing is planned without the accounts, or where the way could not be seen', async t => {
+  const way = { wayToVault: ways(VAULT_FOLDER, DENIED, { '/etc/secrets': ROOTS }) }
+  t.ok(planFolder(facts(way), '/etc/secrets', 'vault'))
+  for (const change of [
+    { accounts: BROKEN },
+    accounts({ service: undefined }),
+    accounts({ serviceGroup: undefined }),
+    accounts({ vaultGroup: undefined }),
+    { wayToVault: { ours: BROKEN, theirs: DENIED } },
+  ])
+    t.equal(planFolder(facts({ ...way, ...change }), '/etc/secrets', 'vault'), undefined)
+})

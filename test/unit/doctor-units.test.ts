@@ -1,0 +1,110 @@
+import t from 'tap'
+import { known } from '../../lib/doctor/facts/fact.ts'
+import { CHAIN, isDropped, mainError, toUnits, type UnitName } from '../../lib/doctor/facts/units.ts'
+import { unitFindings } from '../../lib/doctor/findings/units.ts'
+import { unitSteps } from '../../lib/doctor/remedies/units.ts'
+import { facts, unit, units } from '../support/doctor/facts.ts'
+
+const [POSTGRESQL, SETUP, BOOT, API] = CHAIN
+
+const shown = (name: string, ...lines: readonly string[]): string => [`Id=${name}`, ...lines].join('\n')
+const WELL = ['LoadState=loaded', 'ActiveState=active', 'Result=success', 'UnitFileState=enabled']
+
+t.test('what systemctl says of four units, in their order', async t => {
+  const said = [
+    shown(POSTGRESQL, ...WELL, 'DropInPaths=', 'NeedDaemonReload=no'),
+    shown(SETUP, 'LoadState=loaded', 'ActiveState=failed', 'Result=exit-code', 'UnitFileState=disabled'),
+    shown(BOOT, ...WELL, 'DropInPaths=/etc/a.conf /run/b=c.conf', 'NeedDaemonReload=yes'),
+    shown(API, 'LoadState=not-found', 'ActiveState=inactive', 'Result=success', 'UnitFileState='),
+  ]
+  const expected = [
+    unit(POSTGRESQL),
+    unit(SETUP, { active: 'failed', result: 'exit-code', file: 'disabled' }),
+    unit(BOOT, { dropIns: ['/etc/a.conf', '/run/b=c.conf'], stale: true }),
+    unit(API, { load: 'not-found', active: 'inactive', file: '' }),
+  ]
+  t.same(toUnits(`${said.join('\n\n')}\n`), expected)
+  t.same(toUnits(`\n${said.join('\n\n\n')}`), expected, 'with more lines in between')
+  t.same(
+    toUnits('').map(({ name, load, active }) => [name, load, active]),
+    CHAIN.map(name => [name, '', '']),
+    'nothing is known of what it does not say',
+  )
+})
+
+t.test('a start that was given up is told from others', async t => {
+  t.ok(isDropped('{"UNIT":"x","JOB_RESULT":"dependency"}\n'))
+  t.ok(isDropped('{"UNIT" : "x", "JOB_RESULT" : "dependency"}'), 'however the journal writes it')
+  t.notOk(isDropped('{"JOB_RESULT":"failed","MESSAGE":"dependency"}'))
+  t.notOk(isDropped('{"JOB_RESULT":"done"}'))
+  t.notOk(isDropped(''))
+})
+
+t.test('of the last errors the one counts that says what failed', async t => {
+  t.equal(mainError('cannot read the password\nThe hint of it.\n'), 'cannot read the password')
+  t.equal(mainError('cannot do this\nhint\ncannot do that\nhint\n'), 'cannot do that', 'the last of them')
+  t.equal(mainError('one\n\ntwo\n\n'), 'two')
+  t.equal(mainError('it says that it cannot\n'), 'it says that it cannot')
+  t.equal(mainError('\n'), undefined)
+})
+
+const steps = (change: Parameters<typeof units>[0]): string[] => {
+  const told = facts(units(change))
+  const fixed = unitFindings(told).findings.filter(({ fix }) => fix === 'units')
+  return unitSteps(fixed, told.units.known ? told.units.value : []).map(step =>
+    'name' in step ? `${step.action} ${step.name}` : step.action,
+  )
+}
+const ABSENT = { load: 'not-found', active: 'inactive' } as const
+
+t.test('units are unmasked, enabled and started, each after the one that it needs', async t => {
+  t.same(steps({}), [])
+  t.same(steps({ [API]: { stale: true } }), ['daemon-reload'])
+  t.same(steps({ [BOOT]: { file: 'disabled' } }), [`enable ${BOOT}`], 'what runs is not started again')
+  t.same(
+    steps({
+      [SETUP]: { load: 'masked', file: 'masked', active: 'inactive', stale: true },
+      [BOOT]: { file: 'disabled', active: 'inactive' },
+      [API]: { file: 'masked', active: 'inactive' },
+    }),
+    [
+      'daemon-reload',
+      `unmask ${SETUP}`,
+      `enable ${SETUP}`,
+      `enable ${BOOT}`,
+      `unmask ${API}`,
+      `enable ${API}`,
+      ...[SETUP, BOOT, API].map(name => `start ${name}`),
+    ],
+  )
+  t.same(
+    steps({ [SETUP]: { active: 'failed' }, [BOOT]: { active: 'inactive' }, [API]: ABSENT }),
+    [`start ${SETUP}`, `start ${BOOT}`],
+    'what follows from the first is mended with it, and what is not there is not started',
+  )
+  t.same(
+    steps({ [POSTGRESQL]: { active: 'inactive' }, [API]: { active: 'failed' } }),
+    [`start ${POSTGRESQL}`, `start ${API}`],
+    'the server first',
+  )
+})
+
+t.test('without systemd nothing is said of units, which is told', async t => {
+  const { findings, unseen } = unitFindings({
+    ...facts(),
+    units: { known: false, why: 'systemd does not run here', hint: '', denied: false },
+  })
+  t.same([findings, unseen], [[], ['units: systemd does not run here']])
+})
+
+t.test('a unit is right where nothing is found of it, and only then', async t => {
+  const right = (name: UnitName, change: Parameters<typeof unit>[1]): boolean =>
+    unitFindings(
+      facts({ units: known(CHAIN.map(one => unit(one, one === name ? change : {}))) }),
+    ).right.includes(`${name} is active`)
+  t.ok(right(API, {}))
+  t.notOk(right(API, { file: 'disabled' }))
+  t.notOk(right(API, { active: 'failed' }))
+  t.notOk(right(API, { active: 'reloading' }))
+  t.ok(right(API, { dropIns: ['/x'], stale: true }), 'advice is none of its being')
+})
