@@ -95,6 +95,14 @@ t.test('the data folder of the settings is the one, whatever its port', async t 
     '16 /srv/pg /srv/pg/pg_hba.conf /srv/pg/pg_ident.conf',
   )
   t.equal(found(debian(17, 5432), { dataDir: '/srv/pg' }), undefined, 'and no other')
+  t.equal(
+    found(
+      { '/var/lib/postgresql/16/second/PG_VERSION': '16\n' },
+      { dataDir: '/var/lib/postgresql/16/second' },
+    ),
+    '16 /var/lib/postgresql/16/second /var/lib/postgresql/16/second/pg_hba.conf /var/lib/postgresql/16/second/pg_ident.conf',
+    'without a configuration the rules are taken for what initdb puts beside the data',
+  )
   const second = debian(16, 5434, 'second')
   t.match(
     found(second, { dataDir: '/var/lib/postgresql/16/second' }),

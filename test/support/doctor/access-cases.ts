@@ -124,6 +124,20 @@ export const ACCESS: readonly Case[] = [
       ...ADDRESSES.map(one => `error hba-no-rule (${one}) setup`),
     ],
   },
+  ...(
+    [
+      ['scram-sha-256', true],
+      ['md5', true],
+      ['password', false],
+      ['ldap ldapserver=x ldapbasedn=y', false],
+      ['radius radiusservers=x radiussecrets=y', false],
+      ['reject', false, 'hba-rejected'],
+    ] as const
+  ).map(([method, proves, id = 'hba-method']) => ({
+    name: `the rules of a server that is down, with ${method} for ::1`,
+    told: { ...ABSENT, attempts: [], rules: rules(`${OWN + IPV4}host all all ::1/128 ${method}\n`) },
+    finds: ['error server-down (port 5432) start', ...(proves ? [] : [`error ${id} (::1) setup`])],
+  })),
   {
     name: 'newer rules that would keep the API out: to load them is no remedy',
     told: { server: up({ files: [newer] }), rules: rules(OWN + IPV4) },
