@@ -1,0 +1,26 @@
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Account, account } from '../../lib/files/accounts.ts'
+import { changesIds } from '../../lib/files/identity.ts'
+import { isRoot } from './command.ts'
+
+/** tap's option for a test that takes on other accounts' ids in its own process. */
+export const needsIds = {
+  skip: !isRoot
+    ? 'needs root: other accounts and their files'
+    : changesIds()
+      ? false
+      : 'this Node.js changes no ids itself',
+} as const
+
+/** An empty folder that every account can enter, and only the one that runs the tests can write; gone after the test. */
+export function scratch(t: { teardown: (work: () => unknown) => void }): string {
+  const folder = mkdtempSync(join(tmpdir(), 'endoreg-files-'))
+  chmodSync(folder, 0o755)
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+/** The account `name` of the host that the tests run on. */
+export const accountOf = (name: string): Account => account(name, 'the accounts of the tests')
