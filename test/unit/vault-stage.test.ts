@@ -1,0 +1,81 @@
+import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { inFolder } from '../../lib/files/folder.ts'
+import { effectiveUid } from '../../lib/files/identity.ts'
+import {
+  adoptStage,
+  dropStage,
+  inspectStage,
+  isStaged,
+  stageName,
+  writeStage,
+} from '../../lib/files/stage.ts'
+import { inspectVault } from '../../lib/files/vault.ts'
+import { scratch } from '../support/scratch.ts'
+
+const OWNER = { uid: effectiveUid(), gid: process.getegid?.() ?? 0, mode: 0o640, names: 'me:mine' }
+const inspect = (folder: string): unknown => inFolder(folder, opened => inspectStage(opened, 'x'))
+
+t.test('only a regular file with a password is a journal of ours', t => {
+  const cases: readonly [name: string, make: (path: string) => void, why: RegExp][] = [
+    ['empty', path => writeFileSync(path, ''), /nothing but white space/],
+    ['white space', path => writeFileSync(path, ' \n'), /nothing but white space/],
+    ['two lines', path => writeFileSync(path, 'two\nlines\n'), /control character U\+000A/],
+    ['no UTF-8', path => writeFileSync(path, Buffer.from([0xff])), /not valid UTF-8/],
+    ['large', path => writeFileSync(path, 'x'.repeat(65_537)), /larger than/],
+    ['a link', path => symlinkSync('secret', path), /it is a link/],
+    ['a dangling link', path => symlinkSync('none', path), /it is a link/],
+  ]
+  for (const [name, make, why] of cases) {
+    const top = scratch(t)
+    writeFileSync(join(top, 'secret'), 'secret\n')
+    t.equal(isStaged.here(top, 'x'), false)
+    make(join(top, stageName('x')))
+    t.match(inspect(top), { state: 'unusable', why }, name)
+    t.equal(isStaged.here(top, 'x'), true, name)
+    dropStage.here(top, 'x')
+    t.same(readdirSync(top), ['secret'], 'it is taken away, and nothing behind it')
+  }
+  const top = scratch(t)
+  mkdirSync(join(top, 'x.next'))
+  t.throws(() => inspect(top), { code: 73, reason: 'a folder stands in its place', hint: 'x.next.old' })
+  t.equal(isStaged.here(join(top, 'none'), 'x'), false)
+  t.end()
+})
+
+t.test('it becomes the vault file as it is, and keeps its own name until it is dropped', t => {
+  const top = scratch(t)
+  writeFileSync(join(top, 'x'), 'old\n')
+  writeStage.here(top, 'x', Buffer.from('new\n'), OWNER)
+  t.match(inspect(top), { state: 'staged' })
+  t.equal(readFileSync(join(top, 'x'), 'utf8'), 'old\n')
+  t.equal(statSync(join(top, 'x.next')).mode & 0o7777, 0o640)
+  adoptStage.here(top, 'x')
+  t.equal(readFileSync(join(top, 'x'), 'utf8'), 'new\n')
+  t.same(readdirSync(top).sort(), ['x', 'x.next'], 'under no other name')
+  t.equal(statSync(join(top, 'x')).ino, statSync(join(top, 'x.next')).ino)
+  const vault = inspectVault(join(top, 'x'), { name: 'me', uid: OWNER.uid, gid: OWNER.gid })
+  t.match(vault, { stage: { state: 'staged' }, file: { state: 'file', stat: { nlink: 2 } } })
+  // rename(2) of two names of one file does nothing: the temporary name has to go all the same.
+  adoptStage.here(top, 'x')
+  t.same(readdirSync(top).sort(), ['x', 'x.next'])
+  dropStage.here(top, 'x')
+  dropStage.here(top, 'x')
+  t.same(readdirSync(top), ['x'])
+  t.equal(statSync(join(top, 'x')).nlink, 1)
+  t.throws(() => adoptStage.here(top, 'x'), { code: 'ENOENT' })
+  t.equal(readFileSync(join(top, 'x'), 'utf8'), 'new\n')
+  t.end()
+})
+
+t.test('what a killed run left of a journal is found with the vault', t => {
+  const top = scratch(t)
+  for (const name of ['x', '.x.0123456789ab.tmp', '.x.next.0123456789ab.tmp'])
+    writeFileSync(join(top, name), 'y\n')
+  t.same(inspectVault(join(top, 'x'), { name: 'me', uid: OWNER.uid, gid: OWNER.gid }).litter, [
+    '.x.0123456789ab.tmp',
+    '.x.next.0123456789ab.tmp',
+  ])
+  t.end()
+})
