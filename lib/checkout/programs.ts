@@ -29,7 +29,11 @@ const SSH = 'ssh -oBatchMode=yes -oConnectTimeout=10'
 const FOREIGN = /^GIT_(?:DIR|WORK_TREE|INDEX_FILE|OBJECT_DIRECTORY|ALTERNATE_OBJECT_DIRECTORIES|NAMESPACE)$/
 
 /** How programs run as `account` in `folder`, with its home and, as root, with its ids and groups. */
-export async function programsOf(run: Run, account: Account, folder: string): Promise<Programs> {
+export async function programsOf(
+  run: Pick<Run, 'report' | 'deadline'>,
+  account: Account,
+  folder: string,
+): Promise<Programs> {
   // Loaded late: a run that finds its checkout starts no program.
   const { $ } = await import('zx/core')
   const { name, uid, gid } = account
@@ -47,7 +51,8 @@ export async function programsOf(run: Run, account: Account, folder: string): Pr
     },
     nothrow: true,
     quiet: true,
-    input: '',
+    // With an empty input zx leaves a pipe open that never ends, and whoever reads it waits for the limit.
+    stdio: ['ignore', 'pipe', 'pipe'],
   })
   return async (limit, ...command) => {
     const { report, deadline } = run
