@@ -98,7 +98,7 @@ t.test('a child gets a session of its own, the ids of its account, and the PATH'
   const { uid, gid, ...service } = accountOf('endoreg-service-user')
   inPlaceOfSetsid(
     top,
-    `{ env; pwd; echo "$@"; } >${top}/log.$$ 2>&1; mv ${top}/log.$$ ${top}/log; PATH=${path}; exec setsid "$@"`,
+    `env -0 >${top}/env; { pwd; echo "$@"; } >${top}/log.$$ 2>&1; mv ${top}/log.$$ ${top}/log; PATH=${path}; exec setsid "$@"`,
   )
   process.env['ENDOREG_SECRET'] = 'topsecret'
   t.teardown(() => {
@@ -113,10 +113,9 @@ t.test('a child gets a session of its own, the ids of its account, and the PATH'
   // What sh(1) sets itself, and what tap gives to every process that a test starts.
   const allowed = /^(?:PATH|PWD|OLDPWD|SHLVL|_|NODE_OPTIONS|_TAPJS\w*)=/
   const environment = (): string[] =>
-    log()
-      .split('\n/\n')[0]
-      ?.split('\n')
-      .filter(line => !allowed.test(line)) ?? []
+    readFileSync(join(top, 'env'), 'utf8')
+      .split('\0')
+      .filter(entry => entry !== '' && !allowed.test(entry))
 
   t.equal(delegate({ uid, gid, ...service }, 'look for', [top]), true)
   t.match(log(), ids('init'))
@@ -161,7 +160,14 @@ t.test('what a child answers is looked at before it is believed', needsRoot, asy
     message: 'work with the rights of stranger',
     reason: 'gave no answer that can be read',
   }
-  const answers: readonly [script: string, expected: Record<string, unknown>][] = [
+  const answers: readonly [
+    script: string,
+    expected:
+      | { message: string }
+      | { code: number; reason: string }
+      | { code: number; hint: string }
+      | { code: string },
+  ][] = [
     ['echo', noAnswer],
     ["echo '{}{}'", noAnswer],
     ['echo \'{"result":"one","more":1}\'', noAnswer],
@@ -182,7 +188,7 @@ t.test('what a child answers is looked at before it is believed', needsRoot, asy
       { code: 69, message: 'start a process with the rights of stranger', reason: 'why' },
     ],
     ['exit 1', { code: 69, reason: 'it ended without an answer' }],
-    ['echo \'{"result":{"$password":"x"}}\'; exit 1', { code: 69 }],
+    ['echo \'{"result":{"$password":"x"}}\'; exit 1', { code: 69, reason: 'it ended' }],
     ['kill -9 $$', { code: 75, reason: 'the process that does it was ended by SIGKILL' }],
   ]
   for (const [script, expected] of answers) {
