@@ -1,5 +1,5 @@
 import t from 'tap'
-import { isSecretName, scrubber } from '../../lib/scrub.ts'
+import { isSecretName, scrubber, untilSecret } from '../../lib/scrub.ts'
 
 const SECRET = 'q7Zr/4+VJmS0wq=ü"\'x'
 const base64 = (text: string): string => Buffer.from(text).toString('base64')
@@ -22,6 +22,14 @@ t.test('a secret that is known goes, in every writing', async t => {
     t.ok(left.length < 40, `what is left of it is not it: ${left}`)
     t.notOk(Buffer.from(left, 'base64').includes(SECRET.slice(3, 12)))
   }
+  t.equal(scrub(SECRET + SECRET), '[removed][removed]', 'as often as it is there')
+  t.equal(scrubber(['short1'])('a short1 one'), 'a [removed] one')
+  t.equal(scrubber(['short'])('a short one'), 'a short one')
+  t.equal(scrubber(['secret', 'secret and more'])('secret and more'), '[removed]', 'the longest goes first')
+  t.equal(scrubber(['a&b=c d'])('x a%26b%3Dc%20d y'), 'x [removed] y')
+  t.equal(scrubber(['a"b\\c d'])('{"x":"a\\"b\\\\c d"}'), '{"x":"[removed]"}')
+  t.equal(scrubber(['abcdef'])(`x ${Buffer.from('abcdef').toString('hex')} y`), 'x [removed] y')
+  t.equal(scrubber(['??>>??'])(`x ${Buffer.from('??>>??').toString('base64url')} y`), 'x [removed] y')
   t.equal(scrubber(['ab'])('about'), 'about', 'what is too short to be told from words stays')
 })
 
@@ -75,6 +83,13 @@ t.test('what looks like a secret goes, whoever put it there', async t => {
     'local all all peer map=superuser_map',
   ]
   for (const text of harmless) t.equal(scrub(text), text)
+})
+
+t.test('a text up to its first secret', async t => {
+  t.equal(untilSecret('tool --x password=planted and "more'), 'tool --x password=[removed]')
+  t.equal(untilSecret('a token: planted\nmore'), 'a token: [removed]')
+  t.equal(untilSecret('password_file=/x and more'), 'password_file=/x and more')
+  t.equal(untilSecret('nothing of it'), 'nothing of it')
 })
 
 t.test('names of which everything is a secret', async t => {
