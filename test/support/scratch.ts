@@ -2,6 +2,7 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Account, account } from '../../lib/files/accounts.ts'
+import { Folder } from '../../lib/files/folder.ts'
 import { changesIds } from '../../lib/files/identity.ts'
 import { isRoot } from './command.ts'
 
@@ -24,3 +25,24 @@ export function scratch(t: { teardown: (work: () => unknown) => void }): string 
 
 /** The account `name` of the host that the tests run on. */
 export const accountOf = (name: string): Account => account(name, 'the accounts of the tests')
+
+/** Has `swap` happen once, right after the look at the entry `name` of a folder and before what comes of it. */
+export function afterLook(
+  t: { teardown: (work: () => unknown) => void },
+  name: string,
+  swap: () => void,
+): void {
+  const { look } = Folder.prototype
+  let due = true
+  Folder.prototype.look = function (entry) {
+    const found = look.call(this, entry)
+    if (due && entry === name) {
+      due = false
+      swap()
+    }
+    return found
+  }
+  t.teardown(() => {
+    Folder.prototype.look = look
+  })
+}
