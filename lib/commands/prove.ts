@@ -11,9 +11,12 @@ import type { Current } from './provision.ts'
  * @returns what became of each; none where check mode found no vault file to log in with
  */
 export async function prove(
-  run: Run,
+  run: Pick<Run, 'settings' | 'check' | 'report' | 'deadline'>,
   addresses: readonly string[],
-  current: Current,
+  current: Pick<Current, 'scram'> & {
+    readonly vault: Pick<Current['vault'], 'file'>
+    readonly cluster: Pick<Current['cluster'], 'inRecovery'>
+  },
   proved: readonly Outcome[],
 ): Promise<Outcome[]> {
   const { settings, check, report } = run
