@@ -149,6 +149,19 @@ t.test('a server that does not', async t => {
   }
 })
 
+t.test('a message of an impossible length ends it, before and after it is let in', async t => {
+  for (const length of [0, 3, -1, -2_147_483_648, 65_537, 2_147_483_647]) {
+    const head = Buffer.from('N\0\0\0\0')
+    head.writeInt32BE(length, 1)
+    for (const before of [Buffer.alloc(0), LET_IN]) {
+      const server = await serve(t, () => all(before, head, READY))
+      const error = await failure(open(server))
+      t.ok(error instanceof ProtocolError)
+      t.match(error, { message: 'it sent a message of an impossible length' }, String(length))
+    }
+  }
+})
+
 t.test('messages that may be there are passed over, the longest among them', async t => {
   const longest = message('S', Buffer.alloc(65_532))
   const notice = complaint('N', '00000', 'hear hear')
