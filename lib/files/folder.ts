@@ -3,6 +3,7 @@ import {
   closeSync,
   constants,
   fstatSync,
+  fsyncSync,
   lstatSync,
   mkdirSync,
   openSync,
@@ -187,6 +188,8 @@ export function makeFolder(path: string, mode: number): Folder {
   const parent = makeFolder(path.slice(0, path.lastIndexOf('/')) || '/', 0o755)
   try {
     mkdirSync(parent.at(path.slice(path.lastIndexOf('/') + 1)), mode)
+    // What is put into it is only as lasting as its own name.
+    parent.withHandle(fsyncSync)
   } catch (error) {
     // Another process may have made it meanwhile.
     if (errnoOf(error) !== 'EEXIST') throw systemFailure(error, `create the folder ${path}`)
