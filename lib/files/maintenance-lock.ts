@@ -5,6 +5,9 @@ import type { Run } from '../command.ts'
 import { ExitCode, Failure, systemFailure } from '../errors.ts'
 import { makeFolder } from './folder.ts'
 
+/** The part of a run that waits. */
+type Waiting = Pick<Run, 'settings' | 'deadline' | 'report'>
+
 const NAME = 'maintenance.lock'
 /** What flock(1) is told to exit with where another process holds the lock. */
 const HELD = 9
@@ -16,7 +19,7 @@ const HELD = 9
  *
  * Fails with 75 where another run holds it for longer than ENDOREG_READY_TIMEOUT.
  */
-export async function withMaintenanceLock<T>(run: Run, work: () => Promise<T>): Promise<T> {
+export async function withMaintenanceLock<T>(run: Waiting, work: () => Promise<T>): Promise<T> {
   const handle = openLock(run.settings.stateDir)
   try {
     await take(run, handle)
@@ -39,7 +42,7 @@ function openLock(path: string): number {
   }
 }
 
-async function take({ report, deadline, settings }: Run, handle: number): Promise<void> {
+async function take({ report, deadline, settings }: Waiting, handle: number): Promise<void> {
   const what = 'another backup, restore, drill or reset'
   const seconds = Math.ceil(deadline.remaining() / 1000)
   const options = ['--exclusive', '--timeout', String(seconds), '--conflict-exit-code', String(HELD)]
