@@ -34,6 +34,13 @@ const MEANING: Readonly<Record<string, { code: FailureCode; hint: string }>> = {
   '57P02': { code: ExitCode.tryLater, hint: 'PostgreSQL was stopped meanwhile; run it again.' },
 }
 
+/** What two sessions get that change one row of a catalog at once: an internal error, whose text is never translated. */
+const CONCURRENT = /^tuple concurrently (?:updated|deleted)$/
+const LATER = {
+  code: ExitCode.tryLater,
+  hint: 'Another session changed the same thing at that moment; run it again.',
+} as const
+
 /**
  * The Failure for a statement that failed while doing `message`. What is neither an answer of PostgreSQL nor
  * a lost connection is returned as it is.
@@ -41,7 +48,7 @@ const MEANING: Readonly<Record<string, { code: FailureCode; hint: string }>> = {
 export function statementFailure(error: unknown, message: string): unknown {
   if (error instanceof pg.DatabaseError) {
     const code = error.code ?? ''
-    const meaning = MEANING[code]
+    const meaning = CONCURRENT.test(error.message) ? LATER : MEANING[code]
     return new Failure(meaning?.code ?? ExitCode.cannotCreate, {
       message,
       cause: `PostgreSQL answered ${code}: ${error.message}`,
