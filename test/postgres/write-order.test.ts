@@ -188,6 +188,12 @@ t.test(
       await settle(t)
       await writesNothing(t, host, 0, 'sync-password')
     })
+    await t.test('sync-password from another database than that of the lock', async t => {
+      await disturb(host)
+      host.env['PGDATABASE'] = 'endoregDbLocal'
+      await inOrder(t, host, 'sync-password')
+      delete host.env['PGDATABASE']
+    })
     await t.test('sync-password where the vault file is empty', async t => {
       writeFileSync(host.vaultFile, '')
       await inOrder(t, host, 'sync-password')

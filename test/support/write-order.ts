@@ -47,6 +47,7 @@ class Order {
       if (this.#isOurs(call.target) || this.#isOurs(call.to)) this.#file(call)
     }
     this.#requireDisk('the end of the run')
+    if (this.#lock !== undefined && !this.#released) this.#breach('the lock is not given back')
     return [...new Set(this.#breaches)]
   }
 

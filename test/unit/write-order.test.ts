@@ -108,6 +108,7 @@ t.test('each rule is found broken', async t => {
     ],
     ['a change without the lock', [born(), WRITE, SYNC, CLEAN], /before the lock/, { ...PLACES, locked: [] }],
     ['a change before it', [born(), LOCK, CLEAN], /before the lock/, { ...PLACES, locked: [] }],
+    ['a lock that is kept', [LOCK], /not given back/],
     ['a change after it', [LOCK, UNLOCK, born(), CLEAN], /after the lock/, { ...PLACES, locked: [] }],
     [
       'a look before it',
