@@ -15,6 +15,9 @@ import { BIN, Host } from '../support/host.ts'
 const TAKE = 'SELECT pg_advisory_lock(28550350293329255)'
 const GIVE_BACK = 'SELECT pg_advisory_unlock_all()'
 
+/** Milliseconds after which one that does not give up is ended. */
+const LIMIT = 150_000
+
 type Writer = {
   readonly name: string
   readonly command: string
@@ -53,6 +56,7 @@ async function waiting(
   let done: Promise<unknown> | undefined
   const options = {
     env,
+    limit: LIMIT,
     onError: (text: string): void => {
       said += text
       if (!done && /waiting for the lock of the writers: another run holds it/.test(said)) done = meanwhile()
