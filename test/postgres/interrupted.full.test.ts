@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { randomInt } from 'node:crypto'
-import { readdirSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
@@ -14,11 +15,16 @@ const FILES = ['test/postgres/races.test.ts', 'test/unit/nearest.test.ts', 'test
 const PATIENCE = 2
 const START = [join(CHECKOUT, 'test/support/install.mjs'), 'test/support/run.ts', 'quick', ...FILES]
 
+/** Known by it is what they start. Its name is short, for the sake of sockets. */
+const FOLDER = mkdtempSync(join(tmpdir(), 'i-'))
+t.teardown(() => rmSync(FOLDER, { recursive: true }))
+
 /** Starts the tests as a terminal does: in a process group of their own, which Ctrl-C goes to. */
 function start(): { interrupt: () => void; ended: Promise<{ code: number | null; out: string }> } {
   const child = spawn(process.execPath, START, {
     cwd: CHECKOUT,
     detached: true,
+    env: { ...process.env, TMPDIR: FOLDER, TEST_OF_TESTS: FOLDER },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const interrupt = (): void => {
@@ -28,7 +34,6 @@ function start(): { interrupt: () => void; ended: Promise<{ code: number | null;
 }
 
 t.test('Ctrl-C ends the tests at once, and nothing is left of them', async t => {
-  const folder = process.env['TMPDIR'] ?? ''
   const began = performance.now()
   const whole = await start().ended
   t.equal(whole.code, 0, whole.out)
@@ -40,7 +45,7 @@ t.test('Ctrl-C ends the tests at once, and nothing is left of them', async t => 
     await sleep(moment)
     interrupt()
     await ended
-    t.same(await endStrays(folder, PATIENCE), [], `no process after ${moment} ms`)
-    t.same(readdirSync(folder), [], `no file after ${moment} ms`)
+    t.same(await endStrays(FOLDER, PATIENCE), [], `no process after ${moment} ms`)
+    t.same(readdirSync(FOLDER), [], `no file after ${moment} ms`)
   }
 })

@@ -40,7 +40,7 @@ export class Host {
     t: Teardown,
     options: Partial<ClusterOptions> & { start?: boolean } = {},
   ): Promise<Host> {
-    const folder = mkdtempSync(join(tmpdir(), 'endoreg-host-'))
+    const folder = mkdtempSync(join(tmpdir(), 'host-'))
     chmodSync(folder, 0o755)
     mkdirSync(join(folder, 'home'))
     const cluster = await Cluster.create({
