@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { Deadline, systemClock } from '../../lib/clock.ts'
@@ -25,15 +25,30 @@ function host(t: Test) {
   return { state: settings.stateDir, lock: join(settings.stateDir, 'maintenance.lock'), waiting }
 }
 
-/** Waits until so many wait for the lock (proc(5), /proc/locks): each line of one that does has an arrow. */
+/** Waits until so many wait for the lock: flock(1) has it open and has not ended. */
 const waitersOf = (lock: string, wanted: number): Promise<true> =>
   until(async () => {
-    const { ino } = statSync(lock)
-    const lines = readFileSync('/proc/locks', 'utf8').split('\n')
-    return (
-      lines.filter(line => line.includes('->') && line.includes(`:${ino} `)).length === wanted || undefined
-    )
+    const waiters = readdirSync('/proc').filter(pid => isFlock(pid) && opens(pid, lock))
+    return waiters.length === wanted || undefined
   }, `${wanted} wait for the lock`)
+
+/** False for what has ended meanwhile. */
+function isFlock(pid: string): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'utf8') === 'flock\n'
+  } catch {
+    return false
+  }
+}
+
+function opens(pid: string, path: string): boolean {
+  try {
+    const folder = `/proc/${pid}/fd`
+    return readdirSync(folder).some(handle => readlinkSync(join(folder, handle)) === path)
+  } catch {
+    return false
+  }
+}
 
 t.test('one after the other, also after one that fails', async t => {
   const { waiting, lock } = host(t)
