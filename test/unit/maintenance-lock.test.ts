@@ -95,10 +95,23 @@ function promised(): { promise: Promise<void>; resolve: () => void } {
 
 /** Another process that holds the lock, as another version of this program would; `how` is an option of flock(1). */
 async function holder(t: Test, lock: string, how: string): Promise<() => Promise<unknown>> {
-  const child = spawn('flock', [how, '--no-fork', lock, 'sh', '-c', 'echo held; exec sleep 600'])
+  const child = spawn('flock', [
+    how,
+    '--timeout',
+    String(SECONDS),
+    '--no-fork',
+    lock,
+    'sh',
+    '-c',
+    'echo held; exec sleep 600',
+  ])
   const closed = once(child, 'close')
   t.teardown(() => child.kill('SIGKILL'))
-  await once(child.stdout, 'data')
+  const inVain = closed.then(() => {
+    throw new Error('the lock is not to be had')
+  })
+  await Promise.race([once(child.stdout, 'data'), inVain])
+  inVain.catch(() => {})
   return async () => {
     child.kill('SIGKILL')
     await closed
