@@ -9,7 +9,7 @@ import { markDatabases } from '../../lib/restore/written.ts'
 import { SUPERUSER_PASSWORD } from '../support/cluster.ts'
 import { Host } from '../support/host.ts'
 import { databases } from '../support/restored.ts'
-import { aRun, database } from '../support/shelf.ts'
+import { aRun, database, savedRole } from '../support/shelf.ts'
 
 t.test('the parts of a restore', async t => {
   const host = await Host.create(t)
@@ -100,18 +100,7 @@ t.test('the parts of a restore', async t => {
   })
 
   await t.test('roles that are missing', async t => {
-    const role = {
-      name: 'new "one"',
-      superuser: false,
-      inherit: true,
-      createRole: false,
-      createDatabase: false,
-      login: true,
-      replication: false,
-      bypassRls: false,
-      connectionLimit: -1,
-      memberOf: [],
-    }
+    const role = savedRole('new "one"')
     const wanted = [role, { ...role, name: 'chief', superuser: true }, { ...role, name: 'plain' }]
     const names = ['new "one"', 'chief']
     await ask(`COMMENT ON ROLE plain IS 'endoreg-restore of its owner'`)

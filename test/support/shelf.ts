@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import type { Backup, Description, Reason, SavedDatabase } from '../../lib/backup/terms.ts'
+import type { Backup, Description, Reason, SavedDatabase, SavedRole } from '../../lib/backup/terms.ts'
 import { Deadline, systemClock } from '../../lib/clock.ts'
 import type { Run } from '../../lib/command.ts'
 import { Interruption } from '../../lib/interruption.ts'
@@ -33,6 +33,21 @@ export const database = (name: string, over: Partial<SavedDatabase> = {}): Saved
   tables: [],
   largeObjects: 0,
   size: 10,
+  ...over,
+})
+
+/** A role as a backup describes it. */
+export const savedRole = (name: string, over: Partial<SavedRole> = {}): SavedRole => ({
+  name,
+  superuser: false,
+  inherit: true,
+  createRole: false,
+  createDatabase: false,
+  login: true,
+  replication: false,
+  bypassRls: false,
+  connectionLimit: -1,
+  memberOf: [],
   ...over,
 })
 

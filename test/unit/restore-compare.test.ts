@@ -1,31 +1,14 @@
 import t from 'tap'
-import type { SavedDatabase, SavedRole } from '../../lib/backup/terms.ts'
 import { compareContents, compareRoles, compareShared } from '../../lib/restore/compare.ts'
+import { database, savedRole } from '../support/shelf.ts'
 
-const saved: SavedDatabase = {
-  name: 'd',
-  file: 'd.dump',
-  owner: 'o',
-  encoding: 'UTF8',
-  collate: 'C',
-  ctype: 'C',
-  provider: 'c',
-  locale: null,
-  icuRules: null,
-  tablespace: 'pg_default',
-  connectionLimit: -1,
-  isTemplate: false,
-  comment: null,
-  rights: null,
-  settings: [],
+const saved = database('d', {
   extensions: [{ name: 'plpgsql', version: '1.0' }],
   tables: [
     { schema: 's.t', name: 'u', rows: 1 },
     { schema: 's', name: 't.u', rows: 2 },
   ],
-  largeObjects: 0,
-  size: 10,
-}
+})
 
 t.test('contents', async t => {
   t.same(compareContents(saved, saved), [])
@@ -77,18 +60,7 @@ t.test('what all databases share', async t => {
 })
 
 t.test('roles', async t => {
-  const role: SavedRole = {
-    name: 'r',
-    superuser: false,
-    inherit: true,
-    createRole: false,
-    createDatabase: false,
-    login: true,
-    replication: false,
-    bypassRls: false,
-    connectionLimit: -1,
-    memberOf: ['g'],
-  }
+  const role = savedRole('r', { memberOf: ['g'] })
   t.same(compareRoles([role], [role, { ...role, name: 'later' }]), [])
   t.same(compareRoles([role, { ...role, name: 'gone' }], [{ ...role, login: false, memberOf: ['h'] }]), [
     'role r: with login false instead of true, without the membership g, with the membership h, of which the backup does not know',

@@ -1,30 +1,16 @@
 import t from 'tap'
-import type { SavedDatabase } from '../../lib/backup/terms.ts'
 import { createSql, limitsSql, rightsSql } from '../../lib/restore/database-sql.ts'
 import { settingSql } from '../../lib/restore/settings-sql.ts'
 import { headOf, roleOf, splitStatements } from '../../lib/restore/statements.ts'
+import { database } from '../support/shelf.ts'
 
-const saved: SavedDatabase = {
-  name: 'clinic',
-  file: 'clinic.dump',
+const saved = database('clinic', {
   owner: 'the "owner"',
-  encoding: 'UTF8',
   collate: 'C.UTF-8',
   ctype: 'C.UTF-8',
-  provider: 'c',
-  locale: null,
-  icuRules: null,
-  tablespace: 'pg_default',
   connectionLimit: 7,
   isTemplate: true,
-  comment: null,
-  rights: null,
-  settings: [],
-  extensions: [],
-  tables: [],
-  largeObjects: 0,
-  size: 0,
-}
+})
 
 t.test('what pg_dumpall writes is taken apart', async t => {
   const text = `--

@@ -1,7 +1,18 @@
-import { known } from '../../../lib/doctor/facts/fact.ts'
 import { UNSAFE_METHOD } from '../../../lib/postgres/problem.ts'
 import type { Case } from './cases.ts'
-import { ADDRESSES, BROKEN, DENIED, HBA, notUp, refusedOnce, rules, SECONDS, settings, up } from './facts.ts'
+import {
+  ADDRESSES,
+  BROKEN,
+  DENIED,
+  HBA,
+  NIXOS,
+  notUp,
+  refusedOnce,
+  rules,
+  SECONDS,
+  settings,
+  up,
+} from './facts.ts'
 
 const OWN = 'local all postgres peer map=superuser_map\n'
 const IPV4 = 'host all all 127.0.0.1/32 scram-sha-256\n'
@@ -12,15 +23,6 @@ const NO_ENTRY = refusedOnce(
   'PostgreSQL does not let this role in: no pg_hba.conf entry for host "::1"',
 )
 const REJECTED = refusedOnce('28000', 'PostgreSQL does not let this role in: pg_hba.conf rejects connection')
-const NIXOS = {
-  nixos: true,
-  data: known({
-    path: '/var/lib/postgresql/16',
-    major: 16,
-    hbaFile: '/nix/store/0-pg_hba.conf',
-    identFile: '/x',
-  }),
-} as const
 const newer = { path: HBA, kind: 'hba' as const, changed: SECONDS - 1 }
 
 /** Rules, what they trust, and what a refused login comes from; each cause is told once, and not what follows. */

@@ -264,3 +264,14 @@ export const facts = (told: Partial<Facts> = {}): Facts => ({
   tools: { psql: 16, pg_dump: 16 },
   ...told,
 })
+
+/** A host whose access rules come from the Nix store. */
+export const NIXOS = {
+  nixos: true,
+  data: known({
+    path: '/var/lib/postgresql/16',
+    major: 16,
+    hbaFile: '/nix/store/0-pg_hba.conf',
+    identFile: '/x',
+  }),
+} as const

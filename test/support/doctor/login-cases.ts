@@ -6,6 +6,7 @@ import {
   BROKEN,
   cluster,
   loggedIn,
+  NIXOS,
   notUp,
   problem,
   ROLE,
@@ -19,15 +20,6 @@ import {
 } from './facts.ts'
 
 const WRONG_PASSWORD = refusedTwice('28P01', `PostgreSQL refused the password of ${ROLE}`)
-const NIXOS = {
-  nixos: true,
-  data: known({
-    path: '/var/lib/postgresql/16',
-    major: 16,
-    hbaFile: '/nix/store/0-pg_hba.conf',
-    identFile: '/x',
-  }),
-} as const
 
 /** How the name of the database becomes an address. */
 export const NAMES: readonly Case[] = [
