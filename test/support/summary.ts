@@ -6,9 +6,11 @@ const INDENT = '    '
 export class Summary {
   readonly #began = performance.now()
   readonly #outcomes: Outcome[] = []
+  #stopped = false
 
   /** Prints a line for a batch that has ended, with its figures and failures below. */
   add(outcome: Outcome): void {
+    if (this.#stopped) return
     this.#outcomes.push(outcome)
     const { files, seconds, passed, failures, figures } = outcome
     const name = files.length > 1 ? `${files.length} files in one process` : files[0]
@@ -24,8 +26,9 @@ export class Summary {
     console.log([`${INDENT}${at}  ${name}`, ...lines].join('\n'))
   }
 
-  /** Says that no batch that has not been told of will end. */
+  /** Says that no more will be told of. */
   stopped(signal: string): void {
+    this.#stopped = true
     console.log(`stopped by ${signal} after ${count(this.#files, 'file')}`)
   }
 

@@ -18,7 +18,9 @@ type Row = {
 
 const as = (command: string): string => `sudo -u postgres ${command}`
 const pgCtl = ({ cluster }: ResetHost): string => as(`pg_ctlcluster ${cluster.version} main`)
-const restart = ({ cluster }: ResetHost): string => `systemctl restart ${cluster.unit}`
+/** As often as the rows do it, systemd would not. */
+const restart = ({ cluster: { unit } }: ResetHost): string =>
+  `systemctl reset-failed ${unit}; systemctl restart ${unit}`
 
 const ROWS: readonly Row[] = [
   {
@@ -74,7 +76,7 @@ const ROWS: readonly Row[] = [
   {
     name: 'a server that is down, and a backup wanted',
     breaks: own => `systemctl stop ${own.cluster.unit}`,
-    mends: own => `systemctl start ${own.cluster.unit}`,
+    mends: restart,
     code: 69,
     says: /If it does not start, use --no-backup/,
     down: true,

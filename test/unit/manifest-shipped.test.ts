@@ -1,12 +1,11 @@
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import t from 'tap'
 import { loadManifest, parseManifest } from '../../lib/manifest.ts'
 import { loadSettings } from '../../lib/settings.ts'
 import shipped from '../../units/manifest.json' with { type: 'json' }
 import { manifestSchemaText } from '../support/manifest-schema.ts'
 
-const empty = join(t.testdir({ 'empty.env': '' }), 'empty.env')
+const empty = '/dev/null'
 const load = (env: NodeJS.ProcessEnv) => loadManifest(loadSettings(env, empty))
 
 // The tables of the mission, which hosts in the field already follow.

@@ -3,7 +3,7 @@ import t, { type Test } from 'tap'
 import { loadManifest, parseManifest } from '../../lib/manifest.ts'
 import { loadSettings, type Settings } from '../../lib/settings.ts'
 
-const empty = join(t.testdir({ 'empty.env': '' }), 'empty.env')
+const empty = '/dev/null'
 const settingsOf = (env: NodeJS.ProcessEnv): Settings => loadSettings(env, empty)
 const SETTINGS = settingsOf({})
 

@@ -1,12 +1,11 @@
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import t from 'tap'
 import { parseManifest } from '../../lib/manifest.ts'
 import { declaredRules, renderMappings, renderRules } from '../../lib/postgres/hba/render.ts'
 import { loadSettings } from '../../lib/settings.ts'
 import { Nix, withoutLib } from '../support/nix.ts'
 
-const empty = join(t.testdir({ 'empty.env': '' }), 'empty.env')
+const empty = '/dev/null'
 const text = (lines: readonly string[]): string => lines.map(line => `${line}\n`).join('')
 
 /** Hosts, and whether their manifest begins with the table that ships. */
