@@ -74,7 +74,7 @@ async function runBatch(files: Batch, name: string, options: PoolOptions): Promi
   const [program, args] = nodeWith(script)
   const child = spawn(program, args, {
     cwd: folder,
-    env: { ...process.env, TMPDIR: folder, TAP_TIMEOUT: String(limit), TEST_FILES: paths.join('\n') },
+    env: { ...process.env, TMPDIR: folder, TAP_TIMEOUT: String(limit), TEST_TOGETHER: paths.join('\n') },
     stdio: ['ignore', 'pipe', 'pipe'],
     killSignal: 'SIGKILL',
     signal: stop,

@@ -3,7 +3,7 @@ import { pathToFileURL } from 'node:url'
 import t from 'tap'
 
 // Not as arguments: tap makes names of files of those.
-for (const path of process.env['TEST_FILES']?.split('\n') ?? []) {
+for (const path of process.env['TEST_TOGETHER']?.split('\n') ?? []) {
   try {
     await import(pathToFileURL(path).href)
   } catch (error) {
