@@ -1,29 +1,15 @@
 import { execFileSync } from 'node:child_process'
-import {
-  chownSync,
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  statSync,
-  symlinkSync,
-} from 'node:fs'
+import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { findAccount } from '../../lib/files/accounts.ts'
-import { until } from '../support/cluster.ts'
-import { drill, left, servers } from '../support/drill-host.ts'
+import { drill, left } from '../support/drill-host.ts'
 import { fullPostgres, needsPrograms } from '../support/full-postgres.ts'
 import { needsRoot } from '../support/host.ts'
 import { everything, SAMPLE } from '../support/sample-database.ts'
 import { backUp, ended, sampleHost } from '../support/sample-host.ts'
 
 const skip = needsPrograms.skip || needsRoot.skip
-const FIXED = fileURLToPath(new URL('../support/fixed-ids', import.meta.url))
-/** The rights of the unit that runs it. */
-const FEW_RIGHTS = ['setpriv', '--bounding-set=-all,+setuid,+setgid', '--inh-caps=-all', '--no-new-privs']
 
 t.test('a good backup is proved, and nothing else is touched', needsPrograms, async t => {
   const audited = existsSync(join(fullPostgres.bin, '../lib/pgaudit.so'))
@@ -80,79 +66,6 @@ t.test('a good backup is proved, and nothing else is touched', needsPrograms, as
     t.same(checked.json.checks, [])
   })
 })
-
-t.test('with whatever rights it has', { skip }, async t => {
-  const host = await sampleHost(t)
-  await backUp(host)
-  const env = { PATH: `${FIXED}:${host.env['PATH']}` }
-  for (const [what, options] of Object.entries({
-    'those of its unit': { within: FEW_RIGHTS },
-    'in a Node.js that changes no ids': { env },
-    'those of its unit, in a Node.js that changes no ids': { within: FEW_RIGHTS, env },
-  })) {
-    const result = await drill(host, [], options)
-    t.equal(result.code, 0, `${what}: ${result.err}`)
-    t.same(left(host), [])
-  }
-  await t.test('an ordinary account', async t => {
-    const stranger = findAccount('stranger')
-    const copy = join(host.folder, 'copy')
-    cpSync(join(host.folder, 'backups'), copy, { recursive: true })
-    execFileSync('chown', ['-R', 'stranger:', copy])
-    const state = join(host.folder, 'own-state')
-    mkdirSync(state)
-    chownSync(state, stranger?.uid ?? 0, stranger?.gid ?? 0)
-    const result = await drill(host, [], {
-      as: 'stranger',
-      env: { ENDOREG_BACKUP_DIR: copy, ENDOREG_STATE_DIR: state },
-    })
-    t.equal(result.code, 0, result.err)
-    t.same(left(host), [])
-  })
-})
-
-t.test('killed or interrupted it leaves nothing', { skip }, async t => {
-  const host = await sampleHost(t)
-  await backUp(host)
-  // Each is done when the thing itself is there to be seen.
-  const moments: readonly (readonly [what: string, reached: () => boolean])[] = [
-    ['the folder is there', () => left(host).length > 0],
-    ['the server runs', () => servers(host).some(pid => isPostgres(pid))],
-  ]
-  for (const signal of ['KILL', 'TERM', 'INT'] as const) {
-    for (const [what, reached] of moments) {
-      const script = `exec "$0" "$@"`
-      let pid: number | undefined
-      const running = host.run('restore-postgres', ['--drill'], {
-        within: ['sh', '-c', `echo "pid $$" >&2; ${script}`],
-        onError: text => {
-          pid ??= Number(/pid (\d+)/.exec(text)?.[1])
-        },
-      })
-      await until(async () => (pid && reached()) || undefined, what)
-      process.kill(pid ?? 0, `SIG${signal}`)
-      const { code, signal: by } = await running
-      if (signal === 'KILL') t.equal(by, 'SIGKILL')
-      else t.equal(code, 75)
-      await until(
-        async () => (left(host).length === 0 && servers(host).length === 0) || undefined,
-        'all has gone',
-      )
-      t.pass(`${signal}, when ${what}`)
-    }
-  }
-  ended(await drill(host), 0)
-})
-
-const isPostgres = (pid: string): boolean => {
-  try {
-    return execFileSync('readlink', [`/proc/${pid}/exe`], { encoding: 'utf8' })
-      .trim()
-      .endsWith('/postgres')
-  } catch {
-    return false
-  }
-}
 
 t.test('what a power cut left is taken away, and nothing else', { skip }, async t => {
   const host = await sampleHost(t)

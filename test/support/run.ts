@@ -86,11 +86,19 @@ async function tests(run: Run): Promise<number> {
   return run.summary.end() ? 0 : 1
 }
 
-/** The files as batches: the cheap ones in one process, then the larger files first, so that none is alone at the end. */
+/** A file that is smaller has its tests in test/support, and they are long. */
+const SMALL = 500
+
+/** The files as batches: the cheap ones in one process, then the longer files first, so that none is alone at the end. */
 function batches(files: readonly string[]): Batch[] {
-  const size = (file: string): number => statSync(join(CHECKOUT, file)).size
+  const size = (file: string): number => {
+    const bytes = statSync(join(CHECKOUT, file)).size
+    return bytes < SMALL ? Number.POSITIVE_INFINITY : bytes
+  }
   const cheap = files.filter(file => file.startsWith(UNIT))
-  const rest = files.filter(file => !file.startsWith(UNIT)).sort((a, b) => size(b) - size(a))
+  const rest = files
+    .filter(file => !file.startsWith(UNIT))
+    .sort((a, b) => (size(a) === size(b) ? 0 : size(b) - size(a)))
   return [...(cheap.length > 0 ? [cheap] : []), ...rest.map(file => [file])]
 }
 

@@ -21,7 +21,7 @@ import { Host } from './host.ts'
 import { countPoints, type Point, runWithFault, type Traced, traceChildren } from './sweep.ts'
 
 /** What a quick sweep tries: one of so many points for a kill, and one of twice as many for an error. */
-const SAMPLE = 12
+const SAMPLE = 30
 /** How often a fault is tried that meets another call than the one that was meant. */
 const TRIES = 2
 /** How many points of a sweep may be missed by it: this part of them, and this many of a few. */
