@@ -39,8 +39,6 @@ const LEVELS: Readonly<Record<string, () => string[]>> = {
 }
 
 const [first = '', ...others] = process.argv.slice(2)
-if (first === 'inside') await inside(others)
-else process.exitCode = await outside()
 
 /** What a run tells, and how it is stopped. */
 type Run = {
@@ -156,3 +154,6 @@ async function inside([what, ...args]: readonly string[]): Promise<void> {
   }
   await runBatches(files, options, outcome => process.stdout.write(`${JSON.stringify(outcome)}\n`))
 }
+
+if (first === 'inside') await inside(others)
+else process.exitCode = await outside()
