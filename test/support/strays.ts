@@ -1,6 +1,9 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 
+/** Milliseconds in which PostgreSQL may give its shared memory back: SIGQUIT is its immediate stop, and the end of others. */
+const GENTLE = 1000
+
 /** A process. */
 export type Stray = { readonly pid: number; readonly command: string }
 
@@ -37,16 +40,17 @@ export async function endStrays(folder: string, patience: number): Promise<reado
     await sleep(50)
     late = strays(folder)
   }
+  const insist = performance.now() + GENTLE
   for (let left = late; left.length > 0; left = strays(folder)) {
-    for (const { pid } of left) kill(pid)
+    for (const { pid } of left) kill(pid, performance.now() < insist ? 'SIGQUIT' : 'SIGKILL')
     await sleep(20)
   }
   return late
 }
 
-function kill(pid: number): void {
+function kill(pid: number, signal: NodeJS.Signals): void {
   try {
-    process.kill(pid, 'SIGKILL')
+    process.kill(pid, signal)
   } catch {
     // It has ended by itself.
   }

@@ -20,7 +20,7 @@ const ROOM = 2 ** 31
 const FIRST = '"$@"; exit $?'
 
 /**
- * The machine that tests run on. As root it is made of namespaces: a temporary folder in memory, the accounts of a clinic's host,
+ * The machine that tests run on. As root it is made of namespaces, of shared memory too: a temporary folder in memory, the accounts of a clinic's host,
  * both loopbacks for localhost; whatever happens, it is all gone when the first process in it ends. As another account
  * it is this machine, with a temporary folder of its own.
  */
