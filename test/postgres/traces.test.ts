@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
@@ -116,6 +116,8 @@ t.test('files are born with their mode, whatever the umask', { skip: strace() },
   for (const umask of ['000', '077', '777']) {
     const host = await Host.create(t)
     const log = join(host.folder, 'strace.log')
+    // Made before: with such a mask an ordinary account could not read it.
+    writeFileSync(log, '')
     for (const command of ['postgres-endoreg-setup', 'sync-password']) {
       const script = `umask ${umask}; exec strace -f -o '${log}' -e trace=openat,fchmod,rename,link '${BIN}${command}'`
       const { code, err } = await runCommand('sh', ['-c', script], { env: host.env })
