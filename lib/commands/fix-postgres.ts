@@ -34,8 +34,7 @@ export async function fixPostgres(run: Run): Promise<Concluded> {
     for (const { remedy, findings } of plan) report.note(`will ${remedy.does(findings, facts)}`)
     if (!(await isWanted(run))) return { summary: 'nothing was changed', amiss: isAmiss(diagnosis) }
     const before = identity(diagnosis)
-    failed = false
-    for (const item of plan) failed = !(await apply(run, item, facts)) || failed
+    failed = !(await applyAll(run, plan, facts))
     facts = await gather(settings)
     diagnosis = diagnose(facts)
     if (identity(diagnosis) === before) break
@@ -55,16 +54,23 @@ const planned = ({ findings }: Diagnosis): Planned[] =>
     return its.length === 0 ? [] : [{ remedy, findings: its }]
   })
 
-/** Applies one remedy; one that fails leaves the others to be tried. */
-async function apply(run: Run, { remedy, findings }: Planned, facts: Facts): Promise<boolean> {
-  try {
-    await remedy.apply(run, findings, facts)
-    return true
-  } catch (error) {
-    if (!(error instanceof Failure)) throw error
-    run.report.warning(`the remedy ${remedy.fix} cannot ${error.message}: ${error.reason}. ${error.hint}`)
-    return false
+/**
+ * Applies remedies in their order; one that fails leaves the others to be tried, and is warned of.
+ *
+ * @returns whether none failed
+ */
+export async function applyAll(run: Run, plan: readonly Planned[], facts: Facts): Promise<boolean> {
+  let failed = false
+  for (const { remedy, findings } of plan) {
+    try {
+      await remedy.apply(run, findings, facts)
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error
+      run.report.warning(`the remedy ${remedy.fix} cannot ${error.message}: ${error.reason}. ${error.hint}`)
+      failed = true
+    }
   }
+  return !failed
 }
 
 function requireConsent({ check, flags }: Run): void {

@@ -6,6 +6,7 @@ import { findAccount } from '../../lib/files/accounts.ts'
 import { drill, left } from '../support/drill-host.ts'
 import { fullPostgres, needsPrograms } from '../support/full-postgres.ts'
 import { needsRoot } from '../support/host.ts'
+import { values } from '../support/metrics.ts'
 import { everything, SAMPLE } from '../support/sample-database.ts'
 import { backUp, ended, sampleHost } from '../support/sample-host.ts'
 
@@ -55,6 +56,9 @@ t.test('a good backup is proved, and nothing else is touched', needsPrograms, as
   t.same(readdirSync(folder, { recursive: true }), files)
   const metrics = readFileSync(join(host.folder, 'metrics/endoreg_proven_restore.prom'), 'utf8')
   t.match(metrics, /^endoreg_last_proven_restore_timestamp_seconds \d+/m)
+  t.match(values(host.env['ENDOREG_METRICS_DIR']), {
+    'endoreg_last_run_success{command="restore-postgres",mode="drill"}': 1,
+  })
   await t.test('also where the server is down', async t => {
     await host.cluster.stop()
     ended(await drill(host, ['--backup', name]), 0)

@@ -60,4 +60,11 @@ t.test('what a run leaves behind while copies are made', needsRestic, async t =>
     t.match(json.changes, [{ resource: `copy of backup ${on(20)}`, action: /^remove .*\(--keep 1\)$/ }])
     t.same(await copied(), [on(21)])
   })
+  await t.test('of each kind', async t => {
+    storage.makeBackup(`${on(22)}-before-reset`, 1000, 'before-reset', hostname())
+    const { code, json, err } = await keep(1)
+    t.equal(code, 0, err)
+    t.match(json.changes.at(-1), { resource: `copy of backup ${on(20)}` }, 'the one that is here still')
+    t.same(await copied(), [on(21), `${on(22)}-before-reset`])
+  })
 })

@@ -18,6 +18,7 @@ import {
   listBackups,
   nameOf,
   openBackups,
+  openFile,
   partialName,
   readBackup,
   removeBackup,
@@ -25,6 +26,7 @@ import {
 } from '../../lib/backup/folder.ts'
 import { beginCopy, endCopy, isCopyPending } from '../../lib/backup/pending-copy.ts'
 import { REASONS } from '../../lib/backup/terms.ts'
+import { openFolder } from '../../lib/files/folder.ts'
 import { needsRoot } from '../support/host.ts'
 import { aRun, described, layBackup, ownFolder } from '../support/shelf.ts'
 
@@ -186,4 +188,13 @@ t.test('what a description has to say', async t => {
     writeFileSync(join(folder, NAME, 'manifest.json'), JSON.stringify({ ...told, ...over }))
     t.match(readBackup(shelf, NAME), /^manifest\.json is not what such a file is/, what)
   }
+})
+
+t.test('no file of a backup is read through a link', async t => {
+  const path = ownFolder(t)
+  writeFileSync(join(path, 'secret'), 'of somebody else')
+  symlinkSync('secret', join(path, 'a.dump'))
+  const folder = openFolder(path)
+  t.teardown(() => folder?.close())
+  t.throws(() => folder && openFile(folder, 'a.dump'), { code: 'ELOOP' })
 })

@@ -1,10 +1,12 @@
 import t from 'tap'
+import { applyAll } from '../../lib/commands/fix-postgres.ts'
 import { planFolder } from '../../lib/doctor/findings/folder-plan.ts'
 import { able, remedyOn } from '../../lib/doctor/findings/part.ts'
 import { REMEDIES } from '../../lib/doctor/remedies/all.ts'
 import { covers } from '../../lib/doctor/remedies/server.ts'
 import { sayPeer } from '../../lib/doctor/remedies/trust-rule.ts'
 import type { Fix } from '../../lib/doctor/terms.ts'
+import { Failure } from '../../lib/errors.ts'
 import type { State } from '../../lib/files/secret-file.ts'
 import {
   accounts,
@@ -18,6 +20,7 @@ import {
   VAULT_FOLDER,
   ways,
 } from '../support/doctor/facts.ts'
+import { plainRun } from '../support/plain-run.ts'
 
 t.test('each remedy finds what it needs: accounts before files, a server before what is in it', async t => {
   t.same(
@@ -172,4 +175,27 @@ t.test('nothing is planned without the accounts, or where the way could not be s
     { wayToVault: { ours: BROKEN, theirs: DENIED } },
   ])
     t.equal(planFolder(facts({ ...way, ...change }), '/etc/secrets', 'vault'), undefined)
+})
+
+t.test('a remedy that fails leaves the others to be tried', async t => {
+  const applied: Fix[] = []
+  const planned = (fix: Fix, apply: () => Promise<void>) => ({
+    remedy: { fix, does: () => fix, apply },
+    findings: [],
+  })
+  const works = (fix: Fix) =>
+    planned(fix, async () => {
+      applied.push(fix)
+    })
+  const fails = planned('start', async () => {
+    throw new Failure(69, { message: 'start it', cause: 'no systemd', hint: 'Start it by hand.' })
+  })
+  const run = plainRun(t)
+  t.notOk(await applyAll(run, [works('accounts'), fails, works('setup')], facts({})), 'one has failed')
+  t.same(applied, ['accounts', 'setup'])
+  t.ok(await applyAll(run, [works('reload')], facts({})))
+  const broken = planned('start', async () => {
+    throw new Error('a bug')
+  })
+  await t.rejects(applyAll(run, [broken], facts({})), { message: 'a bug' })
 })
