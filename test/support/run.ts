@@ -23,8 +23,6 @@ const LONG = '.full.test.ts'
 /** Seconds that a batch may take. */
 const LIMIT = 600
 const LONG_LIMIT = 2700
-/** Half of the time most of them wait: for a server, a deadline, another run. */
-const JOBS = 2 * availableParallelism()
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 const SELF = fileURLToPath(import.meta.url)
 
@@ -73,7 +71,8 @@ async function tests(run: Run): Promise<number> {
   const [level = '', ...named] = positionals
   const files = named.length > 0 ? named.map(file => relative(CHECKOUT, resolve(file))) : LEVELS[level]?.()
   if (!files) throw new Error(`unknown level: ${level}`)
-  const jobs = Number(values.jobs ?? JOBS)
+  // Half of the time the quick ones wait: for a server, a deadline, another run. The full ones are two kinds at once.
+  const jobs = Number(values.jobs ?? availableParallelism() * (level === 'quick' ? 2 : 1))
   const made = files.filter(file => !isBooted(file))
   const booted = files.filter(isBooted)
   await Promise.all([
