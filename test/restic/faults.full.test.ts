@@ -103,7 +103,10 @@ t.test('killed at any moment, it leaves nothing that looks like a copy and is no
   }
   t.comment(`copies after so many things had happened: ${left.join(', ')}`)
   // How many, is up to the machine: where files are fast, much happens between a look and the kill.
-  t.ok(left.some(text => text.endsWith(': 0')), 'some were killed in the middle')
+  t.ok(
+    left.some(text => text.endsWith(': 0')),
+    'some were killed in the middle',
+  )
   t.ok(storage.locks().length > 0, 'the killed ones have left locks')
   const { code, err } = await storage.do('push')
   t.equal(code, 0, err)
