@@ -141,17 +141,19 @@ const KNOWN: readonly (readonly [pattern: RegExp, code: FailureCode, hint: strin
   ],
 ]
 
+/** What the server said, where the line that says so comes after the error (pg_dump.c, from PostgreSQL 14). */
+const FROM_SERVER = /^\w+: detail: Error message from server: (.*)$/m
+
 /** The Failure for a program of PostgreSQL that did not succeed. */
 export function failed(message: string, said: string, signal: NodeJS.Signals | null): Failure {
   const lines = said.split('\n').filter(Boolean)
-  const line =
-    lines.find(text => /\b(?:error|fatal|FATAL|ERROR|PANIC):/.test(text)) ??
-    lines.at(-1) ??
-    'it ended without a word'
+  const line = lines.find(text => /\b(?:error|fatal|FATAL|ERROR|PANIC):/.test(text))
+  const server = FROM_SERVER.exec(said)?.[1]
+  const why = [line ?? lines.at(-1) ?? 'it ended without a word', ...(server ? [server] : [])].join(': ')
   const [, code, hint] = KNOWN.find(([pattern]) => pattern.test(said)) ?? []
   return new Failure(code ?? ExitCode.inputOutput, {
     message,
-    cause: signal ? `it was ended by ${signal}` : line,
+    cause: signal ? `it was ended by ${signal}` : why,
     hint: hint ?? 'Run it again; the log of PostgreSQL may say more: journalctl -u postgresql',
   })
 }

@@ -7,10 +7,20 @@ import { type Folder, openFolder } from '../files/folder.ts'
 import { effectiveUid } from '../files/identity.ts'
 import { replaceFile } from '../files/secret-file.ts'
 import { inSession } from '../postgres/in-session.ts'
-import { checkArchive } from './check.ts'
-import { describeCluster, describeDatabases, hasDatabase, type SharedPart } from './describe.ts'
-import { dumpDatabase } from './dump.ts'
-import { digestOf, nameOf, openBackups, openFile, partialName, readBackup, removePartials } from './folder.ts'
+import { identifier } from '../postgres/quote.ts'
+import { ask } from '../postgres/statement-failure.ts'
+import { describeCluster, describeDatabases, hasDatabase } from './describe.ts'
+import { archiveName, dumpDatabase, Unkept } from './dump.ts'
+import {
+  digestOf,
+  listBackups,
+  nameOf,
+  openBackups,
+  openFile,
+  partialName,
+  readBackup,
+  removePartials,
+} from './folder.ts'
 import { dumpGlobals } from './globals.ts'
 import {
   type Backup,
@@ -21,29 +31,33 @@ import {
   type Reason,
   type SavedDatabase,
   type SavedFile,
+  withDigest,
 } from './terms.ts'
 
 /** Milliseconds that the catalogs get. */
 const LIMIT = 60_000
 
+/** A backup that was made, and the Failure to end with where it lacks a database. */
+export type MadeBackup = { readonly backup: Backup; readonly lacking: Failure | undefined }
+
 /**
- * Makes a backup of every database, of roles and tablespaces. It gets its name when everything in it has been
- * checked and is on the disk; whatever ends the run before leaves nothing with the name of a backup.
+ * Makes a backup of every database that can be read, of roles and tablespaces. It gets its name when everything in it has
+ * been read again and is on the disk; whatever ends the run before leaves nothing with the name of a backup.
  *
  * For the holder of the maintenance's lock (`withMaintenanceLock`).
  *
  * Fails with 69 where PostgreSQL's programs are missing, 74 where the disk is full, 75 where the server is not ready,
  * 77 without a superuser, 78 where others can write into the folder of the backups.
  */
-export async function createBackup(run: Run, reason: Reason): Promise<Backup> {
+export async function createBackup(run: Run, reason: Reason): Promise<MadeBackup> {
   const folder = openBackups(run.settings)
   try {
     doing(`clean up ${folder.path}`, () => removePartials(folder))
     const started = await freeTime(run, folder, reason)
     const name = nameOf(started, reason)
     return await withPartial(folder, name, async partial => {
-      await fill(run, partial, { name, reason, started })
-      return finish(folder, name, partial)
+      const lacking = await fill(run, partial, { name, reason, started, sequence: nextSequence(run) })
+      return { backup: finish(folder, name, partial), lacking }
     })
   } catch (error) {
     throw systemFailure(error, `make a backup in ${folder.path}`)
@@ -52,6 +66,10 @@ export async function createBackup(run: Run, reason: Reason): Promise<Backup> {
     folder.close()
   }
 }
+
+/** One more than any backup has: a clock may go back, this does not. */
+const nextSequence = ({ settings }: Run): number =>
+  Math.max(0, ...listBackups(settings).backups.map(({ description }) => description.sequence ?? 0)) + 1
 
 /** A moment whose name no backup has: names have whole seconds. */
 async function freeTime({ deadline }: Run, folder: Folder, reason: Reason): Promise<Date> {
@@ -84,79 +102,106 @@ async function withPartial<T>(
   }
 }
 
-type Begun = { readonly name: string; readonly reason: Reason; readonly started: Date }
+type Begun = Pick<Description, 'name' | 'reason'> & { readonly started: Date; readonly sequence: number }
 
-/** Fills the folder of a backup, its description last. */
-async function fill(run: Run, partial: Folder, { name, reason, started }: Begun): Promise<void> {
-  const { settings, report } = run
-  const { cluster, databases } = await inSession(run, settings.adminDatabase, LIMIT, async client => {
+/**
+ * Fills the folder of a backup, its description last. Gives the Failure to end with where a database is not in it; fails
+ * with that where none is.
+ */
+async function fill(run: Run, partial: Folder, begun: Begun): Promise<Failure | undefined> {
+  const { settings } = run
+  const { cluster, listed } = await inSession(run, settings.adminDatabase, LIMIT, async client => {
+    // Names are bytes, of which the encoding of this database need not know anything.
+    await ask(client, "SET client_encoding TO 'SQL_ASCII'", LIMIT, 'read the databases for the backup')
     const described = await describeCluster(client, LIMIT)
-    const listed = await describeDatabases(client, described.server.major, LIMIT)
-    for (const closed of listed.closed) {
-      report.warning(`the database ${closed} lets nobody connect, so it is not part of the backup`)
-    }
-    return { cluster: described, databases: listed.databases.filter(database => !isRestoring(database.name)) }
+    return { cluster: described, listed: await describeDatabases(client, described.server.major, LIMIT) }
   })
   const { major } = cluster.server
+  const unread = new Map(listed.closed.map(name => [name, closed(name)]))
+  const databases = listed.databases.filter(({ name }) => !isRestoring(name))
+  const saved: SavedDatabase[] = []
   const total = databases.reduce((sum, { size }) => sum + size, 0)
-  const dumped: SavedDatabase[] = []
   let before = 0
   for (const part of databases) {
+    const oid = listed.oids.get(part.name) ?? 0
     const share = { before: before / total, own: part.size / total }
-    const database = await unlessDropped(run, part, () => dumpDatabase(run, partial, part, major, share))
-    if (database) dumped.push(database)
+    try {
+      saved.push(await dumpDatabase(run, partial, part, oid, major, share))
+    } catch (error) {
+      // No other one would fare better.
+      if (!(error instanceof Failure) || error instanceof Unkept) throw error
+      rmSync(partial.at(archiveName(part.name)), { force: true })
+      if (await isThere(run, oid, error)) unread.set(part.name, error)
+      else
+        run.report.warning(`the database ${part.name} was dropped meanwhile, so it is not part of the backup`)
+    }
     before += part.size
   }
+  const lacking = lackingIn(unread)
+  if (lacking && saved.length === 0) throw lacking
   await dumpGlobals(run, partial, major)
   const files: SavedFile[] = []
-  for (const file of [...dumped.map(database => database.file), GLOBALS]) {
+  for (const file of [...saved.map(database => database.file), GLOBALS]) {
     const handle = openFile(partial, file)
     try {
-      if (file !== GLOBALS) await checkArchive(run, handle, partial.show(file), major)
       files.push(await digestOf(handle, file))
     } finally {
       closeSync(handle)
     }
   }
-  const description: Description = {
+  const { name, reason, started, sequence } = begun
+  describe(partial, {
     format: 1,
     name,
     host: hostname(),
     reason,
+    sequence,
     started: started.toISOString(),
     finished: new Date().toISOString(),
     madeBy: `endoreg-provision ${pkg.version}`,
     ...cluster,
     roles: [...cluster.roles],
     tablespaces: [...cluster.tablespaces],
-    databases: dumped,
+    databases: saved,
+    unread: [...unread].map(([database, failure]) => ({ name: database, why: failure.reason })),
     files,
-  }
+  })
+  return lacking
+}
+
+function describe(partial: Folder, description: Description): void {
   const owner = { uid: effectiveUid(), gid: process.getegid?.() ?? 0, mode: 0o600, names: '' }
-  const text = `${JSON.stringify(description, undefined, 1)}\n`
   doing(`write ${partial.show(DESCRIPTION)}`, () =>
-    replaceFile(partial, DESCRIPTION, Buffer.from(text), owner),
+    replaceFile(partial, DESCRIPTION, Buffer.from(withDigest(description)), owner),
   )
 }
 
-/** Does `work` on a database; where it fails because somebody has dropped that meanwhile, the backup goes on without. */
-async function unlessDropped<T>(
-  run: Run,
-  { name }: SharedPart,
-  work: () => Promise<T>,
-): Promise<T | undefined> {
+const closed = (name: string): Failure =>
+  new Failure(ExitCode.configuration, {
+    message: `dump the database ${name}`,
+    cause: 'it lets nobody connect',
+    hint: `Drop it, or let connections in: ALTER DATABASE ${identifier(name)} ALLOW_CONNECTIONS true (after an interrupted DROP DATABASE only DROP works).`,
+  })
+
+/** Whether a database that could not be dumped is there still. Throws what went wrong where the server does not answer. */
+async function isThere(run: Run, oid: number, error: Failure): Promise<boolean> {
   try {
-    return await work()
-  } catch (error) {
-    const { adminDatabase } = run.settings
-    if (!(error instanceof Failure)) throw error
-    const there = await inSession(run, adminDatabase, LIMIT, client =>
-      hasDatabase(client, name, LIMIT),
-    ).catch(() => true)
-    if (there) throw error
-    run.report.warning(`the database ${name} was dropped meanwhile, so it is not part of the backup`)
-    return undefined
+    return await inSession(run, run.settings.adminDatabase, LIMIT, client => hasDatabase(client, oid, LIMIT))
+  } catch {
+    throw error
   }
+}
+
+/** What to end with where databases could not be read: the first that a second try would not help decides. */
+function lackingIn(unread: ReadonlyMap<string, Failure>): Failure | undefined {
+  const failures = [...unread.values()]
+  const decides = failures.find(({ code }) => code !== ExitCode.tryLater) ?? failures[0]
+  if (!decides) return undefined
+  return new Failure(decides.code, {
+    message: 'make a backup of every database',
+    cause: [...unread].map(([name, { reason }]) => `${name} is not in it: ${reason}`).join('; '),
+    hint: decides.hint,
+  })
 }
 
 /** Gives the filled folder its name, and looks at it as whoever restores will. */

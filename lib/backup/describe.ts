@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { ExitCode, Failure } from '../errors.ts'
-import { identifier, literal } from '../postgres/quote.ts'
-import { type Rows, run, type Session } from '../postgres/session.ts'
+import { identifier } from '../postgres/quote.ts'
+import type { Rows, Session } from '../postgres/session.ts'
 import { ask } from '../postgres/statement-failure.ts'
 import { type SavedDatabase, type SavedRole, savedDatabase, savedRole } from './terms.ts'
 
@@ -15,12 +15,17 @@ export type SavedCluster = {
 /** A database as the catalogs that all of them share have it: the rest is counted in the database itself. */
 export type SharedPart = Omit<SavedDatabase, 'file' | 'extensions' | 'tables' | 'largeObjects'>
 
-/** A table whose rows are counted, and the bytes it takes. */
+/** A table whose rows are counted. */
 export type CountedTable = {
   readonly schema: string
   readonly name: string
+  /** Schema and name in the bytes of the database's encoding, in hexadecimal, with a dot between. */
+  readonly bytes: string
   readonly oid: number
-  readonly size: number
+  /** Another number where it was rewritten or emptied (pg_class.relfilenode): older snapshots find nothing in it then. */
+  readonly file: number
+  /** What it took on the disk when PostgreSQL last looked (pg_class.relpages): to ask for its size takes a lock. */
+  readonly pages: number
 }
 
 const CLUSTER = `
@@ -88,18 +93,25 @@ export const databasesQuery = (major: number): string => `
         'role', CASE WHEN s.setrole <> 0 THEN pg_get_userbyid(s.setrole) END,
         'name', split_part(c, '=', 1), 'value', substr(c, strpos(c, '=') + 1)) ORDER BY s.setrole, n), '[]')
       FROM pg_db_role_setting s, unnest(s.setconfig) WITH ORDINALITY AS u(c, n) WHERE s.setdatabase = d.oid),
-    'size', pg_database_size(d.oid)) AS database,
+    'size', pg_database_size(d.oid)) AS database, d.oid::int8::text AS oid,
     d.datallowconn AS connects, d.datconnlimit = -2 AS invalid
   FROM pg_database d WHERE d.datname <> 'template0' ORDER BY d.datname`
 
 const shared = v.omit(savedDatabase, ['file', 'extensions', 'tables', 'largeObjects'])
 
-/** The databases of the cluster; those that let nobody in, or are left from an interrupted DROP, are named apart. */
+/**
+ * The databases of the cluster, and the oid of each by its name; those that let nobody in, or are left from an
+ * interrupted DROP, are named apart.
+ */
 export async function describeDatabases(
   client: Session,
   major: number,
   limit: number,
-): Promise<{ databases: readonly SharedPart[]; closed: readonly string[] }> {
+): Promise<{
+  databases: readonly SharedPart[]
+  closed: readonly string[]
+  oids: ReadonlyMap<string, number>
+}> {
   const [rows = []] = await ask(client, databasesQuery(major), limit, 'read the databases for the backup')
   const named = rows.map(row => ({ part: v.parse(shared, row['database']), row }))
   const isOpen = ({ row }: { row: Rows[number] }): boolean =>
@@ -107,13 +119,17 @@ export async function describeDatabases(
   return {
     databases: named.filter(isOpen).map(({ part }) => part),
     closed: named.filter(item => !isOpen(item)).map(({ part }) => part.name),
+    oids: new Map(named.map(({ part, row }) => [part.name, Number(row['oid'])])),
   }
 }
 
 /** Tables with rows of their own, less temporary ones and those that CREATE EXTENSION makes. */
 const TABLES = `
-  SELECT n.nspname AS schema, c.relname AS name, c.oid::int8::text AS oid, pg_table_size(c.oid)::float8 AS size
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  SELECT n.nspname AS schema, c.relname AS name, c.oid::int8::text AS oid, c.relfilenode::int8::text AS file,
+         (c.relpages + coalesce(t.relpages, 0))::text AS pages,
+         encode(convert_to(n.nspname, getdatabaseencoding()), 'hex') || '.'
+         || encode(convert_to(c.relname, getdatabaseencoding()), 'hex') AS bytes
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_class t ON t.oid = c.reltoastrelid
    WHERE c.relkind = 'r' AND c.relpersistence <> 't'
      AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_toast%'
      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
@@ -125,9 +141,18 @@ export async function listTables(client: Session, limit: number): Promise<Counte
   return rows.map(row => ({
     schema: String(row['schema']),
     name: String(row['name']),
+    bytes: String(row['bytes']),
     oid: Number(row['oid']),
-    size: Number(row['size']),
+    file: Number(row['file']),
+    pages: Math.max(1, Number(row['pages'])),
   }))
+}
+
+/** The extensions of the database of `client`. */
+export async function listExtensions(client: Session, limit: number): Promise<Counted['extensions']> {
+  const query = 'SELECT extname AS name, extversion AS version FROM pg_extension ORDER BY extname COLLATE "C"'
+  const [rows = []] = await ask(client, query, limit, 'list the extensions')
+  return rows.map(row => ({ name: String(row['name']), version: String(row['version']) }))
 }
 
 /** Tables that one statement is about. */
@@ -147,49 +172,35 @@ export async function countRows(
   tables: readonly CountedTable[],
   limit: number,
 ): Promise<Counted> {
-  const [extensions = [], [large] = []] = await ask(
+  const extensions = await listExtensions(client, limit)
+  const [[large] = []] = await ask(
     client,
-    `SELECT extname AS name, extversion AS version FROM pg_extension ORDER BY extname COLLATE "C";
-     SELECT count(*)::float8 AS number FROM pg_largeobject_metadata`,
+    'SELECT count(*)::text AS number FROM pg_largeobject_metadata',
     limit,
-    'list the extensions',
+    'count the large objects',
   )
   const rows = new Map<number, number>()
   for (let start = 0; start < tables.length; start += AT_ONCE) {
     const some = tables.slice(start, start + AT_ONCE)
     const each = some.map(
       ({ schema, name, oid }) =>
-        `SELECT ${oid} AS oid, count(*)::float8 AS number FROM ONLY ${identifier(schema)}.${identifier(name)}`,
+        `SELECT ${oid} AS oid, count(*)::text AS number FROM ONLY ${identifier(schema)}.${identifier(name)}`,
     )
     const [counted = []] = await ask(client, each.join(' UNION ALL '), limit, 'count the rows')
     for (const row of counted) rows.set(Number(row['oid']), Number(row['number']))
   }
   return {
-    extensions: extensions.map(row => ({ name: String(row['name']), version: String(row['version']) })),
+    extensions,
     tables: tables.map(({ schema, name, oid }) => ({ schema, name, rows: rows.get(oid) ?? 0 })),
     largeObjects: Number(large?.['number'] ?? 0),
   }
 }
 
-/** Keeps the tables from being dropped as long as the transaction of `client` lasts. Fails as PostgreSQL does. */
-export async function holdTables(
-  client: Session,
-  tables: readonly CountedTable[],
-  limit: number,
-): Promise<void> {
-  for (let start = 0; start < tables.length; start += AT_ONCE) {
-    const names = tables
-      .slice(start, start + AT_ONCE)
-      .map(({ schema, name }) => `ONLY ${identifier(schema)}.${identifier(name)}`)
-    await run(client, `LOCK TABLE ${names.join(', ')} IN ACCESS SHARE MODE`, limit, 'hold the tables still')
-  }
-}
-
-/** Whether the database `name` is there. */
-export async function hasDatabase(client: Session, name: string, limit: number): Promise<boolean> {
+/** Whether the database with this `oid` is still there. */
+export async function hasDatabase(client: Session, oid: number, limit: number): Promise<boolean> {
   const [rows = []] = await ask(
     client,
-    `SELECT FROM pg_database WHERE datname = ${literal(name)}`,
+    `SELECT FROM pg_database WHERE oid = ${oid}`,
     limit,
     'look for a database',
   )

@@ -1,33 +1,23 @@
 import { closeSync, constants, fsyncSync, openSync, rmSync } from 'node:fs'
-import pg from 'pg'
 import type { Run } from '../command.ts'
-import { doing, Failure } from '../errors.ts'
+import { doing, ExitCode, Failure } from '../errors.ts'
 import type { Folder } from '../files/folder.ts'
 import { inSession } from '../postgres/in-session.ts'
 import type { Session } from '../postgres/session.ts'
-import { ask, statementFailure } from '../postgres/statement-failure.ts'
+import { ask } from '../postgres/statement-failure.ts'
 import { startChild, succeed } from './children.ts'
-import {
-  type Counted,
-  type CountedTable,
-  countRows,
-  holdTables,
-  listTables,
-  type SharedPart,
-} from './describe.ts'
+import { type Counted, type CountedTable, listExtensions, listTables, type SharedPart } from './describe.ts'
+import { openFile } from './folder.ts'
 import { watchDump } from './progress.ts'
+import { type Archived, readArchive } from './read-archive.ts'
 import type { SavedDatabase } from './terms.ts'
 
-/** Milliseconds that a statement gets which reads every table: as long as it takes, within a day. */
-const DAY = 86_400_000
 /** Milliseconds that catalogs get, and a lock. */
 const LIMIT = 60_000
-/** Milliseconds that pg_dump waits for a lock the first time. */
-const FIRST_WAIT = 2000
 /** Of 190 MB of text and numbers level 1 makes 62 MiB in 1.6 s, level 6, the default, 58 MiB in 4.3 s (PostgreSQL 15). */
 const FORMAT = ['--format=custom', '--compress=1'] as const
 /** How often a database is begun again whose tables changed under our hands. */
-const TRIES = 3
+const TRIES = 5
 
 /** A file name for any name of a database: 63 bytes become 189 at the most. */
 export const archiveName = (database: string): string => `${encodeURIComponent(database)}.dump`
@@ -39,96 +29,184 @@ export function createFile(folder: Folder, name: string): number {
 }
 
 /**
- * Dumps one database into its archive in `folder`, and counts its rows in the very snapshot that pg_dump reads
- * (pg_export_snapshot(), PostgreSQL manual 9.28.5).
+ * Dumps one database into its archive in `folder`, and counts in the archive what it holds. No table is held or read but by
+ * pg_dump: what a name means can be changed by whoever owns it.
  *
- * Whoever wants a table for himself meanwhile (ALTER TABLE) waits for our session, and pg_dump waits behind him: each for
- * the other, and PostgreSQL sees no circle in it. So pg_dump does not wait long, and then everybody gets out of the way.
+ * Fails where the database cannot be read, and with `Unkept` where the archive cannot be written or read again.
  *
+ * @param oid what tells the database from another one that has got its name
  * @param share what part of the whole backup it is, and what comes before it, from 0 to 1
  */
 export async function dumpDatabase(
   run: Run,
   folder: Folder,
   part: SharedPart,
+  oid: number,
   major: number,
   share: Share,
 ): Promise<SavedDatabase> {
   const file = archiveName(part.name)
-  for (let wait = FIRST_WAIT; ; wait *= 2) {
-    try {
-      return { ...part, file, ...(await dumpOnce(run, folder, part.name, file, major, share, wait)) }
-    } catch (error) {
-      if (!isLockedOut(error) || wait * 2 > LIMIT) throw error
-      run.report.note(`${part.name}: another session wants a table for itself; it goes first`)
-      rmSync(folder.at(file))
+  const message = `dump the database ${part.name}`
+  for (let attempt = 1; ; attempt++) {
+    const dumped: Dumped = await inSession(run, part.name, LIMIT, async client => {
+      const { tables, extensions, snapshot } = await freeze(client, oid, message)
+      const progress = watchDump(run, part.name, tables, share)
+      try {
+        await writeArchive(run, folder, file, part.name, major, snapshot)
+      } catch (error) {
+        if (!(error instanceof Failure) || error instanceof Unkept || attempt === TRIES) throw error
+        const why = DEADLOCK.test(error.reason) ? error.reason : await lookAgain(client, tables, message)
+        if (why === undefined) throw error
+        return { why }
+      } finally {
+        progress.end()
+      }
+      const why = await lookAgain(client, tables, message)
+      return why === undefined ? { tables, extensions } : { why }
+    })
+    if (dumped.why === undefined) {
+      const { tables, extensions } = dumped
+      return keeping(async () => {
+        const archived = await checkArchive(run, folder, file, major)
+        return { ...part, file, extensions, ...count(folder.show(file), tables, archived) }
+      })
     }
+    if (attempt === TRIES) throw new Failure(ExitCode.tryLater, { message, cause: dumped.why, hint: QUIET })
+    run.report.note(`${part.name}: ${dumped.why}; it is dumped again`)
+    rmSync(folder.at(file), { force: true })
   }
 }
+
+/** What an archive was made of, or why it has to be made again. */
+type Dumped =
+  | { readonly why: string }
+  | {
+      readonly why?: never
+      readonly tables: readonly CountedTable[]
+      readonly extensions: Counted['extensions']
+    }
+
+const QUIET = 'Run it again when nobody alters tables there.'
 
 /** What part of a whole something is, and what comes before it, from 0 to 1. */
 type Share = { readonly before: number; readonly own: number }
 
-/** @param wait milliseconds that pg_dump waits for a lock */
-async function dumpOnce(
-  run: Run,
-  folder: Folder,
-  name: string,
-  file: string,
-  major: number,
-  share: Share,
-  wait: number,
-): Promise<Counted> {
-  const message = `dump the database ${name}`
-  return inSession(run, name, LIMIT, async client => {
-    const { tables, snapshot } = await freeze(client, message)
-    const counted = await countRows(client, tables, DAY)
-    const handle = createFile(folder, file)
-    const progress = watchDump(run, name, tables, counted.tables, major, share)
-    try {
-      const child = await startChild(run.settings, {
-        program: 'pg_dump',
-        major,
-        args: [...FORMAT, '--no-password', `--snapshot=${snapshot}`, `--lock-wait-timeout=${wait}`],
-        database: name,
-        output: handle,
-      })
-      await succeed(run, child, message)
-      doing(`write ${folder.show(file)}`, () => fsyncSync(handle))
-    } finally {
-      progress.end()
-      closeSync(handle)
-    }
-    return counted
-  })
-}
+/** What PostgreSQL says to one of two that wait for each other. */
+const DEADLOCK = /deadlock detected/
 
-/** What pg_dump says where it did not get a lock in time (its --lock-wait-timeout is a statement_timeout). */
-const isLockedOut = (error: unknown): boolean =>
-  error instanceof Failure && /canceling statement due to (?:lock|statement) timeout/.test(error.reason)
+/** What was read could not be kept: the database is not to blame, and no other one would fare better. */
+export class Unkept extends Failure {}
 
-/** Begins the transaction whose snapshot everything is read in, with the tables held. */
-async function freeze(
-  client: Session,
-  message: string,
-): Promise<{ tables: readonly CountedTable[]; snapshot: string }> {
-  for (let attempt = 1; ; attempt++) {
-    const [, [row] = []] = await ask(
-      client,
-      'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT pg_export_snapshot() AS snapshot',
-      LIMIT,
-      message,
-    )
-    const tables = await listTables(client, LIMIT)
-    try {
-      await holdTables(client, tables, LIMIT + 1000)
-      return { tables, snapshot: String(row?.['snapshot']) }
-    } catch (error) {
-      if (attempt === TRIES || !isGone(error)) throw statementFailure(error, message)
-      await ask(client, 'ROLLBACK', LIMIT, message)
-    }
+/** What pg_dump says of its own output, and what is said of a pg_dump that was killed. */
+const OUTPUT = /^pg_dump: error: could not (?:write|close|open|seek)|^it was ended by /
+
+async function keeping<T>(work: () => T | Promise<T>, isOurs = (_: Failure) => true): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (!(error instanceof Failure) || !isOurs(error)) throw error
+    throw new Unkept(error.code, { message: error.message, cause: error.reason, hint: error.hint })
   }
 }
 
-/** undefined_table (PostgreSQL manual, appendix A): dropped between the list and the lock. */
-const isGone = (error: unknown): boolean => error instanceof pg.DatabaseError && error.code === '42P01'
+async function writeArchive(
+  run: Run,
+  folder: Folder,
+  file: string,
+  database: string,
+  major: number,
+  snapshot: string,
+): Promise<void> {
+  const handle = await keeping(() => createFile(folder, file))
+  try {
+    const child = await keeping(() =>
+      startChild(run.settings, {
+        program: 'pg_dump',
+        major,
+        args: [...FORMAT, '--no-password', `--snapshot=${snapshot}`, `--lock-wait-timeout=${LIMIT}`],
+        database,
+        output: handle,
+      }),
+    )
+    await keeping(
+      () => succeed(run, child, `dump the database ${database}`),
+      ({ reason }) => OUTPUT.test(reason),
+    )
+    await keeping(() => doing(`write ${folder.show(file)}`, () => fsyncSync(handle)))
+  } finally {
+    closeSync(handle)
+  }
+}
+
+async function checkArchive(run: Run, folder: Folder, file: string, major: number): Promise<Archived> {
+  const handle = openFile(folder, file)
+  try {
+    return await readArchive(run, handle, folder.show(file), major)
+  } finally {
+    closeSync(handle)
+  }
+}
+
+/** Begins the transaction whose snapshot everything is read in (pg_export_snapshot(), PostgreSQL manual 9.28.5). */
+async function freeze(
+  client: Session,
+  oid: number,
+  message: string,
+): Promise<{ tables: readonly CountedTable[]; extensions: Counted['extensions']; snapshot: string }> {
+  const [, [row] = []] = await ask(
+    client,
+    `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+     SELECT pg_export_snapshot() AS snapshot, oid::int8::text AS oid FROM pg_database WHERE datname = current_database()`,
+    LIMIT,
+    message,
+  )
+  if (Number(row?.['oid']) !== oid) {
+    throw new Failure(ExitCode.tryLater, { message, cause: 'another database has its name now', hint: QUIET })
+  }
+  const tables = await listTables(client, LIMIT)
+  return { tables, extensions: await listExtensions(client, LIMIT), snapshot: String(row?.['snapshot']) }
+}
+
+/**
+ * What of `tables` is not what it was any more. While pg_dump waited for its lock, one may have been emptied or rewritten,
+ * and is empty then for its snapshot (PostgreSQL manual 13.6), or another one has its name. Locked, it cannot change.
+ */
+async function lookAgain(
+  client: Session,
+  tables: readonly CountedTable[],
+  message: string,
+): Promise<string | undefined> {
+  await ask(client, 'COMMIT', LIMIT, message)
+  const present = new Map((await listTables(client, LIMIT)).map(table => [table.oid, table]))
+  const changed = tables.find(table => {
+    const its = present.get(table.oid)
+    return its?.file !== table.file || its.bytes !== table.bytes
+  })
+  return (
+    changed &&
+    `the table ${changed.schema}.${changed.name} was rewritten, emptied, renamed or dropped meanwhile`
+  )
+}
+
+/** The rows of `tables` in an archive; tables of extensions are in it as well. Fails with 74 where one is not in it. */
+function count(
+  shown: string,
+  tables: readonly CountedTable[],
+  { tables: archived, largeObjects }: Archived,
+): Pick<Counted, 'tables' | 'largeObjects'> {
+  const rows = new Map(
+    archived.map(({ schema, name, rows: its }) => [`${schema.toString('hex')}.${name.toString('hex')}`, its]),
+  )
+  return {
+    tables: tables.map(({ schema, name, bytes }) => {
+      const its = rows.get(bytes)
+      if (its !== undefined) return { schema, name, rows: its }
+      throw new Failure(ExitCode.inputOutput, {
+        message: `read the archive ${shown} again`,
+        cause: `the rows of ${schema}.${name} are not in it`,
+        hint: 'Look at the disk (df -h, dmesg), and make another backup.',
+      })
+    }),
+    largeObjects,
+  }
+}

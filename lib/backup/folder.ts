@@ -1,14 +1,21 @@
 import { createHash } from 'node:crypto'
-import { constants, createReadStream, fsyncSync, openSync, readdirSync, renameSync, rmSync } from 'node:fs'
-import { pipeline } from 'node:stream/promises'
-import * as v from 'valibot'
+import {
+  constants,
+  fsyncSync,
+  openSync,
+  read as readCallback,
+  readdirSync,
+  renameSync,
+  rmSync,
+} from 'node:fs'
+import { promisify } from 'node:util'
 import { ExitCode, Failure, isSystemError, systemFailure } from '../errors.ts'
 import { accountName } from '../files/accounts.ts'
 import { type Folder, makeFolder, openFolder } from '../files/folder.ts'
 import { effectiveUid } from '../files/identity.ts'
 import { readRegular } from '../files/secret-file.ts'
 import type { Settings } from '../settings.ts'
-import { type Backup, DESCRIPTION, description, REASONS, type Reason, type SavedFile } from './terms.ts'
+import { type Backup, DESCRIPTION, parseDescription, REASONS, type Reason, type SavedFile } from './terms.ts'
 
 const NAME = /^(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ)(?:-(before-\w+))?$/
 const PARTIAL = /^\.(.+)\.partial$/
@@ -18,6 +25,10 @@ const WRITABLE_BY_OTHERS = 0o022
 /** The name of a backup begun at `time`, and its kind: names sort by time. */
 export const nameOf = (time: Date, reason: Reason): string =>
   `${time.toISOString().slice(0, 19).replaceAll(':', '-')}Z${reason === 'regular' ? '' : `-${reason}`}`
+
+/** When the backup `name` was begun, as its name says: milliseconds since 1970. */
+export const timeOf = (name: string): number =>
+  Date.parse(name.replace(/^(.{10}T)(\d\d)-(\d\d)-(\d\d)Z.*$/, '$1$2:$3:$4Z'))
 
 /** Whether `text` is a name as `nameOf` makes them. */
 export const isBackupName = (text: string): boolean => NAME.test(text)
@@ -80,7 +91,9 @@ function shelf(folder: Folder): Shelf {
     if (typeof found === 'string') unusable.push({ name, why: found })
     else backups.push(found)
   }
-  return { backups, unusable }
+  // Names and times are the clock's; those without a sequence are of versions that did not count.
+  const sequence = ({ description }: Backup): number => description.sequence ?? 0
+  return { backups: backups.sort((one, other) => sequence(one) - sequence(other)), unusable }
 }
 
 /** The backup `name` in `folder`, or why it is none. */
@@ -90,7 +103,8 @@ export function readBackup(folder: Folder, name: string): Backup | string {
   if (!inside) return 'there is no such folder'
   try {
     const { bytes } = readRegular(inside, DESCRIPTION, LARGEST_DESCRIPTION)
-    const told = v.parse(description, JSON.parse(bytes.toString('utf8')))
+    const told = parseDescription(bytes.toString('utf8'))
+    if (typeof told === 'string') return told
     const wrong = told.files.find(file => {
       const stat = inside.look(file.name)
       return file.name.includes('/') || !stat?.isFile() || stat.size !== file.size
@@ -101,8 +115,6 @@ export function readBackup(folder: Folder, name: string): Backup | string {
   } catch (error) {
     if (error instanceof Failure) return error.reason
     if (isSystemError(error)) return `${DESCRIPTION} cannot be read: ${error.code}`
-    if (error instanceof v.ValiError || error instanceof SyntaxError)
-      return `${DESCRIPTION} is not what such a file is: ${error.message.split('\n')[0]}`
     throw error
   } finally {
     inside.close()
@@ -119,18 +131,18 @@ export const kindOf = (name: string): Reason => {
 export const openFile = (folder: Folder, name: string): number =>
   openSync(folder.at(name), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
 
+const read = promisify(readCallback)
+
 /** The size and digest of the file behind `handle`, read from its beginning. */
 export async function digestOf(handle: number, name: string): Promise<SavedFile> {
   const hash = createHash('sha256')
-  let size = 0
-  const stream = createReadStream('', { fd: handle, autoClose: false, start: 0, highWaterMark: 1_048_576 })
-  await pipeline(stream, async (chunks: AsyncIterable<Buffer>) => {
-    for await (const chunk of chunks) {
-      hash.update(chunk)
-      size += chunk.length
-    }
-  })
-  return { name, size, sha256: hash.digest('hex') }
+  const buffer = Buffer.alloc(1_048_576)
+  for (let size = 0; ; ) {
+    const { bytesRead } = await read(handle, buffer, 0, buffer.length, size)
+    if (bytesRead === 0) return { name, size, sha256: hash.digest('hex') }
+    hash.update(buffer.subarray(0, bytesRead))
+    size += bytesRead
+  }
 }
 
 /** Takes away what killed runs have left in `folder`; only for the holder of the maintenance's lock. */

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import * as v from 'valibot'
 
 /**
@@ -5,6 +6,7 @@ import * as v from 'valibot'
  * archive          what pg_dump writes in its custom format; pg_restore(1) reads it
  * description      manifest.json in the folder: what the backup holds, counted in the archives' own snapshots
  * complete         it has its final name: everything in it was checked and is on the disk
+ * lacking          complete, but for databases that could not be read: its description names them
  * partial          it is being made, or a run was killed at it: `.NAME.partial`, which is no name of a backup
  * regular          made by hand or by the timer; the others were made before something that replaces data
  * drill            a restore into a throwaway cluster, compared with the description
@@ -79,6 +81,8 @@ export const description = v.strictObject({
   name: v.string(),
   host: v.string(),
   reason: v.picklist(REASONS),
+  /** One more than any backup beside it had when it was made: what is newer, also where a clock went back. */
+  sequence: v.optional(count),
   /** ISO 8601, UTC. */
   started: v.string(),
   finished: v.string(),
@@ -92,6 +96,8 @@ export const description = v.strictObject({
   roles: v.array(savedRole),
   tablespaces: v.array(v.string()),
   databases: v.array(savedDatabase),
+  /** The databases that could not be read, and why; the backup does not have them. */
+  unread: v.optional(v.array(v.strictObject({ name: v.string(), why: v.string() }))),
   /** Every file of the folder but this one. */
   files: v.array(file),
 })
@@ -102,6 +108,32 @@ export type SavedRole = v.InferOutput<typeof savedRole>
 export type SavedTable = v.InferOutput<typeof table>
 export type SavedFile = v.InferOutput<typeof file>
 
+/** The text of a description, with a digest of all that it says. */
+export function withDigest(told: Description): string {
+  const digest = digestOfText(JSON.stringify(told))
+  return `${JSON.stringify({ ...told, digest }, undefined, 1)}\n`
+}
+
+/**
+ * Reads the text of a description. Those without a digest were made by versions before 0.2.
+ *
+ * @returns the description, or why it is none
+ */
+export function parseDescription(text: string): Description | string {
+  try {
+    const { digest, ...told } = v.parse(v.looseObject({ digest: v.optional(v.string()) }), JSON.parse(text))
+    if (digest !== undefined && digest !== digestOfText(JSON.stringify(told)))
+      return `${DESCRIPTION} is not what was written: its digest differs`
+    return v.parse(description, told)
+  } catch (error) {
+    if (error instanceof v.ValiError || error instanceof SyntaxError)
+      return `${DESCRIPTION} is not what such a file is: ${error.message.split('\n')[0]}`
+    throw error
+  }
+}
+
+const digestOfText = (text: string): string => createHash('sha256').update(text).digest('hex')
+
 /** The description's name in the folder of a backup. */
 export const DESCRIPTION = 'manifest.json'
 /** Roles, with their verifiers, and tablespaces, as pg_dumpall(1) writes them. */
@@ -110,6 +142,17 @@ export const GLOBALS = 'globals.sql.gz'
 /** What databases are called that a restore makes beside the real ones, or puts aside; they are nobody's. */
 export const RESTORING = 'endoreg-restore-'
 export const isRestoring = (database: string): boolean => database.startsWith(RESTORING)
+
+/** The databases that are not in a backup since they could not be read. */
+export const lackedBy = ({ description }: Backup): readonly string[] =>
+  (description.unread ?? []).map(({ name }) => name)
+
+/** Milliseconds that clocks may differ by. */
+const AHEAD = 60_000
+
+/** Whether a backup says that it was finished after `now`, in milliseconds since 1970: one of the two clocks is wrong. */
+export const isAhead = ({ description }: Backup, now: number): boolean =>
+  Date.parse(description.finished) > now + AHEAD
 
 /** A complete backup. */
 export type Backup = {

@@ -3,7 +3,7 @@ import { listBackups, nameOf, openBackups, removeBackup } from '../backup/folder
 import { isCopyPending, uncopied } from '../backup/pending-copy.ts'
 import { findRemote, type Remote, requireRemote } from '../backup/restic/remote.ts'
 import { superfluous } from '../backup/retention.ts'
-import type { Backup } from '../backup/terms.ts'
+import { type Backup, isAhead } from '../backup/terms.ts'
 import type { Run } from '../command.ts'
 import { doing, ExitCode, Failure } from '../errors.ts'
 import { withMaintenanceLock } from '../files/maintenance-lock.ts'
@@ -53,13 +53,14 @@ async function foretell(run: Run): Promise<string> {
 }
 
 async function make(run: Run, keep: number): Promise<string> {
-  const backup = await createBackup(run, 'regular')
+  const { backup, lacking } = await createBackup(run, 'regular')
   tellOf(run, backup)
   // It counts also where the old ones cannot be removed.
   await leaveBackup(run, backup, listBackups(run.settings).backups)
-  const kept = keepNewest(run, keep, backup.name)
+  const kept = keepNewest(run, keep)
   await leaveBackup(run, backup, kept)
   const remote = run.flags.has('no-copy') ? undefined : await keepCopies(run, kept, keep)
+  if (lacking) throw lacking
   return summary(run, kept, remote)
 }
 
@@ -85,8 +86,11 @@ function refuseBoth(flags: ReadonlySet<string>): void {
   })
 }
 
-/** Says that `backup` was made. */
+/** Says that `backup` was made, and what is not in it. */
 export function tellOf({ report }: Run, { path, size, description }: Backup): void {
+  for (const { name, why } of description.unread ?? []) {
+    report.warning(`the database ${name} could not be read and is not in the backup: ${why}`)
+  }
   report.change({
     resource: `backup ${path}`,
     action: `make (${count(description.databases.length, 'database')}, ${bytesText(size)})`,
@@ -96,17 +100,21 @@ export function tellOf({ report }: Run, { path, size, description }: Backup): vo
 /**
  * Removes what the retention does not keep, and says so.
  *
- * @param made the name of the one that this run made
  * @returns the complete backups that there are then, the oldest first
  */
-function keepNewest({ settings, report }: Run, keep: number, made: string): readonly Backup[] {
+function keepNewest({ settings, report }: Run, keep: number): readonly Backup[] {
   const { backups, unusable } = listBackups(settings)
   for (const { name, why } of unusable) {
     report.warning(
       `${settings.backupDir}/${name} is no complete backup (${why}); it is not counted and stays: remove it by hand`,
     )
   }
-  const old = superfluous(backups, keep, made)
+  for (const { path } of backups.filter(backup => isAhead(backup, Date.now()))) {
+    report.warning(
+      `${path} says that it was finished in the future: the clock was ahead then, or is behind now`,
+    )
+  }
+  const old = superfluous(backups, keep)
   const folder = openBackups(settings)
   try {
     for (const { name, path } of old) {

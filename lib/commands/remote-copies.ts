@@ -38,7 +38,7 @@ export async function keepCopies(
     if (run.check) return remote
     endCopy(run.settings)
     if (ours.length > 0) await leaveResticCopy(run)
-    await forget(remote, host, keep)
+    await forget(remote, host, keep, new Set(ours.map(({ name }) => name)))
     return remote
   } catch (error) {
     if (!(error instanceof Failure)) throw error

@@ -156,7 +156,8 @@ async function replace(
 async function secure(run: Run): Promise<ReadonlyMap<string, Mark>> {
   const marks = await inSession(run, LOCK_DATABASE, LIMIT, markDatabases)
   try {
-    const backup = await createBackup(run, 'before-restore')
+    // What it lacks is kept beside what is restored, as with --no-backup.
+    const { backup } = await createBackup(run, 'before-restore')
     tellOf(run, backup)
     run.report.note(`to go back: restore-postgres --backup ${backup.name}`)
     const saved = new Set(backup.description.databases.map(({ name }) => name))

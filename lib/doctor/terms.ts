@@ -86,6 +86,8 @@ export const FINDING_IDS = [
 
   'disk-full',
 
+  'backup-future',
+  'backup-lacking',
   'backup-none',
   'backup-old',
   'backup-unusable',

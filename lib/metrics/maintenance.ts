@@ -1,4 +1,4 @@
-import type { Backup } from '../backup/terms.ts'
+import { type Backup, lackedBy } from '../backup/terms.ts'
 import { type Leaver, leave } from './leave.ts'
 import { timestamp, toText } from './text.ts'
 
@@ -13,8 +13,12 @@ const COPY = 'endoreg_restic_copy.prom'
 export async function leaveBackup(run: Leaver, backup: Backup, kept: readonly Backup[]): Promise<void> {
   const { resticRepository, resticRepositoryFile } = run.settings
   const copied = resticRepository !== undefined || resticRepositoryFile !== undefined
+  // One that lacks a database does not put the alert off that there is none.
+  const whole = [...kept, backup].filter(one => lackedBy(one).length === 0)
+  const last = whole.includes(backup) ? backup : whole.at(-1)
   const text = toText([
-    { name: 'endoreg_last_backup_timestamp_seconds', value: finished(backup) },
+    ...(last ? [{ name: 'endoreg_last_backup_timestamp_seconds', value: finished(last) } as const] : []),
+    { name: 'endoreg_last_backup_databases_missing', value: lackedBy(backup).length },
     { name: 'endoreg_last_backup_size_bytes', value: backup.size },
     { name: 'endoreg_oldest_backup_timestamp_seconds', value: finished(kept[0] ?? backup) },
     { name: 'endoreg_backups', value: kept.length },

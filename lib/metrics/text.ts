@@ -17,10 +17,13 @@ export const HELP = {
   endoreg_findings: 'What the last diagnosis found, by severity.',
   endoreg_last_login_timestamp_seconds:
     'When the login of a role at an address was last proved, in seconds since 1970.',
-  endoreg_last_backup_timestamp_seconds: 'When the last complete backup was finished, in seconds since 1970.',
+  endoreg_last_backup_timestamp_seconds:
+    'When the last backup that has every database was finished, in seconds since 1970.',
   endoreg_last_backup_size_bytes: 'Size of the last complete backup.',
   endoreg_oldest_backup_timestamp_seconds:
     'When the oldest backup that is kept was finished, in seconds since 1970.',
+  endoreg_last_backup_databases_missing:
+    'Databases that could not be read for the last backup, and are not in it.',
   endoreg_backups: 'Complete backups that are kept on this host.',
   endoreg_last_restic_copy_timestamp_seconds:
     'When the last copy of a backup was complete in the restic repository, in seconds since 1970.',

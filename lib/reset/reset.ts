@@ -98,8 +98,9 @@ async function replace(run: Run, site: Site, begun: ResetJournal, moved: boolean
     // What needs the cluster is stopped by now, so that the backup has the last that was written.
     if (!moved && !begun.prepared) {
       const made = await createBackup(run, 'before-reset')
-      tellOf(run, made)
-      backup = made.name
+      tellOf(run, made.backup)
+      if (made.lacking) throw made.lacking
+      backup = made.backup.name
       writeJournal(run.settings, { ...begun, prepared: true, backup })
     }
     // While the old server is at work: where no new cluster can be made, nothing has happened.

@@ -1,5 +1,5 @@
 import { mkdirSync, readdirSync, rmSync } from 'node:fs'
-import { openBackups, readBackup } from '../backup/folder.ts'
+import { openBackups, readBackup, timeOf } from '../backup/folder.ts'
 import { type Copy, listCopies } from '../backup/restic/copies.ts'
 import { fetchCopy } from '../backup/restic/fetch.ts'
 import { type Remote, requireRemote } from '../backup/restic/remote.ts'
@@ -65,6 +65,9 @@ async function fetchInto(remote: Remote, copy: Copy, folder: Folder, path: strin
   })
 }
 
+/** Milliseconds that clocks may differ by. */
+const AHEAD = 60_000
+
 /** The newest copies that are named where one was not found. */
 const SHOWN = 3
 
@@ -72,26 +75,33 @@ const SHOWN = 3
  * The copy called `name`, else the latest that was not made before a restore.
  *
  * @param shown what messages call the repository
- * @param copies those of `host`, the newest last
+ * @param copies those of `host`, the newest last by their names
+ * @param now milliseconds since 1970
  */
 export function chooseCopy(
   shown: string,
   host: string,
   copies: readonly Copy[],
   name: string | undefined,
+  now = Date.now(),
 ): Copy {
   const found =
     name === undefined
       ? copies.filter(({ reason }) => reason !== 'before-restore').at(-1)
       : copies.find(copy => copy.name === name)
-  if (found) return found
+  const ahead = name === undefined && found && timeOf(found.name) > now + AHEAD
+  if (found && !ahead) return found
   const newest = copies.slice(-SHOWN).map(copy => copy.name)
   throw new Failure(name === undefined ? ExitCode.configuration : ExitCode.usage, {
     message: `find ${name === undefined ? 'a backup' : `the backup ${name}`} of ${host} in ${shown}`,
-    cause: copies.length === 0 ? 'there is none of that host' : 'there is none of that name',
+    cause: ahead
+      ? `${found.name} says that it was begun in the future, so which is the newest is not known`
+      : copies.length === 0
+        ? 'there is none of that host'
+        : 'there is none of that name',
     hint:
       newest.length > 0
-        ? `The newest are: ${newest.join(', ')}`
+        ? `The newest are: ${newest.join(', ')}${ahead ? '. Name one: --backup NAME' : ''}`
         : 'Whose there are says: restic snapshots; name the host with --host.',
   })
 }

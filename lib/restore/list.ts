@@ -1,7 +1,7 @@
 import { listBackups } from '../backup/folder.ts'
 import { listCopies } from '../backup/restic/copies.ts'
 import { requireRemote } from '../backup/restic/remote.ts'
-import type { Backup } from '../backup/terms.ts'
+import { type Backup, isAhead, lackedBy } from '../backup/terms.ts'
 import type { Run } from '../command.ts'
 import { count } from '../report.ts'
 import { table } from '../table.ts'
@@ -14,7 +14,7 @@ export function listHere({ settings, report }: Run, now = new Date()): string {
   report.show({
     text: width =>
       table(
-        ['BACKUP', 'AGE', 'SIZE', 'DATABASES', 'POSTGRESQL'],
+        ['BACKUP', 'AGE', 'SIZE', 'DATABASES', 'POSTGRESQL', 'WITHOUT'],
         newestFirst.map(backup => row(backup, now)),
         width,
       ).join('\n'),
@@ -26,10 +26,18 @@ export function listHere({ settings, report }: Run, now = new Date()): string {
   return `${count(backups.length, 'complete backup')} in ${settings.backupDir}`
 }
 
-function row({ name, size, description }: Backup, now: Date): string[] {
+function row(backup: Backup, now: Date): string[] {
+  const { name, size, description } = backup
   const { finished, databases, server } = description
   const seconds = (now.getTime() - Date.parse(finished)) / 1000
-  return [name, durationText(seconds), bytesText(size), String(databases.length), server.version]
+  return [
+    name,
+    isAhead(backup, now.getTime()) ? 'in the future' : durationText(seconds),
+    bytesText(size),
+    String(databases.length),
+    server.version,
+    lackedBy(backup).join(', '),
+  ]
 }
 
 const toDocument = ({ name, path, size, description }: Backup): object => ({
@@ -41,6 +49,7 @@ const toDocument = ({ name, path, size, description }: Backup): object => ({
   finished: description.finished,
   postgresql: description.server.version,
   databases: description.databases.map(database => database.name),
+  unread: description.unread ?? [],
 })
 
 /** Shows the copies of the backups of `host` in restic's repository, the newest first. */

@@ -75,7 +75,12 @@ export async function withFile<T>(
 
 /** Compares every file with its digest in the description. Fails with 74 and the name of each that is damaged. */
 export async function verifyBackup({ report }: Run, backup: Backup): Promise<void> {
-  const { files, databases } = backup.description
+  const { files, databases, unread = [] } = backup.description
+  for (const { name, why } of unread) {
+    report.warning(
+      `the database ${name} is not in the backup ${backup.name}, since it could not be read: ${why}`,
+    )
+  }
   const known = new Set(files.map(({ name }) => name))
   const damaged = [...databases.map(({ file }) => file), GLOBALS]
     .filter(name => !known.has(name))

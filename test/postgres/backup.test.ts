@@ -35,12 +35,15 @@ two lines'`)
   await cluster.query('GRANT "group" TO "devUser"')
 
   const made = await host.run('backup-postgres')
-  t.equal(made.code, 0, made.err)
+  t.equal(made.code, 78, 'one that lets nobody in is not in it')
   t.match(
     made.err,
     /backup .*\/backups\/\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ: make \(1[0-9] databases, [\d.]+ KiB\)/,
   )
-  t.match(made.err, /the database closed lets nobody connect/)
+  t.match(made.json.error, {
+    cause: 'closed is not in it: it lets nobody connect',
+    hint: /ALLOW_CONNECTIONS true/,
+  })
   const [name = '', ...rest] = entries(folder)
   t.same(rest, [])
   const backup = join(folder, name)

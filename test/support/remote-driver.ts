@@ -17,7 +17,7 @@ import { makeFolder } from '../../lib/files/folder.ts'
 const WORK = {
   init: async remote => initRemote(remote),
   push: async (remote, host) => push(remote, host, listBackups(remote.run.settings).backups),
-  forget: async (remote, host, value) => forget(remote, host, Number(value)),
+  forget: async (remote, host, value) => forget(remote, host, Number(value), new Set()),
   keep: async (remote, _, value) => {
     await keepCopies(remote.run, listBackups(remote.run.settings).backups, Number(value))
   },

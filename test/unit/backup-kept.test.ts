@@ -1,5 +1,7 @@
 import t from 'tap'
 import { uncopied } from '../../lib/backup/pending-copy.ts'
+import type { Copy } from '../../lib/backup/restic/copies.ts'
+import { superfluousCopies } from '../../lib/backup/restic/forget.ts'
 import { superfluous } from '../../lib/backup/retention.ts'
 import { parseNumber } from '../../lib/commands/backup-postgres.ts'
 import { backup } from '../support/shelf.ts'
@@ -25,9 +27,39 @@ t.test('of each kind the newest stay, and no kind pushes out another', async t =
   t.same(gone([...regular, ...resets, ...restores], 1).length, 6)
 })
 
-t.test('the order in which they are given does not count', async t => {
-  t.same(gone([day(23), day(20), day(22), day(21)], 2), [day(20), day(21)])
-  t.same(gone([day(21), day(20)], 1), [day(20)])
+t.test('the newest are the last that are given, whatever clock has named them', async t => {
+  t.same(gone([day(23), day(20), day(22), day(21)], 2), [day(20), day(23)])
+  t.same(gone([day(21), day(20)], 1), [day(21)])
+})
+
+t.test('one that lacks a database pushes out none that has it, nor the other way round', async t => {
+  const lacking = (name: string) => backup(name, { unread: [{ name: 'images', why: 'damaged' }] })
+  const all = [backup(day(20)), backup(day(21)), lacking(day(22)), lacking(day(23)), lacking(day(24))]
+  t.same(
+    superfluous(all, 2).map(({ name }) => name),
+    [day(22)],
+  )
+  t.same(
+    superfluous(all, 1).map(({ name }) => name),
+    [day(20), day(22), day(23)],
+  )
+})
+
+t.test('of the copies those stay that are here, and the last of the others', async t => {
+  const copy = (number: number, kind = ''): Copy => ({
+    name: day(number, kind),
+    host: 'clinic-1',
+    reason: kind === '' ? 'regular' : 'before-reset',
+    snapshot: `${number}`,
+  })
+  const copies = [copy(10), copy(11), copy(12), copy(27), copy(28), copy(5, '-before-reset')]
+  const old = (keep: number, ...here: number[]) =>
+    superfluousCopies(copies, keep, new Set(here.map(number => day(number)))).map(({ snapshot }) => snapshot)
+  t.same(old(3, 27, 28), ['10', '11'])
+  t.same(old(2, 10, 11), ['12', '27', '28'], 'after a clock that was ahead')
+  t.same(old(1, 10, 11), ['12', '27', '28'], 'what is here stays')
+  t.same(old(4), ['10'])
+  t.same(old(9), [])
 })
 
 t.test('the newest of a kind stays whatever is asked for', async t => {
@@ -36,16 +68,6 @@ t.test('the newest of a kind stays whatever is asked for', async t => {
     t.same(gone([day(20), day(10, '-before-reset')], keep), [], `${keep}`)
   }
   t.same(gone([], 1), [])
-})
-
-t.test('what this run made stays, also where the clock was set back', async t => {
-  const all = [day(20), day(21), day(22), day(10, '-before-reset')].map(name => backup(name))
-  const without = (keep: number, made: string) => superfluous(all, keep, made).map(({ name }) => name)
-  t.same(without(1, day(20)), [day(21), day(22)])
-  t.same(without(2, day(20)), [day(21)])
-  t.same(without(2, day(21)), [day(20)])
-  t.same(without(1, day(22)), [day(20), day(21)])
-  t.same(without(1, day(10, '-before-reset')), [day(20), day(21)], 'of its own kind')
 })
 
 t.test('the kind is what the description says, whatever the name', async t => {

@@ -17,7 +17,7 @@ async function copies(folder: string, retry: string, made: readonly Made[], pend
   for (const path of [backups, state]) mkdirSync(path, { recursive: true, mode: 0o700 })
   for (const { name, age, reason = 'regular' } of made) {
     const finished = new Date(Date.now() - age * MINUTE)
-    const description: Description = { ...backup(finished, reason).description, name }
+    const description: Description = { ...backup(finished, { reason }).description, name }
     mkdirSync(join(backups, name), { mode: 0o700 })
     writeFileSync(join(backups, name, 'manifest.json'), JSON.stringify(description))
   }

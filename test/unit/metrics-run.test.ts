@@ -97,6 +97,7 @@ t.test('the last backup, the oldest, and how many', async t => {
   const { found, isCopied } = await leave([20, 21, 22])
   t.same(found, {
     endoreg_last_backup_timestamp_seconds: finished(22),
+    endoreg_last_backup_databases_missing: 0,
     endoreg_last_backup_size_bytes: 22,
     endoreg_oldest_backup_timestamp_seconds: finished(20),
     endoreg_backups: 3,

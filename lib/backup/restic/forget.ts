@@ -1,31 +1,32 @@
 import { ExitCode, Failure } from '../../errors.ts'
+import { REASONS } from '../terms.ts'
 import { must } from './call.ts'
-import { copyOf, TAG } from './copies.ts'
-import { documentIn, forgotten } from './output.ts'
+import { type Copy, listCopies } from './copies.ts'
 import { LONG } from './program.ts'
 import type { Remote } from './remote.ts'
 
 /**
- * Takes away copies of the backups of `host` so that of each kind the newest `keep` stay, and the packs that only they
- * needed. Copies of other hosts and whatever else is in the repository stay. Where this host may only add, a warning
+ * Takes away copies of the backups of `host` so that of each kind as many stay as are kept here, and the packs that only
+ * they needed. Copies of other hosts and whatever else is in the repository stay. Where this host may only add, a warning
  * says that somebody else has to do it.
  *
  * @param keep at least 1
+ * @param here the names of the backups that are on this host
  * Fails as `push` does.
  */
-export async function forget(remote: Remote, host: string, keep: number): Promise<void> {
+export async function forget(
+  remote: Remote,
+  host: string,
+  keep: number,
+  here: ReadonlySet<string>,
+): Promise<void> {
   const { report } = remote.run
-  // Every backup has a path of its own, so paths would make a group of each.
-  const which = [`--host=${host}`, `--tag=${TAG}`, '--group-by=host,tags', `--keep-last=${Math.max(1, keep)}`]
+  const old = superfluousCopies(await listCopies(remote, host), keep, here)
+  if (old.length === 0) return
+  const ids = old.map(({ snapshot }) => snapshot)
   try {
-    const { out } = await must(
-      remote,
-      { args: ['forget', '--json', '--prune', ...which], limit: LONG },
-      'take old copies away',
-    )
-    const groups = out.split('\n').flatMap(line => documentIn(forgotten, line) ?? [])
-    const removed = groups.flatMap(({ remove }) => remove ?? []).map(one => copyOf(one)?.name ?? one.id)
-    for (const name of removed.sort()) {
+    await must(remote, { args: ['forget', '--prune', ...ids], limit: LONG }, 'take old copies away')
+    for (const { name } of old) {
       report.change({
         resource: `copy of backup ${name}`,
         action: `remove from ${remote.shown} (--keep ${keep})`,
@@ -34,9 +35,28 @@ export async function forget(remote: Remote, host: string, keep: number): Promis
   } catch (error) {
     if (!(error instanceof Failure) || error.code !== ExitCode.notPermitted) throw error
     report.warning(
-      `old copies stay in ${remote.shown}, for this host may not take anything away there (${error.reason}); on its own host: restic forget ${which.join(' ')} --prune`,
+      `old copies stay in ${remote.shown}, for this host may not take anything away there (${error.reason}); on its own host: restic forget --prune ${ids.map(id => id.slice(0, 8)).join(' ')}`,
     )
   } finally {
     report.waited()
   }
+}
+
+/**
+ * The copies to take away: of each kind `keep` stay. What is on this host stays in any case, since there it is known what
+ * is newer; of the others, which only have the time of a clock that may have gone back, the last by their names.
+ *
+ * @param copies in the order of their names
+ */
+export function superfluousCopies(
+  copies: readonly Copy[],
+  keep: number,
+  here: ReadonlySet<string>,
+): readonly Copy[] {
+  return REASONS.flatMap(kind => {
+    const its = copies.filter(({ reason }) => reason === kind)
+    const others = its.filter(({ name }) => !here.has(name))
+    const room = Math.max(1, keep) - (its.length - others.length)
+    return room > 0 ? others.slice(0, -room) : others
+  })
 }

@@ -36,9 +36,6 @@ export const node = v.object({
   size: v.optional(v.number(), 0),
 })
 
-/** What `forget` says of one group of snapshots. */
-export const forgotten = v.array(v.object({ remove: v.nullable(v.array(snapshot)) }))
-
 const trouble = v.union([
   v.object({ message: v.string() }),
   v.object({ error: v.object({ message: v.string() }) }),

@@ -146,6 +146,25 @@ export const MAINTENANCE: readonly Case[] = [
     says: /is none: a\.dump is missing[\s\S]*the last complete backup is 25 days old[\s\S]*journalctl -u endoreg-backup/,
   },
   {
+    name: 'a backup without one of the databases',
+    told: {
+      backups: known({
+        backups: [backup(NOW, { unread: [{ name: 'images', why: 'invalid page in block 7' }] })],
+        unusable: [],
+      }),
+    },
+    finds: ['warning backup-lacking (images)'],
+    says: /the database images is not in the last backup, .*: invalid page in block 7/,
+  },
+  {
+    name: 'a backup of tomorrow, which an earlier one is older than all the same',
+    told: {
+      backups: known({ backups: [backup(new Date('2026-11-28T12:00:00Z')), backup(NOW)], unusable: [] }),
+    },
+    finds: ['notice backup-future (2026-11-26T02-00-00Z)'],
+    says: /timedatectl/,
+  },
+  {
     name: 'the newest backup counts, though there are older ones',
     told: {
       backups: known({ backups: [backup(new Date('2026-11-01T12:00:00Z')), backup(NOW)], unusable: [] }),

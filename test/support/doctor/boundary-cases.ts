@@ -111,7 +111,11 @@ const TIMES: readonly Case[] = [
     ['and a second', shelf(48 * HOUR + 1000)],
     'warning backup-old (2026-11-26T02-00-00Z)',
   ),
-  { name: 'a backup of tomorrow is none of long ago', told: shelf(-24 * HOUR), finds: [] },
+  {
+    name: 'a backup of tomorrow is none of long ago',
+    told: shelf(-24 * HOUR),
+    finds: ['notice backup-future (2026-11-26T02-00-00Z)'],
+  },
   ...sides(
     'the clock of PostgreSQL',
     ['half a minute ahead', { server: up({ now: SECONDS + 30 }) }],

@@ -1,5 +1,5 @@
 import { posix } from 'node:path'
-import type { Description } from '../../../lib/backup/terms.ts'
+import type { Backup, Description } from '../../../lib/backup/terms.ts'
 import type { Accounts } from '../../../lib/doctor/facts/accounts.ts'
 import { known, type Unknown, unknown } from '../../../lib/doctor/facts/fact.ts'
 import type { Facts } from '../../../lib/doctor/facts/gather.ts'
@@ -185,15 +185,15 @@ export const units = (change: Partial<Record<UnitName, Partial<Unit>>>) => ({
   units: known(CHAIN.map(name => unit(name, change[name]))),
 })
 
-export const backup = (finished: Date, reason: Description['reason'] = 'regular') => ({
+export const backup = (finished: Date, over: Partial<Description> = {}): Backup => ({
   name: '2026-11-26T02-00-00Z',
   path: '/var/backups/endoreg/2026-11-26T02-00-00Z',
   size: 1,
   description: {
-    format: 1 as const,
+    format: 1,
     name: '2026-11-26T02-00-00Z',
     host: 'gc-10',
-    reason,
+    reason: 'regular',
     started: finished.toISOString(),
     finished: finished.toISOString(),
     madeBy: 'endoreg-provision',
@@ -202,6 +202,7 @@ export const backup = (finished: Date, reason: Description['reason'] = 'regular'
     tablespaces: [],
     databases: [],
     files: [],
+    ...over,
   },
 })
 

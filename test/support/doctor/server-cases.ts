@@ -203,7 +203,11 @@ export const SETTINGS: readonly Case[] = [
   {
     name: 'a clock that has lost its time, on a host without a server',
     told: { ...ABSENT, attempts: [], now: new Date('1970-01-01T00:00:00Z') },
-    finds: [`error server-down (${PORT}) start`, 'warning clock-off (clock)'],
+    finds: [
+      `error server-down (${PORT}) start`,
+      'warning clock-off (clock)',
+      'notice backup-future (2026-11-26T02-00-00Z)',
+    ],
     says: /it says 1970-01-01T00:00:00\.000Z, which is long past/,
   },
   {

@@ -1,0 +1,145 @@
+import { execFileSync } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { type Description, parseDescription } from '../../lib/backup/terms.ts'
+import { until } from '../support/cluster.ts'
+import { fullPostgres, needsPrograms } from '../support/full-postgres.ts'
+import { Host } from '../support/host.ts'
+
+/** What the newest backup of `host` says. */
+function newest({ env }: Host): Description {
+  const folder = env['ENDOREG_BACKUP_DIR'] ?? ''
+  const told = readdirSync(folder)
+    .filter(name => /^\d/.test(name))
+    .map(name => parseDescription(readFileSync(join(folder, name, 'manifest.json'), 'utf8')))
+  const [last] = told
+    .filter(one => typeof one !== 'string')
+    .sort((one, other) => (other.sequence ?? 0) - (one.sequence ?? 0))
+  if (!last) throw new Error('there is no backup')
+  return last
+}
+
+t.test(
+  'a table that becomes a view while the backup waits runs nothing as superuser',
+  needsPrograms,
+  async t => {
+    const host = await Host.create(t, fullPostgres)
+    const { cluster } = host
+    const witness = join(host.folder, 'cluster/run/witness')
+    await cluster.query('CREATE ROLE owner LOGIN')
+    await cluster.query('CREATE DATABASE owned OWNER owner')
+    const owner = await cluster.connect('owned')
+    await owner.query('SET SESSION AUTHORIZATION owner; CREATE SCHEMA own; SET search_path TO own')
+    await owner.query('CREATE TABLE aaa AS SELECT 1 AS n; CREATE TABLE zzz AS SELECT 2 AS n')
+    await owner.query(`CREATE FUNCTION trap() RETURNS int LANGUAGE plpgsql AS $$
+    BEGIN EXECUTE 'COPY (SELECT 1) TO PROGRAM ''touch ${witness}'''; RETURN 1; EXCEPTION WHEN insufficient_privilege THEN RETURN 2; END $$`)
+    await owner.query('SELECT trap()')
+    t.notOk(existsSync(witness), 'the owner cannot do it')
+    await owner.query('BEGIN; LOCK TABLE aaa IN ACCESS EXCLUSIVE MODE')
+    const made = host.run('backup-postgres')
+    await until(
+      async () =>
+        (await cluster.query('SELECT FROM pg_locks WHERE NOT granted AND relation IS NOT NULL')).length > 0 ||
+        undefined,
+      'the backup waits',
+    )
+    await owner.query('DROP TABLE zzz; CREATE VIEW zzz AS SELECT trap() AS n; COMMIT')
+    const { code, err } = await made
+    t.equal(code, 0, err)
+    await owner.end()
+    t.notOk(existsSync(witness), 'nor does the backup for him')
+    t.match(newest(host).databases.find(({ name }) => name === 'owned')?.tables, [{ name: 'aaa', rows: 1 }])
+  },
+)
+
+t.test('a table that is emptied and filled while the backup waits for it', needsPrograms, async t => {
+  const host = await Host.create(t, fullPostgres)
+  const { cluster } = host
+  await cluster.query('CREATE TABLE a AS SELECT generate_series(1, 10) AS n')
+  const other = await cluster.connect()
+  await other.query('BEGIN; LOCK TABLE a IN ACCESS EXCLUSIVE MODE')
+  const made = host.run('backup-postgres')
+  await until(
+    async () =>
+      (await cluster.query('SELECT FROM pg_locks WHERE NOT granted AND relation IS NOT NULL')).length > 0 ||
+      undefined,
+    'the backup waits',
+  )
+  // Rewritten, it is empty to every older snapshot.
+  await other.query('ALTER TABLE a ALTER COLUMN n TYPE bigint; INSERT INTO a VALUES (11); COMMIT')
+  const { code, err } = await made
+  t.equal(code, 0, err)
+  await other.end()
+  t.match(
+    err,
+    /postgres: the table public\.a was rewritten, emptied, renamed or dropped meanwhile; it is dumped again/,
+  )
+  t.match(newest(host).databases.find(({ name }) => name === 'postgres')?.tables, [{ name: 'a', rows: 11 }])
+})
+
+t.test('more tables than locks', needsPrograms, async t => {
+  const host = await Host.create(t, { ...fullPostgres, settings: { max_connections: '10' } })
+  const { cluster } = host
+  const [row] = await cluster.query(
+    `SELECT current_setting('max_locks_per_transaction')::int * (current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int) AS locks`,
+  )
+  const number = Number(row?.['locks'])
+  const client = await cluster.connect()
+  for (let start = 1; start <= number; start += 200) {
+    await client.query(
+      `DO $$ BEGIN FOR n IN ${start}..${start + 199} LOOP EXECUTE format('CREATE TABLE t%s AS SELECT %s AS n', n, n); END LOOP; END $$`,
+    )
+  }
+  await client.end()
+  const { code, err } = await host.run('backup-postgres')
+  t.equal(code, 0, err)
+  const tables = newest(host).databases.find(({ name }) => name === 'postgres')?.tables ?? []
+  t.ok(tables.length >= number)
+  t.ok(tables.every(({ rows }) => rows === 1))
+})
+
+t.test('databases that cannot be read do not keep the others from being saved', needsPrograms, async t => {
+  const host = await Host.create(t, fullPostgres)
+  const { cluster } = host
+  for (const name of ['damaged', 'gone', 'good']) await cluster.query(`CREATE DATABASE ${name}`)
+  await cluster.query('CREATE TABLE fine AS SELECT 1 AS n', 'good')
+  await cluster.query(
+    "CREATE TABLE clinic AS SELECT generate_series(1, 1000) AS n, repeat('x', 100)",
+    'damaged',
+  )
+  const [{ file, oid } = {}] = await cluster.query(
+    `SELECT pg_relation_filepath('clinic') AS file, (SELECT oid FROM pg_database WHERE datname = 'gone') AS oid`,
+    'damaged',
+  )
+  await cluster.stop()
+  execFileSync(
+    'dd',
+    ['if=/dev/urandom', `of=${join(cluster.data, String(file))}`, 'bs=8192', 'count=1', 'conv=notrunc'],
+    { stdio: 'ignore' },
+  )
+  execFileSync('rm', [join(cluster.data, 'base', String(oid), 'PG_VERSION')])
+  await cluster.start()
+  const { code, json, err } = await host.run('backup-postgres')
+  t.equal(code, 74, err)
+  t.match(json.error, {
+    message: /every database/,
+    cause:
+      /damaged is not in it: .*"clinic".*invalid page in block 0.*; gone is not in it: .*is not a valid data directory/,
+  })
+  const told = newest(host)
+  t.same(
+    told.databases.map(({ name }) => name),
+    ['good', 'postgres', 'template1'],
+  )
+  t.match(told.unread, [
+    { name: 'damaged', why: /"clinic"/ },
+    { name: 'gone', why: /PG_VERSION|valid data directory/ },
+  ])
+  const list = await host.run('restore-postgres', ['--list'])
+  t.match(list.json, { backups: [{ unread: [{ name: 'damaged' }, { name: 'gone' }] }] })
+  const seen = await host.run('debug-postgres')
+  t.match(JSON.stringify(seen.json), /backup-lacking/)
+  const drilled = await host.run('restore-postgres', ['--drill'])
+  t.match(drilled.err, /the database gone is not in the backup/)
+})
