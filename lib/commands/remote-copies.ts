@@ -4,6 +4,7 @@ import { forget } from '../backup/restic/forget.ts'
 import { initRemote } from '../backup/restic/init.ts'
 import { push } from '../backup/restic/push.ts'
 import { findRemote, type Remote, requireRemote } from '../backup/restic/remote.ts'
+import { superfluous } from '../backup/retention.ts'
 import type { Backup } from '../backup/terms.ts'
 import type { Run } from '../command.ts'
 import { Failure } from '../errors.ts'
@@ -38,7 +39,9 @@ export async function keepCopies(
     if (run.check) return remote
     endCopy(run.settings)
     if (ours.length > 0) await leaveResticCopy(run)
-    await forget(remote, host, keep, new Set(ours.map(({ name }) => name)))
+    const old = superfluous(ours, keep)
+    const stay = ours.filter(backup => !old.includes(backup))
+    await forget(remote, host, keep, new Set(stay.map(({ name }) => name)))
     return remote
   } catch (error) {
     if (!(error instanceof Failure)) throw error

@@ -4,11 +4,13 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { MAJOR, needsPrograms } from '../support/full-postgres.ts'
+import type { Description } from '../../lib/backup/terms.ts'
+import { needsPrograms } from '../support/full-postgres.ts'
 import { outputOf } from '../support/output.ts'
 import { databases } from '../support/restored.ts'
 import { everything, SAMPLE, wreck } from '../support/sample-database.ts'
 import { backUp, bareHost, ended, restore, sampleHost } from '../support/sample-host.ts'
+import { retell } from '../support/shelf.ts'
 
 const RESTORE = join(
   process.env['TEST_CHECKOUT'] ?? fileURLToPath(new URL('../..', import.meta.url)),
@@ -24,10 +26,9 @@ t.test('what is refused changes nothing', needsPrograms, async t => {
   const then = await everything(host)
   const backup = join(host.folder, 'backups', name)
   const manifest = readFileSync(join(backup, 'manifest.json'), 'utf8')
-  const edited = (edit: (told: { server: { major: number } }) => void): void => {
-    const told = JSON.parse(manifest)
-    edit(told)
-    writeFileSync(join(backup, 'manifest.json'), JSON.stringify(told))
+  const edited = (edit: (told: Description) => void): void => {
+    writeFileSync(join(backup, 'manifest.json'), manifest)
+    retell(backup, edit)
   }
   const refused = async (args: readonly string[], code: number, error: object, tap = t): Promise<void> => {
     const result = await host.run('restore-postgres', args)
@@ -123,13 +124,14 @@ function noScript(): string | false {
 t.test('an archive that does not hold what the backup says is not put in place', needsPrograms, async t => {
   const host = await sampleHost(t)
   const name = await backUp(host)
-  const manifest = join(host.folder, 'backups', name, 'manifest.json')
-  const told = JSON.parse(readFileSync(manifest, 'utf8'))
-  const sample = told.databases.find((database: { name: string }) => database.name === SAMPLE)
-  sample.tables[0].rows++
-  sample.largeObjects++
-  sample.tables.push({ schema: 'x', name: 'gone', rows: 0 })
-  writeFileSync(manifest, JSON.stringify(told))
+  retell(join(host.folder, 'backups', name), told => {
+    const sample = told.databases.find(database => database.name === SAMPLE)
+    const [first] = sample?.tables ?? []
+    if (!sample || !first) throw new Error('there is no sample')
+    first.rows++
+    sample.largeObjects++
+    sample.tables.push({ schema: 'x', name: 'gone', rows: 0 })
+  })
   const then = await everything(host)
   const { code, json } = await restore(host)
   t.equal(code, 74)
@@ -158,8 +160,9 @@ t.test('without the programs', needsPrograms, async t => {
   const host = await bareHost(t)
   ended(await host.setup(), 0)
   const name = await backUp(host)
-  const manifest = join(host.folder, 'backups', name, 'manifest.json')
-  writeFileSync(manifest, readFileSync(manifest, 'utf8').replace(`"major": ${MAJOR}`, '"major": 9'))
+  retell(join(host.folder, 'backups', name), told => {
+    told.server.major = 9
+  })
   const drill = await host.run('restore-postgres', ['--drill'])
   t.equal(drill.code, 69, drill.err)
   t.match(drill.json.error, {

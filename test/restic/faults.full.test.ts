@@ -42,6 +42,16 @@ async function startPush(storage: Storage): Promise<{ command: ChildProcess; res
   return { command, restic }
 }
 
+/** So many copies of earlier backups, which are not on the host any more. */
+async function copyOld(storage: Storage, number: number): Promise<string[]> {
+  const names = Array.from({ length: number }, (_, index) => `2026-11-1${index}T01-02-03Z`)
+  const paths = names.map(name => storage.makeBackup(name, 1000))
+  const { code, err } = await storage.do('push')
+  if (code !== 0) throw new Error(err)
+  for (const path of paths) rmSync(path, { recursive: true })
+  return names
+}
+
 /** Ends it as a power cut does, and waits until both have gone. */
 async function cut(command: ChildProcess, restic: number): Promise<void> {
   const gone = command.exitCode === null && command.signalCode === null ? once(command, 'exit') : undefined
@@ -113,6 +123,7 @@ t.test('killed at any moment, it leaves nothing that looks like a copy and is no
   const into = join(storage.folder, 'fetched')
   t.equal((await storage.do('fetch', into)).code, 0)
   t.ok(sameFolders(path, into), 'the next one completes')
+  await copyOld(storage, 1)
   const old = await storage.do('forget', '1')
   t.equal(old.code, 0, old.err)
   t.same(storage.locks(), [], 'which are taken away')
@@ -120,6 +131,7 @@ t.test('killed at any moment, it leaves nothing that looks like a copy and is no
 
 t.test('restic ends with the command', needsRestic, async t => {
   const storage = await Storage.create(t)
+  const old = await copyOld(storage, 3)
   storage.makeBackup('2026-11-25T01-02-03Z', 60_000_000)
   for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
     const { command, restic } = await startPush(storage)
@@ -129,14 +141,17 @@ t.test('restic ends with the command', needsRestic, async t => {
     const [code] = await gone
     t.equal(code, signal === 'SIGTERM' ? 75 : null)
     await until(async () => (isThere(restic) ? undefined : true), 'restic is gone')
-    t.same(await storage.names(), [])
-    const next = await storage.do('forget', '1')
+    t.same(await storage.names(), old)
+    const next = await storage.do('forget', `${old.length - 1}`)
     t.equal(next.code, 0, `its lock is not in the way: ${next.err}`)
+    old.shift()
+    t.same(await storage.names(), old)
   }
 })
 
 t.test('while another run holds the lock', needsRestic, async t => {
   const storage = await Storage.create(t)
+  await copyOld(storage, 2)
   storage.makeBackup('2026-11-25T01-02-03Z', 60_000_000)
   const { command, restic } = await startPush(storage)
   await until(async () => (storage.locks().length > 0 ? true : undefined), 'it has a lock')
@@ -164,7 +179,7 @@ t.test('while another run holds the lock', needsRestic, async t => {
   const { code, err } = await patient
   t.equal(code, 0, err)
   t.match(err, /waiting for the restic repository .*: locked by PID/)
-  t.equal((await storage.names()).length, 1)
+  t.equal((await storage.names()).length, 2, 'one old copy has gone')
 })
 
 t.test('twice at once', needsRestic, async t => {

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { Description } from '../../lib/backup/terms.ts'
 import type { Result, RunOptions } from './command.ts'
 import type { Host } from './host.ts'
+import { retell } from './shelf.ts'
 
 /** Runs a drill. */
 export const drill = (host: Host, args: readonly string[] = [], options: RunOptions = {}): Promise<Result> =>
@@ -38,9 +39,7 @@ export class Forgery {
 
   /** Changes what the description says. */
   tell(edit: (told: Description) => void): void {
-    const told = JSON.parse(readFileSync(join(this.folder, 'manifest.json'), 'utf8'))
-    edit(told)
-    writeFileSync(join(this.folder, 'manifest.json'), JSON.stringify(told))
+    retell(this.folder, edit)
   }
 
   /** Replaces a file, and its size and digest in the description. */

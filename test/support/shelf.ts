@@ -1,9 +1,16 @@
 import { createHash } from 'node:crypto'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import type { Backup, Description, Reason, SavedDatabase, SavedRole } from '../../lib/backup/terms.ts'
+import {
+  type Backup,
+  type Description,
+  type Reason,
+  type SavedDatabase,
+  type SavedRole,
+  withDigest,
+} from '../../lib/backup/terms.ts'
 import { Deadline, systemClock } from '../../lib/clock.ts'
 import type { Run } from '../../lib/command.ts'
 import { Interruption } from '../../lib/interruption.ts'
@@ -135,4 +142,12 @@ export function ownFolder(t: { teardown: (work: () => unknown) => void }): strin
   const folder = mkdtempSync(join(tmpdir(), 'endoreg-shelf-'))
   t.teardown(() => rmSync(folder, { recursive: true, force: true }))
   return folder
+}
+
+/** Changes what the description in the folder `path` of a backup says, as a careful liar would: its digest fits. */
+export function retell(path: string, edit: (told: Description) => void): void {
+  const manifest = join(path, 'manifest.json')
+  const { digest: _, ...told } = JSON.parse(readFileSync(manifest, 'utf8'))
+  edit(told)
+  writeFileSync(manifest, withDigest(told))
 }

@@ -11,7 +11,7 @@ import type { Remote } from './remote.ts'
  * says that somebody else has to do it.
  *
  * @param keep at least 1
- * @param here the names of the backups that are on this host
+ * @param here the names of the backups on this host that are kept
  * Fails as `push` does.
  */
 export async function forget(
@@ -43,7 +43,7 @@ export async function forget(
 }
 
 /**
- * The copies to take away: of each kind `keep` stay. What is on this host stays in any case, since there it is known what
+ * The copies to take away: of each kind `keep` stay. What is kept on this host stays in any case, since there it is known what
  * is newer; of the others, which only have the time of a clock that may have gone back, the last by their names.
  *
  * @param copies in the order of their names
