@@ -9,6 +9,7 @@ import { replaceFile } from '../files/secret-file.ts'
 import { inSession } from '../postgres/in-session.ts'
 import { identifier } from '../postgres/quote.ts'
 import { ask } from '../postgres/statement-failure.ts'
+import { saveConfiguration } from './configuration.ts'
 import { describeCluster, describeDatabases, hasDatabase } from './describe.ts'
 import { archiveName, dumpDatabase, Unkept } from './dump.ts'
 import {
@@ -110,23 +111,36 @@ type Begun = Pick<Description, 'name' | 'reason'> & { readonly started: Date; re
  */
 async function fill(run: Run, partial: Folder, begun: Begun): Promise<Failure | undefined> {
   const { settings } = run
-  const { cluster, listed } = await inSession(run, settings.adminDatabase, LIMIT, async client => {
-    // Names are bytes, of which the encoding of this database need not know anything.
-    await ask(client, "SET client_encoding TO 'SQL_ASCII'", LIMIT, 'read the databases for the backup')
-    const described = await describeCluster(client, LIMIT)
-    return { cluster: described, listed: await describeDatabases(client, described.server.major, LIMIT) }
-  })
+  const { cluster, listed, configuration } = await inSession(
+    run,
+    settings.adminDatabase,
+    LIMIT,
+    async client => {
+      // Names are bytes, of which the encoding of this database need not know anything.
+      await ask(client, "SET client_encoding TO 'SQL_ASCII'", LIMIT, 'read the databases for the backup')
+      const described = await describeCluster(client, LIMIT)
+      const { major } = described.server
+      return {
+        cluster: described,
+        listed: await describeDatabases(client, major, LIMIT),
+        configuration: await saveConfiguration(client, partial, major),
+      }
+    },
+  )
   const { major } = cluster.server
   const unread = new Map(listed.closed.map(name => [name, closed(name)]))
   const databases = listed.databases.filter(({ name }) => !isRestoring(name))
   const saved: SavedDatabase[] = []
+  const omitted = [...cluster.omitted]
   const total = databases.reduce((sum, { size }) => sum + size, 0)
   let before = 0
   for (const part of databases) {
     const oid = listed.oids.get(part.name) ?? 0
     const share = { before: before / total, own: part.size / total }
     try {
-      saved.push(await dumpDatabase(run, partial, part, oid, major, share))
+      const dumped = await dumpDatabase(run, partial, part, oid, major, share)
+      saved.push(dumped.saved)
+      omitted.push(...dumped.omitted.map(what => `${part.name}: ${what}`))
     } catch (error) {
       // No other one would fare better.
       if (!(error instanceof Failure) || error instanceof Unkept) throw error
@@ -141,7 +155,7 @@ async function fill(run: Run, partial: Folder, begun: Begun): Promise<Failure | 
   if (lacking && saved.length === 0) throw lacking
   await dumpGlobals(run, partial, major)
   const files: SavedFile[] = []
-  for (const file of [...saved.map(database => database.file), GLOBALS]) {
+  for (const { file } of [...saved, { file: GLOBALS }, ...configuration]) {
     const handle = openFile(partial, file)
     try {
       files.push(await digestOf(handle, file))
@@ -164,6 +178,8 @@ async function fill(run: Run, partial: Folder, begun: Begun): Promise<Failure | 
     tablespaces: [...cluster.tablespaces],
     databases: saved,
     unread: [...unread].map(([database, failure]) => ({ name: database, why: failure.reason })),
+    configuration,
+    omitted,
     files,
   })
   return lacking

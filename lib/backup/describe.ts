@@ -3,13 +3,22 @@ import { ExitCode, Failure } from '../errors.ts'
 import { identifier } from '../postgres/quote.ts'
 import type { Rows, Session } from '../postgres/session.ts'
 import { ask } from '../postgres/statement-failure.ts'
-import { type SavedDatabase, type SavedRole, savedDatabase, savedRole } from './terms.ts'
+import {
+  type Description,
+  description,
+  type SavedDatabase,
+  type SavedRole,
+  savedDatabase,
+  savedRole,
+} from './terms.ts'
 
 /** What a description says of the whole cluster. */
 export type SavedCluster = {
   readonly server: { readonly version: string; readonly major: number; readonly identifier: string }
   readonly roles: readonly SavedRole[]
   readonly tablespaces: readonly string[]
+  readonly settings: NonNullable<Description['settings']>
+  readonly omitted: readonly string[]
 }
 
 /** A database as the catalogs that all of them share have it: the rest is counted in the database itself. */
@@ -41,12 +50,24 @@ const CLUSTER = `
       'memberOf', array(SELECT DISTINCT g.rolname::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
                          WHERE m.member = r.oid ORDER BY 1)) ORDER BY rolname), '[]')
       FROM pg_roles r WHERE rolname NOT LIKE 'pg\\_%'),
-    'tablespaces', array(SELECT spcname::text FROM pg_tablespace WHERE spcname NOT LIKE 'pg\\_%' ORDER BY 1)) AS cluster`
+    'tablespaces', array(SELECT spcname::text FROM pg_tablespace WHERE spcname NOT LIKE 'pg\\_%' ORDER BY 1),
+    'settings', (SELECT coalesce(json_agg(json_build_object(
+      'name', split_part(c, '=', 1), 'value', substr(c, strpos(c, '=') + 1)) ORDER BY n), '[]')
+      FROM pg_db_role_setting s, unnest(s.setconfig) WITH ORDINALITY AS u(c, n) WHERE s.setdatabase = 0 AND s.setrole = 0),
+    'omitted', array(
+      SELECT 'the replication slot ' || slot_name || coalesce(' of ' || database, '') FROM pg_replication_slots WHERE NOT temporary
+      UNION ALL SELECT 'the prepared transaction ' || gid || ' in ' || database FROM pg_prepared_xacts
+      UNION ALL SELECT 'the replication origin ' || roname FROM pg_replication_origin
+      UNION ALL SELECT format('the %s label of the database %s', l.provider, d.datname)
+        FROM pg_shseclabel l JOIN pg_database d ON l.classoid = 'pg_database'::regclass AND d.oid = l.objoid
+      ORDER BY 1)) AS cluster`
 
 const cluster = v.strictObject({
   server: v.strictObject({ version: v.string(), major: v.number(), identifier: v.string() }),
   roles: v.array(savedRole),
   tablespaces: v.array(v.string()),
+  settings: v.unwrap(description.entries.settings),
+  omitted: v.array(v.string()),
 })
 
 /** What a description says of the whole cluster of `client`. Fails with 77 where that is no superuser's session. */
@@ -86,7 +107,7 @@ export const databasesQuery = (major: number): string => `
     'rights', CASE WHEN d.datacl IS NOT NULL THEN (
       SELECT coalesce(json_agg(json_build_object(
         'grantee', CASE WHEN a.grantee <> 0 THEN pg_get_userbyid(a.grantee) END,
-        'privilege', a.privilege_type, 'grantable', a.is_grantable)
+        'privilege', a.privilege_type, 'grantable', a.is_grantable, 'grantor', pg_get_userbyid(a.grantor))
         ORDER BY a.grantee, a.privilege_type), '[]') FROM aclexplode(d.datacl) a) END,
     'settings', (
       SELECT coalesce(json_agg(json_build_object(
@@ -153,6 +174,26 @@ export async function listExtensions(client: Session, limit: number): Promise<Co
   const query = 'SELECT extname AS name, extversion AS version FROM pg_extension ORDER BY extname COLLATE "C"'
   const [rows = []] = await ask(client, query, limit, 'list the extensions')
   return rows.map(row => ({ name: String(row['name']), version: String(row['version']) }))
+}
+
+/** What pg_dump leaves out of the database of `client` (pg_dump.c), in words. */
+export async function listOmitted(client: Session, limit: number): Promise<readonly string[]> {
+  const [rows = []] = await ask(
+    client,
+    `SELECT format('the index %s, which is not valid', i.indexrelid::regclass) AS what FROM pg_index i
+      WHERE NOT i.indisvalid AND (SELECT relkind FROM pg_class c WHERE c.oid = i.indrelid) <> 'p'
+     UNION ALL SELECT format('the state of the subscription %s, which comes back disabled', subname) FROM pg_subscription
+      WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+     UNION ALL SELECT format('%s in pg_catalog, which is for PostgreSQL''s own', pg_describe_object(class, oid, 0))
+       FROM (SELECT 'pg_proc'::regclass AS class, oid, pronamespace AS schema FROM pg_proc
+             UNION ALL SELECT 'pg_class'::regclass, oid, relnamespace FROM pg_class WHERE relkind NOT IN ('i', 'I', 't')) AS o
+      WHERE schema = 'pg_catalog'::regnamespace AND oid >= 16384
+        AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = class AND d.objid = o.oid AND d.deptype = 'e')
+      ORDER BY 1`,
+    limit,
+    'look for what pg_dump leaves out',
+  )
+  return rows.map(row => String(row['what']))
 }
 
 /** Tables that one statement is about. */

@@ -6,7 +6,14 @@ import { inSession } from '../postgres/in-session.ts'
 import type { Session } from '../postgres/session.ts'
 import { ask } from '../postgres/statement-failure.ts'
 import { startChild, succeed } from './children.ts'
-import { type Counted, type CountedTable, listExtensions, listTables, type SharedPart } from './describe.ts'
+import {
+  type Counted,
+  type CountedTable,
+  listExtensions,
+  listOmitted,
+  listTables,
+  type SharedPart,
+} from './describe.ts'
 import { openFile } from './folder.ts'
 import { watchDump } from './progress.ts'
 import { type Archived, readArchive } from './read-archive.ts'
@@ -44,12 +51,12 @@ export async function dumpDatabase(
   oid: number,
   major: number,
   share: Share,
-): Promise<SavedDatabase> {
+): Promise<{ saved: SavedDatabase; omitted: readonly string[] }> {
   const file = archiveName(part.name)
   const message = `dump the database ${part.name}`
   for (let attempt = 1; ; attempt++) {
     const dumped: Dumped = await inSession(run, part.name, LIMIT, async client => {
-      const { tables, extensions, snapshot } = await freeze(client, oid, message)
+      const { tables, extensions, omitted, snapshot } = await freeze(client, oid, message)
       const progress = watchDump(run, part.name, tables, share)
       try {
         await writeArchive(run, folder, file, part.name, major, snapshot)
@@ -62,13 +69,14 @@ export async function dumpDatabase(
         progress.end()
       }
       const why = await lookAgain(client, tables, message)
-      return why === undefined ? { tables, extensions } : { why }
+      return why === undefined ? { tables, extensions, omitted } : { why }
     })
     if (dumped.why === undefined) {
-      const { tables, extensions } = dumped
+      const { tables, extensions, omitted } = dumped
       return keeping(async () => {
         const archived = await checkArchive(run, folder, file, major)
-        return { ...part, file, extensions, ...count(folder.show(file), tables, archived) }
+        const saved = { ...part, file, extensions, ...count(folder.show(file), tables, archived) }
+        return { saved, omitted }
       })
     }
     if (attempt === TRIES) throw new Failure(ExitCode.tryLater, { message, cause: dumped.why, hint: QUIET })
@@ -77,14 +85,15 @@ export async function dumpDatabase(
   }
 }
 
+/** What a snapshot of a database has, and pg_dump does not save of it. */
+type Content = {
+  readonly tables: readonly CountedTable[]
+  readonly extensions: Counted['extensions']
+  readonly omitted: readonly string[]
+}
+
 /** What an archive was made of, or why it has to be made again. */
-type Dumped =
-  | { readonly why: string }
-  | {
-      readonly why?: never
-      readonly tables: readonly CountedTable[]
-      readonly extensions: Counted['extensions']
-    }
+type Dumped = ({ readonly why?: never } & Content) | { readonly why: string }
 
 const QUIET = 'Run it again when nobody alters tables there.'
 
@@ -152,7 +161,7 @@ async function freeze(
   client: Session,
   oid: number,
   message: string,
-): Promise<{ tables: readonly CountedTable[]; extensions: Counted['extensions']; snapshot: string }> {
+): Promise<Content & { snapshot: string }> {
   const [, [row] = []] = await ask(
     client,
     `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
@@ -163,8 +172,12 @@ async function freeze(
   if (Number(row?.['oid']) !== oid) {
     throw new Failure(ExitCode.tryLater, { message, cause: 'another database has its name now', hint: QUIET })
   }
-  const tables = await listTables(client, LIMIT)
-  return { tables, extensions: await listExtensions(client, LIMIT), snapshot: String(row?.['snapshot']) }
+  return {
+    tables: await listTables(client, LIMIT),
+    extensions: await listExtensions(client, LIMIT),
+    omitted: await listOmitted(client, LIMIT),
+    snapshot: String(row?.['snapshot']),
+  }
 }
 
 /**

@@ -20,7 +20,15 @@ const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
 const optional = v.nullable(v.string())
 
 /** A right on a database; a grantee of null is PUBLIC. */
-const right = v.strictObject({ grantee: optional, privilege: v.string(), grantable: v.boolean() })
+const right = v.strictObject({
+  grantee: optional,
+  privilege: v.string(),
+  grantable: v.boolean(),
+  /** Versions before 0.2 have not kept it. */
+  grantor: v.optional(v.string()),
+})
+
+const setting = v.strictObject({ name: v.string(), value: v.string() })
 
 const table = v.strictObject({ schema: v.string(), name: v.string(), rows: count })
 
@@ -98,6 +106,12 @@ export const description = v.strictObject({
   databases: v.array(savedDatabase),
   /** The databases that could not be read, and why; the backup does not have them. */
   unread: v.optional(v.array(v.strictObject({ name: v.string(), why: v.string() }))),
+  /** What is set for all roles in all databases (ALTER ROLE ALL SET). */
+  settings: v.optional(v.array(setting)),
+  /** The server's configuration and access files, to look at: where each was, and its name in the folder. */
+  configuration: v.optional(v.array(v.strictObject({ path: v.string(), file: v.string() }))),
+  /** What the server had and the backup has not, since neither pg_dump nor pg_dumpall save it. */
+  omitted: v.optional(v.array(v.string())),
   /** Every file of the folder but this one. */
   files: v.array(file),
 })

@@ -74,11 +74,13 @@ const OTHER = ['owner', 'connectionLimit', 'isTemplate', 'comment'] as const
 export function compareShared(saved: SavedDatabase, found: SharedPart, made: boolean): string[] {
   const said = (value: string | number | boolean | null): string => (value === null ? 'none' : String(value))
   const right = (
-    { grantee, privilege, grantable }: NonNullable<SavedDatabase['rights']>[number],
+    { grantee, privilege, grantable, grantor }: NonNullable<SavedDatabase['rights']>[number],
     owner: string,
-  ): string =>
+  ): string => {
     // An owner can grant all rights anyway.
-    `${privilege} of ${grantee ?? 'PUBLIC'}${grantable && grantee !== owner ? ' with grant option' : ''}`
+    const more = grantable && grantee !== owner ? ' with grant option' : ''
+    return `${privilege} of ${grantee ?? 'PUBLIC'}${more}${grantor === undefined || grantor === owner ? '' : ` by ${grantor}`}`
+  }
   const rights = ({ rights: own, owner }: Pick<SavedDatabase, 'rights' | 'owner'>): string[] =>
     (own ?? defaultRights(owner)).map(item => right(item, owner))
   const setting = ({ role, name, value }: SavedDatabase['settings'][number]): string =>

@@ -45,12 +45,35 @@ export function rightsSql(
   const database = identifier(name)
   const all = [...new Set([owner, ...grantees])].map(identifier)
   return [
-    `REVOKE ALL ON DATABASE ${database} FROM PUBLIC, ${all.join(', ')}`,
-    ...(rights ?? defaultRights(owner)).map(
-      ({ grantee, privilege, grantable }) =>
-        `GRANT ${privilege} ON DATABASE ${database} TO ${grantee === null ? 'PUBLIC' : identifier(grantee)}${grantable ? ' WITH GRANT OPTION' : ''}`,
-    ),
+    `REVOKE ALL ON DATABASE ${database} FROM PUBLIC, ${all.join(', ')} CASCADE`,
+    ...inTurn(owner, rights ?? defaultRights(owner)).flatMap(({ grantee, privilege, grantable, grantor }) => {
+      const grant = `GRANT ${privilege} ON DATABASE ${database} TO ${grantee === null ? 'PUBLIC' : identifier(grantee)}${grantable ? ' WITH GRANT OPTION' : ''}`
+      // A superuser grants as the owner does.
+      return grantor === undefined || grantor === owner
+        ? [grant]
+        : [`SET ROLE ${identifier(grantor)}`, grant, 'RESET ROLE']
+    }),
   ]
+}
+
+type Rights = NonNullable<SavedDatabase['rights']>
+
+const isOwn = (owner: string, grantor: string = owner): boolean => grantor === owner
+
+/** Each right after the one that let its grantor give it. */
+function inTurn(owner: string, rights: Rights): Rights {
+  const turn = [...rights]
+  const given: Rights[number][] = []
+  for (;;) {
+    const next = turn.filter(
+      ({ grantor, privilege }) =>
+        isOwn(owner, grantor) ||
+        given.some(its => its.grantee === grantor && its.privilege === privilege && its.grantable),
+    )
+    if (next.length === 0) return [...given, ...turn]
+    given.push(...next)
+    for (const one of next) turn.splice(turn.indexOf(one), 1)
+  }
 }
 
 /** What a database has that nobody has changed (acldefault() of acl.c). */

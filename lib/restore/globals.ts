@@ -6,6 +6,7 @@ import { ExitCode, Failure } from '../errors.ts'
 import { dollarQuoted, identifier, literal } from '../postgres/quote.ts'
 import { type Session, run as send } from '../postgres/session.ts'
 import { ask, statementFailure } from '../postgres/statement-failure.ts'
+import { settingsOfAll } from './settings-sql.ts'
 import { withFile } from './source.ts'
 import { headOf, roleOf, splitStatements } from './statements.ts'
 
@@ -39,8 +40,10 @@ export async function readGlobals(
 ): Promise<Globals> {
   const all = await withFile(backup, GLOBALS, async handle => parse(backup, readFileSync(handle)))
   // Roles and tablespaces are there already, and the session has its own settings.
-  const statements = all.filter(statement => !/^(?:SET|CREATE ROLE|CREATE TABLESPACE) /.test(statement))
+  const statements = all.filter(statement => !/^(?:SET|CREATE ROLE) /.test(statement)).map(ownTablespace)
   if (roles === undefined) {
+    const { settings } = backup.description
+    if (settings) statements.push(...settingsOfAll(settings))
     const names = backup.description.roles.map(({ name }) => name)
     return { statements, roles: names, incomplete }
   }
@@ -50,6 +53,12 @@ export async function readGlobals(
     incomplete,
   }
 }
+
+const TABLESPACE = /^CREATE TABLESPACE ("(?:[^"]|"")*"|\S+) OWNER ("(?:[^"]|"")*"|\S+) LOCATION [\s\S]*/
+
+/** For the statement that creates a tablespace, which is there, the one that gives it to its owner. */
+const ownTablespace = (statement: string): string =>
+  statement.replace(TABLESPACE, 'ALTER TABLESPACE $1 OWNER TO $2')
 
 function parse(backup: Backup, bytes: Buffer): string[] {
   try {

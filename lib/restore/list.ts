@@ -20,6 +20,11 @@ export function listHere({ settings, report }: Run, now = new Date()): string {
       ).join('\n'),
     keys: { backups: newestFirst.map(toDocument) },
   })
+  for (const { name, description } of newestFirst) {
+    const omitted = description.omitted ?? []
+    if (omitted.length > 0)
+      report.note(`${name} is without what pg_dump does not save: ${omitted.join('; ')}`)
+  }
   for (const { name, why } of unusable) {
     report.warning(`${settings.backupDir}/${name} is no complete backup: ${why}`)
   }
@@ -50,6 +55,7 @@ const toDocument = ({ name, path, size, description }: Backup): object => ({
   postgresql: description.server.version,
   databases: description.databases.map(database => database.name),
   unread: description.unread ?? [],
+  omitted: description.omitted ?? [],
 })
 
 /** Shows the copies of the backups of `host` in restic's repository, the newest first. */

@@ -81,6 +81,13 @@ export function tellProspect(
   report.note(
     `the backup ${name} of ${description.host} is ${age} old: ${count(description.databases.length, 'database')} of PostgreSQL ${description.server.version}, ${bytesText(size)}`,
   )
+  const { omitted = [], configuration = [] } = description
+  if (omitted.length > 0) report.note(`it is without what pg_dump does not save: ${omitted.join('; ')}`)
+  if (configuration.length > 0) {
+    report.note(
+      `the server's configuration is in it to look at, and stays as it is here: ${configuration.map(({ path }) => path).join(', ')}`,
+    )
+  }
   if (description.host !== hostname()) report.warning(`this backup is of another host, ${description.host}`)
   for (const saved of databases) {
     const now = present.get(saved.name)

@@ -1,4 +1,4 @@
-import type { SavedDatabase } from '../backup/terms.ts'
+import type { Description, SavedDatabase } from '../backup/terms.ts'
 import { identifier, literal } from '../postgres/quote.ts'
 
 /** A setting of a database, or of a role in it. */
@@ -21,6 +21,16 @@ export function settingSql(database: string, { role, name, value }: SavedSetting
     role === null
       ? `DATABASE ${identifier(database)}`
       : `ROLE ${identifier(role)} IN DATABASE ${identifier(database)}`
+  return alterSql(target, name, value)
+}
+
+/** The statements after which all roles have the `settings` and no others (ALTER ROLE ALL, which pg_dumpall leaves out). */
+export const settingsOfAll = (settings: NonNullable<Description['settings']>): string[] => [
+  'ALTER ROLE ALL RESET ALL',
+  ...settings.map(({ name, value }) => alterSql('ROLE ALL', name, value)),
+]
+
+function alterSql(target: string, name: string, value: string): string {
   const words = LISTS.has(name.toLowerCase()) ? splitList(value).map(literal) : [literal(value)]
   return `ALTER ${target} SET ${identifier(name)} TO ${words.join(', ') || "''"}`
 }

@@ -105,7 +105,9 @@ t.test('what makes a database what it was', async t => {
     limitsSql('a"b', { connectionLimit: -1, isTemplate: false }),
     'ALTER DATABASE "a""b" WITH CONNECTION LIMIT -1 IS_TEMPLATE false',
   )
-  t.same(rightsSql({ ...saved, rights: [] }, 'd', []), ['REVOKE ALL ON DATABASE "d" FROM PUBLIC, "o"'])
+  t.same(rightsSql({ ...saved, rights: [] }, 'd', []), [
+    'REVOKE ALL ON DATABASE "d" FROM PUBLIC, "o" CASCADE',
+  ])
 })
 
 t.test('a new database is like the old one, and closed', async t => {

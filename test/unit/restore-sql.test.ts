@@ -71,7 +71,7 @@ t.test('a database is created as its major can', async t => {
 
 t.test('rights are those of the backup and no others', async t => {
   t.same(rightsSql(saved, 'x', ['reader', 'the "owner"']), [
-    'REVOKE ALL ON DATABASE "x" FROM PUBLIC, "the ""owner""", "reader"',
+    'REVOKE ALL ON DATABASE "x" FROM PUBLIC, "the ""owner""", "reader" CASCADE',
     'GRANT CONNECT ON DATABASE "x" TO PUBLIC',
     'GRANT TEMPORARY ON DATABASE "x" TO PUBLIC',
     'GRANT CREATE ON DATABASE "x" TO "the ""owner"""',
