@@ -1,46 +1,36 @@
-import { promisify } from 'node:util'
-import { childProcess } from './child-process.ts'
+import { type Command, finish } from './child-process.ts'
 import { ExitCode, Failure } from './errors.ts'
 
 /** Milliseconds that a program gets: starting a unit may take what a cluster needs to recover. */
 const LIMIT = 120_000
 
-/** Milliseconds that a program gets which only says something, and the bytes it may say. */
+/** Milliseconds that a program gets which only says something. */
 const ANSWER_LIMIT = 1500
-const MOST = 4_194_304
 
 /** What a program wrote to standard output; undefined where it is missing, fails or takes too long. */
 export async function ask(program: string, ...args: readonly string[]): Promise<string | undefined> {
-  try {
-    const { stdout } = await promisify(childProcess().execFile)(program, [...args], {
-      timeout: ANSWER_LIMIT,
-      killSignal: 'SIGKILL',
-      maxBuffer: MOST,
-      env: { PATH: process.env['PATH'], LC_ALL: 'C' },
-    })
-    return stdout
-  } catch {
-    return undefined
-  }
+  const { code, out } = await attempt([program, ...args], ANSWER_LIMIT)
+  return code === 0 ? out : undefined
 }
 
 /** Runs a program to its end. Fails with 69 where it cannot be run or does not succeed. */
 export async function perform(program: string, ...args: readonly string[]): Promise<string> {
+  const { code, out, said } = await attempt([program, ...args], LIMIT)
+  if (code === 0) return out
+  throw new Failure(ExitCode.unavailable, {
+    message: `run ${[program, ...args].join(' ')}`,
+    cause: said.at(-1) ?? `it ended with ${code}`,
+    hint: 'Run it by hand to see more of it.',
+  })
+}
+
+/** How a program ended that gets `limit` milliseconds, and the lines that it said about its troubles; never fails. */
+export async function attempt(command: Command, limit: number) {
   try {
-    const { stdout } = await promisify(childProcess().execFile)(program, [...args], {
-      timeout: LIMIT,
-      killSignal: 'SIGKILL',
-      env: { PATH: process.env['PATH'], LC_ALL: 'C' },
-    })
-    return stdout
+    const { code, out, err, broken } = await finish(command, { limit })
+    return { code, out, said: broken === undefined ? err.split('\n').filter(Boolean) : [broken] }
   } catch (error) {
-    const said =
-      error instanceof Error && 'stderr' in error ? String(error.stderr).trim().split('\n').at(-1) : ''
-    throw new Failure(ExitCode.unavailable, {
-      message: `run ${[program, ...args].join(' ')}`,
-      cause: said || (error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error)),
-      hint: 'Run it by hand to see more of it.',
-    })
+    return { code: null, out: '', said: [String(error)] }
   }
 }
 

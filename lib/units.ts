@@ -1,10 +1,9 @@
 import { existsSync } from 'node:fs'
-import { promisify } from 'node:util'
-import { childProcess } from './child-process.ts'
+import { finishSync } from './child-process.ts'
 import { Deadline } from './clock.ts'
 import type { Run } from './command.ts'
 import { ExitCode, Failure } from './errors.ts'
-import { perform } from './programs.ts'
+import { attempt, perform } from './programs.ts'
 
 /** A unit as `systemctl show` has it. */
 export type UnitState = {
@@ -96,23 +95,19 @@ export async function control(run: Run, how: 'stop' | 'start', ...names: readonl
   }
   const { report, deadline } = run
   const what = `${names.join(', ')} to ${how}`
-  try {
-    await report.remind(what, 'systemd is at it', new Deadline(LIMIT / 1000, deadline.clock), () =>
-      promisify(childProcess().execFile)('systemctl', [how, '--', ...names], {
-        timeout: LIMIT,
-        env: { PATH: process.env['PATH'], LC_ALL: 'C' },
-      }),
-    )
-  } catch (error) {
-    const said = error instanceof Error && 'stderr' in error ? String(error.stderr) : ''
-    throw new Failure(ExitCode.unavailable, {
-      message: `${how} ${names.join(', ')}`,
-      cause: said.split('\n').find(Boolean) ?? (error instanceof Error ? error.message : String(error)),
-      hint: `See why: journalctl ${names.map(name => `-u ${name}`).join(' ')}`,
-    })
-  } finally {
-    report.waited()
-  }
+  const { code, said } = await report.remind(
+    what,
+    'systemd is at it',
+    new Deadline(LIMIT / 1000, deadline.clock),
+    () => attempt(['systemctl', how, '--', ...names], LIMIT),
+  )
+  report.waited()
+  if (code === 0) return
+  throw new Failure(ExitCode.unavailable, {
+    message: `${how} ${names.join(', ')}`,
+    cause: said[0] ?? `systemctl ended with ${code}`,
+    hint: `See why: journalctl ${names.map(name => `-u ${name}`).join(' ')}`,
+  })
 }
 
 /** Milliseconds that systemd gets to take note of what is to start: a hundredth of it, where it is not very busy. */
@@ -120,10 +115,5 @@ const NOTICE = 5000
 
 /** Asks systemd to start units, in this order and without waiting for it; for a process that is about to end. */
 export function startLater(names: readonly string[]): void {
-  if (names.length === 0) return
-  childProcess().spawnSync('systemctl', ['--no-block', 'start', '--', ...names], {
-    stdio: 'ignore',
-    timeout: NOTICE,
-    env: { PATH: process.env['PATH'], LC_ALL: 'C' },
-  })
+  if (names.length > 0) finishSync(['systemctl', '--no-block', 'start', '--', ...names], NOTICE)
 }

@@ -1,5 +1,5 @@
 import type { ChildProcess } from 'node:child_process'
-import { childProcess } from '../child-process.ts'
+import { apart, childProcess, tied } from '../child-process.ts'
 import type { Run } from '../command.ts'
 import { ExitCode, Failure, type FailureCode } from '../errors.ts'
 import { account, homeOf } from '../files/accounts.ts'
@@ -46,20 +46,12 @@ export async function startChild(settings: Settings, child: Child): Promise<Star
   const path = await findProgram(child.program, child.major)
   const changes = effectiveUid() === 0 && settings.host.startsWith('/')
   const postgres = changes ? account(settings.postgresAccount, 'ENDOREG_PG_OS_USER') : undefined
-  const ids =
-    postgres && postgres.uid !== 0
-      ? [`--reuid=${postgres.name}`, `--regid=${postgres.gid}`, '--init-groups']
-      : []
   const inherited = ['PGPASSFILE', 'PGSSLMODE', 'PGSSLROOTCERT', 'PGSSLCERT', 'PGSSLKEY', 'HOME', 'TMPDIR']
-  const running = childProcess().spawn('setpriv', [...ids, '--pdeathsig', 'TERM', path, ...child.args], {
-    cwd: '/',
-    // A session of its own: whoever has that account could else reach root's terminal through it (TIOCSTI).
-    detached: true,
-    env: {
+  const [program, ...args] = tied('TERM', postgres, path, ...child.args)
+  const running = childProcess().spawn(program, args, {
+    ...apart({
       ...Object.fromEntries(inherited.flatMap(name => entry(name))),
       ...(postgres ? { HOME: homeOf(postgres) } : {}),
-      PATH: process.env['PATH'],
-      LC_ALL: 'C',
       PGHOST: settings.host,
       PGPORT: String(settings.port),
       PGUSER: settings.adminRole,
@@ -68,7 +60,7 @@ export async function startChild(settings: Settings, child: Child): Promise<Star
       // What it says is looked at, and the server may speak any language.
       PGOPTIONS: '-c lc_messages=C',
       ...child.env,
-    },
+    }),
     stdio: [child.input ?? 'ignore', child.output ?? 'ignore', 'pipe'],
   })
   let said = ''

@@ -11,6 +11,8 @@ import { update } from './update.ts'
 /** Milliseconds that fetching a whole repository with its submodules gets. */
 const CLONE_LIMIT = 15 * 60_000
 const QUICK_LIMIT = 60_000
+/** How env(1) exits where a program is not there, or in a folder of the PATH that the account may not enter. */
+const NOT_RUN: ReadonlySet<number> = new Set([126, 127])
 
 /**
  * Provides the API's checkout where the settings name its repository: clones a missing one, and with
@@ -85,7 +87,7 @@ function requireFolder(path: string, service: Account, message: string): string 
 async function must(work: Promise<Ended>, message: string): Promise<void> {
   const { code, said } = await work
   if (code === 0) return
-  if (code === 127) {
+  if (code !== null && NOT_RUN.has(code)) {
     throw new Failure(ExitCode.unavailable, {
       message,
       cause: said,

@@ -1,7 +1,8 @@
+import { apart, cutOff, signalGroup, tied } from '../child-process.ts'
 import { Deadline } from '../clock.ts'
 import type { Run } from '../command.ts'
 import { type Account, homeOf } from '../files/accounts.ts'
-import { effectiveUid } from '../files/identity.ts'
+import { needsNoChange } from '../files/identity.ts'
 
 /** What a program left behind. */
 export type Ended = {
@@ -24,11 +25,30 @@ const UNATTENDED = {
   SSH_ASKPASS: '/bin/false',
   LC_ALL: 'C',
 } as const
+/** Milliseconds in which git takes away its locks. */
+const GRACE = 5000
 const SSH = 'ssh -oBatchMode=yes -oConnectTimeout=10'
 /** Variables by which a caller's own repository would be meant. */
 const FOREIGN = /^GIT_(?:DIR|WORK_TREE|INDEX_FILE|OBJECT_DIRECTORY|ALTERNATE_OBJECT_DIRECTORIES|NAMESPACE)$/
+/** The way out of the clinic, which is all that another account gets of root's environment. */
+const WAY_OUT = /^(?:(?:https?|all|no)_proxy|(?:NIX_)?SSL_CERT_FILE)$/i
 
-/** How programs run as `account` in `folder`, with its home and, as root, with its ids and groups. */
+/**
+ * What of this process's environment goes on to programs of `account`, which the checkout may choose (hooks, filters,
+ * helpers of git's): of the account's own all that does not name a repository; of root's the way out, without a password.
+ */
+const inherited = (account: Account): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(process.env).flatMap(([name, value = '']) => {
+      const passes = needsNoChange(account) ? !FOREIGN.test(name) : WAY_OUT.test(name) && !value.includes('@')
+      return passes ? [[name, value]] : []
+    }),
+  )
+
+/**
+ * How programs run as `account` in `folder`, with its home and, as root, with its ids and groups. Not even the folder is
+ * entered with root's.
+ */
 export async function programsOf(
   run: Pick<Run, 'report' | 'deadline'>,
   account: Account,
@@ -36,19 +56,13 @@ export async function programsOf(
 ): Promise<Programs> {
   // Loaded late: a run that finds its checkout starts no program.
   const { $ } = await import('zx/core')
-  const { name, uid, gid } = account
-  const as =
-    effectiveUid() === 0 && uid !== 0 ? ['setpriv', `--reuid=${name}`, `--regid=${gid}`, '--init-groups'] : []
-  const inherited = Object.entries(process.env).filter(([variable]) => !FOREIGN.test(variable))
   const shell = $({
-    cwd: folder,
-    env: {
+    ...apart({
       GIT_SSH_COMMAND: SSH,
-      ...Object.fromEntries(inherited),
+      ...inherited(account),
       ...UNATTENDED,
       HOME: homeOf(account),
-      PWD: folder,
-    },
+    }),
     nothrow: true,
     quiet: true,
     // With an empty input zx leaves a pipe open that never ends, and whoever reads it waits for the limit.
@@ -56,15 +70,28 @@ export async function programsOf(
   })
   return async (limit, ...command) => {
     const { report, deadline } = run
+    const running = shell`${tied('TERM', account, 'env', `--chdir=${folder}`, `PWD=${folder}`, ...command)}`
+    let late = false
+    const stop = setTimeout(() => {
+      late = true
+      if (running.child) signalGroup(running.child, 'SIGTERM')
+    }, limit)
+    const end = setTimeout(() => running.child && cutOff(running.child), limit + GRACE)
     const { exitCode, stdout, stderr, signal } = await report.remind(
       command.slice(0, 2).join(' '),
       `it is at work in ${folder}`,
       new Deadline(limit / 1000, deadline.clock),
-      () => shell`${[...as, ...command]}`.timeout(limit),
+      () => running,
     )
+    for (const timer of [stop, end]) clearTimeout(timer)
     report.waited()
-    const late = signal ? `it did not end within ${Math.round(limit / 1000)} s` : undefined
-    return { code: exitCode, out: stdout.trim(), said: late ?? complaint(stderr) }
+    if (late && exitCode !== 0)
+      return { code: null, out: '', said: `it did not end within ${Math.round(limit / 1000)} s` }
+    return {
+      code: exitCode,
+      out: stdout.trim(),
+      said: signal ? `it was ended by ${signal}` : complaint(stderr),
+    }
   }
 }
 

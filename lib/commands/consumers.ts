@@ -1,8 +1,7 @@
 import { existsSync } from 'node:fs'
-import { promisify } from 'node:util'
-import { childProcess } from '../child-process.ts'
 import type { Run } from '../command.ts'
 import { effectiveUid } from '../files/identity.ts'
+import { attempt } from '../programs.ts'
 
 /** What reads the password: the API restarts with it (PartOf=). */
 const UNIT = 'endo-api-boot.service'
@@ -17,31 +16,21 @@ const LIMIT = 10_000
  */
 export async function restartConsumers({ report, check }: Run): Promise<boolean> {
   if (!existsSync('/run/systemd/system') || effectiveUid() !== 0) return false
-  const run = promisify(childProcess().execFile)
-  const systemctl = (...args: string[]): Promise<unknown> =>
-    run('systemctl', args, { timeout: LIMIT, killSignal: 'SIGKILL' })
-  const succeeds = (work: Promise<unknown>): Promise<boolean> =>
-    work.then(
-      () => true,
-      () => false,
-    )
-  const wanted =
-    (await succeeds(systemctl('--quiet', 'is-enabled', UNIT))) ||
-    (await succeeds(systemctl('--quiet', 'is-active', UNIT)))
-  if (!wanted) return false
+  const systemctl = (...args: readonly string[]) => attempt(['systemctl', ...args], LIMIT)
+  const succeeds = async (asked: string): Promise<boolean> =>
+    (await systemctl('--quiet', asked, UNIT)).code === 0
+  if (!(await succeeds('is-enabled')) && !(await succeeds('is-active'))) return false
   if (check) {
     report.note(`${UNIT} would restart, and the API with it`)
     return false
   }
-  try {
-    await systemctl('--no-block', 'restart', UNIT)
-    report.note(`${UNIT} restarts, and the API with it`)
-    return true
-  } catch (error) {
-    const why = error instanceof Error ? error.message.split('\n')[0] : String(error)
+  const { code, said } = await systemctl('--no-block', 'restart', UNIT)
+  if (code !== 0) {
     report.warning(
-      `${UNIT} still has the old password, restart it by hand (systemctl restart ${UNIT}): ${why}`,
+      `${UNIT} still has the old password, restart it by hand (systemctl restart ${UNIT}): ${said[0] ?? `it ended with ${code}`}`,
     )
     return false
   }
+  report.note(`${UNIT} restarts, and the API with it`)
+  return true
 }

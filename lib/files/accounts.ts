@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
-import { childProcess } from '../child-process.ts'
-import { ExitCode, errnoOf, Failure } from '../errors.ts'
+import { finishSync } from '../child-process.ts'
+import { ExitCode, Failure } from '../errors.ts'
 
 /** An account of the operating system with its primary group. */
 export type Account = { readonly name: string; readonly uid: number; readonly gid: number }
@@ -35,18 +35,10 @@ function entry(
     const fields = wanted(line)
     if (fields) return fields
   }
-  try {
-    const answer = childProcess().execFileSync('getent', [database, key], {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'ignore'],
-      timeout: NAME_SERVICE_LIMIT,
-    })
-    return wanted(answer.trim())
-  } catch (error) {
-    if (errnoOf(error) === 'ETIMEDOUT') throw nameServiceHangs(database, key)
-    // getent fails where there is no such entry; without getent the local file is all there is.
-    return undefined
-  }
+  const { code, out, late } = finishSync(['getent', database, key], NAME_SERVICE_LIMIT)
+  if (late) throw nameServiceHangs(database, key)
+  // getent fails where there is no such entry; without getent the local file is all there is.
+  return code === 0 ? wanted(out.trim()) : undefined
 }
 
 /** The account called `name` (passwd(5), then the name service switch), or undefined. */
@@ -71,16 +63,8 @@ export function findGroup(name: string): Group | undefined {
 export function isMember(account: Account, group: Group): boolean {
   if (account.gid === group.gid) return true
   if (entry('group', NAME, group.name)?.[MEMBERS]?.split(',').includes(account.name)) return true
-  try {
-    const answer = childProcess().execFileSync('id', ['-G', account.name], {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'ignore'],
-      timeout: NAME_SERVICE_LIMIT,
-    })
-    return answer.trim().split(' ').includes(String(group.gid))
-  } catch {
-    return false
-  }
+  const { code, out } = finishSync(['id', '-G', account.name], NAME_SERVICE_LIMIT)
+  return code === 0 && out.trim().split(' ').includes(String(group.gid))
 }
 
 /** The account called `name`; `setting` is where the name comes from. Fails with 78 where there is none. */

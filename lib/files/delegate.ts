@@ -1,6 +1,6 @@
 import { Socket } from 'node:net'
 import { dirname, join } from 'node:path'
-import { childProcess } from '../child-process.ts'
+import { apart, childProcess, tied } from '../child-process.ts'
 import { ExitCode, errnoOf, Failure } from '../errors.ts'
 import type { Account } from './accounts.ts'
 import { fromAnswer, GO, isAnswer, parseAnswer, toJson } from './plain.ts'
@@ -19,9 +19,8 @@ const LATE = `did not end within ${LIMIT / 1000} s`
 export function delegate(account: Account, name: string, args: readonly unknown[]): unknown {
   const [program, ...command] = commandFor(account, 'job')
   const { status, signal, error, stdout, stderr } = childProcess().spawnSync(program, command, {
+    ...apart(),
     input: toJson({ name, args }) + GO,
-    env: environment(),
-    cwd: '/',
     encoding: 'utf8',
     timeout: LIMIT,
     killSignal: 'SIGKILL',
@@ -42,11 +41,7 @@ export type Armed<R> = {
 /** As `delegate`, but the child waits for the moment; settled once it is ready. */
 export async function arm(account: Account, name: string, args: readonly unknown[]): Promise<Armed<unknown>> {
   const [program, ...command] = commandFor(account, 'job')
-  const child = childProcess().spawn(program, command, {
-    env: environment(),
-    cwd: '/',
-    stdio: ['pipe', 'pipe', 'pipe'],
-  })
+  const child = childProcess().spawn(program, command, { ...apart(), stdio: ['pipe', 'pipe', 'pipe'] })
   const end = (): NodeJS.Timeout => setTimeout(() => child.kill('SIGKILL'), LIMIT).unref()
   const starting = end()
   let out = ''
@@ -104,8 +99,7 @@ export async function arm(account: Account, name: string, args: readonly unknown
 export function connectAs(account: Account, path: string, limit: number): Promise<Socket> {
   const [program, ...command] = commandFor(account, 'connect', path)
   const child = childProcess().spawn(program, command, {
-    env: environment(),
-    cwd: '/',
+    ...apart(),
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     timeout: Math.ceil(limit),
     killSignal: 'SIGKILL',
@@ -141,14 +135,8 @@ function result(account: Account, text: string, untold = ''): unknown {
 }
 
 /** `as-account` with the ids of `account`; its launcher stands beside the folder of this command's own. */
-function commandFor({ uid, gid, name }: Account, ...args: readonly string[]): [string, ...string[]] {
-  const launcher = join(dirname(process.argv[1] ?? ''), '../lib/as-account')
-  const groups = name === String(uid) ? '--clear-groups' : '--init-groups'
-  // A session of its own: whoever has that account could else reach root's terminal through it (TIOCSTI).
-  return ['setsid', 'setpriv', `--reuid=${uid}`, `--regid=${gid}`, groups, '--', launcher, ...args]
-}
-
-const environment = (): NodeJS.ProcessEnv => ({ PATH: process.env['PATH'] })
+const commandFor = (account: Account, ...args: readonly string[]): [string, ...string[]] =>
+  tied('KILL', account, join(dirname(process.argv[1] ?? ''), '../lib/as-account'), ...args)
 
 const lastLine = (text: string): string => text.trim().split('\n').at(-1) || 'it ended without an answer'
 
@@ -156,7 +144,7 @@ const notStarted = ({ name }: Account, cause: string): Failure =>
   new Failure(ExitCode.unavailable, {
     message: `start a process with the rights of ${name}, since this Node.js (${process.version}) changes no ids itself`,
     cause,
-    hint: `Let ${name} read and run ${join(dirname(process.argv[1] ?? ''), '..')} and Node.js, and have setsid and setpriv (util-linux) installed.`,
+    hint: `Let ${name} read and run ${join(dirname(process.argv[1] ?? ''), '..')} and Node.js, and have setpriv (util-linux) installed.`,
   })
 
 /** Whether a child is past its time, and goes on: in a unit root may not kill what has another account's ids (CAP_KILL). */

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { closeSync, constants, openSync } from 'node:fs'
-import { childProcess } from '../child-process.ts'
+import { apart, childProcess, tied } from '../child-process.ts'
 import type { Run } from '../command.ts'
 import { ExitCode, Failure, systemFailure } from '../errors.ts'
 import { makeFolder } from './folder.ts'
@@ -46,9 +46,10 @@ async function take({ report, deadline, settings }: Waiting, handle: number): Pr
   const what = 'another backup, restore, drill or reset'
   const seconds = Math.ceil(deadline.remaining() / 1000)
   const options = ['--exclusive', '--timeout', String(seconds), '--conflict-exit-code', String(HELD)]
-  const flock = childProcess().spawn('flock', [...options, '3'], {
+  const [program, ...args] = tied('KILL', undefined, 'flock', ...options, '3')
+  const flock = childProcess().spawn(program, args, {
+    ...apart(),
     stdio: ['ignore', 'ignore', 'ignore', handle],
-    env: { PATH: process.env['PATH'] },
   })
   const code = await report.remind(what, 'it is at work', deadline, async () => {
     try {

@@ -1,7 +1,6 @@
-import { childProcess } from '../child-process.ts'
+import { finish } from '../child-process.ts'
 import { ExitCode, Failure } from '../errors.ts'
 import type { Account } from './accounts.ts'
-import { needsNoChange } from './identity.ts'
 
 /** How a program ended that had another account's ids. */
 export type Ended = {
@@ -11,38 +10,22 @@ export type Ended = {
   readonly said: string
 }
 
-/** Bytes that a program may write. */
-const MOST = 4_194_304
-
 /**
  * Runs a program to its end with the ids and groups of `account`, and none of root's rights, however long that
- * takes. It gets nothing of this process's environment but the PATH, and ends with this process
- * (PR_SET_PDEATHSIG of prctl(2)).
+ * takes. It gets nothing of this process's environment but the PATH, and ends with this process.
  *
  * Fails with 69 where it cannot be started at all.
  */
-export function runAs(
+export async function runAs(
   account: Account,
   env: Readonly<Record<string, string>>,
   ...command: readonly [program: string, ...args: string[]]
 ): Promise<Ended> {
-  const ids = needsNoChange(account)
-    ? []
-    : [`--reuid=${account.uid}`, `--regid=${account.gid}`, '--init-groups']
-  // A session of its own: whoever has that account could else reach root's terminal through it (TIOCSTI).
-  const start = ['--wait', 'setpriv', ...ids, '--pdeathsig', 'KILL', '--', ...command]
-  return new Promise((resolve, reject) => {
-    childProcess().execFile(
-      'setsid',
-      start,
-      { cwd: '/', env: { PATH: process.env['PATH'], LC_ALL: 'C', ...env }, maxBuffer: MOST },
-      (error, out, err) => {
-        if (!error) return resolve({ code: 0, out, said: complaint(err) })
-        if (typeof error.code === 'number') return resolve({ code: error.code, out, said: complaint(err) })
-        reject(notStarted(account, command[0], error.message))
-      },
-    )
+  const { code, out, err, broken } = await finish(command, { account, env }).catch(error => {
+    throw notStarted(account, command[0], String(error))
   })
+  if (broken !== undefined) throw notStarted(account, command[0], broken)
+  return { code, out, said: complaint(err) }
 }
 
 /** As `runAs`, where it has to succeed; `message` says what it was to do. Fails with 69, 74 where the disk is full. */
@@ -75,5 +58,5 @@ const notStarted = ({ name }: Account, program: string, cause: string): Failure 
   new Failure(ExitCode.unavailable, {
     message: `run ${program} with the rights of ${name}`,
     cause,
-    hint: 'Have setsid and setpriv (util-linux) installed, and run it again.',
+    hint: 'Have setpriv (util-linux) installed, and run it again.',
   })

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { userInfo } from 'node:os'
 import { Readable } from 'node:stream'
 import type { SavedDatabase } from '../backup/terms.ts'
-import { childProcess } from '../child-process.ts'
+import { apart, childProcess } from '../child-process.ts'
 import { Deadline } from '../clock.ts'
 import type { Run } from '../command.ts'
 import { ExitCode, Failure } from '../errors.ts'
@@ -24,7 +24,7 @@ const LATE = 'late'
 const PRELOADED = ['pgaudit', 'timescaledb', 'pg_cron'] as const
 
 /** What the programs find others and locales by. */
-const NEEDED = ['PATH', 'LOCALE_ARCHIVE', 'LOCPATH'] as const
+const NEEDED = ['LOCALE_ARCHIVE', 'LOCPATH'] as const
 
 /** A cluster of its own, empty, that nobody else reaches; and the run that works with it. */
 export type Throwaway = {
@@ -115,10 +115,7 @@ function startKeeper(
   const initdb = [`--username=${adminRole}`, '--auth=reject', ...locale]
   const [program = '', ...args] = [...ids, 'sh', '-c', KEEPER, 'sh', ...what, ...access, ...initdb]
   return childProcess().spawn(program, args, {
-    // A session of its own: a terminal's signals are for this process, which ends it, and root's terminal is not for that account.
-    detached: true,
-    cwd: '/',
-    env: { ...Object.fromEntries(NEEDED.map(name => [name, process.env[name]])), LC_ALL: 'C' },
+    ...apart(Object.fromEntries(NEEDED.map(name => [name, process.env[name]]))),
     stdio: ['pipe', 'pipe', 'pipe', 'ignore', 'pipe'],
   })
 }

@@ -32,10 +32,10 @@ function asCommand(t: { teardown: (work: () => unknown) => void }): void {
   })
 }
 
-/** Puts a setsid(1) first on the PATH that is this script of sh. */
-function inPlaceOfSetsid(folder: string, script: string): void {
+/** Puts a setpriv(1) first on the PATH that is this script of sh. */
+function inPlaceOfSetpriv(folder: string, script: string): void {
   mkdirSync(join(folder, 'bin'), { recursive: true })
-  writeFileSync(join(folder, 'bin/setsid'), `#!/bin/sh\n${script}\n`, { mode: 0o755 })
+  writeFileSync(join(folder, 'bin/setpriv'), `#!/bin/sh\n${script}\n`, { mode: 0o755 })
   process.env['PATH'] = `${join(folder, 'bin')}:${path}`
 }
 
@@ -96,9 +96,9 @@ t.test('a child gets a session of its own, the ids of its account, and the PATH'
   asCommand(t)
   const top = scratch(t)
   const { uid, gid, ...service } = accountOf('endoreg-service-user')
-  inPlaceOfSetsid(
+  inPlaceOfSetpriv(
     top,
-    `env -0 >${top}/env; { pwd; echo "$@"; } >${top}/log.$$ 2>&1; mv ${top}/log.$$ ${top}/log; PATH=${path}; exec setsid "$@"`,
+    `env -0 >${top}/env; { pwd; echo "$@"; } >${top}/log.$$ 2>&1; mv ${top}/log.$$ ${top}/log; PATH=${path}; exec setpriv "$@"`,
   )
   process.env['ENDOREG_SECRET'] = 'topsecret'
   t.teardown(() => {
@@ -107,11 +107,11 @@ t.test('a child gets a session of its own, the ids of its account, and the PATH'
   const log = (): string => readFileSync(join(top, 'log'), 'utf8')
   const ids = (groups: string): RegExp =>
     new RegExp(
-      `^/\\nsetpriv --reuid=${uid} --regid=${gid} --${groups}-groups -- ${launcher} (?:job|connect .*)$`,
+      `^/\\n--reuid=${uid} --regid=${gid} --${groups}-groups --pdeathsig KILL -- ${launcher} (?:job|connect .*)$`,
       'm',
     )
   // What sh(1) sets itself, and what tap gives to every process that a test starts.
-  const allowed = /^(?:PATH|PWD|OLDPWD|SHLVL|_|NODE_OPTIONS|_TAPJS\w*)=/
+  const allowed = /^(?:PATH|LC_ALL|PWD|OLDPWD|SHLVL|_|NODE_OPTIONS|_TAPJS\w*)=/
   const environment = (): string[] =>
     readFileSync(join(top, 'env'), 'utf8')
       .split('\0')
@@ -192,19 +192,19 @@ t.test('what a child answers is looked at before it is believed', needsRoot, asy
     ['kill -9 $$', { code: 75, reason: 'the process that does it was ended by SIGKILL' }],
   ]
   for (const [script, expected] of answers) {
-    inPlaceOfSetsid(top, `cat >/dev/null; ${script}`)
+    inPlaceOfSetpriv(top, `cat >/dev/null; ${script}`)
     t.throws(() => readVault.as(stranger, '/x', null), expected, script)
-    inPlaceOfSetsid(top, `echo; cat >/dev/null; ${script}`)
+    inPlaceOfSetpriv(top, `echo; cat >/dev/null; ${script}`)
     const armed = await readVault.armAs(stranger, '/x', null)
     await t.rejects(armed.fire(), expected, `${script}, armed`)
   }
-  inPlaceOfSetsid(top, 'cat >/dev/null; echo \'{"result":{"$password":"x"}}\'')
+  inPlaceOfSetpriv(top, 'cat >/dev/null; echo \'{"result":{"$password":"x"}}\'')
   t.equal(readVault.as(stranger, '/x', null).reveal(), 'x')
-  inPlaceOfSetsid(top, 'exit 1')
+  inPlaceOfSetpriv(top, 'exit 1')
   await t.rejects(connectAs(stranger, '/x', 60_000), { code: 69, reason: 'it ended without an answer' })
-  inPlaceOfSetsid(top, 'kill -9 $$')
+  inPlaceOfSetpriv(top, 'kill -9 $$')
   await t.rejects(connectAs(stranger, '/x', 60_000), { code: 'ETIMEDOUT' })
-  rmSync(join(top, 'bin/setsid'))
+  rmSync(join(top, 'bin/setpriv'))
   process.env['PATH'] = join(top, 'bin')
-  t.throws(() => removeLitter.as(stranger, '/x', 'y'), { code: 69, hint: 'setsid and setpriv' })
+  t.throws(() => removeLitter.as(stranger, '/x', 'y'), { code: 69, hint: 'setpriv' })
 })

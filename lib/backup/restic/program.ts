@@ -1,7 +1,7 @@
 import type { ChildProcessByStdio } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
-import { childProcess } from '../../child-process.ts'
+import { apart, childProcess, tied } from '../../child-process.ts'
 import { Deadline } from '../../clock.ts'
 import { ExitCode, errnoOf, Failure } from '../../errors.ts'
 import { wordsIn } from './output.ts'
@@ -52,11 +52,11 @@ const NO_PROGRAM = 127
 export async function restic(remote: Remote, { args, folder, onLine, limit }: Call): Promise<Ended> {
   const { report, deadline } = remote.run
   const { clock } = deadline
-  const child = childProcess().spawn('setpriv', ['--pdeathsig', 'TERM', 'restic', ...args], {
-    cwd: folder ?? '/',
-    env: remote.env,
+  const [program, ...rest] = tied('TERM', undefined, 'restic', ...args)
+  const child = childProcess().spawn(program, rest, {
+    ...apart(remote.env),
+    ...(folder === undefined ? {} : { cwd: folder }),
     stdio: ['ignore', 'pipe', 'pipe'],
-    detached: true,
   })
   const ended = end(child)
   let moved = clock.now()

@@ -1,0 +1,94 @@
+import { spawn } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import { finish, finishSync } from '../../lib/child-process.ts'
+import { outputOf } from '../support/output.ts'
+import { nodeWith } from '../support/pool.ts'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const DOOR = 'lib/child-process.ts'
+
+/** The sources of the commands, by their paths in the checkout. */
+const SOURCES = ['bin', 'lib'].flatMap(folder =>
+  readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+    .filter(name => name.endsWith('.ts'))
+    .map(name => [`${folder}/${name}`, readFileSync(join(ROOT, folder, name), 'utf8')] as const),
+)
+
+const count = (text: string, pattern: RegExp): number => [...text.matchAll(pattern)].length
+
+t.test('every program is started apart, wherever that is', async t => {
+  let places = 0
+  for (const [path, text] of SOURCES) {
+    const started = count(text, /\bchildProcess\(\)(?! =>|: )/g)
+    const apart = count(text, /\bchildProcess\(\)\.spawn(?:Sync)?\(program, \w+, \{\s*\.\.\.apart\(/g)
+    t.equal(apart, started, `${path}: spawn or spawnSync, with what apart() gives, and nothing else`)
+    places += started
+    const loads = text
+      .split('\n')
+      .filter(line => /'(?:(?:node:)?child_process|node:(?:cluster|worker_threads))'/.test(line))
+    t.same(
+      loads.filter(line => path !== DOOR && !line.startsWith('import type ')),
+      [],
+      `${path} asks ${DOOR}`,
+    )
+    t.equal(
+      count(text, /'zx\b/g),
+      count(text, /\$\(\{\s*\.\.\.apart\(/g),
+      `${path}: zx with what apart() gives`,
+    )
+    t.notMatch(text, /\bstdio: [^\n]*'inherit'/, `${path} passes none of its own descriptors on`)
+  }
+  t.ok(places >= 9, `${places} places`)
+})
+
+t.test('it has a session of its own, no terminal, and an environment that was made for it', async t => {
+  process.env['ENDOREG_SECRET'] = 'topsecret'
+  t.teardown(() => {
+    delete process.env['ENDOREG_SECRET']
+  })
+  const look = ['sh', '-c', 'cat /proc/self/stat; pwd; env -0'] as const
+  for (const { code, out } of [await finish(look, { env: { EXTRA: 'x' } }), finishSync(look, 60_000)]) {
+    t.equal(code, 0)
+    const [stat = '', folder, variables = ''] = out.split('\n')
+    const [, , , session, terminal] = stat.slice(stat.lastIndexOf(') ') + 2).split(' ')
+    t.not(session, readFileSync('/proc/self/stat', 'utf8').split(') ')[1]?.split(' ')[3])
+    t.equal(terminal, '0')
+    t.equal(folder, '/')
+    const names = variables.split('\0').map(text => text.split('=')[0] ?? '')
+    const others = names.filter(
+      name => !/^(?:PATH|LC_ALL|EXTRA|NODE_OPTIONS|_TAPJS\w*|PWD|OLDPWD|SHLVL|_|)$/.test(name),
+    )
+    t.same(others, [])
+  }
+})
+
+t.test('no descriptor that this process was started with goes on, however high', async t => {
+  const script = `import { finish } from ${JSON.stringify(join(ROOT, DOOR))}
+    console.log((await finish(['sh', '-c', 'ls -l /proc/$$/fd'])).out)`
+  const [node, args] = nodeWith('--input-type=module', '--eval', script)
+  const shell = `exec 7</etc/passwd 21</etc/passwd 163</etc/passwd; exec "$@"`
+  const { out } = await outputOf(spawn('bash', ['-c', shell, 'bash', node, ...args]))
+  t.match(out, /\b2 -> /)
+  t.notMatch(out, /passwd/)
+})
+
+t.test('one that does not end is cut off, whoever holds its outputs', async t => {
+  const holding = 'echo begun; setsid sleep 600 & echo $!; exec sleep 600'
+  const { code, out, broken } = await finish(['bash', '-c', holding], { limit: 500 })
+  t.same({ code, broken }, { code: null, broken: 'it did not end within 0.5 s' })
+  const [begun, left] = out.split('\n')
+  t.equal(begun, 'begun')
+  process.kill(Number(left), 'SIGKILL')
+  t.match(await finish(['sh', '-c', 'kill -9 $$']), { code: null, broken: 'it was ended by SIGKILL' })
+  t.match(await finish(['head', '-c', '5000000', '/dev/zero']), {
+    code: null,
+    broken: /more than 4194304 bytes/,
+  })
+  t.match(finishSync(['sleep', '600'], 50), { code: null, late: true })
+  t.match(finishSync(['false'], 60_000), { code: 1, late: false })
+  const missing = await finish(['no-such-program'])
+  t.ok(missing.code === 127 || missing.code === 126, missing.err)
+})
