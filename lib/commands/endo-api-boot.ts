@@ -74,7 +74,7 @@ async function installing({ resource }: Change, work: () => unknown): Promise<vo
   }
 }
 
-/** systemd puts the password into a folder for a unit with LoadCredential=db_pwd:... (systemd.exec(5)). */
+/** Where the host gives the unit the credential db_pwd (systemd.exec(5), LoadCredentialEncrypted=), the password is there. */
 function readPassword(settings: Settings, service: Account): Password {
   const credential = `${process.env['CREDENTIALS_DIRECTORY'] ?? ''}/db_pwd`
   if (credential !== '/db_pwd' && credential.startsWith('/') && existsSync(credential))

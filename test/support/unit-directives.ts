@@ -93,9 +93,9 @@ export const DIRECTIVES: Readonly<Record<string, readonly Wanted[]>> = {
     ['Service.User', 'endoreg-service-user', 'the files that it writes are of this account'],
     ['Service.Group', 'endoreg-service', 'the files that it writes are of this group'],
     [
-      'Service.LoadCredential',
-      'db_pwd:/etc/secrets/vault/SCRT_local_password_maintenance_password',
-      'it is there even where the account is not in sensitiveServices yet',
+      'Service.SupplementaryGroups',
+      'sensitiveServices',
+      'it reads the vault even where the account is not in the group yet',
     ],
     ['Service.ExecStart', '/usr/bin/endo-api-boot', 'waits for the login and installs the copies'],
     ['Service.ExecStartPost', revive('endo-api.service'), 'as in the setup, and here for the API'],

@@ -130,12 +130,6 @@ export const MAINTENANCE: readonly Wanted[] = [
     '1 64 69 70 73 74 77 78 SIGKILL SIGABRT SIGBUS SIGILL SIGSEGV SIGTRAP SIGXCPU SIGXFSZ',
     'only 75 is left to be tried again: nothing else passes by itself',
   ],
-  [
-    'Service.LoadCredential',
-    'restic_password:/etc/secrets/restic_password',
-    'the password of the repository',
-  ],
-  ['Service.SetCredential', 'restic_password:\\n', 'a host without the file starts the unit all the same'],
   ['Service.IOSchedulingPriority', '7', 'PostgreSQL reads and writes first'],
   [
     'Service.CapabilityBoundingSet',
@@ -153,4 +147,4 @@ export const MAINTENANCE: readonly Wanted[] = [
 ]
 
 /** Where results are left for node_exporter. */
-export const METRICS = '-/var/lib/prometheus/node-exporter'
+export const METRICS = '-/var/lib/prometheus'

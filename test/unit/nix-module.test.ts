@@ -160,8 +160,8 @@ t.test('the module', { skip: withoutLib }, async t => {
     t.strictSame(added(other, 'endo-api-boot'), {
       User: 'endo',
       Group: 'endogroup',
-      LoadCredential: ['', 'db_pwd:/srv/vault/password'],
       ReadWritePaths: ['-/srv/endo', '-/srv/metrics'],
+      SupplementaryGroups: ['', 'keys'],
     })
     t.strictSame(added(other, 'postgres-endoreg-setup'), {
       ReadWritePaths: ['-/srv/vault', '-/srv/state', '-/srv/metrics'],
@@ -197,7 +197,9 @@ t.test('the module', { skip: withoutLib }, async t => {
       sops.tmpfiles.filter(line => line.includes('secrets')),
       [],
     )
-    t.strictSame(added(sops, 'endo-api-boot')?.['LoadCredential'], ['', 'db_pwd:/run/secrets/endoreg'])
+    t.strictSame(added(sops, 'endo-api-boot'), { LoadCredential: 'db_pwd:/run/secrets/endoreg' })
+    const elsewhere = host('{ vault = { file = "/home/admin/secrets/endoreg"; managedBy = "sops-nix"; }; }')
+    t.notOk(added(elsewhere, 'endo-api-boot')?.['LoadCredential'], 'systemd follows no path of an account')
     t.equal(sops.provision.settings['ENDOREG_VAULT_MANAGED_BY'], 'sops-nix')
   })
 
@@ -211,7 +213,7 @@ t.test('the module', { skip: withoutLib }, async t => {
     }`)
     t.strictSame(backup.failed, [])
     t.strictSame(added(backup, 'endoreg-backup'), {
-      LoadCredential: ['', 'restic_password:/run/secrets/restic'],
+      LoadCredential: 'restic_password:/run/secrets/restic',
     })
     t.strictSame(added(backup, 'endoreg-restore-drill'), added(backup, 'endoreg-backup'))
     t.strictSame(backup.timers['endoreg-backup']?.timerConfig, { OnCalendar: ['', 'hourly'] })

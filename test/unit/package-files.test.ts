@@ -121,16 +121,17 @@ t.test('a removal', async t => {
 
 t.test('what even a purge leaves', async t => {
   const purge = script('postrm')
-  const deletes = purge.filter(line => /\brm(?:dir)?\b/.test(line))
+  const deletes = purge.filter(line => /\brm(?:dir)?\b|-delete\b/.test(line))
   t.same(deletes, [
     'rm -rf /var/cache/endoreg-provision',
-    'rm -f /var/lib/prometheus/node-exporter/endoreg_*.prom',
+    // Which follows no link at the end of its path: the folder above is the account prometheus's.
+    "find /var/lib/prometheus/node-exporter -maxdepth 1 -name 'endoreg_*.prom' -type f -delete 2>/dev/null || :",
     'rm -f /var/lib/endoreg-provision/units /var/lib/endoreg-provision/maintenance.lock',
     'rmdir --ignore-fail-on-non-empty /etc/endoreg /var/lib/endoreg-provision 2>/dev/null || :',
   ])
   const condition = at(purge, /^if \[ "\$1" = purge \]; then$/)
   t.ok(condition > 0 && condition < at(purge, /^rm /), 'a removal leaves all of it')
-  t.notMatch(purge.join('\n'), /find|unlink|userdel|deluser|groupdel/)
+  t.notMatch(purge.join('\n'), /unlink|userdel|deluser|groupdel/)
 })
 
 t.test('the settings file', async t => {

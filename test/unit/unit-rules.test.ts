@@ -51,7 +51,7 @@ t.test('what may be written', async t => {
   const ours = Object.values(KNOWN).flatMap(entry => ('default' in entry ? [entry.default] : []))
   const inside = (folder: string): boolean =>
     ours.some(path => path === folder || path.startsWith(`${folder}/`))
-  const others = ['/etc/postgresql', '/var/lib/prometheus/node-exporter']
+  const others = ['/etc/postgresql', '/var/lib/prometheus']
   for (const [name, unit] of SERVICES) {
     for (const path of words(unit, 'Service.ReadWritePaths')) {
       t.match(path, /^-\//, `${name}: ${path} need not be there`)
@@ -62,6 +62,44 @@ t.test('what may be written', async t => {
     if (unit.has('Service.StateDirectory'))
       t.equal(`/var/lib/${one(unit, 'Service.StateDirectory')}`, KNOWN.ENDOREG_STATE_DIR.default, name)
   }
+})
+
+t.test('systemd, which is root, follows no path that another account controls', async t => {
+  // Where another account has a folder, everything in it may be a link of that account's. The folder itself may not.
+  const made = readUnits('tmpfiles.d/endoreg-provision.conf')
+    .split('\n')
+    .map(line => line.split(/\s+/))
+    .flatMap(([type, path = '', , owner]) => (type === 'd' && owner !== 'root' ? [path] : []))
+  t.ok(made.includes('/etc/secrets/vault') && made.includes('/var/endoreg-service-user'), made.join())
+  // What Debian's packages give to accounts of their own.
+  const theirs = [
+    ...made,
+    '/etc/postgresql',
+    '/var/lib/postgresql',
+    '/var/lib/prometheus',
+    '/home',
+    '/tmp',
+    '/var/tmp',
+  ]
+  const isTheirs = (path: string): boolean => theirs.some(folder => path.startsWith(`${folder}/`))
+  // Names that only the command itself uses, with the account's own rights.
+  const ofTheCommand = ['Service.Environment', 'Unit.Documentation']
+  for (const [name, unit] of UNITS) {
+    for (const [directive, lines] of unit) {
+      if (ofTheCommand.includes(directive)) continue
+      for (const [, path = ''] of lines.join('\n').matchAll(/(?:^|[\s:=+!@-])(\/[^\s:;'"]+)/g))
+        t.notOk(isTheirs(path), `${name}: ${directive}=${path}`)
+    }
+    for (const directive of ['LoadCredential', 'LoadCredentialEncrypted', 'ImportCredential'])
+      t.notOk(
+        unit.has(`Service.${directive}`),
+        `${name}: the command reads it itself, and looks who could have put it there`,
+      )
+  }
+  for (const line of readUnits('tmpfiles.d/endoreg-provision.conf')
+    .split('\n')
+    .filter(line => /^\w/.test(line)))
+    t.notOk(isTheirs(line.split(/\s+/)[1] ?? ''), line)
 })
 
 t.test('what comes before what', async t => {
@@ -109,13 +147,14 @@ t.test('what is tried again', async t => {
 
 t.test('what the commands find in their credentials and folders', async t => {
   const boot = UNITS.get('endo-api-boot.service') ?? new Map()
-  t.equal(one(boot, 'Service.LoadCredential'), `db_pwd:${KNOWN.ENDOREG_VAULT_FILE.default}`)
   t.equal(one(boot, 'Service.User'), KNOWN.ENDOREG_SERVICE_USER.default)
   t.equal(one(boot, 'Service.Group'), KNOWN.ENDOREG_SERVICE_GROUP.default)
   const api = one(UNITS.get('endo-api.service') ?? new Map(), 'Service.Environment') ?? ''
   t.match(api, `ENDOREG_API_DIR=${KNOWN.ENDOREG_API_DIR.default}\n`)
   t.match(api, `LX_MAINTENANCE_PASSWORD_FILE=${KNOWN.ENDOREG_VAULT_FILE.default}`)
-  for (const name of ['postgres-endoreg-setup.service', 'endoreg-rotate-password.service'])
+  for (const name of ['postgres-endoreg-setup', 'endoreg-rotate-password', 'endo-api-boot'].map(
+    unit => `${unit}.service`,
+  ))
     t.equal(
       one(UNITS.get(name) ?? new Map(), 'Service.SupplementaryGroups'),
       KNOWN.ENDOREG_VAULT_GROUP.default,

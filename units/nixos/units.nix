@@ -37,12 +37,12 @@ let
   metrics = unless "/var/lib/prometheus/node-exporter" s.ENDOREG_METRICS_DIR writable;
 
   vaultGroup = option "SupplementaryGroups" (unless "sensitiveServices" s.ENDOREG_VAULT_GROUP instead);
-  vaultCredential = option "LoadCredential" (
-    unless vaultFile s.ENDOREG_VAULT_FILE (file: instead "db_pwd:${toString file}")
-  );
-  resticCredential = option "LoadCredential" (
-    unless "/etc/secrets/restic_password" s.RESTIC_PASSWORD_FILE (file: instead "restic_password:${toString file}")
-  );
+  # systemd reads a credential as root, so only where nobody else could put a link: what sops-nix and agenix leave in /run, often
+  # for root alone. Every other file is read by the commands themselves.
+  isRoots = file: lib.hasPrefix "/run/" (toString file) && !lib.hasPrefix "/run/user/" (toString file);
+  credential = name: file: lib.mkIf (file != null && isRoots file) { LoadCredential = "${name}:${toString file}"; };
+  vaultCredential = credential "db_pwd" (if s.ENDOREG_VAULT_MANAGED_BY == null then null else s.ENDOREG_VAULT_FILE);
+  resticCredential = credential "restic_password" s.RESTIC_PASSWORD_FILE;
   account = lib.mkMerge [
     (lib.mkIf (s.ENDOREG_SERVICE_USER != "endoreg-service-user") { User = s.ENDOREG_SERVICE_USER; })
     (lib.mkIf (s.ENDOREG_SERVICE_GROUP != "endoreg-service") { Group = s.ENDOREG_SERVICE_GROUP; })
@@ -81,6 +81,7 @@ in
       (lib.mkIf cfg.api.enable {
         systemd.services.endo-api-boot = lasting [
           account
+          vaultGroup
           vaultCredential
           (option "ReadWritePaths" (checkout ++ metrics))
         ];
