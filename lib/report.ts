@@ -68,10 +68,9 @@ export class Report {
     this.#line('change', `${this.check ? 'would change ' : ''}${step.resource}: ${step.action}`)
   }
 
-  /** A check was done; only a note is worth a line. Where it was done before, this one counts. */
+  /** A check was done. Where it was done before, this one counts. */
   checked(check: Check): void {
     this.#checks = [...this.#checks.filter(({ name }) => name !== check.name), check]
-    if (check.note !== undefined) this.#line('warning', `${check.name}: ${check.note}`)
   }
 
   /** What a diagnosis found; a later one of the same run replaces it. Each is a few lines. */

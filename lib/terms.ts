@@ -80,4 +80,4 @@ export type PasswordChange = Step & {
 }
 
 /** Something looked at and found good or not. */
-export type Check = { readonly name: string; readonly ok: boolean; readonly note?: string }
+export type Check = { readonly name: string; readonly ok: boolean }

@@ -15,7 +15,7 @@ export type Interrupted = {
   readonly finished: boolean
   /** Before everything else that has to be done. */
   readonly first: readonly Change[]
-  /** After it. */
+  /** After it, and after the logins are proved. */
   readonly last: readonly Change[]
 }
 

@@ -1,13 +1,17 @@
+import type pg from 'pg'
 import { Deadline } from '../clock.ts'
 import type { Run } from '../command.ts'
 import { ExitCode, Failure } from '../errors.ts'
+import { UNASKED } from '../postgres/problem.ts'
 import { type Outcome, proofFailure, proveLogins, toCheck } from '../postgres/proof.ts'
+import { run as query } from '../postgres/session.ts'
 import type { Current } from './provision.ts'
 
 /**
  * Proves the logins. In check mode with changes to make, a login that fails is a finding and not a failure.
  *
  * @param addresses all of them; `proved` are those that have succeeded already
+ * @param client a superuser's session, to ask for the rule by which a role was let in unasked
  * @returns what became of each; none where check mode found no vault file to log in with
  */
 export async function prove(
@@ -18,6 +22,7 @@ export async function prove(
     readonly cluster: Pick<Current['cluster'], 'inRecovery'>
   },
   proved: readonly Outcome[],
+  client?: pg.Client,
 ): Promise<Outcome[]> {
   const { settings, check, report } = run
   // What check mode leaves undone may be what a login waits for: then once has to do.
@@ -33,12 +38,36 @@ export async function prove(
     proved,
   )
   for (const outcome of outcomes) report.checked(toCheck(settings, outcome))
-  const failure = proofFailure(settings, outcomes, true)
-  if (!failure) return outcomes
+  const found = proofFailure(settings, outcomes, true)
+  if (!found) return outcomes
+  const unasked = outcomes.some(outcome => !outcome.ok && outcome.problem.answer === UNASKED)
+  const failure = client && unasked ? await withRules(found, client) : found
   if (current.cluster.inRecovery) throw onStandby(failure, settings.vaultFile)
   if (!check || report.changes.length === 0) throw failure
   report.note(`the login does not work yet: ${failure.reason}`)
   return outcomes
+}
+
+/** Milliseconds for a look at the rules, which only adds to what is known to be wrong. */
+const LOOK = 5000
+
+/** The failure of a login that was let in unasked, with what PostgreSQL's own rules say to that. */
+async function withRules(failure: Failure, client: pg.Client): Promise<Failure> {
+  const text = `SELECT current_setting('hba_file') AS file,
+      string_agg(coalesce(to_jsonb(r)->>'file_name', current_setting('hba_file')) || ':' || line_number, ', '
+                 ORDER BY line_number) FILTER (WHERE auth_method = 'trust' AND type <> 'local') AS trusting
+    FROM pg_hba_file_rules AS r`
+  // Only a superuser may look, and what is wrong is said either way.
+  const [rows] = await query(client, text, LOOK, 'read the access rules').catch(() => [])
+  const [row] = rows ?? []
+  if (!row) return failure
+  const { file, trusting } = row
+  const said = trusting === null ? `no rule in ${file} says trust` : `its rules say trust: ${trusting}`
+  return new Failure(failure.code, {
+    message: failure.message,
+    cause: `${failure.reason}; ${said}`,
+    hint: failure.hint,
+  })
 }
 
 /** Where the password is another one on a standby, nothing on this host can mend it in PostgreSQL. */

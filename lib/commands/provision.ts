@@ -39,6 +39,8 @@ export type Scope = {
   readonly manifest: () => Manifest
   /** The changes beside those of the vault, in order. */
   readonly plan: (manifest: Manifest, current: Current, client: pg.Client) => Promise<Change[]>
+  /** The changes once the logins are proved: no application is led to what may not be PostgreSQL. */
+  readonly install?: (current: Current) => readonly Change[]
   /** What is done with the lock still held, once the logins are proved. */
   readonly conclude?: (provisioned: Provisioned) => Promise<void>
 }
@@ -94,12 +96,11 @@ async function provide(
   let current: Current
   for (let attempt = 1; ; attempt++) {
     current = await look(run, manifest, client, owner)
-    const { first, last } = current.interrupted
+    const { first } = current.interrupted
     const plan = [
       ...first,
       ...planVault(current.vault, owner, current.interrupted.password ? undefined : current.password),
       ...(await scope.plan(manifest, current, client)),
-      ...last,
     ]
     if (check) {
       for (const change of plan) report.change(change)
@@ -119,7 +120,10 @@ async function provide(
   const converged = report.changes.length === 0
   const proved = converged ? await early.finish(current.scram) : []
   if (!converged) early.abandon()
-  const outcomes = await prove(run, addresses, current, proved)
+  const outcomes = await prove(run, addresses, current, proved, client)
+  const rest = [...(scope.install?.(current) ?? []), ...current.interrupted.last]
+  if (check) for (const change of rest) report.change(change)
+  else await apply(rest, client, report, statementLimit(settings))
   await scope.conclude?.({ ...host, current })
   return sumUp(run, outcomes)
 }

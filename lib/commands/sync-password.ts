@@ -44,7 +44,11 @@ export async function syncPassword(run: Run): Promise<string> {
       if (vault.file.state === 'missing' || interrupted.password) differed.add('the vault')
       if (role.some(({ by }) => by === 'verifier')) differed.add('PostgreSQL')
       if (files && holdsOther(files, password)) differed.add('db_pwd')
-      return [...role, ...(files ? planPasswordCopy(files, password, service, owner) : [])]
+      return role
+    },
+    install: ({ password }) => {
+      const files = inspectCheckout.as(service, settings.apiDir, owner)
+      return files ? planPasswordCopy(files, password, service, owner) : []
     },
     conclude: async provisioned => {
       if (flags.has('rotate')) replaced = await rotate(run, provisioned, checkout ? prepare : undefined)

@@ -1,4 +1,6 @@
+import { accountName } from '../files/accounts.ts'
 import { ScramError, ScramExchange, type ScramPassword } from './scram.ts'
+import { describeHolder, type End, holderOf, otherEnd } from './sockets.ts'
 import { type Message, ProtocolError, ServerError, Wire } from './wire.ts'
 
 /** The server wants the password in a way in which it would get to know it. */
@@ -11,34 +13,38 @@ export class UnsafeMethod extends Error {
   }
 }
 
+/** The server lets the role in without asking for anything: it need not know the verifier. */
+export class UnaskedError extends Error {}
+
+/** What answers is a process of another account than PostgreSQL's. */
+export class ImpostorError extends Error {}
+
 /** Where and as whom to log in. */
 export type LoginTarget = {
   readonly address: string
   readonly port: number
   readonly role: string
   readonly database: string
+  /** The uid of PostgreSQL's account, where that is known to listen there itself. */
+  readonly owner?: number | undefined
 }
-
-/** Whether the server asked for the password at all. */
-export type LoginMethod = 'scram-sha-256' | 'none'
 
 /** invalid_authorization_specification: no access rule, or one that rejects. */
 const REFUSED_BY_RULES = '28000'
 
 /**
- * A session of a role, over TCP and with SCRAM-SHA-256, or as it is where the server asks for nothing.
+ * A session of a role, over TCP and with SCRAM-SHA-256 to its end: the server has shown that it knows the verifier.
+ * One that lets in unasked has shown nothing, and may be anybody.
  *
  * Done here and not by the driver: whatever listens at the port, there is no code that could send it the
  * password in plain text or as md5; and the driver normalises passwords that PostgreSQL leaves alone
  * (those with a character that SASLprep forbids), so it would fail where the application logs in.
  */
 export class Login {
-  readonly method: LoginMethod
   readonly #wire: Wire
 
-  private constructor(wire: Wire, method: LoginMethod) {
+  private constructor(wire: Wire) {
     this.#wire = wire
-    this.method = method
   }
 
   /**
@@ -77,12 +83,16 @@ export class Login {
         client_encoding: 'UTF8',
         application_name: 'endoreg-provision',
       })
-      const method = await authenticate(wire, password)
+      await wire.answered()
+      identify(target, wire.end)
+      await authenticate(wire, password)
       while ((await wire.receive()).type !== 'Z');
       wire.unlimit()
-      return new Login(wire, method)
+      return new Login(wire)
     } catch (error) {
       wire.close()
+      // One that says nothing, or hangs up, is no other for that.
+      identify(target, undefined)
       throw error
     }
   }
@@ -110,13 +120,22 @@ export class Login {
   }
 }
 
-/** Answers the server's questions until it says AuthenticationOk. */
-async function authenticate(
-  wire: Wire,
-  password: ScramPassword | Promise<ScramPassword>,
-): Promise<LoginMethod> {
+/**
+ * Looks whose process has answered, before it gets anything made of the password. SCRAM alone tells not whether
+ * somebody in between passes everything on to PostgreSQL, who could ask the application for the password itself.
+ */
+function identify({ address, port, owner }: LoginTarget, ours: End | undefined): void {
+  const found = owner === undefined ? undefined : otherEnd({ address, port }, ours)
+  if (owner === undefined || !found || found.uid === owner) return
+  throw new ImpostorError(
+    `${describeHolder(holderOf(found))} answers there, not PostgreSQL, which is of the account ${accountName(owner)}`,
+  )
+}
+
+/** Answers the server's questions until it says AuthenticationOk, after SCRAM to its end. */
+async function authenticate(wire: Wire, password: ScramPassword | Promise<ScramPassword>): Promise<void> {
   const exchange = new ScramExchange(password)
-  let method: LoginMethod = 'none'
+  let begun = false
   for (;;) {
     const message = await wire.receive()
     if (message.type === 'v') continue
@@ -124,9 +143,9 @@ async function authenticate(
     const rest = message.body.subarray(4)
     switch (message.body.readInt32BE(0)) {
       case 0:
-        if (method !== 'none' && !exchange.finished)
-          throw new ScramError('it let us in before it proved itself')
-        return method
+        if (!begun) throw new UnaskedError('it let us in without asking for the password')
+        if (!exchange.finished) throw new ScramError('it let us in before it proved itself')
+        return
       case 3:
         throw new UnsafeMethod('the password in plain text')
       case 5:
@@ -135,7 +154,7 @@ async function authenticate(
         if (!rest.toString('latin1').split('\0').includes('SCRAM-SHA-256')) {
           throw new UnsafeMethod('another method than SCRAM-SHA-256')
         }
-        method = 'scram-sha-256'
+        begun = true
         wire.send('p', initialResponse(exchange.first()))
         break
       case 11:

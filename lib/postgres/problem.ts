@@ -1,12 +1,14 @@
 import pg from 'pg'
 import { ExitCode, errnoOf, Failure } from '../errors.ts'
 import { ERRNOS, type Goal, JOURNAL, type Known, type Problem, refused, SQLSTATES } from './known-problems.ts'
-import { UnsafeMethod } from './login.ts'
+import { ImpostorError, UnaskedError, UnsafeMethod } from './login.ts'
 import { ScramError } from './scram.ts'
 import { ProtocolError, ServerError, TimeoutError } from './wire.ts'
 
 /** What a Problem has for an answer where the server asks for the password in a way that would give it away. */
 export const UNSAFE_METHOD = 'unsafe method'
+/** And where it asks for nothing. */
+export const UNASKED = 'unasked'
 
 /**
  * Explains what `error`, from opening a connection, means.
@@ -22,6 +24,25 @@ export function explain(error: unknown, goal: Goal): Problem {
       cause: `${goal.place} asks for ${single.method}, which was not sent`,
       answer: UNSAFE_METHOD,
       hint: 'Is this PostgreSQL? If so, its rule for this address must say scram-sha-256 and the role needs a SCRAM password: as root, run sync-password.',
+    }
+  }
+  if (single instanceof UnaskedError) {
+    return {
+      transient: false,
+      stage: 'refused',
+      code: ExitCode.configuration,
+      cause: `${goal.place} let ${goal.role} in without asking for the password, which proves neither the password nor that it is PostgreSQL`,
+      answer: UNASKED,
+      hint: 'Look what listens there (ss -ltnp). Where it is PostgreSQL, its rule for this address says trust, so every account of this host can log in as the role: let the rule say scram-sha-256, and reload.',
+    }
+  }
+  if (single instanceof ImpostorError) {
+    return {
+      transient: false,
+      stage: 'refused',
+      code: ExitCode.notPermitted,
+      cause: `${goal.place}: ${single.message}`,
+      hint: 'Find out what it is (ss -ltnp), stop it, and restart PostgreSQL so that it listens there itself. A pooler that is meant to be there needs a port of its own (ENDOREG_DB_PORT), or the account of PostgreSQL.',
     }
   }
   if (single instanceof ScramError || single instanceof ProtocolError) {

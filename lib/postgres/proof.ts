@@ -1,4 +1,5 @@
 import { type LookupAddress, lookup } from 'node:dns'
+import { statSync } from 'node:fs'
 import { isIPv6 } from 'node:net'
 import type { Deadline } from '../clock.ts'
 import { ExitCode, Failure } from '../errors.ts'
@@ -6,7 +7,7 @@ import type { Report } from '../report.ts'
 import type { Settings } from '../settings.ts'
 import type { Check } from '../terms.ts'
 import type { Goal, Problem } from './known-problems.ts'
-import { Login, type LoginMethod, type LoginTarget } from './login.ts'
+import { Login, type LoginTarget } from './login.ts'
 import { explain, toFailure } from './problem.ts'
 import { backoff } from './readiness.ts'
 import type { ScramPassword } from './scram.ts'
@@ -29,7 +30,7 @@ export async function resolveAddresses(host: string): Promise<string[]> {
 
 /** What came of one login. */
 export type Outcome =
-  | { readonly address: string; readonly ok: true; readonly method: LoginMethod }
+  | { readonly address: string; readonly ok: true }
   | { readonly address: string; readonly ok: false; readonly problem: Problem }
 
 /** The application's login at `address`. */
@@ -38,7 +39,22 @@ export const applicationTarget = (settings: Settings, address: string): LoginTar
   port: settings.dbPort,
   role: settings.dbUser,
   database: settings.dbName,
+  owner: ownerOf(settings),
 })
+
+/**
+ * The uid of PostgreSQL's account, by the socket of the administrative connection; undefined where the application
+ * connects to another port (a pooler) or PostgreSQL is not on this host, so that others may well answer.
+ */
+function ownerOf({ host, port, dbPort }: Settings): number | undefined {
+  if (!host.startsWith('/') || port !== dbPort) return undefined
+  try {
+    return statSync(`${host}/.s.PGSQL.${port}`).uid
+  } catch {
+    // PostgreSQL is down, or this account may not look into the folder.
+    return undefined
+  }
+}
 
 export const applicationGoal = ({ address, port, role, database }: LoginTarget): Goal => ({
   place: `${address} port ${port}`,
@@ -59,7 +75,7 @@ export async function tryLogin(
     const login = await Login.open(target, password, limit)
     try {
       const wrong = mismatch(target, await login.query('SELECT current_user, current_database()', limit))
-      return wrong ? { address, ok: false, problem: wrong } : { address, ok: true, method: login.method }
+      return wrong ? { address, ok: false, problem: wrong } : { address, ok: true }
     } finally {
       login.close()
     }
@@ -168,12 +184,5 @@ const notServed = (settings: Settings, address: string): Problem => ({
 
 /** What the report says about a login. */
 export function toCheck(settings: Settings, outcome: Outcome): Check {
-  const name = `login ${settings.dbUser} ${outcome.address}`
-  if (!outcome.ok) return { name, ok: false }
-  if (outcome.method === 'scram-sha-256') return { name, ok: true }
-  return {
-    name,
-    ok: true,
-    note: 'PostgreSQL let the role in without asking for its password: an access rule says trust, so every account of this host can do the same. Let the rule say scram-sha-256',
-  }
+  return { name: `login ${settings.dbUser} ${outcome.address}`, ok: outcome.ok }
 }

@@ -1,4 +1,5 @@
 import { Socket } from 'node:net'
+import type { End } from './sockets.ts'
 
 /** An error message of PostgreSQL (ErrorResponse). */
 export class ServerError extends Error {
@@ -101,6 +102,17 @@ export class Wire {
     head.writeInt32BE(8 + body.length, 0)
     head.writeInt32BE(PROTOCOL, 4)
     this.#socket.write(Buffer.concat([head, body]))
+  }
+
+  /** Waits for the first bytes of an answer, whatever they say. */
+  async answered(): Promise<void> {
+    await this.#until(() => this.#received.length > 0 || undefined)
+  }
+
+  /** This end of the connection; undefined once it is over. */
+  get end(): End | undefined {
+    const { localAddress: address, localPort: port } = this.#socket
+    return address && port ? { address, port } : undefined
   }
 
   send(type: string, body: Buffer): void {

@@ -1,6 +1,8 @@
 import { once } from 'node:events'
-import { createServer, type Socket } from 'node:net'
+import { existsSync, rmSync } from 'node:fs'
+import { connect, createServer, type Socket } from 'node:net'
 import t from 'tap'
+import { authentication, complaint, LET_IN, READY, row as rowOf, SASL } from '../support/backend.ts'
 import { SCRAM_RULES } from '../support/cluster.ts'
 import { isRoot } from '../support/command.ts'
 import { Host } from '../support/host.ts'
@@ -49,12 +51,21 @@ t.test('a login that cannot be proved is a failed run that names the address', b
     t.equal(result.code, 78, result.err)
     t.match(result.json.error?.cause, /plain text, which was not sent/)
   })
-  await t.test('a rule that trusts is a proof with a warning', async t => {
+  await t.test('a rule that trusts is no proof, and is named where it can be seen', async t => {
     host.cluster.setRules(`${ADMINISTRATION}host all all all trust`)
     await host.cluster.reload()
-    const result = await host.setup()
-    t.equal(result.code, 0, result.err)
-    t.match(result.err, /says trust/)
+    rmSync(host.copy, { force: true })
+    for (const command of ['postgres-endoreg-setup', 'sync-password', 'endo-api-boot']) {
+      const result = await host.run(command)
+      t.equal(result.code, 78, result.err)
+      t.match(result.json.error, { cause: /let endoregDbLocal in without asking/, hint: /says trust/ })
+      t.notOk(result.json.checks.some(({ ok }) => ok))
+      const named = result.json.error?.cause.includes(
+        `its rules say trust: ${host.cluster.data}/pg_hba.conf:`,
+      )
+      t.equal(named, command !== 'endo-api-boot', result.err)
+    }
+    t.notOk(existsSync(host.copy), 'and nothing is installed')
   })
   host.cluster.setRules(SCRAM_RULES)
   await host.cluster.reload()
@@ -154,6 +165,73 @@ t.test('a server that lies gets no password, and no proof', async t => {
       t.ok([77, 78].includes(result.code ?? 0), result.err)
       t.notOk(heard.includes(password), 'the password was not sent')
       t.notOk(result.json.checks.some(({ ok }) => ok))
+    })
+  }
+})
+
+t.test('who takes an address before PostgreSQL does is no PostgreSQL', bothLoopbacks, async t => {
+  const host = await Host.create(t)
+  t.equal((await host.setup()).code, 0)
+  t.equal((await host.boot()).code, 0)
+  host.cluster.configure({ listen_addresses: "'127.0.0.1'" })
+  await host.cluster.restart()
+  const { port } = host.cluster
+  const relay = (client: Socket): void => {
+    const server = connect(port, '127.0.0.1')
+    server.on('error', () => {})
+    client.pipe(server).pipe(client)
+    client.on('close', () => server.destroy())
+  }
+  const saying = (...answers: readonly Buffer[]) => {
+    return (client: Socket): void => {
+      const rest = [...answers]
+      client.on('data', () => {
+        const answer = rest.shift()
+        if (answer) client.write(answer)
+        else client.destroy()
+      })
+    }
+  }
+  const row = Buffer.concat([rowOf('endoregDbLocal', 'endoregDbLocal'), READY])
+  const impostors: readonly [name: string, answers: (client: Socket) => void][] = [
+    ['lets in unasked, and answers as expected', saying(Buffer.concat([LET_IN, READY]), row)],
+    ['passes everything on to PostgreSQL', relay],
+    ['asks for plain text', saying(authentication(3))],
+    ['refuses the password', saying(complaint('E', '28P01', 'no'))],
+    ['begins SCRAM and hangs up', saying(SASL)],
+    ['says nothing', () => {}],
+    ['hangs up', client => client.destroy()],
+  ]
+  for (const [name, answers] of impostors) {
+    await t.test(name, async t => {
+      const sockets = new Set<Socket>()
+      const impostor = createServer(client => {
+        sockets.add(client)
+        client.on('error', () => {})
+        answers(client)
+      })
+      impostor.listen(port, '::1')
+      await once(impostor, 'listening')
+      t.teardown(() => {
+        for (const socket of sockets) socket.destroy()
+        impostor.close()
+      })
+      rmSync(host.copy, { force: true })
+      const env = { ENDOREG_READY_TIMEOUT: '2' }
+      for (const command of ['postgres-endoreg-setup', 'sync-password', 'endo-api-boot']) {
+        const result = await (command === 'endo-api-boot'
+          ? host.boot([], { env })
+          : host.run(command, [], { env }))
+        t.equal(result.code, 77, result.err)
+        t.match(result.json.error, {
+          cause: /::1 port \d+: .* of the account \S+ answers there, not PostgreSQL, which is of the account/,
+          hint: /ss -ltnp/,
+        })
+        t.notOk(result.json.checks.some(({ name, ok }) => ok && name.endsWith('::1')))
+      }
+      t.notOk(existsSync(host.copy), 'nothing is installed')
+      const found = await host.run('debug-postgres')
+      t.match(JSON.parse(found.out).findings, [{ id: 'port-foreign' }])
     })
   }
 })

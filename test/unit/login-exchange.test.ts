@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import { Password } from '../../lib/password.ts'
-import { Login, UnsafeMethod } from '../../lib/postgres/login.ts'
+import { Login, UnaskedError, UnsafeMethod } from '../../lib/postgres/login.ts'
 import { ScramError, ScramPassword } from '../../lib/postgres/scram.ts'
 import { ProtocolError, ServerError, TimeoutError } from '../../lib/postgres/wire.ts'
 import {
@@ -46,17 +46,19 @@ async function honest(last: (signature: string) => Buffer): Promise<readonly Tur
   ]
 }
 
+/** The same, and it lets us in, with `more` behind. */
+const entered = (...more: readonly Buffer[]): Promise<readonly Turn[]> =>
+  honest(signature => all(authentication(12, signature), LET_IN, ...more))
+
 t.test('a server that proves itself', async t => {
-  const turns = await honest(signature => all(authentication(12, signature), LET_IN, READY))
   const proved = await serve(
     t,
-    ...turns,
+    ...(await entered(READY)),
     () => all(message('T', '\0\0'), row('me', null, 'ä'), message('C', 'SELECT 1\0'), READY),
     () => all(row('one'), row('two'), READY),
     () => READY,
   )
   const login = await open(proved)
-  t.equal(login.method, 'scram-sha-256')
   const startup = 'user\0me\0database\0mine\0client_encoding\0UTF8\0'
   t.ok(proved.heard[0]?.subarray(4).toString('latin1').startsWith(`\0\x03\0\0${startup}`))
   t.same(await login.query('SELECT', LIMIT), ['me', null, 'ä'])
@@ -153,8 +155,8 @@ t.test('a message of an impossible length ends it, before and after it is let in
   for (const length of [0, 3, -1, -2_147_483_648, 65_537, 2_147_483_647]) {
     const head = Buffer.from('N\0\0\0\0')
     head.writeInt32BE(length, 1)
-    for (const before of [Buffer.alloc(0), LET_IN]) {
-      const server = await serve(t, () => all(before, head, READY))
+    for (const turns of [[() => all(head, READY)], await entered(head, READY)]) {
+      const server = await serve(t, ...turns)
       const error = await failure(open(server))
       t.ok(error instanceof ProtocolError)
       t.match(error, { message: 'it sent a message of an impossible length' }, String(length))
@@ -183,17 +185,20 @@ t.test('messages that may be there are passed over, the longest among them', asy
     ...rest,
   )
   const login = await open(server)
-  t.equal(login.method, 'scram-sha-256')
   login.close()
-  const tooLong = await serve(t, () => all(LET_IN, message('S', Buffer.alloc(65_533)), READY))
+  const tooLong = await serve(t, ...(await entered(message('S', Buffer.alloc(65_533)), READY)))
   t.ok((await failure(open(tooLong))) instanceof ProtocolError, 'one byte more')
 })
 
-t.test('being let in unasked is a login, and no proof of the password', async t => {
-  const server = await serve(t, () => all(LET_IN, message('S', 'a\0b\0'), READY))
-  const login = await open(server)
-  t.equal(login.method, 'none')
-  login.close()
+t.test('being let in unasked is no login, for nobody has proved anything', async t => {
+  const server = await serve(
+    t,
+    () => all(LET_IN, message('S', 'a\0b\0'), READY),
+    () => all(row('me', 'mine'), READY),
+  )
+  t.ok((await failure(open(server))) instanceof UnaskedError)
+  await server.closed(1)
+  t.equal(server.heard.length, 1, 'no second attempt')
 })
 
 t.test('an error is the server’s, with its code', async t => {
@@ -201,17 +206,13 @@ t.test('an error is the server’s, with its code', async t => {
   t.match(await failure(open(server)), { code: '3D000', message: 'no such database' })
   const bare = await serve(t, () => message('E', '\0'))
   t.match(await failure(open(bare)), { code: '', message: 'an error without a message' })
-  const later = await serve(
-    t,
-    () => all(LET_IN, READY),
-    () => complaint('E', '57P01', 'terminating'),
-  )
+  const later = await serve(t, ...(await entered(READY)), () => complaint('E', '57P01', 'terminating'))
   const login = await open(later)
   const error = await failure(login.query('SELECT 1', LIMIT))
   t.ok(error instanceof ServerError)
   t.match(error, { code: '57P01' })
   login.close()
-  const afterwards = await serve(t, () => all(LET_IN, complaint('E', '53300', 'too many')))
+  const afterwards = await serve(t, ...(await entered(complaint('E', '53300', 'too many'))))
   t.match(await failure(open(afterwards)), { code: '53300' }, 'between being let in and being ready')
 })
 
@@ -245,14 +246,14 @@ t.test('a server that says nothing, or not enough, has a limit', async t => {
     ['nothing', []],
     ['half a message', [() => Buffer.from('R\0\0')]],
     ['a head without its body', [() => message('R', Buffer.alloc(100)).subarray(0, 40)]],
-    ['it lets us in and is never ready', [() => LET_IN]],
+    ['it lets us in and is never ready', await entered()],
   ]
   for (const [name, turns] of halves) {
     const server = await serve(t, ...turns)
     t.ok((await failure(open(server, 50))) instanceof TimeoutError, name)
     await server.closed(1)
   }
-  const server = await serve(t, () => all(LET_IN, READY))
+  const server = await serve(t, ...(await entered(READY)))
   const login = await open(server)
   t.ok((await failure(login.query('SELECT 1', 50))) instanceof TimeoutError)
   await server.closed(1)
@@ -265,11 +266,7 @@ t.test('a server that hangs up', async t => {
     const server = await serve(t, ...turns)
     t.match(await failure(open(server)), { code: 'ECONNRESET' })
   }
-  const server = await serve(
-    t,
-    () => all(LET_IN, READY),
-    () => undefined,
-  )
+  const server = await serve(t, ...(await entered(READY)), () => undefined)
   const login = await open(server)
   t.match(await failure(login.query('SELECT 1', LIMIT)), { code: 'ECONNRESET' })
   login.close()

@@ -53,7 +53,7 @@ async function attempt(
   for (let change = 0; change < changes; change++) report.change({ resource: 'x', action: 'y' })
   const settings = { ...loadSettings({}, '/dev/null'), dbHost: HERE, dbPort: server.port }
   const password = new Password('secret')
-  const outcome: Outcome = { address: HERE, ok: true, method: 'scram-sha-256' }
+  const outcome: Outcome = { address: HERE, ok: true }
   const stat = { uid: 0, gid: 0, mode: 0, nlink: 1, ino: 1 }
   let error: unknown
   let outcomes: readonly Outcome[] | undefined

@@ -21,7 +21,7 @@ const print = (options: object, work: string, how: Parameters<typeof inOwnProces
 const EVENTS = `
   report.change({ resource: 'role x', action: 'create' })
   report.checked({ name: 'login x', ok: true })
-  report.checked({ name: 'login y', ok: false, note: 'refused' })
+  report.checked({ name: 'login y', ok: false })
   report.note('a note')
   report.warning('a warning')
   report.summary('1 change made')`
@@ -31,7 +31,6 @@ t.test('plain: one named line per event, and none for what is in order', async t
   t.strictSame(print({ face: 'plain' }, EVENTS), {
     out: '',
     err: `some-command: role x: create
-some-command: login y: refused
 some-command: a note
 some-command: a warning
 some-command: 1 change made
@@ -42,7 +41,7 @@ some-command: 1 change made
 t.test('the journal: priorities, no name and no colour', async t => {
   t.equal(
     print({ face: 'journal' }, EVENTS).err,
-    '<5>role x: create\n<4>login y: refused\n<6>a note\n<4>a warning\n<6>1 change made\n',
+    '<5>role x: create\n<6>a note\n<4>a warning\n<6>1 change made\n',
   )
   t.equal(
     print({ face: 'journal' }, FAILURE).err,
@@ -56,7 +55,7 @@ t.test('the journal: priorities, no name and no colour', async t => {
 t.test('a terminal: colour, unless NO_COLOR is set', async t => {
   const { err } = print({ face: 'terminal' }, EVENTS)
   const lines = err.trimEnd().split('\n')
-  t.equal(lines.length, 5)
+  t.equal(lines.length, 4)
   for (const line of lines) t.match(line, new RegExp(`^${ESC}\\[\\d+msome-command: .*${ESC}\\[0m$`))
   const plain = print({ face: 'terminal' }, EVENTS, { env: { NO_COLOR: '1' } }).err
   t.equal(plain, err.replaceAll(COLOUR, ''))
@@ -72,7 +71,7 @@ t.test('control characters neither end the line nor steer the terminal', async t
   const work = `
     for (const text of [${hostile}]) {
       report.change({ resource: text, action: text })
-      report.checked({ name: text, ok: false, note: text })
+      report.checked({ name: text, ok: false })
       report.note(text)
       report.warning(text)
       report.waiting(text, text, new Deadline(1, { now: () => 0, sleep: async () => {} }))
@@ -81,7 +80,7 @@ t.test('control characters neither end the line nor steer the terminal', async t
   for (const face of ['plain', 'journal']) {
     const { err } = print({ face }, work)
     t.notMatch(err.replaceAll('\n', ''), /\p{Cc}/u, face)
-    t.equal(err.split('\n').length - 1, 8, face)
+    t.equal(err.split('\n').length - 1, 7, face)
   }
   const { err } = print({ face: 'terminal' }, work)
   t.notMatch(err.replaceAll(COLOUR, '').replaceAll(`\r${ESC}[K`, '').replaceAll('\n', ''), /\p{Cc}/u)

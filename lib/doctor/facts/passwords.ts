@@ -57,7 +57,7 @@ export async function compare(
 const REFUSED = '28P01'
 
 function byAttempts(attempts: readonly Attempt[]): VerifierState | undefined {
-  if (attempts.some(({ outcome }) => outcome.ok && outcome.method === 'scram-sha-256')) return 'same'
+  if (attempts.some(({ outcome }) => outcome.ok)) return 'same'
   const refused = attempts.some(({ outcome }) => !outcome.ok && outcome.problem.answer === REFUSED)
   return refused ? 'other password' : undefined
 }

@@ -1,4 +1,4 @@
-import { UNSAFE_METHOD } from '../../postgres/problem.ts'
+import { UNASKED, UNSAFE_METHOD } from '../../postgres/problem.ts'
 import type { Outcome } from '../../postgres/proof.ts'
 import type { Facts } from '../facts/gather.ts'
 import { able, type Part, Parts, remedyOn } from './part.ts'
@@ -92,6 +92,8 @@ function findFailure(facts: Facts, part: Parts, { address, problem }: Refused): 
   const { settings, server } = facts
   if (isExplained(facts, problem.answer)) return
   const verdict = verdictFor(facts, address)
+  // That rule is a finding of its own.
+  if (problem.answer === UNASKED && verdict?.decides?.method === 'trust') return
   if (problem.answer === UNSAFE_METHOD && verdict?.decides) {
     findRule(facts, part, address, verdict)
     return

@@ -15,16 +15,19 @@ export function trustFindings(facts: Facts, part: Parts): void {
   const trusting = rules.value.parsed.lines.filter(({ method }) => method === 'trust')
   for (const rule of trusting) {
     const superuser = lets(rules.value, rule, settings.adminRole, settings.adminDatabase)
-    if (!superuser && !lets(rules.value, rule, settings.dbUser, settings.dbName) && !isSpecial(rule)) continue
+    const application = lets(rules.value, rule, settings.dbUser, settings.dbName)
+    if (!superuser && !application && !isSpecial(rule)) continue
     const local = rule.type === 'local'
+    // The application comes over TCP, and a login there that asks for nothing is no proof.
+    const unproved = application && !local
     part.find({
       id: superuser ? 'trust-superuser' : 'trust-rule',
-      severity: 'warning',
+      severity: unproved ? 'error' : 'warning',
       subject: placeOf(rule),
       seen: `it lets ${superuser ? `the superuser ${settings.adminRole}` : 'a role'} in without a password (${rule.type}, trust)`,
-      meaning: superuser
-        ? 'every account of this host can read and change everything, passwords too'
-        : 'every account of this host can work as that role',
+      meaning: `every account of this host can ${
+        superuser ? 'read and change everything, passwords too' : 'work as that role'
+      }${unproved ? ', and as no login proves anything, endo-api-boot does not start the API' : ''}`,
       remedy: local
         ? 'say peer instead of trust in that line, then: systemctl reload postgresql'
         : 'say scram-sha-256 instead of trust in that line, then: systemctl reload postgresql',

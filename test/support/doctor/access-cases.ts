@@ -1,4 +1,4 @@
-import { UNSAFE_METHOD } from '../../../lib/postgres/problem.ts'
+import { UNASKED, UNSAFE_METHOD } from '../../../lib/postgres/problem.ts'
 import type { Case } from './cases.ts'
 import {
   ADDRESSES,
@@ -184,6 +184,21 @@ export const ACCESS: readonly Case[] = [
     finds: [`warning ${id} (${HBA}:${at ?? 1})${fix}`],
     says: text.includes('local') ? /say peer instead of trust/ : /say scram-sha-256 instead of trust/,
   })),
+  {
+    name: 'a rule that trusts the application, which then has no proof of its server',
+    told: {
+      rules: rules(`${OWN}host all all ::1/128 trust\n${IPV4}`),
+      ...refusedOnce(UNASKED, 'it let us in without asking'),
+    },
+    finds: [`error trust-superuser (${HBA}:2)`],
+    says: /as no login proves anything, endo-api-boot does not start the API/,
+  },
+  {
+    name: 'let in unasked, and no rule says so',
+    told: refusedOnce(UNASKED, 'it let us in without asking'),
+    finds: ['error login-failed (::1)'],
+    says: /it let us in without asking/,
+  },
   {
     name: 'a rule that trusts, which another one never lets decide',
     told: { rules: rules(`${OWN}local all all peer\n${IPV4}${IPV6}local all all trust\n`) },

@@ -153,7 +153,7 @@ export const notUp = (stage: Problem['stage'], answer: string, cause: string): P
 export const ADDRESSES = ['::1', '127.0.0.1'] as const
 export const loggedIn = (address: string): Attempt => ({
   with: 'vault',
-  outcome: { address, ok: true, method: 'scram-sha-256' },
+  outcome: { address, ok: true },
 })
 export const refused = (address: string, why: Problem): Attempt => ({
   with: 'vault',
