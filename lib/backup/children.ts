@@ -4,6 +4,7 @@ import type { Run } from '../command.ts'
 import { ExitCode, Failure, type FailureCode } from '../errors.ts'
 import { account, homeOf } from '../files/accounts.ts'
 import { effectiveUid } from '../files/identity.ts'
+import { PINNED, PINNED_SINCE_17, toOptions } from '../postgres/pinned.ts'
 import { findProgram, type ProgramName } from '../postgres/programs.ts'
 import { scrubber } from '../scrub.ts'
 import type { Settings } from '../settings.ts'
@@ -17,7 +18,7 @@ export type Child = {
   readonly database?: string
   readonly input?: number | 'pipe'
   readonly output?: number | 'pipe'
-  /** Further variables, such as PGOPTIONS. */
+  /** Further variables; what PGOPTIONS has comes after what every session of ours has. */
   readonly env?: Readonly<Record<string, string>>
 }
 
@@ -57,9 +58,13 @@ export async function startChild(settings: Settings, child: Child): Promise<Star
       PGUSER: settings.adminRole,
       ...(child.database === undefined ? {} : { PGDATABASE: child.database }),
       PGAPPNAME: 'endoreg-provision',
-      // What it says is looked at, and the server may speak any language.
-      PGOPTIONS: '-c lc_messages=C',
       ...child.env,
+      PGOPTIONS: [
+        toOptions({ ...PINNED, ...(child.major >= 17 ? PINNED_SINCE_17 : {}) }),
+        // What it says is looked at, and the server may speak any language.
+        '-c lc_messages=C',
+        child.env?.['PGOPTIONS'] ?? '',
+      ].join(' '),
     }),
     stdio: [child.input ?? 'ignore', child.output ?? 'ignore', 'pipe'],
   })

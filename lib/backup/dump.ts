@@ -59,7 +59,7 @@ export async function dumpDatabase(
       const { tables, extensions, omitted, snapshot } = await freeze(client, oid, message)
       const progress = watchDump(run, part.name, tables, share)
       try {
-        await writeArchive(run, folder, file, part.name, major, snapshot)
+        await writeArchive(run, folder, file, part, major, snapshot)
       } catch (error) {
         if (!(error instanceof Failure) || error instanceof Unkept || attempt === TRIES) throw error
         const why = DEADLOCK.test(error.reason) ? error.reason : await lookAgain(client, tables, message)
@@ -122,7 +122,7 @@ async function writeArchive(
   run: Run,
   folder: Folder,
   file: string,
-  database: string,
+  part: SharedPart,
   major: number,
   snapshot: string,
 ): Promise<void> {
@@ -132,13 +132,20 @@ async function writeArchive(
       startChild(run.settings, {
         program: 'pg_dump',
         major,
-        args: [...FORMAT, '--no-password', `--snapshot=${snapshot}`, `--lock-wait-timeout=${LIMIT}`],
-        database,
+        args: [
+          ...FORMAT,
+          '--no-password',
+          // The database's own, whatever its owner has set for clients.
+          `--encoding=${part.encoding}`,
+          `--snapshot=${snapshot}`,
+          `--lock-wait-timeout=${LIMIT}`,
+        ],
+        database: part.name,
         output: handle,
       }),
     )
     await keeping(
-      () => succeed(run, child, `dump the database ${database}`),
+      () => succeed(run, child, `dump the database ${part.name}`),
       ({ reason }) => OUTPUT.test(reason),
     )
     await keeping(() => doing(`write ${folder.show(file)}`, () => fsyncSync(handle)))

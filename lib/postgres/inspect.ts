@@ -22,7 +22,7 @@ export type Cluster = {
   /** What tells it from every other cluster: pg_control's system identifier. */
   readonly identifier: string
   readonly inRecovery: boolean
-  /** What a new verifier gets. */
+  /** What a new verifier gets; what a role or database has of its own for that is not the server's. */
   readonly scramIterations: number
   readonly roles: ReadonlyMap<string, CurrentRole>
   /** The owner of each database. */
@@ -50,11 +50,12 @@ export async function inspectCluster(
     client,
     `${before};
      SELECT pg_is_in_recovery() AS recovery,
-            coalesce(current_setting('scram_iterations', true), '4096')::int AS iterations,
+            coalesce((SELECT CASE WHEN source IN ('database', 'user', 'database user') THEN boot_val ELSE setting END
+                        FROM pg_settings WHERE name = 'scram_iterations'), '4096')::int AS iterations,
             (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS superuser,
             (SELECT system_identifier::text FROM pg_control_system()) AS identifier;
      SELECT rolname AS name, rolcanlogin AS login, rolreplication AS replication, rolconnlimit AS connections,
-            CASE WHEN rolvaliduntil < 'infinity' THEN extract(epoch FROM rolvaliduntil)::float8 END AS until,
+            CASE WHEN rolvaliduntil < 'infinity' THEN extract(epoch FROM rolvaliduntil)::text END AS until,
             CASE WHEN rolname = ${literal(passwordRole)} THEN rolpassword END AS verifier,
             CASE WHEN current_setting('track_commit_timestamp')::bool AND NOT pg_is_in_recovery()
                  THEN to_char(pg_xact_commit_timestamp(xmin) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') END AS since
@@ -81,7 +82,7 @@ export async function inspectCluster(
 const currentRole = (row: Rows[number]): CurrentRole => ({
   login: row['login'] === true,
   replication: row['replication'] === true,
-  validUntil: typeof row['until'] === 'number' ? row['until'] : null,
+  validUntil: typeof row['until'] === 'string' ? Number(row['until']) : null,
   connectionLimit: Number(row['connections']),
   verifier: typeof row['verifier'] === 'string' ? row['verifier'] : null,
   verifierSince: typeof row['since'] === 'string' ? row['since'] : null,

@@ -6,15 +6,7 @@ import { account } from '../files/accounts.ts'
 import { effectiveUid } from '../files/identity.ts'
 import type { Settings } from '../settings.ts'
 import { peerSocket } from './peer-socket.ts'
-
-/** Set when a session starts, whatever role, database or server say: the superuser's queries depend on it. */
-const SESSION = {
-  search_path: 'pg_catalog',
-  default_transaction_read_only: 'off',
-  statement_timeout: '0',
-  idle_in_transaction_session_timeout: '0',
-  idle_session_timeout: '0',
-}
+import { type Options, PINNED, PINNED_ALWAYS, PINNED_SINCE_17, toOptions } from './pinned.ts'
 
 /** Seconds that taking something back gets where the deadline is over. */
 const UNDO_SECONDS = 5
@@ -22,6 +14,19 @@ const UNDO_SECONDS = 5
 /** A session whose statements have one deadline for all of them: a server may be slow at each, and so for ever. */
 export class Session extends pg.Client {
   #deadline: Deadline | undefined
+  #major = 0
+
+  constructor(config: pg.ClientConfig) {
+    super(config)
+    this.connection.on('parameterStatus', (status: { parameterName: string; parameterValue: string }) => {
+      if (status.parameterName === 'server_version') this.#major = Number.parseInt(status.parameterValue, 10)
+    })
+  }
+
+  /** The server's major version, as it says itself when a session begins. */
+  get major(): number {
+    return this.#major
+  }
 
   /** All statements from now on have to be done by then. */
   limit(deadline: Deadline): void {
@@ -40,30 +45,62 @@ export class Session extends pg.Client {
   }
 }
 
+/** The session was ended by transaction_timeout (PostgreSQL manual, appendix A), which servers have from 17 on. */
+const TRANSACTION_TIMEOUT = '25P04'
+/** Milliseconds that a setting gets. */
+const SETTING = 5000
+
 /**
- * Opens an administrative session. As root on a socket it connects as ENDOREG_PG_OS_USER, so that peer works.
+ * Opens an administrative session, with everything pinned that an owner could have set. As root on a socket it
+ * connects as ENDOREG_PG_OS_USER, so that peer works.
  *
  * @param database the one to connect to
  * @param limit milliseconds from the first packet to readiness
  * @param lockTimeout milliseconds that a statement waits for a lock at the most
  */
-export const openSession = (
+export async function openSession(
   settings: Settings,
   database: string,
   limit: number,
   lockTimeout: number,
-): Promise<Session> =>
-  connect(settings, database, limit, { ...SESSION, lock_timeout: String(Math.ceil(lockTimeout)) })
+): Promise<Session> {
+  const options = { ...PINNED, lock_timeout: String(Math.ceil(lockTimeout)) }
+  try {
+    return await openWithoutTimeout(settings, database, limit, options)
+  } catch (error) {
+    if (!(error instanceof pg.DatabaseError) || error.code !== TRANSACTION_TIMEOUT) throw error
+    return await connect(settings, database, limit, { ...options, ...PINNED_SINCE_17 })
+  }
+}
 
-/** As `openSession`, with all settings as server, database and role have them: for a look at these. */
+/** Which settings a server has is known only once it has let us in. */
+async function openWithoutTimeout(
+  settings: Settings,
+  database: string,
+  limit: number,
+  options: Options,
+): Promise<Session> {
+  const client = await connect(settings, database, limit, options)
+  if (client.major < 17) return client
+  const statements = Object.entries(PINNED_SINCE_17).map(([name, value]) => `SET ${name} = ${value}`)
+  try {
+    await run(client, statements.join('; '), SETTING, 'begin a session')
+    return client
+  } catch (error) {
+    abandon(client)
+    throw error
+  }
+}
+
+/** As `openSession`, with the settings as server, database and role have them, but for who it is: for a look at these. */
 export const openPlainSession = (settings: Settings, database: string, limit: number): Promise<Session> =>
-  connect(settings, database, limit, {})
+  connect(settings, database, limit, PINNED_ALWAYS)
 
 async function connect(
   settings: Settings,
   database: string,
   limit: number,
-  options: Readonly<Record<string, string>>,
+  options: Options,
 ): Promise<Session> {
   const peer = settings.host.startsWith('/') && effectiveUid() === 0
   const postgres = peer ? account(settings.postgresAccount, 'ENDOREG_PG_OS_USER') : undefined
@@ -78,9 +115,7 @@ async function connect(
     database,
     application_name: 'endoreg-provision',
     connectionTimeoutMillis: Math.max(1, Math.ceil(limit)),
-    options: Object.entries(options)
-      .map(([name, value]) => `-c ${name}=${value}`)
-      .join(' '),
+    options: toOptions(options),
     ...(settings.host.startsWith('/') ? { ssl: false } : {}),
     stream: () => socket,
   })

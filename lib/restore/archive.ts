@@ -12,10 +12,9 @@ const TURN = 500
 export type Share = { readonly before: number; readonly own: number }
 
 /**
- * What server, database or role are set to must not stop a restore, and no text of a statement gets into the
- * server's log: user mappings and subscriptions have passwords.
+ * No text of a statement gets into the server's log: user mappings and subscriptions have passwords.
  */
-const OPTIONS = `${SILENT_OPTIONS} -c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0 -c log_error_verbosity=terse -c lc_messages=C`
+const OPTIONS = `${SILENT_OPTIONS} -c log_error_verbosity=terse`
 
 /** Nothing of a database that is being made has to outlast a power cut: what puts it in its place waits for the disk. */
 const NEW = { args: ['--exit-on-error'], options: ' -c synchronous_commit=off' }

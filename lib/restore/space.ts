@@ -33,7 +33,7 @@ export async function requireSpace(
   const [rows = []] = await ask(
     client,
     `SELECT s.spcname AS name, coalesce(nullif(pg_tablespace_location(s.oid), ''), current_setting('data_directory')) AS path,
-            (SELECT coalesce(sum(pg_database_size(d.oid)), 0)::float8 FROM pg_database d
+            (SELECT coalesce(sum(pg_database_size(d.oid)), 0)::text FROM pg_database d
               WHERE d.dattablespace = s.oid AND d.datname LIKE ${literal(`${RESTORING}%`)}) AS leftovers
        FROM pg_tablespace s ORDER BY 1`,
     LIMIT,

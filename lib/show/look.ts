@@ -3,7 +3,7 @@ import { Failure } from '../errors.ts'
 import { lastOfEach } from '../postgres/conf/parse.ts'
 import type { Goal, Problem } from '../postgres/known-problems.ts'
 import { explain } from '../postgres/problem.ts'
-import { abandon, openPlainSession, type Session } from '../postgres/session.ts'
+import { abandon, openPlainSession, openSession, type Session } from '../postgres/session.ts'
 import type { Settings } from '../settings.ts'
 import { isHere, readDisk } from './disk.ts'
 import { fromLine, sorted } from './effective.ts'
@@ -27,19 +27,29 @@ export async function lookAtConfiguration({ settings, deadline }: Run): Promise<
     database: settings.adminDatabase,
     as: 'administrator',
   }
+  const { adminDatabase } = settings
+  const limit = (): number => Math.min(LIMIT, deadline.remaining())
+  const looked = async (client: Session): Promise<Looked> => {
+    try {
+      client.limit(deadline)
+      return { configuration: await fromServer(client, settings), problem: undefined }
+    } finally {
+      abandon(client)
+    }
+  }
+  try {
+    return await looked(await openPlainSession(settings, adminDatabase, limit()))
+  } catch {
+    // What an owner has set may end it; then without that, which cannot tell a few things of the server's command line.
+  }
   let client: Session
   try {
-    client = await openPlainSession(settings, settings.adminDatabase, Math.min(LIMIT, deadline.remaining()))
+    client = await openSession(settings, adminDatabase, limit(), LIMIT)
   } catch (error) {
     const problem = explain(error, goal)
     return { configuration: await fromFiles(settings, problem), problem }
   }
-  try {
-    client.limit(deadline)
-    return { configuration: await fromServer(client, settings), problem: undefined }
-  } finally {
-    abandon(client)
-  }
+  return await looked(client)
 }
 
 async function fromFiles(settings: Settings, problem: Problem): Promise<Configuration> {

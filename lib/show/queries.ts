@@ -1,6 +1,8 @@
 import type pg from 'pg'
 import * as v from 'valibot'
 import { asciiLower, IS_FILE_ERROR } from '../postgres/conf/file-errors.ts'
+import { PINNED } from '../postgres/pinned.ts'
+import { literal } from '../postgres/quote.ts'
 import { ask } from '../postgres/statement-failure.ts'
 
 const optionalText = v.nullable(v.string())
@@ -14,13 +16,12 @@ export type Server = v.InferOutput<typeof server>
 
 /**
  * Who and what is asked. A search path could put other functions in place of PostgreSQL's, and a server's time for
- * statements may be short; both are set in the session only now, so that what they were before can still be seen.
+ * statements may be short; what matters here is set in the session only now, so that what it was before can still be seen.
  */
 export async function askServer(client: pg.Client): Promise<Server> {
   const answers = await ask(
     client,
-    `SET statement_timeout = 0;
-     SET search_path = pg_catalog;
+    `${CHANGED.map(name => `SET ${name} = ${literal(PINNED[name])}`).join(';\n     ')};
      SELECT split_part(current_setting('server_version'), ' ', 1) AS version,
             current_setting('server_version_num')::int / 10000 AS major,
             current_database()::text AS database, session_user::text AS role`,
@@ -31,7 +32,13 @@ export async function askServer(client: pg.Client): Promise<Server> {
 }
 
 /** Settings that `askServer` changes in the session. */
-export const CHANGED = ['search_path', 'statement_timeout'] as const
+export const CHANGED = [
+  'statement_timeout',
+  'search_path',
+  'standard_conforming_strings',
+  'extra_float_digits',
+  'exit_on_error',
+] as const
 
 const fileRow = v.object({
   file: optionalText,

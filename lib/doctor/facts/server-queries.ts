@@ -63,8 +63,8 @@ export const serverQuery = ({ dbUser, dbName }: Settings, major: number): string
     'hbaFile', current_setting('hba_file'),
     'identFile', current_setting('ident_file'),
     'dataFolder', current_setting('data_directory'),
-    'loaded', extract(epoch FROM pg_conf_load_time())::float8,
-    'now', extract(epoch FROM clock_timestamp())::float8,
+    'loaded', extract(epoch FROM pg_conf_load_time()),
+    'now', extract(epoch FROM clock_timestamp()),
     'tls', current_setting('ssl')::bool,
     'checksums', current_setting('data_checksums') = 'on',
     'pendingRestart', (SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM pg_settings WHERE pending_restart),
@@ -81,7 +81,7 @@ export const serverQuery = ({ dbUser, dbName }: Settings, major: number): string
     'takesConnections', (SELECT datallowconn FROM pg_database WHERE datname = ${literal(dbName)}),
     'files', ${list(`
       SELECT path, kind, extract(epoch FROM
-               CASE WHEN stat.modification > to_timestamp(1) THEN stat.change ELSE stat.modification END)::float8 AS changed
+               CASE WHEN stat.modification > to_timestamp(1) THEN stat.change ELSE stat.modification END) AS changed
         FROM (SELECT current_setting('hba_file') AS path, 'hba' AS kind
               UNION SELECT current_setting('ident_file'), 'ident'
               UNION SELECT current_setting('config_file'), 'settings'

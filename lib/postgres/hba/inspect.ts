@@ -43,8 +43,8 @@ export async function inspectAccessFiles(client: pg.Client, limit: number): Prom
     client,
     `SELECT current_setting('server_version_num')::int / 10000 AS major, name, path,
             pg_read_binary_file(path, 0, ${MOST}, true) AS bytes,
-            extract(epoch FROM (pg_stat_file(path, true)).change)::float8 AS changed,
-            extract(epoch FROM pg_conf_load_time())::float8 AS loaded, extract(epoch FROM now())::float8 AS now,
+            extract(epoch FROM (pg_stat_file(path, true)).change)::text AS changed,
+            extract(epoch FROM pg_conf_load_time())::text AS loaded, extract(epoch FROM now())::text AS now,
             ${CONFIGURATION_ERROR} AS server_error
        FROM (SELECT name, setting AS path FROM pg_settings WHERE name IN ('hba_file', 'ident_file')) AS files`,
     limit,
@@ -129,7 +129,7 @@ export class ServedFiles {
 
   async #fetch(path: string): Promise<void> {
     const quoted = literal(path)
-    const statement = `SELECT isdir AS folder, extract(epoch FROM change)::float8 AS changed,
+    const statement = `SELECT isdir AS folder, extract(epoch FROM change)::text AS changed,
         CASE WHEN NOT isdir THEN pg_read_binary_file(${quoted}, 0, ${MOST}) END AS bytes,
         CASE WHEN isdir THEN array(SELECT pg_ls_dir(${quoted})) END AS names FROM pg_stat_file(${quoted}, true)`
     try {
