@@ -1,4 +1,4 @@
-import { accessSync, constants } from 'node:fs'
+import { accessSync, constants, existsSync, readdirSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { ExitCode, Failure } from '../errors.ts'
 import { ask } from '../programs.ts'
@@ -7,11 +7,15 @@ import { ask } from '../programs.ts'
 export type ProgramName =
   | 'initdb'
   | 'pg_controldata'
+  | 'pg_ctl'
   | 'pg_dump'
   | 'pg_dumpall'
   | 'pg_restore'
   | 'postgres'
   | 'psql'
+
+/** Debian's folders, one for each major version. */
+const VERSIONS = '/usr/lib/postgresql'
 
 /**
  * The path of a program of PostgreSQL's major version `major`: Debian's own folder of that version first, since
@@ -19,7 +23,7 @@ export type ProgramName =
  */
 export async function findProgram(name: ProgramName, major: number): Promise<string> {
   const folders = [
-    `/usr/lib/postgresql/${major}/bin`,
+    `${VERSIONS}/${major}/bin`,
     ...(process.env['PATH'] ?? '').split(delimiter).filter(folder => folder.startsWith('/')),
   ]
   for (const folder of folders) {
@@ -35,7 +39,25 @@ export async function findProgram(name: ProgramName, major: number): Promise<str
   })
 }
 
-const needsServer = (name: ProgramName): boolean => ['initdb', 'pg_controldata', 'postgres'].includes(name)
+/**
+ * The major version whose server can take in what one of `major` held: the same, or where that is not installed any
+ * more the next one that is. Fails with 69 where there is none.
+ */
+export async function serverMajor(major: number): Promise<number> {
+  const onPath = /\(PostgreSQL\) (\d+)/.exec((await ask('initdb', '--version')) ?? '')?.[1]
+  const installed = [...(existsSync(VERSIONS) ? readdirSync(VERSIONS) : []), onPath].map(Number)
+  for (const candidate of installed.filter(number => number >= major).sort((a, b) => a - b)) {
+    if (await findProgram('initdb', candidate).catch(() => undefined)) return candidate
+  }
+  throw new Failure(ExitCode.unavailable, {
+    message: `find a PostgreSQL that restores what ${major} held`,
+    cause: `neither ${major} nor a newer one is in ${VERSIONS} or on the PATH`,
+    hint: `Install it (Debian: apt install postgresql-${major}; NixOS: the package of services.postgresql), or make a new backup of the server that there is now: backup-postgres`,
+  })
+}
+
+const needsServer = (name: ProgramName): boolean =>
+  ['initdb', 'pg_controldata', 'pg_ctl', 'postgres'].includes(name)
 
 function isExecutable(path: string): boolean {
   try {

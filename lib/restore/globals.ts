@@ -8,7 +8,7 @@ import { type Session, run as send } from '../postgres/session.ts'
 import { ask, statementFailure } from '../postgres/statement-failure.ts'
 import { settingsOfAll } from './settings-sql.ts'
 import { withFile } from './source.ts'
-import { headOf, roleOf, splitStatements } from './statements.ts'
+import { headOf, NAME, roleOf, splitStatements } from './statements.ts'
 
 /** Milliseconds for a statement about roles. */
 const LIMIT = 60_000
@@ -73,6 +73,15 @@ function parse(backup: Backup, bytes: Buffer): string[] {
     })
   }
 }
+
+/** The password in what pg_dumpall(1) writes of a role (dumpRoles() of pg_dumpall.c): what stands before it has no string. */
+const VERIFIER = new RegExp(`^(ALTER ROLE ${NAME} WITH [^'"]*?) PASSWORD '[^']*'`)
+
+/** `globals` without the roles' verifiers, where they have no business. */
+export const withoutVerifiers = (globals: Globals): Globals => ({
+  ...globals,
+  statements: globals.statements.map(statement => statement.replace(VERIFIER, '$1')),
+})
 
 /**
  * Gives roles what they had, in the transaction of `client`, which has to be silent: verifiers are among it.

@@ -3,47 +3,103 @@ export const PREFIX = 'endoreg-drill-'
 export const PORT = 5432
 
 /**
- * Keeps a throwaway cluster, with the ids of the account that it belongs to: makes its folder, starts the server, and
- * when its standard input ends, however that comes, stops the server and removes the folder. So nothing is left where
- * the one who started it is killed. It holds a lock on the folder: one that nobody holds was left by a power cut.
+ * Keeps the folder of throwaway clusters, with the ids of the account that they belong to: makes it, and in it an empty
+ * cluster that the others are copies of; removes it when its standard input ends, however that comes. So nothing is left
+ * where the one who started it is killed. It holds a lock on the folder: one that nobody holds was left by a power cut.
  */
 export const KEEPER = `
 umask 077
 trap '' HUP INT TERM PIPE
-parent=$1 initdb=$2 postgres=$3 preload=$4 rules=$5 map=$6
-shift 6
+parent=$1 initdb=$2 rules=$3 map=$4 settings=$5
+shift 5
 for left in "$parent"/${PREFIX}*; do
   [ -O "$left" ] && [ ! -L "$left" ] && flock --nonblock "$left" rm -rf -- "$left"
 done
 folder=$(mktemp -d "$parent/${PREFIX}XXXXXXXXXX") || exit
 exec 9<"$folder" && flock 9
-if "$initdb" --pgdata="$folder/data" --no-sync "$@" </dev/null >&2 4>&-; then
-  printf '%s\\n' "$rules" >"$folder/data/pg_hba.conf"
-  printf '%s\\n' "$map" >"$folder/data/pg_ident.conf"
-  setpriv --pdeathsig QUIT "$postgres" -D "$folder/data" -k "$folder" -p ${PORT} -h '' \\
-    -c fsync=off -c full_page_writes=off -c synchronous_commit=off -c wal_level=minimal -c max_wal_senders=0 \\
-    -c archive_mode=off -c autovacuum=off -c max_logical_replication_workers=0 -c max_connections=20 \\
-    -c max_prepared_transactions=0 -c dynamic_shared_memory_type=mmap -c allow_in_place_tablespaces=on \\
-    -c logging_collector=off -c log_destination=stderr -c log_error_verbosity=terse -c log_statement=none \\
-    -c log_min_error_statement=panic -c unix_socket_permissions=0700 -c ssl=off -c jit=off \\
-    -c "shared_preload_libraries=$preload" </dev/null >&4 2>&4 &
-  server=$!
+if "$initdb" --pgdata="$folder/empty" --no-sync "$@" </dev/null >&2 9<&-; then
+  printf '%s\\n' "$rules" >"$folder/empty/pg_hba.conf"
+  printf '%s\\n' "$map" >"$folder/empty/pg_ident.conf"
+  printf '%s\\n' "$settings" >>"$folder/empty/postgresql.conf"
   echo "$folder"
 fi
-exec 4>&- >&-
+exec >&-
 cat >/dev/null
+# A server of its that is still at work ends at the same moment.
 turn=0
-if [ -n "\${server-}" ]; then
-  kill -QUIT "$server"
-  # One that was asked at its very start does not hear it.
-  while read -r pid name state rest <"/proc/$server/stat" && [ "$state" != Z ]; do
-    turn=$((turn + 1))
-    [ "$turn" -ne 120 ] || kill -KILL "$server"
-    sleep 0.05
-  done
-fi
 until rm -rf -- "$folder" 2>/dev/null || [ "$turn" -gt 400 ]; do
   turn=$((turn + 1))
   sleep 0.05
 done
+`
+
+/**
+ * What programs need of a host, its account and data apart. Some of Debian's are links into /etc/alternatives, and its
+ * dictionaries are in /var/cache.
+ */
+const SEEN =
+  '/bin /lib /lib32 /lib64 /libx32 /usr /nix/store /run/current-system /etc/ld.so.cache /etc/alternatives /etc/ssl/openssl.cnf /var/cache/postgresql /dev/null /dev/zero /dev/random /dev/urandom'
+
+/** What makes the namespaces that a server is shut up in: without a right on the host, as root of none but these. */
+export const APART = [
+  'unshare',
+  '--map-root-user',
+  '--mount',
+  '--net',
+  '--pid',
+  '--ipc',
+  '--fork',
+  '--kill-child',
+] as const
+
+/**
+ * Runs a copy of the empty cluster in `folder`. It is the first process in namespaces of its own: all in them ends with it, at any
+ * moment when its standard input ends. It sees its data and the programs, and nothing else of the host: no other process or file, no
+ * socket, no network. What it needs to start, and its own socket, are taken out of its sight when it is ready, which is
+ * before anything is restored. The server has no right even on these namespaces: a second user namespace gives it back
+ * its own uid, since PostgreSQL does not run as root.
+ */
+export const SERVER = `
+start() {
+  set -e
+  umask 022
+  folder=$1 bin=$2 account=$3 uid=$4 gid=$5 seconds=$6 preloaded=$7
+  PATH=$PATH:/usr/sbin:/sbin
+  data=$folder/data socket=$folder/socket root=$folder/root
+  rm -rf -- "$data" "$socket"
+  mkdir -p -- "$socket" "$root"
+  cp -a -- "$folder/empty" "$data"
+  mount -t tmpfs -o mode=0755,nosuid,nodev,size=16m none "$root"
+  mkdir -m 1777 "$root/tmp"
+  mkdir "$root/etc" "$root/host"
+  printf '%s\\n' "$account:x:$uid:$gid::/:/bin/sh" >"$root/etc/passwd"
+  for path in ${SEEN} /proc "\${bin%/*}" "\${LOCALE_ARCHIVE-}" "\${LOCPATH-}" "$data" "$socket"; do
+    if [ ! -e "$path" ] || [ -e "$root$path" ]; then continue; fi
+    mkdir -p -- "$root\${path%/*}"
+    if [ -L "$path" ]; then
+      cp -P -- "$path" "$root$path"
+    else
+      if [ -d "$path" ]; then mkdir "$root$path"; else : >"$root$path"; fi
+      mount --rbind "$path" "$root$path"
+    fi
+  done
+  cd "$root"
+  pivot_root . host
+  umount --lazy /host
+  rmdir /host
+  log=$data/log
+  unshare --user --map-user="$uid" --map-group="$gid" \\
+    setpriv --no-new-privs --inh-caps=-all --ambient-caps=-all --bounding-set=-all \\
+    "$bin/pg_ctl" start --silent --wait --timeout="$seconds" --pgdata="$data" --log="$log" \\
+    --options="-c shared_preload_libraries=$preloaded" </dev/null >/dev/null || {
+    [ ! -e "$log" ] || tail -n 20 "$log" >&2
+    exit 1
+  }
+  umount --lazy "$socket" /proc
+  echo ready
+}
+trap '' HUP INT TERM PIPE
+start "$@" </dev/null &
+exec >&- 2>&-
+read -r line || :
 `

@@ -28,7 +28,8 @@ export function splitStatements(text: string): string[] {
   }
 }
 
-const NAME = '("(?:[^"]|"")*"|[^\\s";,]+)'
+/** A name, as a group of a regular expression. */
+export const NAME = '("(?:[^"]|"")*"|[^\\s";,]+)'
 const ABOUT_ROLE = new RegExp(`^(?:ALTER|CREATE|COMMENT ON) ROLE ${NAME}`)
 const MEMBERSHIP = new RegExp(`^GRANT ${NAME} TO ${NAME}`)
 

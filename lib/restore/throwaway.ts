@@ -1,24 +1,24 @@
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { realpathSync } from 'node:fs'
 import { userInfo } from 'node:os'
-import { Readable } from 'node:stream'
+import { dirname } from 'node:path'
 import type { SavedDatabase } from '../backup/terms.ts'
 import { apart, childProcess } from '../child-process.ts'
 import { Deadline } from '../clock.ts'
 import type { Run } from '../command.ts'
 import { ExitCode, Failure } from '../errors.ts'
-import { account, findAccount } from '../files/accounts.ts'
+import { type Account, account, findAccount } from '../files/accounts.ts'
 import { effectiveUid } from '../files/identity.ts'
 import { renderMappings, renderRules } from '../postgres/hba/render.ts'
 import { LOCK_DATABASE } from '../postgres/lock.ts'
 import { findProgram } from '../postgres/programs.ts'
 import type { Settings } from '../settings.ts'
-import { KEEPER, PORT, PREFIX } from './keeper.ts'
+import { APART, KEEPER, PORT, PREFIX, SERVER } from './keeper.ts'
 import { Listener } from './listen.ts'
 
 /** What an address of a socket file holds (unix(7), sun_path). */
 const LONGEST_SOCKET = 107
-const LATE = 'late'
 
 /** Extensions that CREATE EXTENSION makes only where the server has loaded their libraries. */
 const PRELOADED = ['pgaudit', 'timescaledb', 'pg_cron'] as const
@@ -29,24 +29,36 @@ const NEEDED = ['LOCALE_ARCHIVE', 'LOCPATH'] as const
 /** A cluster of its own, empty, that nobody else reaches; and the run that works with it. */
 export type Throwaway = {
   readonly run: Run
-  /** Stops it and removes everything of it. */
+  /** Ends it, with every process that was started in it. */
   readonly end: () => Promise<void>
 }
 
-/** The account whose throwaway cluster it is (sysusers.d): it has no rights but that. */
+/** Where throwaway clusters come from, one after the other. */
+export type Workshop = {
+  /**
+   * Starts one with nothing in it. Its server ends with this process, however that ends.
+   *
+   * @param extensions those that will be created in it
+   * Fails with 73 where it cannot be started, 75 where it takes too long, 77 where it cannot be shut off from the host.
+   */
+  readonly start: (extensions: readonly string[]) => Promise<Throwaway>
+  /** Removes everything. */
+  readonly end: () => Promise<void>
+}
+
+/** The account whose throwaway clusters they are (sysusers.d): it has no rights but that. */
 const ACCOUNT = 'endoreg-drill'
 
 /**
  * `run`, with what it restores in the hands of an account of its own where this is root: a table's checks run as the
- * superuser who restores it, whoever owns it, so they could have PostgreSQL's own account do anything to the host's
- * cluster. Says so where there is no such account, and PostgreSQL's has to do.
+ * superuser who restores it, whoever owns it. Says so where there is no such account, and PostgreSQL's has to do.
  */
 export function withoutRights(run: Run): Run {
   if (effectiveUid() !== 0) return run
   if (findAccount(ACCOUNT)) return { ...run, settings: { ...run.settings, postgresAccount: ACCOUNT } }
   const { postgresAccount } = run.settings
   run.report.warning(
-    `there is no account ${ACCOUNT}, so the drill runs as ${postgresAccount}: what is in the backup could reach this host's PostgreSQL. Create it: useradd --system ${ACCOUNT}`,
+    `there is no account ${ACCOUNT}, so the drill runs as ${postgresAccount}: nothing but its namespaces keeps what is in the backup from this host's PostgreSQL. Create it: useradd --system ${ACCOUNT}`,
   )
   return run
 }
@@ -54,70 +66,113 @@ export function withoutRights(run: Run): Run {
 /** The folder that throwaway clusters are made in. */
 export const throwawayParent = (): string => process.env['TMPDIR'] || '/var/tmp'
 
+/** An empty cluster is made once, and then copied. */
+const SETTINGS = `
+listen_addresses = ''
+unix_socket_directories = '../socket'
+port = ${PORT}
+unix_socket_permissions = 0700
+max_connections = 20
+fsync = off
+full_page_writes = off
+synchronous_commit = off
+wal_level = minimal
+max_wal_senders = 0
+archive_mode = off
+autovacuum = off
+max_logical_replication_workers = 0
+max_prepared_transactions = 0
+dynamic_shared_memory_type = mmap
+allow_in_place_tablespaces = on
+logging_collector = off
+log_destination = stderr
+log_error_verbosity = terse
+log_statement = none
+log_min_error_statement = panic
+ssl = off
+jit = off`
+
 /**
- * Makes and starts a throwaway cluster as the account of PostgreSQL in `run`, or as this one where that is not root.
- * Its server ends with this process, however that ends.
+ * Makes a folder for throwaway clusters, as the account of PostgreSQL in `run`, or as this one where that is not root.
+ * It goes with this process, however that ends.
  *
- * @param like the database whose encoding and locale its first ones have
- * @param extensions those that will be created in it
- * Fails with 69 where a program is missing, 73 where the cluster cannot be made.
+ * @param like the database whose encoding and locale their first ones have
+ * Fails with 69 where a program is missing, 73 where no cluster can be made.
  */
-export async function startThrowaway(
+export async function openWorkshop(
   run: Run,
   major: number,
   like: SavedDatabase | undefined,
-  extensions: ReadonlySet<string>,
-): Promise<Throwaway> {
+): Promise<Workshop> {
   const parent = throwawayParent()
   requireShort(parent)
-  const [initdb, postgres] = await Promise.all([findProgram('initdb', major), findProgram('postgres', major)])
-  const preloaded = PRELOADED.filter(name => extensions.has(name)).join(',')
-  const locale = ['--locale=C', ...localeArgs(like, major)]
-  const keeper = startKeeper(run.settings, [parent, initdb, postgres, preloaded], locale)
-  const [input, output, errors, , log] = keeper.stdio
-  if (!input || !output || !errors || !(log instanceof Readable)) throw new Error('there are no pipes')
-  const ended = once(keeper, 'close').catch(() => {})
-  // It may have ended by itself.
-  input.on('error', () => {})
-  const end = async (): Promise<void> => {
-    input.end()
-    await ended
-  }
-  const said = [new Listener(errors), new Listener(log)] as const
-  try {
-    run.report.progress('start a throwaway PostgreSQL', 0)
-    const folder = await new Listener(output).until(/^(.+)\n/)
-    if (folder === undefined) throw notMade(parent, said)
-    const late = run.deadline.clock.sleep(run.settings.readyTimeout * 1000).then(() => LATE)
-    const up = await Promise.race([said[1].until(/(ready to accept connections)/), late])
-    if (up === LATE) throw tooSlow(run.settings.readyTimeout)
-    if (up === undefined) throw notMade(parent, said)
-    return { run: inThrowaway(run, folder), end }
-  } catch (error) {
-    await end()
-    throw error
-  }
-}
-
-/** Starts the keeper of a throwaway cluster, with the ids of the account that it will belong to. */
-function startKeeper(
-  settings: Settings,
-  what: readonly [parent: string, initdb: string, postgres: string, preloaded: string],
-  locale: readonly string[],
-): ChildProcess {
-  const { adminRole, postgresAccount } = settings
-  const owner = effectiveUid() === 0 ? account(postgresAccount, 'ENDOREG_PG_OS_USER') : undefined
+  const [initdb, control] = await Promise.all([findProgram('initdb', major), findProgram('pg_ctl', major)])
+  const { name, uid, gid } = ownerOf(run.settings)
+  const { adminRole, readyTimeout } = run.settings
   const map = 'drill'
   const rules = renderRules([{ type: 'local', database: 'all', role: 'all', method: 'peer', map }])
-  const mappings = renderMappings([{ map, account: owner?.name ?? userInfo().username, role: adminRole }])
-  const ids = owner ? ['setpriv', `--reuid=${owner.name}`, `--regid=${owner.gid}`, '--init-groups'] : []
+  const mappings = renderMappings([{ map, account: name, role: adminRole }])
   const access = [rules.join('\n'), mappings.join('\n')]
-  const initdb = [`--username=${adminRole}`, '--auth=reject', ...locale]
-  const [program = '', ...args] = [...ids, 'sh', '-c', KEEPER, 'sh', ...what, ...access, ...initdb]
-  return childProcess().spawn(program, args, {
+  const options = [`--username=${adminRole}`, '--auth=reject', '--locale=C', ...localeArgs(like, major)]
+  run.report.progress('start a throwaway PostgreSQL', 0)
+  const keeper = startScript(run.settings, [], KEEPER, [parent, initdb, ...access, SETTINGS, ...options])
+  const folder = await keeper.said(/^(.+)\n/, parent)
+  const bin = dirname(realpathSync(control))
+  const start = async (extensions: readonly string[]): Promise<Throwaway> => {
+    const preloaded = PRELOADED.filter(library => extensions.includes(library)).join(',')
+    const what = [folder, bin, name, `${uid}`, `${gid}`, `${readyTimeout}`, preloaded]
+    const server = startScript(run.settings, APART, SERVER, what)
+    await server.said(/^(ready)\n/, parent)
+    return { run: inThrowaway(run, `${folder}/socket`), end: server.end }
+  }
+  return { start, end: keeper.end }
+}
+
+/** Whose throwaway clusters they are. */
+function ownerOf({ postgresAccount }: Settings): Account {
+  if (effectiveUid() === 0) return account(postgresAccount, 'ENDOREG_PG_OS_USER')
+  const { username, uid, gid } = userInfo()
+  return { name: username, uid, gid }
+}
+
+/** A script at work. */
+type Script = {
+  /** What it says first, by the group of `pattern`. Ends it and fails where it does not. */
+  readonly said: (pattern: RegExp, parent: string) => Promise<string>
+  readonly end: () => Promise<void>
+}
+
+/** Starts `script` with the ids of the account that owns throwaway clusters, below `program` if there is one. */
+function startScript(
+  settings: Settings,
+  program: readonly string[],
+  script: string,
+  args: readonly string[],
+): Script {
+  const { uid, gid } = ownerOf(settings)
+  const ids = effectiveUid() === 0 ? ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups'] : []
+  const [first = '', ...rest] = [...ids, ...program, 'sh', '-c', script, 'sh', ...args]
+  const child: ChildProcess = childProcess().spawn(first, rest, {
     ...apart(Object.fromEntries(NEEDED.map(name => [name, process.env[name]]))),
-    stdio: ['pipe', 'pipe', 'pipe', 'ignore', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
   })
+  const { stdin, stdout, stderr } = child
+  if (!stdin || !stdout || !stderr) throw new Error('there are no pipes')
+  const words = new Listener(stderr)
+  const ended = once(child, 'close').catch(() => {})
+  // It may have ended by itself.
+  stdin.on('error', () => {})
+  const end = async (): Promise<void> => {
+    stdin.end()
+    await ended
+  }
+  const said = async (pattern: RegExp, parent: string): Promise<string> => {
+    const found = await new Listener(stdout).until(pattern)
+    if (found !== undefined) return found
+    await end()
+    throw notStarted(parent, words.lastWords(), settings.readyTimeout)
+  }
+  return { said, end }
 }
 
 /** The options of initdb(1) with which the first databases are like `like`. */
@@ -142,7 +197,7 @@ const inThrowaway = (run: Run, folder: string): Run => ({
 
 /** Fails with 78 where a socket in there would have too long a path. */
 export function requireShort(parent: string): void {
-  const length = Buffer.byteLength(`${parent}/${PREFIX}XXXXXXXXXX/.s.PGSQL.${PORT}`)
+  const length = Buffer.byteLength(`${parent}/${PREFIX}XXXXXXXXXX/socket/.s.PGSQL.${PORT}`)
   if (parent.startsWith('/') && length <= LONGEST_SOCKET) return
   throw new Failure(ExitCode.configuration, {
     message: `make a throwaway PostgreSQL in ${parent}`,
@@ -153,16 +208,25 @@ export function requireShort(parent: string): void {
   })
 }
 
-const notMade = (parent: string, said: readonly Listener[]): Failure =>
-  new Failure(ExitCode.cannotCreate, {
+/** Why there is no throwaway PostgreSQL, by the last words of what was to start one. */
+function notStarted(parent: string, cause: string, seconds: number): Failure {
+  if (/^(?:unshare|mount|umount|pivot_root): /.test(cause)) {
+    return new Failure(ExitCode.notPermitted, {
+      message: 'shut a throwaway PostgreSQL off from this host, since what is in a backup may run code',
+      cause,
+      hint: 'It needs namespaces of its own, of users too: look at sysctl user.max_user_namespaces and kernel.unprivileged_userns_clone; in a unit at RestrictNamespaces= and SystemCallFilter=@mount.',
+    })
+  }
+  if (cause.includes('did not start in time')) {
+    return new Failure(ExitCode.tryLater, {
+      message: 'start a throwaway PostgreSQL',
+      cause: `it was not ready within ${seconds} s`,
+      hint: 'Look at the load of this host, and run it again. ENDOREG_READY_TIMEOUT is how long to wait.',
+    })
+  }
+  return new Failure(ExitCode.cannotCreate, {
     message: `make a throwaway PostgreSQL in ${parent}`,
-    cause: said.map(words => words.lastWords()).find(Boolean) ?? 'it ended without a word',
+    cause: cause || 'it ended without a word',
     hint: 'The account endoreg-drill needs a folder with space for what is restored, by default /var/tmp: TMPDIR says which.',
   })
-
-const tooSlow = (seconds: number): Failure =>
-  new Failure(ExitCode.tryLater, {
-    message: 'start a throwaway PostgreSQL',
-    cause: `it was not ready within ${seconds} s`,
-    hint: 'Look at the load of this host, and run it again. ENDOREG_READY_TIMEOUT is how long to wait.',
-  })
+}

@@ -143,7 +143,7 @@ t.test('a throwaway cluster has the locale of what is restored', async t => {
 })
 
 t.test('and a place with a short path', async t => {
-  const longest = `/${'x'.repeat(107 - '/endoreg-drill-XXXXXXXXXX/.s.PGSQL.5432'.length - 1)}`
+  const longest = `/${'x'.repeat(107 - '/endoreg-drill-XXXXXXXXXX/socket/.s.PGSQL.5432'.length - 1)}`
   requireShort(longest)
   t.throws(() => requireShort(`${longest}x`), {
     code: 78,

@@ -1,0 +1,132 @@
+import { once } from 'node:events'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import t from 'tap'
+import { until } from '../support/cluster.ts'
+import { drill, left, servers } from '../support/drill-host.ts'
+import { needsPrograms } from '../support/full-postgres.ts'
+import { type Host, needsRoot } from '../support/host.ts'
+import { backUp, ended, sampleHost } from '../support/sample-host.ts'
+
+const skip = needsPrograms.skip || needsRoot.skip
+
+/** A table of the role tenant's whose check does `work` where it runs as a superuser, which is where it is restored. */
+const trap = (work: string): string => `SET ROLE tenant;
+  CREATE OR REPLACE FUNCTION trap(n int) RETURNS bool LANGUAGE plpgsql AS $f$
+    DECLARE seen text; BEGIN IF current_setting('is_superuser') = 'on' THEN ${work} END IF; RETURN true; END $f$;
+  CREATE TABLE IF NOT EXISTS trapped AS SELECT 1 AS n;
+  ALTER TABLE trapped DROP CONSTRAINT IF EXISTS sprung;
+  ALTER TABLE trapped ADD CONSTRAINT sprung CHECK (trap(n))`
+
+/** Has `script` run, and the error of the restore tell what it and PostgreSQL say. */
+const telling = (script: string): string => `
+  CREATE TEMP TABLE loot (line text);
+  COPY loot FROM PROGRAM $c$exec 2>&1; ${script}$c$;
+  SELECT string_agg(line, ' ') INTO seen FROM loot;
+  RAISE EXCEPTION 'seen: % databases: % verifiers: %', seen,
+    (SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_database),
+    (SELECT count(*) FROM pg_authid WHERE rolpassword IS NOT NULL);`
+
+async function hostWithTenants(test: Parameters<typeof sampleHost>[0]): Promise<Host> {
+  const host = await sampleHost(test)
+  await host.cluster.query(
+    `CREATE ROLE tenant LOGIN PASSWORD 'of tenant'; CREATE ROLE other LOGIN PASSWORD 'of other'`,
+  )
+  for (const name of ['tenant', 'other']) await host.cluster.query(`CREATE DATABASE ${name} OWNER ${name}`)
+  await host.cluster.query(`SET ROLE other; CREATE TABLE t AS SELECT 'row-of-' || 'other' AS text`, 'other')
+  return host
+}
+
+t.test("what a role's code reaches in a drill is that role's database", { skip }, async t => {
+  const host = await hostWithTenants(t)
+  const calls: string[] = []
+  const listener = createServer(socket => socket.once('data', data => calls.push(String(data))))
+  listener.on('connection', () => calls.push('a connection'))
+  listener.listen(0, '127.0.0.1')
+  await once(listener, 'listening')
+  t.teardown(() => listener.close())
+  const address = listener.address()
+  const port = typeof address === 'object' ? address?.port : undefined
+  const own = host.env['TMPDIR'] ?? ''
+  // For everybody to read, as only what the drill sees can keep it from the code.
+  writeFileSync(join(host.folder, 'open'), 'row-of-other', { mode: 0o644 })
+  const script = [
+    'echo uid $(id -u)',
+    `echo net $(bash -c "echo hello >/dev/tcp/127.0.0.1/${port}" >/dev/null 2>&1 && echo yes)`,
+    `echo socket $(ls ${host.cluster.socket}/.s.PGSQL.${host.cluster.port} 2>/dev/null)`,
+    'echo processes $(ls /proc | grep -c .) $(cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null | wc -c)',
+    // The patterns do not match this very text, which is in the data of this database.
+    'echo rows $(grep -rls "row-of-[o]ther" / --exclude-dir=usr --exclude-dir=proc)',
+    'echo verifiers $(grep -rlsaE "SCRAM-SHA-256[$][0-9]+:" / --exclude-dir=usr --exclude-dir=proc)',
+    `echo folder $(cd ${own} && find . -mindepth 2 -maxdepth 3 -path "./*/socket*" -o -mindepth 2 -maxdepth 2 | sort | sed "s,.*/,,")`,
+    `echo backups $(ls -d ${host.env['ENDOREG_BACKUP_DIR']} ${host.vaultFolder} 2>/dev/null)`,
+    'echo root $(ls /)',
+    'echo end',
+  ].join('; ')
+  await host.cluster.query(trap(telling(script)), 'tenant')
+  await backUp(host)
+  const { json, err } = ended(await drill(host), 74)
+  const { cause = '' } = json.error ?? {}
+  t.match(cause, /^the database tenant: pg_restore: error: .*seen: /, err)
+  t.match(
+    cause,
+    /seen: uid [1-9]\d* net socket processes 0 0 rows verifiers folder data socket backups root bin dev etc /,
+  )
+  t.notMatch(cause, /root[a-z0-9 ]* (?:home|root|run|sys|work|mnt|srv) /, 'the root of the host')
+  t.match(cause, / end databases: endoreg-restore-new-1 postgres template0 template1 verifiers: 0$/)
+  t.same(calls, [])
+  t.same(
+    json.checks.filter(({ ok }) => !ok).map(({ name }) => name),
+    ['drill tenant'],
+    'the others are proved',
+  )
+  t.ok(json.checks.length > 5)
+  t.same(left(host), [])
+})
+
+t.test('and nothing of it stays, or holds anything', { skip }, async t => {
+  const host = await hostWithTenants(t)
+  const number = `9${process.pid}`
+  const sleepers = (): string[] =>
+    readdirSync('/proc').filter(pid => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes(`sleep\0${number}`)
+      } catch {
+        return false
+      }
+    })
+  t.teardown(() => sleepers().map(pid => process.kill(Number(pid), 'SIGKILL')))
+  const endless = `setsid sh -c "(trap : HUP INT TERM; sleep ${number}) & sleep ${number} &"; sleep 0.1`
+  await host.cluster.query(trap(`COPY (SELECT 1) TO PROGRAM $c$${endless}; kill -9 1; true$c$;`), 'tenant')
+  await backUp(host)
+  let started = false
+  let finished = false
+  const running = drill(host).finally(() => {
+    finished = true
+  })
+  await until(async () => {
+    started ||= sleepers().length > 0
+    return finished || undefined
+  }, 'the drill has ended')
+  t.ok(started, 'the code did run')
+  ended(await running, 0)
+  t.same(sleepers(), [])
+  t.same(servers(host), [])
+  t.same(left(host), [])
+  await backUp(host)
+})
+
+t.test('who ends the server is told of, and keeps no other database from being proved', { skip }, async t => {
+  const host = await hostWithTenants(t)
+  const kill = 'COPY (SELECT 1) TO PROGRAM $c$kill -9 -1$c$;'
+  await host.cluster.query(trap(kill), 'tenant')
+  await backUp(host)
+  const { json } = await drill(host)
+  t.match(json.error, { code: 75, cause: /^the database tenant: [^;]*$/ })
+  t.same(
+    json.checks.filter(({ ok }) => !ok).map(({ name }) => name),
+    ['drill tenant'],
+  )
+  t.same(left(host), [])
+})
