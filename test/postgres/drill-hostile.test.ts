@@ -7,26 +7,10 @@ import { until } from '../support/cluster.ts'
 import { drill, left, servers } from '../support/drill-host.ts'
 import { needsPrograms } from '../support/full-postgres.ts'
 import { type Host, needsRoot } from '../support/host.ts'
+import { telling, trap } from '../support/hostile.ts'
 import { backUp, ended, sampleHost } from '../support/sample-host.ts'
 
 const skip = needsPrograms.skip || needsRoot.skip
-
-/** A table of the role tenant's whose check does `work` where it runs as a superuser, which is where it is restored. */
-const trap = (work: string): string => `SET ROLE tenant;
-  CREATE OR REPLACE FUNCTION trap(n int) RETURNS bool LANGUAGE plpgsql AS $f$
-    DECLARE seen text; BEGIN IF current_setting('is_superuser') = 'on' THEN ${work} END IF; RETURN true; END $f$;
-  CREATE TABLE IF NOT EXISTS trapped AS SELECT 1 AS n;
-  ALTER TABLE trapped DROP CONSTRAINT IF EXISTS sprung;
-  ALTER TABLE trapped ADD CONSTRAINT sprung CHECK (trap(n))`
-
-/** Has `script` run, and the error of the restore tell what it and PostgreSQL say. */
-const telling = (script: string): string => `
-  CREATE TEMP TABLE loot (line text);
-  COPY loot FROM PROGRAM $c$exec 2>&1; ${script}$c$;
-  SELECT string_agg(line, ' ') INTO seen FROM loot;
-  RAISE EXCEPTION 'seen: % databases: % verifiers: %', seen,
-    (SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_database),
-    (SELECT count(*) FROM pg_authid WHERE rolpassword IS NOT NULL);`
 
 async function hostWithTenants(test: Parameters<typeof sampleHost>[0]): Promise<Host> {
   const host = await sampleHost(test)
@@ -64,7 +48,7 @@ t.test("what a role's code reaches in a drill is that role's database", { skip }
     'echo root $(ls /)',
     'echo end',
   ].join('; ')
-  await host.cluster.query(trap(telling(script)), 'tenant')
+  await host.cluster.query(trap('tenant', telling(script)), 'tenant')
   await backUp(host)
   const { json, err } = ended(await drill(host), 74)
   const { cause = '' } = json.error ?? {}
@@ -98,7 +82,10 @@ t.test('and nothing of it stays, or holds anything', { skip }, async t => {
     })
   t.teardown(() => sleepers().map(pid => process.kill(Number(pid), 'SIGKILL')))
   const endless = `setsid sh -c "(trap : HUP INT TERM; sleep ${number}) & sleep ${number} &"; sleep 0.1`
-  await host.cluster.query(trap(`COPY (SELECT 1) TO PROGRAM $c$${endless}; kill -9 1; true$c$;`), 'tenant')
+  await host.cluster.query(
+    trap('tenant', `COPY (SELECT 1) TO PROGRAM $c$${endless}; kill -9 1; true$c$;`),
+    'tenant',
+  )
   await backUp(host)
   let started = false
   let finished = false
@@ -120,7 +107,7 @@ t.test('and nothing of it stays, or holds anything', { skip }, async t => {
 t.test('who ends the server is told of, and keeps no other database from being proved', { skip }, async t => {
   const host = await hostWithTenants(t)
   const kill = 'COPY (SELECT 1) TO PROGRAM $c$kill -9 -1$c$;'
-  await host.cluster.query(trap(kill), 'tenant')
+  await host.cluster.query(trap('tenant', kill), 'tenant')
   await backUp(host)
   const { json } = await drill(host)
   t.match(json.error, { code: 75, cause: /^the database tenant: [^;]*$/ })

@@ -33,6 +33,9 @@ const SCRIPT_OF_ALERT =
   `[ -z "$ENDOREG_ALERT_COMMAND" ] || $ENDOREG_ALERT_COMMAND "$1" || { ` +
   `echo "<3>nobody was told of $1: ENDOREG_ALERT_COMMAND ended with $?"; exit 1; }' sh %i.service`
 
+/** What the drill has in another way than the others: it makes namespaces. */
+const OTHERWISE = new Set(['Service.RestrictNamespaces', 'Service.SystemCallFilter'])
+
 /** All that is in each unit, its description apart, and why. */
 export const DIRECTIVES: Readonly<Record<string, readonly Wanted[]>> = {
   'postgres-endoreg-setup.service': [
@@ -175,7 +178,17 @@ export const DIRECTIVES: Readonly<Record<string, readonly Wanted[]>> = {
     ['Service.ReadWritePaths', `-/var/backups/endoreg ${METRICS}`, 'the backups, and results'],
   ],
   'endoreg-restore-drill.service': [
-    ...MAINTENANCE,
+    ...MAINTENANCE.filter(([name]) => !OTHERWISE.has(name)),
+    [
+      'Service.RestrictNamespaces',
+      'user mnt net pid ipc',
+      'what is restored may run code, which is shut up in these',
+    ],
+    [
+      'Service.SystemCallFilter',
+      '@system-service @pkey @mount\n~@resources @keyring',
+      'as in the others; @mount for what is seen in those namespaces, and without CAP_SYS_ADMIN for nothing else',
+    ],
     [
       'Unit.After',
       'endoreg-backup.service network-online.target nss-user-lookup.target',

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { telling, trap } from '../support/hostile.ts'
 import { apiAnswers, boots, clinic, host, RELEASES } from '../support/system/clinic.ts'
 import { Machine } from '../support/system/machine.ts'
 import { fastPostgres } from '../support/system/options.ts'
@@ -40,16 +41,32 @@ for (const release of RELEASES) {
       const { out } = await machine.run('ps -eo args | grep "[e]ndoreg-drill"', { check: false })
       t.equal(out, '', 'no server is left')
     })
-    await t.test("what is restored reaches nothing of the host's PostgreSQL", async t => {
-      // A check of a table runs as whoever restores the table, a superuser: of the throwaway cluster, and no other.
-      const spread = `COPY (SELECT 1) TO PROGRAM 'psql -h /run/postgresql -d postgres -c "CREATE ROLE evil"; ls /var/lib/postgresql >&2; true'`
-      await psql(`SET ROLE "endoregDbLocal"; CREATE FUNCTION app.evil(int) RETURNS bool LANGUAGE plpgsql AS
-        $f$BEGIN IF current_setting('is_superuser') = 'on' THEN EXECUTE $c$${spread}$c$; END IF; RETURN true; END$f$;
-        CREATE TABLE app.trap (n int CHECK (app.evil(n))); INSERT INTO app.trap VALUES (1)`)
-      await machine.run('systemctl start endoreg-backup.service', { seconds: 120 })
-      await machine.run('systemctl start endoreg-restore-drill.service', { seconds: 180 })
-      t.equal(await psql(`SELECT rolname FROM pg_roles WHERE rolname = 'evil'`, 'postgres'), '')
-      await psql('DROP TABLE app.trap; DROP FUNCTION app.evil')
+    await t.test('what is restored reaches nothing but its database, and leaves nothing', async t => {
+      const script = [
+        'echo net $(bash -c "echo >/dev/tcp/127.0.0.1/5432" >/dev/null 2>&1 && echo yes)',
+        'echo socket $(ls /run /var/run 2>/dev/null)',
+        'echo processes $(ls /proc)',
+        'echo files $(ls /var /var/tmp/endoreg-drill-*)',
+        'echo end',
+      ].join('; ')
+      const drill = async (work: string): Promise<string> => {
+        await psql(trap('endoregDbLocal', work))
+        await machine.run('systemctl start endoreg-backup.service', { seconds: 120 })
+        await machine.run('systemctl start endoreg-restore-drill.service', { check: false, seconds: 180 })
+        const said = await machine.journal('endoreg-restore-drill.service')
+        return said
+          .map(entry => entry['MESSAGE'])
+          .slice(-5)
+          .join('\n')
+      }
+      t.match(
+        await drill(telling(script)),
+        /the database endoregDbLocal: .* seen: net socket processes files \/var\/tmp\/endoreg-drill-\w+: data socket \/var: (?:cache )?tmp end databases: endoreg-restore-new-1 postgres template0 template1 verifiers: 0/,
+      )
+      const endless = 'setsid sh -c "sleep 98765 & sleep 98765 &"; sleep 0.1; true'
+      t.match(await drill(`COPY (SELECT 1) TO PROGRAM $c$${endless}$c$;`), /can be restored: /)
+      t.equal((await machine.run('pgrep -f 98765', { check: false })).out, '')
+      await psql('DROP TABLE trapped; DROP FUNCTION trap')
       await machine.run('systemctl start endoreg-backup.service', { seconds: 120 })
     })
     await t.test('also where PostgreSQL is down', async () => {

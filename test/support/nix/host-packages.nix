@@ -121,8 +121,12 @@ let
     systemd = ofThisMachine "systemd" "257" [ "systemctl" ];
     util-linux = ofThisMachine "util-linux" "2" [
       "flock"
+      "mount"
+      "pivot_root"
       "setpriv"
       "setsid"
+      "umount"
+      "unshare"
     ];
     inherit writeText;
     writeShellScript = writeText;
