@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import type { SavedRole } from '../../lib/backup/terms.ts'
-import { type Globals, isNeeded, readGlobals } from '../../lib/restore/globals.ts'
+import { type Globals, isNeeded, readGlobals, withoutVerifiers } from '../../lib/restore/globals.ts'
 import { chooseBackup } from '../../lib/restore/source.ts'
 import { headOf, roleOf, splitStatements } from '../../lib/restore/statements.ts'
 import { aRun, layBackup, ownFolder } from '../support/shelf.ts'
@@ -136,4 +136,19 @@ t.test('where one statement ends and the next begins', async t => {
   for (const [text, statements] of cases) t.same(splitStatements(text), statements, text)
   t.throws(() => splitStatements('a; b'), { name: 'SyntaxError', message: /at character 3 / })
   t.throws(() => splitStatements("E'\\'"), { name: 'SyntaxError' })
+})
+
+t.test('a drill gives no role its verifier', async t => {
+  const without = (statement: string): string =>
+    withoutVerifiers({ statements: [statement], roles: [], incomplete: [] }).statements.join()
+  const verifier = "PASSWORD 'SCRAM-SHA-256$4096:salt$stored:server='"
+  const name = `"a PASSWORD 'b' WITH ""c"`
+  for (const role of ['a', '"a b"', name]) {
+    const rights = `ALTER ROLE ${role} WITH NOSUPERUSER LOGIN CONNECTION LIMIT 5`
+    t.equal(without(`${rights} ${verifier} VALID UNTIL '2030-01-01'`), `${rights} VALID UNTIL '2030-01-01'`)
+    t.equal(without(`${rights} ${verifier}`), rights)
+    t.equal(without(rights), rights)
+  }
+  const comment = "COMMENT ON ROLE a IS 'WITH PASSWORD ''x'''"
+  t.equal(without(comment), comment)
 })
