@@ -8,7 +8,7 @@ import { doomed, purge } from '../reset/purge.ts'
 import { empty, refuseUnfit } from '../reset/reset.ts'
 import { diskUse, show } from '../reset/show.ts'
 import { look } from '../reset/site.ts'
-import { choose, undo } from '../reset/undo.ts'
+import { describeUndo, undo } from '../reset/undo.ts'
 
 /** Empties the cluster after a typed confirmation, goes back, or deletes what was set aside. */
 export async function resetPsqlSafe(run: Run): Promise<string> {
@@ -34,6 +34,8 @@ export async function resetCluster(run: Run, companions: readonly string[]): Pro
   await show(run, site, await lookAround(cluster, companions, site.journal))
   refuseUnfit(run, site)
   if (check) {
+    if (site.journal?.action === 'undo')
+      report.change({ resource: `cluster ${cluster.name}`, action: describeUndo(site, undefined) })
     if (!flags.has('no-backup'))
       report.change({ resource: `backup in ${run.settings.backupDir}`, action: 'make' })
     const resource = `cluster ${cluster.name}`
@@ -55,10 +57,7 @@ async function goBack(run: Run, wanted: string | undefined): Promise<string> {
   const { report, check } = run
   if (check) {
     const site = await look(run)
-    const { cluster, parent } = site
-    const back = choose(site, wanted)
-    if (back !== undefined)
-      report.change({ resource: `cluster ${cluster.name}`, action: `put ${parent}/${back} back as its data` })
+    report.change({ resource: `cluster ${site.cluster.name}`, action: describeUndo(site, wanted) })
     return report.tally()
   }
   const back = await alone(run, fresh => undo(fresh, wanted))

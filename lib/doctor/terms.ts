@@ -130,6 +130,8 @@ export type Fix =
   | 'units'
   /** PostgreSQL itself: start it. */
   | 'start'
+  /** An undo that was interrupted: finish it; a reset that had moved nothing: start what it had stopped. */
+  | 'undo'
 
 /** Something wrong with a host. */
 export type Finding = {

@@ -1,8 +1,10 @@
 import { once } from 'node:events'
-import { closeSync, constants, openSync } from 'node:fs'
+import { closeSync, constants, existsSync, openSync } from 'node:fs'
 import { apart, childProcess, tied } from '../child-process.ts'
 import type { Run } from '../command.ts'
 import { ExitCode, Failure, systemFailure } from '../errors.ts'
+import { ask } from '../programs.ts'
+import type { Settings } from '../settings.ts'
 import { makeFolder } from './folder.ts'
 
 /** The part of a run that waits. */
@@ -27,6 +29,12 @@ export async function withMaintenanceLock<T>(run: Waiting, work: () => Promise<T
   } finally {
     closeSync(handle)
   }
+}
+
+/** Whether a backup, restore, drill or reset is at work now. The lock's file is there where one ever was. */
+export async function isMaintained({ stateDir }: Settings): Promise<boolean> {
+  const path = `${stateDir}/${NAME}`
+  return existsSync(path) && (await ask('flock', '--shared', '--nonblock', path, 'true')) === undefined
 }
 
 function openLock(path: string): number {

@@ -1,7 +1,7 @@
 import type { Run } from '../command.ts'
 import { ExitCode, Failure } from '../errors.ts'
 import { startAll, startAllLater } from './around.ts'
-import { type Found, inspectData } from './found.ts'
+import { inspectData, saysMoved } from './found.ts'
 import { dropJournal, writeJournal } from './journal.ts'
 import type { Site } from './site.ts'
 import type { Journal } from './terms.ts'
@@ -58,14 +58,8 @@ async function conclude(run: Run, { cluster }: Site, begun: Journal): Promise<vo
   if (failed.length > 0) throw new Unstarted(begun, failed)
 }
 
-/** The disk says what has happened: a reset gives the data folder another name, an undo takes that name away. */
 const isMoved = ({ cluster, postgres }: Site, begun: Journal): boolean =>
   saysMoved(inspectData.as(postgres, cluster.data), begun)
-
-export function saysMoved({ beside }: Pick<Found, 'beside'>, { action, aside }: Journal): boolean {
-  const there = beside.some(({ name }) => name === aside)
-  return action === 'reset' ? there : !there
-}
 
 /** What is still to be finished where `begun` has moved nothing: what was interrupted `before`, and not by the same. */
 export const unfinished = (before: Journal | undefined, begun: Journal): Journal | undefined =>

@@ -6,6 +6,7 @@ import { effectiveUid } from '../files/identity.ts'
 import { job } from '../files/job.ts'
 import { readRegular } from '../files/secret-file.ts'
 import { parseBeside } from './names.ts'
+import type { Journal } from './terms.ts'
 
 const beside = v.strictObject({
   name: v.string(),
@@ -55,6 +56,12 @@ export const inspectData = job('inspect data folder', [v.string()], found, (path
   const { folder: parentPath, name } = splitPath(path)
   return inFolder(parentPath, parent => inspectIn(parent, name)) ?? MISSING
 })
+
+/** The disk says what has happened: a reset gives the data folder another name, an undo takes that name away. */
+export function saysMoved({ beside }: Pick<Found, 'beside'>, { action, aside }: Journal): boolean {
+  const there = beside.some(({ name }) => name === aside)
+  return action === 'reset' ? there : !there
+}
 
 function inspectIn(parent: Folder, name: string): Found {
   const there = parent.look(name)

@@ -31,6 +31,10 @@ export function readJournal(settings: Settings): Journal | undefined {
   }
 }
 
+/** "an undo of TIME", for people. */
+export const describeBegun = ({ action, begun }: Journal): string =>
+  `${action === 'undo' ? 'an undo' : 'a reset'} of ${begun}`
+
 /** Writes down what is begun, whole or not at all, and on the disk before this returns. */
 export function writeJournal(settings: Settings, entry: Journal): void {
   const owner = { uid: effectiveUid(), gid: process.getegid?.() ?? 0, mode: 0o600, names: '' }

@@ -1,6 +1,7 @@
 import type { Run } from '../command.ts'
 import { ExitCode, Failure } from '../errors.ts'
 import { inspectData } from './found.ts'
+import { describeBegun } from './journal.ts'
 import { deleteAside } from './make.ts'
 import { setAside } from './names.ts'
 import { look, type Site } from './site.ts'
@@ -15,8 +16,8 @@ export function doomed({ found, journal, cluster }: Site): string[] {
   if (journal) {
     throw new Failure(ExitCode.configuration, {
       message: `delete what was set aside of the cluster ${cluster.name}`,
-      cause: `a${journal.action === 'undo' ? 'n undo' : ' reset'} of ${journal.begun} was interrupted`,
-      hint: 'Finish it first: reset-psql-safe, or reset-psql-safe --undo',
+      cause: `${describeBegun(journal)} was interrupted`,
+      hint: `Finish it first: ${journal.action === 'undo' ? '' : 'reset-psql-safe, or '}reset-psql-safe --undo`,
     })
   }
   return [

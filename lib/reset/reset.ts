@@ -27,12 +27,13 @@ export type Emptied = { readonly aside: string; readonly backup: string | null }
 export async function empty(run: Run, companions: readonly string[]): Promise<Emptied> {
   let site = await look(run)
   if (site.journal?.action === 'undo') {
+    const { data } = site.cluster
     await finishUndo(run, site, companions)
     site = await look(run)
+    if (site.cluster.data !== data) throw another(site, data)
   }
   refuseUnfit(run, site)
   const { cluster } = site
-  if (cluster.maker === 'debian') await findProgram('initdb', cluster.major)
   await removeFresh(site, ...leftFresh(site))
   const { before, resumed, moved } = stageOf(site)
   const around = await lookAround(cluster, companions, before)
@@ -43,6 +44,7 @@ export async function empty(run: Run, companions: readonly string[]): Promise<Em
     await attempt(run, site, begun)
     return { aside, backup: begun.backup }
   }
+  if (cluster.maker === 'debian') await findProgram('initdb', cluster.major)
   return { aside, backup: await replace(run, site, begun, moved) }
 }
 
@@ -56,12 +58,14 @@ export type Stage = {
   readonly moved: boolean
 }
 
-export function stageOf(site: Pick<Site, 'journal' | 'found' | 'server'>): Stage {
+export function stageOf(site: Pick<Site, 'journal' | 'found' | 'server' | 'silence'>): Stage {
   const before = site.journal?.action === 'reset' ? site.journal : undefined
   const moved = before !== undefined && isBeside(site, before.aside)
   // With the server up and its data in its place nothing has happened yet, however long that is ago.
-  return { before, resumed: moved || !site.server ? before : undefined, moved }
+  return { before, resumed: moved || isDown(site) ? before : undefined, moved }
 }
+
+const isDown = ({ server, silence }: Pick<Site, 'server' | 'silence'>): boolean => !server && !silence
 
 export const begin = ({ flags }: Pick<Run, 'flags'>, site: Site, around: Around): ResetJournal => ({
   format: 1,
@@ -74,14 +78,18 @@ export const begin = ({ flags }: Pick<Run, 'flags'>, site: Site, around: Around)
   backup: null,
 })
 
-/** Fails where the cluster is not one to be emptied, or its backup cannot be made. */
+/**
+ * Fails where the cluster is not one to be emptied, or its backup cannot be made. An undo that was interrupted is
+ * finished first, and only then is there something to be looked at.
+ */
 export function refuseUnfit(run: Pick<Run, 'flags'>, site: Site): void {
-  const { server, found, cluster, journal } = site
+  const { server, silence, found, cluster, journal } = site
+  if (journal?.action === 'undo') return
   if (server) refuseStandby(server)
-  const begun = journal?.action === 'reset' ? journal : undefined
-  if (begun && isBeside(site, begun.aside)) return
-  if (found.state === 'missing' && journal?.action !== 'undo') throw nothingThere(cluster.data)
-  if (!server && !begun?.prepared && !run.flags.has('no-backup')) throw down(cluster.unit)
+  if (journal && isBeside(site, journal.aside)) return
+  if (found.state === 'missing') throw nothingThere(cluster.data)
+  const saved = journal?.prepared && isDown(site)
+  if (!server && !saved && !run.flags.has('no-backup')) throw silence ?? down(cluster.unit)
 }
 
 /**
@@ -131,6 +139,13 @@ export const movesOf = (
 
 const describe = ({ encoding, collate, checksums }: Recipe): string =>
   `create anew (${encoding === undefined ? '' : `${encoding}, `}${collate}, checksums ${checksums ? 'on' : 'off'})`
+
+const another = ({ cluster }: Site, data: string): Failure =>
+  new Failure(ExitCode.configuration, {
+    message: `empty the cluster in ${data}`,
+    cause: `the undo is finished, and the server has its data in ${cluster.data}`,
+    hint: 'Nothing else was touched. See which of the two is meant (data_directory), and run it again.',
+  })
 
 const nothingThere = (data: string): Failure =>
   new Failure(ExitCode.configuration, {

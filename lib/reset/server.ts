@@ -68,11 +68,13 @@ const QUERY = `
        GROUP BY 1, 2, 3 ORDER BY 1, 2, 3) s)) AS server`
 
 /**
- * What the server of the settings says of itself; undefined where none listens. One that is starting is waited for.
+ * What the server of the settings says of itself; undefined where none listens.
+ *
+ * @param patient whether one that is starting is waited for; else it fails with 75
  * Fails as the connection does; with 77 without a superuser.
  */
-export async function askServer(run: Run): Promise<Server | undefined> {
-  if (!(await listens(run))) return undefined
+export async function askServer(run: Run, patient = true): Promise<Server | undefined> {
+  if (!(await listens(run, patient))) return undefined
   return inSession(run, run.settings.adminDatabase, LIMIT, async client => {
     const [rows] = await ask(client, QUERY, LIMIT, 'look at the cluster')
     return v.parse(server, rows?.[0]?.['server'])
@@ -80,7 +82,7 @@ export async function askServer(run: Run): Promise<Server | undefined> {
 }
 
 /** Fails where what listens lets this session not in. */
-async function listens({ settings }: Run): Promise<boolean> {
+async function listens({ settings }: Run, patient: boolean): Promise<boolean> {
   const place = `${settings.host} port ${settings.port}`
   const goal: Goal = {
     place,
@@ -93,7 +95,8 @@ async function listens({ settings }: Run): Promise<boolean> {
     return true
   } catch (error) {
     const problem = explain(error, goal)
-    if (problem.stage === 'refused') throw toFailure(problem, `connect to PostgreSQL at ${place}`)
+    if (problem.stage === 'refused' || (problem.stage === 'starting' && !patient))
+      throw toFailure(problem, `connect to PostgreSQL at ${place}`)
     return problem.stage === 'starting'
   }
 }

@@ -3,6 +3,7 @@ import type { Run } from '../command.ts'
 import { runAs } from '../files/program-as.ts'
 import { count, type Report } from '../report.ts'
 import { bytesText, durationText } from '../text.ts'
+import { describeBegun } from './journal.ts'
 import { setAside } from './names.ts'
 import type { Site } from './site.ts'
 import type { Around } from './terms.ts'
@@ -34,8 +35,8 @@ export async function show(run: Run, site: Site, around: Around): Promise<void> 
   showBackup(run)
   for (const folder of aside) report.note(`set aside earlier: ${parent}/${folder.name}, ${size(folder.name)}`)
   showAround(report, around)
-  if (journal)
-    report.warning(`a${journal.action === 'undo' ? 'n undo' : ' reset'} of ${journal.begun} was interrupted`)
+  const first = journal?.action === 'undo' ? ': it is finished first' : ''
+  if (journal) report.warning(`${describeBegun(journal)} was interrupted${first}`)
 }
 
 function showBackup({ report, settings }: Run): void {

@@ -20,8 +20,10 @@ export type Site = {
   readonly name: string
   /** PostgreSQL's account. */
   readonly postgres: Account
-  /** Undefined where the server is down. */
+  /** Undefined where the server is down, or says nothing. */
   readonly server: Server | undefined
+  /** Why there is a server that says nothing of this cluster: what was begun may be finished without it. */
+  readonly silence: Failure | undefined
   readonly found: Found
   /** What was begun and not finished. */
   readonly journal: Journal | undefined
@@ -40,14 +42,15 @@ export async function look(run: Run): Promise<Site> {
   requireSystemd(MESSAGE)
   const postgres = account(settings.postgresAccount, 'ENDOREG_PG_OS_USER')
   const journal = readJournal(settings)
-  const server = await askServer(run)
-  const cluster = server
-    ? fromServer(server)
-    : (rememberedCluster(journal, settings.port) ?? (await fromFiles(settings, postgres)))
+  const remembered = rememberedCluster(journal, settings.port)
+  const { server, silence } = remembered
+    ? await askAfterwards(run, remembered)
+    : { server: await askServer(run), silence: undefined }
+  const cluster = server ? fromServer(server) : (remembered ?? (await fromFiles(settings, postgres)))
   refuseOtherCluster(journal, cluster)
   const found = inspectData.as(postgres, cluster.data)
   const { folder: parent, name } = splitPath(cluster.data)
-  const site = { cluster, parent, name, postgres, server, found, journal }
+  const site = { cluster, parent, name, postgres, server, silence, found, journal }
   refuseUnmovable(site)
   await refuseForeign(site)
   return site
@@ -56,6 +59,21 @@ export async function look(run: Run): Promise<Site> {
 /** The cluster of what was interrupted, where it is that of the port: its folder may be moved, and its server down. */
 export const rememberedCluster = (journal: Journal | undefined, port: number): Cluster | undefined =>
   journal?.cluster.port === port ? journal.cluster : undefined
+
+/**
+ * What the server says where something was begun with its cluster: it may let nobody in, be starting for ever, or have
+ * another data folder by now, and none of that keeps what was begun from being finished.
+ */
+async function askAfterwards(run: Run, { data }: Cluster): Promise<Pick<Site, 'server' | 'silence'>> {
+  try {
+    const server = await askServer(run, false)
+    if (server && server.data !== data) return { server: undefined, silence: elsewhere(server, data) }
+    return { server, silence: undefined }
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error
+    return { server: undefined, silence: error }
+  }
+}
 
 /** Fails with 78 where what was interrupted was of another cluster. */
 export function refuseOtherCluster(journal: Journal | undefined, cluster: Cluster): void {
@@ -151,6 +169,13 @@ const needsRoot = (): Failure =>
     message: MESSAGE,
     cause: 'only root stops and starts units, and acts for the account of PostgreSQL',
     hint: 'Run it as root (sudo).',
+  })
+
+const elsewhere = ({ data, port }: Server, begun: string): Failure =>
+  new Failure(ExitCode.configuration, {
+    message: `go on with what was interrupted in ${begun}`,
+    cause: `the server at port ${port} has its data in ${data}`,
+    hint: `See which of the two it is to have (data_directory). reset-psql-safe --undo is done with what was begun in ${begun}.`,
   })
 
 const otherCluster = (begun: Journal, wanted: Cluster): Failure =>

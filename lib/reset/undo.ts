@@ -4,6 +4,7 @@ import { control } from '../units.ts'
 import { lookAround, stopAround } from './around.ts'
 import { attempt } from './attempt.ts'
 import { moveFolders } from './folders.ts'
+import { saysMoved } from './found.ts'
 import { leftFresh, removeFresh } from './make.ts'
 import { setAside } from './names.ts'
 import { freeName, isBeside, isThere, look, refuseRunning, type Site } from './site.ts'
@@ -39,6 +40,15 @@ export async function undo(run: Run, wanted: string | undefined): Promise<string
 export const isToBeFinished = (journal: Journal | undefined, wanted: string | undefined): boolean =>
   journal?.action === 'undo' && (wanted === undefined || wanted === journal.aside)
 
+/**
+ * Finishes an undo that was interrupted, or is done with a reset that had moved nothing; what somebody else has finished
+ * meanwhile, and a reset that has moved the data, it leaves alone. For the holder of the maintenance's lock.
+ */
+export async function settle(run: Run): Promise<void> {
+  const { found, journal } = await look(run)
+  if (journal?.action === 'undo' || (journal && !saysMoved(found, journal))) await undo(run, undefined)
+}
+
 /** Finishes an undo that was interrupted. */
 export async function finishUndo(run: Run, site: Site, companions: readonly string[]): Promise<string> {
   const { journal, cluster } = site
@@ -48,6 +58,16 @@ export async function finishUndo(run: Run, site: Site, companions: readonly stri
   if (isBeside(site, journal.aside)) await putBack(run, site, begun)
   else await attempt(run, site, begun)
   return journal.aside
+}
+
+/** What an undo does, for people. Fails with 78. */
+export function describeUndo(site: Site, wanted: string | undefined): string {
+  const { journal, parent } = site
+  const back = choose(site, wanted)
+  if (back === undefined) return 'start what the interrupted reset had stopped'
+  return journal && isToBeFinished(journal, wanted) && !isBeside(site, back)
+    ? `finish the undo of ${journal.begun}: start what it had stopped`
+    : `put ${parent}/${back} back as its data`
 }
 
 /** The folder to go back to; undefined where an interrupted reset had moved nothing. Fails with 78. */

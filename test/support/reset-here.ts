@@ -184,6 +184,20 @@ export class ResetHere {
     chownSync(folder, runner().uid, runner().gid)
   }
 
+  /** Has the server of the unit work in a copy of its data folder, as one whose configuration was changed. */
+  moveServer(): void {
+    const other = `${this.data}-other`
+    this.#systemctl('stop', this.server)
+    execFileSync('cp', ['-a', '--', this.data, other])
+    const places = [
+      `/etc/postgresql/${this.major}/main/postgresql.conf`.slice('/etc/'.length),
+      other,
+    ] as const
+    writeFileSync(join(this.#etc, places[0]), `data_directory = '${other}'\n`, { flag: 'a' })
+    writeFileSync(join(this.#systemd, 'settings'), `DATA='${other}'\n`, { flag: 'a' })
+    this.#systemctl('start', this.server)
+  }
+
   get isUp(): boolean {
     return existsSync(join(this.data, 'postmaster.pid'))
   }
@@ -207,10 +221,15 @@ export class ResetHere {
   }
 
   run(command: string, ...args: string[]): Promise<Result> {
+    return this.runWith({}, command, ...args)
+  }
+
+  /** @param env what is set beside the usual */
+  runWith(env: Readonly<Record<string, string>>, command: string, ...args: string[]): Promise<Result> {
     const path = [join(this.#systemd, 'bin'), process.env['TEST_POSTGRES_BIN'], this.#host.env['PATH']]
     return this.#host.run(command, args, {
       within: this.#within,
-      env: { PATH: path.join(':'), ENDOREG_READY_TIMEOUT: '30' },
+      env: { PATH: path.join(':'), ENDOREG_READY_TIMEOUT: '30', ...env },
     })
   }
 
@@ -221,5 +240,9 @@ export class ResetHere {
 
   undo(): Promise<Result> {
     return this.run('reset-psql-safe', '--undo')
+  }
+
+  start(): void {
+    this.#systemctl('start', this.server)
   }
 }

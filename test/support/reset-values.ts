@@ -106,6 +106,7 @@ export const site = (
   name: 'main',
   postgres: me,
   server: SERVER,
+  silence: undefined,
   journal: undefined,
   ...other,
   found: { ...FOUND, ...other.found },

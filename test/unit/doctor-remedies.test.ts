@@ -29,6 +29,7 @@ t.test('each remedy finds what it needs: accounts before files, a server before 
       'accounts',
       'folders',
       'hosts',
+      'undo',
       'start',
       'trust-rule',
       'listen',
@@ -47,7 +48,7 @@ t.test('what fix-postgres does on which host', async t => {
   const all = REMEDIES.map(({ fix }) => fix)
   const without = (...fixes: readonly Fix[]): Fix[] => all.filter(fix => !fixes.includes(fix))
   t.same(does({ systemd: true, nixos: false }), all)
-  t.same(does({ systemd: false, nixos: false }), without('start', 'listen', 'units'))
+  t.same(does({ systemd: false, nixos: false }), without('undo', 'start', 'listen', 'units'))
   t.same(does({ systemd: true, nixos: true }), without('accounts', 'hosts', 'trust-rule', 'listen'))
   t.same(remedyOn(facts(), 'do this', 'that.option'), 'do this')
   t.same(remedyOn(facts({ nixos: true }), 'do this', 'that.option'), 'set the option that.option')

@@ -2,13 +2,14 @@ import { hostname } from 'node:os'
 import t from 'tap'
 import { judge } from '../../lib/confirm.ts'
 import { Failure } from '../../lib/errors.ts'
-import { saysMoved, Unstarted, unfinished, withState } from '../../lib/reset/attempt.ts'
+import { Unstarted, unfinished, withState } from '../../lib/reset/attempt.ts'
+import { saysMoved } from '../../lib/reset/found.ts'
 import { leftFresh, purgedName } from '../../lib/reset/make.ts'
 import { parseBeside } from '../../lib/reset/names.ts'
 import { doomed } from '../../lib/reset/purge.ts'
 import { begin, movesOf, refuseUnfit, stageOf } from '../../lib/reset/reset.ts'
 import { freeName, isBeside } from '../../lib/reset/site.ts'
-import { choose, isToBeFinished, movesBack } from '../../lib/reset/undo.ts'
+import { choose, describeUndo, isToBeFinished, movesBack } from '../../lib/reset/undo.ts'
 import {
   AWAY,
   CLUSTER,
@@ -43,6 +44,8 @@ t.test('what of an interrupted reset is gone on with', async t => {
     'up, and nothing moved: begun anew, with a new backup',
   )
   t.same(stage({ journal: RESET, ...DOWN }), [OLD, OLD, false], 'down: its backup is made already')
+  const silence = new Failure(78, { message: 'connect', cause: 'refused', hint: '' })
+  t.same(stage({ journal: RESET, ...DOWN, silence }), [OLD, undefined, false], 'up, and says nothing')
   t.same(stage({ journal: RESET, found: beside(OLD) }), [OLD, OLD, true], 'up, with a new cluster')
   t.same(stage({ journal: RESET, ...DOWN, found: { ...MISSING, ...beside(OLD) } }), [OLD, OLD, true])
   t.same(stage({ journal: RESET, found: beside(LATER) }), [OLD, undefined, false], 'that is another folder')
@@ -122,7 +125,12 @@ t.test('which clusters are not emptied', async t => {
   t.equal(code({ ...DOWN, journal: { ...RESET, prepared: false } }, 'no-backup'), 0)
   t.equal(code({ ...DOWN, journal: RESET, found: MISSING }), 78, 'neither in its place nor set aside')
   t.equal(code({ ...DOWN, journal: RESET, found: { ...MISSING, ...beside(OLD) } }), 0)
-  t.equal(code({ ...DOWN, journal: UNDO }), 69)
+  t.equal(code({ ...DOWN, journal: UNDO }), 0, 'the undo is finished first, and brings the server')
+  const silent = { ...DOWN, silence: new Failure(75, { message: 'connect', cause: 'starting', hint: '' }) }
+  t.equal(code({ ...silent, journal: RESET }), 75, 'it is there, and may have what the backup has not')
+  t.equal(code({ ...silent, journal: RESET }, 'no-backup'), 0)
+  t.equal(code({ ...silent, journal: RESET, found: beside(OLD) }), 0, 'what has happened needs no server')
+  t.equal(code({ ...standby, journal: UNDO }), 0)
   t.equal(code({ ...DOWN, journal: UNDO, found: MISSING }, 'no-backup'), 0, 'the undo is finished first')
 })
 
@@ -166,6 +174,15 @@ t.test('what an undo takes', async t => {
   t.equal(chosen({ journal: UNDO, found: beside(LATER) }), OLD)
 })
 
+t.test('what an undo says that it does', async t => {
+  const says = (other: Parameters<typeof site>[0], wanted?: string) => describeUndo(site(other), wanted)
+  t.equal(says({ found: beside(OLD) }), `put /var/lib/postgresql/16/${OLD} back as its data`)
+  t.match(says({ journal: UNDO, found: beside(OLD) }), /^put /)
+  t.match(says({ journal: UNDO, found: beside(AWAY) }), /^finish the undo of .*: start/)
+  t.match(says({ journal: UNDO, found: beside(AWAY) }, AWAY), /^put .*before-undo/)
+  t.match(says({ journal: RESET }), /^start what the interrupted reset had stopped$/)
+})
+
 t.test('which undo is finished before anything else', async t => {
   t.equal(isToBeFinished(UNDO, undefined), true)
   t.equal(isToBeFinished(UNDO, OLD), true)
@@ -189,7 +206,7 @@ t.test('what a purge takes', async t => {
     t.throws(() => doomed(site({ journal, found: beside(OLD) })), {
       code: 78,
       reason,
-      hint: /Finish it first/,
+      hint: /^Finish it first: .*reset-psql-safe --undo$/,
     })
   interrupted(RESET, /^a reset of 2026-01-01T00:00:00.000Z was interrupted/)
   interrupted(UNDO, /^an undo of /)

@@ -123,7 +123,7 @@ export async function gather(settings: Settings): Promise<Facts> {
       requireRight(settings.backupDir)
       return listBackups(settings)
     }),
-    reset: gatherReset(settings, postgres),
+    reset: await gatherReset(settings, postgres),
     synchronised,
     tools,
   }

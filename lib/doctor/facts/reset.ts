@@ -1,5 +1,6 @@
 import type { Account } from '../../files/accounts.ts'
-import { inspectData } from '../../reset/found.ts'
+import { isMaintained } from '../../files/maintenance-lock.ts'
+import { inspectData, saysMoved } from '../../reset/found.ts'
 import { readJournal } from '../../reset/journal.ts'
 import type { Journal } from '../../reset/terms.ts'
 import type { Settings } from '../../settings.ts'
@@ -10,12 +11,23 @@ export type Begun = {
   readonly journal: Journal
   /** Whether there is a data folder. */
   readonly there: boolean
+  /** Whether the folder that it is about has its new name. */
+  readonly moved: boolean
+  /** Whether somebody is at work, with it or with something else. */
+  readonly busy: boolean
 }
 
 /** Looks whether one was interrupted. */
-export const gatherReset = (settings: Settings, postgres: Account | undefined): Fact<Begun | undefined> =>
-  look(() => {
+export async function gatherReset(
+  settings: Settings,
+  postgres: Account | undefined,
+): Promise<Fact<Begun | undefined>> {
+  // Before the journal: what ends in between has taken that away.
+  const busy = await isMaintained(settings)
+  return look(() => {
     const journal = readJournal(settings)
     if (!journal || !postgres) return undefined
-    return { journal, there: inspectData.as(postgres, journal.cluster.data).state !== 'missing' }
+    const found = inspectData.as(postgres, journal.cluster.data)
+    return { journal, there: found.state !== 'missing', moved: saysMoved(found, journal), busy }
   })
+}

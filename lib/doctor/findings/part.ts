@@ -50,6 +50,7 @@ export function able(facts: Facts, fix: Fix): { fix?: Fix } {
     'trust-rule': !nixos,
     listen: systemd && !nixos,
     start: systemd,
+    undo: systemd,
     units: systemd,
   }
   return possible[fix] ? { fix } : {}

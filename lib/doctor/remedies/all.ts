@@ -4,6 +4,8 @@ import { accessMode } from '../../commands/access-rules.ts'
 import { boot } from '../../commands/endo-api-boot.ts'
 import { setUp } from '../../commands/postgres-endoreg-setup.ts'
 import { keepBefore } from '../../files/configuration-file.ts'
+import { withMaintenanceLock } from '../../files/maintenance-lock.ts'
+import { settle } from '../../reset/undo.ts'
 import { look } from '../facts/fact.ts'
 import { accounts } from './accounts.ts'
 import { folders } from './folders.ts'
@@ -48,11 +50,18 @@ const install: Remedy = {
   },
 }
 
+const undo: Remedy = {
+  fix: 'undo',
+  does: findings => `be done with what was interrupted, as reset-psql-safe --undo is: ${subjects(findings)}`,
+  apply: run => withMaintenanceLock(run, () => settle(within(run))),
+}
+
 /** In the order in which each finds what it needs: accounts before files, a server before what is in it. */
 export const REMEDIES: readonly Remedy[] = [
   accounts,
   folders,
   hosts,
+  undo,
   start,
   trustRule,
   listen,

@@ -116,9 +116,12 @@ const journal = {
   },
   around: { companions: [], dependants: [], jobs: [] },
 }
-const interrupted = (action: 'reset' | 'undo', there: boolean) => ({
+const interrupted = (
+  action: 'reset' | 'undo',
+  { there = true, moved = true, busy = false }: { there?: boolean; moved?: boolean; busy?: boolean } = {},
+) => ({
   reset: known({
-    there,
+    ...{ there, moved, busy },
     journal:
       action === 'reset'
         ? { ...journal, action, prepared: true, backup: null }
@@ -179,21 +182,44 @@ export const MAINTENANCE: readonly Case[] = [
   },
   {
     name: 'a reset was interrupted, with a server all the same',
-    told: interrupted('reset', true),
+    told: interrupted('reset'),
     finds: ['warning reset-interrupted (cluster 16/main)'],
-    says: /a reset of 2026-11-25T01:00:00\.000Z was interrupted$.*reset-psql-safe goes on with it/ms,
+    says: /a reset of 2026-11-25T01:00:00\.000Z was interrupted when the data was set aside as main\S+$.*reset-psql-safe goes on with it/ms,
+  },
+  {
+    name: 'with a new cluster whose server is down',
+    told: { ...ABSENT, ...interrupted('reset'), attempts: [] },
+    finds: ['error reset-interrupted (cluster 16/main) start'],
+  },
+  {
+    name: 'a reset was interrupted and had moved nothing: it needs no decision',
+    told: interrupted('reset', { moved: false }),
+    finds: ['warning reset-interrupted (cluster 16/main) undo'],
+    says: /was interrupted before anything was moved$.*--undo only starts what it had stopped/ms,
   },
   {
     name: 'an undo was interrupted, and that is why the server is down',
-    told: { ...ABSENT, ...interrupted('undo', true), attempts: [] },
-    finds: ['error reset-interrupted (cluster 16/main) start'],
-    says: /an undo of .* was interrupted$.*no data is lost/ms,
+    told: { ...ABSENT, ...interrupted('undo'), attempts: [] },
+    finds: ['error reset-interrupted (cluster 16/main) undo'],
+    says: /an undo of .* was interrupted when main\S+ was the data folder again$.*no data is lost.*reset-psql-safe --undo finishes it/ms,
+  },
+  {
+    name: 'an undo was interrupted between the two folders',
+    told: { ...ABSENT, ...interrupted('undo', { there: false, moved: false }), attempts: [] },
+    finds: ['error reset-interrupted (cluster 16/main) undo'],
+    says: /was interrupted before main\S+ came back; there is no data folder in/,
+  },
+  {
+    name: 'a reset that may be at work',
+    told: { ...ABSENT, ...interrupted('reset', { moved: false, busy: true }), attempts: [] },
+    finds: ['error reset-interrupted (cluster 16/main)'],
+    says: /a reset of .* is not finished, and a backup, restore, drill or reset is at work now$.*wait for its end/ms,
   },
   {
     name: 'a reset was interrupted, with no data to start a server on',
-    told: { ...ABSENT, ...interrupted('reset', false), attempts: [] },
+    told: { ...ABSENT, ...interrupted('reset', { there: false }), attempts: [] },
     finds: ['error reset-interrupted (cluster 16/main)'],
-    says: /with no data folder in \/var\/lib\/postgresql\/16\/main/,
+    says: /was set aside as main\S+; there is no data folder in \/var\/lib\/postgresql\/16\/main/,
   },
   {
     name: 'whether a reset was interrupted cannot be seen by root',
