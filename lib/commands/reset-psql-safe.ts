@@ -5,7 +5,7 @@ import { ExitCode, Failure } from '../errors.ts'
 import { withMaintenanceLock } from '../files/maintenance-lock.ts'
 import { lookAround } from '../reset/around.ts'
 import { doomed, purge } from '../reset/purge.ts'
-import { empty, refuseUnfit } from '../reset/reset.ts'
+import { empty, inspectFit } from '../reset/reset.ts'
 import { diskUse, show } from '../reset/show.ts'
 import { look } from '../reset/site.ts'
 import { describeUndo, undo } from '../reset/undo.ts'
@@ -32,7 +32,9 @@ export async function resetCluster(run: Run, companions: readonly string[]): Pro
   const site = await look(run)
   const { cluster, parent, name } = site
   await show(run, site, await lookAround(cluster, companions, site.journal))
-  refuseUnfit(run, site)
+  const { copied } = await inspectFit(run, site)
+  if (copied.length > 0)
+    report.note(`the configuration names in the data folder, and the new one gets: ${copied.join(', ')}`)
   if (check) {
     if (site.journal?.action === 'undo')
       report.change({ resource: `cluster ${cluster.name}`, action: describeUndo(site, undefined) })

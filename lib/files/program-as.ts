@@ -6,6 +6,7 @@ import type { Account } from './accounts.ts'
 export type Ended = {
   readonly code: number | null
   readonly out: string
+  readonly err: string
   /** What it wrote to standard error that says what is wrong. */
   readonly said: string
 }
@@ -25,7 +26,7 @@ export async function runAs(
     throw notStarted(account, command[0], String(error))
   })
   if (broken !== undefined) throw notStarted(account, command[0], broken)
-  return { code, out, said: complaint(err) }
+  return { code, out, err, said: complaint(err) }
 }
 
 /** As `runAs`, where it has to succeed; `message` says what it was to do. Fails with 69, 74 where the disk is full. */

@@ -1,7 +1,8 @@
-import { fsyncSync, mkdirSync, renameSync } from 'node:fs'
+import { fsyncSync, mkdirSync, readlinkSync, renameSync, statSync, symlinkSync } from 'node:fs'
+import { posix } from 'node:path'
 import * as v from 'valibot'
 import { doing, ExitCode, errnoOf, Failure, systemFailure } from '../errors.ts'
-import { type Folder, inFolder } from '../files/folder.ts'
+import { type Folder, inFolder, splitPath } from '../files/folder.ts'
 import { effectiveUid } from '../files/identity.ts'
 import { job } from '../files/job.ts'
 import { readRegular, replaceFile } from '../files/secret-file.ts'
@@ -50,17 +51,62 @@ export const makeFolder = job('make folder', [v.string(), v.string()], v.void(),
 )
 
 const SETTINGS = 'postgresql.auto.conf'
+const EXECUTABLE = 0o100
 
 /** Copies what ALTER SYSTEM has set in the data folder `from` to the new one `to`: it is configuration, no data. */
-export const copySettings = job('copy settings', [v.string(), v.string()], v.void(), (from, to) => {
-  const text = inFolder(from, folder =>
-    folder.look(SETTINGS) ? readRegular(folder, SETTINGS, LARGEST_SETTINGS).bytes : undefined,
+export const copySettings = job('copy settings', [v.string(), v.string()], v.void(), (from, to) =>
+  inBoth(from, to, (folder, target) => {
+    if (folder.look(SETTINGS)) copyFile(folder, target, SETTINGS, 0o600)
+  }),
+)
+
+/** Copies files and links of the data folder `from` to the new one `to`, and makes folders there, as these are in `from`. */
+export const carryOver = job(
+  'carry over',
+  [v.string(), v.string(), v.array(v.string()), v.array(v.string())],
+  v.void(),
+  (from, to, copied, made) =>
+    inBoth(from, to, (folder, target) => {
+      for (const path of made) makeIn(target, folder, path)
+      for (const path of copied) {
+        makeIn(target, folder, posix.dirname(path))
+        doing(`copy ${folder.show(path)}`, () => copy(folder, target, path))
+      }
+    }),
+)
+
+/** Makes the folder `path` and those above it in `target`, with the modes that they have in `like`. */
+function makeIn(target: Folder, like: Folder, path: string): void {
+  if (path === '.' || target.look(path)) return
+  makeIn(target, like, posix.dirname(path))
+  doing(`make the folder ${target.show(path)}`, () =>
+    mkdirSync(target.at(path), (statSync(like.at(path)).mode & 0o777) | 0o700),
   )
-  if (!text) return
-  const owner = { uid: effectiveUid(), gid: process.getegid?.() ?? 0, mode: 0o600, names: '' }
-  within(to, folder => replaceFile(folder, SETTINGS, text, owner))
-})
-const LARGEST_SETTINGS = 1_048_576
+}
+
+function copy(from: Folder, to: Folder, path: string): void {
+  if (from.look(path)?.isSymbolicLink()) {
+    symlinkSync(readlinkSync(from.at(path)), to.at(path))
+    return
+  }
+  copyFile(from, to, path)
+}
+
+function copyFile(from: Folder, to: Folder, path: string, wanted?: number): void {
+  const { bytes: content, stat } = readRegular(from, path, LARGEST_COPIED)
+  const uid = effectiveUid()
+  // PostgreSQL wants a key of its own to be for nobody else; one of root's may have been for its group.
+  const mode = wanted ?? (stat.uid === uid ? stat.mode & 0o777 : 0o600 | (stat.mode & EXECUTABLE))
+  const owner = { uid, gid: process.getegid?.() ?? 0, mode, names: '' }
+  const { folder, name } = splitPath(`${to.path}/${path}`)
+  inFolder(folder, place => replaceFile(place, name, content, owner))
+}
+/** The largest file that is copied, in bytes. */
+export const LARGEST_COPIED = 16_777_216
+
+function inBoth(from: string, to: string, work: (from: Folder, to: Folder) => void): void {
+  within(from, folder => within(to, target => work(folder, target)))
+}
 
 function within(path: string, work: (folder: Folder) => void): void {
   const done = inFolder(path, folder => {

@@ -6,9 +6,11 @@ import { findProgram } from '../postgres/programs.ts'
 import { control } from '../units.ts'
 import { lookAround, stopAround } from './around.ts'
 import { attempt } from './attempt.ts'
-import { copySettings, makeFolder, moveFolders } from './folders.ts'
+import { inspectConfigured, refuseUnfitNames } from './configured.ts'
+import { carryOver, copySettings, makeFolder, moveFolders } from './folders.ts'
 import { writeJournal } from './journal.ts'
 import { leftFresh, makeCluster, removeFresh } from './make.ts'
+import type { Named } from './named.ts'
 import { refuseStandby } from './server.ts'
 import { freeName, isBeside, isThere, look, refuseRunning, type Site } from './site.ts'
 import type { Around, Recipe, ResetJournal } from './terms.ts'
@@ -32,7 +34,7 @@ export async function empty(run: Run, companions: readonly string[]): Promise<Em
     site = await look(run)
     if (site.cluster.data !== data) throw another(site, data)
   }
-  refuseUnfit(run, site)
+  const named = await inspectFit(run, site)
   const { cluster } = site
   await removeFresh(site, ...leftFresh(site))
   const { before, resumed, moved } = stageOf(site)
@@ -45,8 +47,10 @@ export async function empty(run: Run, companions: readonly string[]): Promise<Em
     return { aside, backup: begun.backup }
   }
   if (cluster.maker === 'debian') await findProgram('initdb', cluster.major)
-  return { aside, backup: await replace(run, site, begun, moved) }
+  return { aside, backup: await replace(run, site, begun, { moved, named }) }
 }
+
+const NOTHING: Named = { copied: [], made: [], unfit: [] }
 
 /** How far an interrupted reset has come. */
 export type Stage = {
@@ -79,6 +83,20 @@ export const begin = ({ flags }: Pick<Run, 'flags'>, site: Site, around: Around)
 })
 
 /**
+ * What a new cluster has to have of the data folder. Fails as `refuseUnfit`, and with 78 where it could not start with
+ * the configuration that the host has.
+ */
+export async function inspectFit(run: Pick<Run, 'flags'>, site: Site): Promise<Named> {
+  refuseUnfit(run, site)
+  const { moved, before } = stageOf(site)
+  // What is there already only has to be started; and of an undo nothing is known before it is finished.
+  if (site.journal?.action === 'undo' || (moved && isThere(site))) return NOTHING
+  const named = await inspectConfigured(site, moved ? before?.aside : undefined)
+  refuseUnfitNames(site, named)
+  return named
+}
+
+/**
  * Fails where the cluster is not one to be emptied, or its backup cannot be made. An undo that was interrupted is
  * finished first, and only then is there something to be looked at.
  */
@@ -97,7 +115,12 @@ export function refuseUnfit(run: Pick<Run, 'flags'>, site: Site): void {
  *
  * @returns the name of the backup
  */
-async function replace(run: Run, site: Site, begun: ResetJournal, moved: boolean): Promise<string | null> {
+async function replace(
+  run: Run,
+  site: Site,
+  begun: ResetJournal,
+  { moved, named }: { readonly moved: boolean; readonly named: Named },
+): Promise<string | null> {
   const { cluster, parent, name, postgres } = site
   let { backup } = begun
   let fresh: string | undefined
@@ -112,10 +135,14 @@ async function replace(run: Run, site: Site, begun: ResetJournal, moved: boolean
       writeJournal(run.settings, { ...begun, prepared: true, backup })
     }
     // While the old server is at work: where no new cluster can be made, nothing has happened.
-    if (cluster.maker === 'debian') fresh = await makeCluster(site)
+    const source = moved ? `${parent}/${begun.aside}` : cluster.data
+    if (cluster.maker === 'debian') {
+      fresh = await makeCluster(site)
+      carryOver.as(postgres, source, `${parent}/${fresh}`, [...named.copied], [...named.made])
+    }
     await control(run, 'stop', cluster.unit)
     if (!moved) refuseRunning(site)
-    if (fresh && !moved) copySettings.as(postgres, cluster.data, `${parent}/${fresh}`)
+    if (fresh) copySettings.as(postgres, source, `${parent}/${fresh}`)
     moveFolders.as(postgres, parent, movesOf(name, begun, moved, fresh))
     // NixOS' unit makes a cluster where its folder has none, and the folder itself only in /var/lib/postgresql.
     if (cluster.maker === 'nixos') makeFolder.as(postgres, parent, name)

@@ -19,7 +19,12 @@ const server = v.strictObject({
   inRecovery: v.boolean(),
   data: v.string(),
   configuration: v.string(),
+  /** Absolute, as PostgreSQL has made them of what its configuration says. */
+  hbaFile: v.string(),
+  identFile: v.string(),
   port: number,
+  /** What the command that starts it sets, which is in no file. */
+  commandLine: v.array(v.strictObject({ name: v.string(), value: v.string() })),
   /** The id of its first process. */
   pid: number,
   checksums: v.boolean(),
@@ -48,7 +53,11 @@ const QUERY = `
     'inRecovery', pg_is_in_recovery(),
     'data', current_setting('data_directory'),
     'configuration', current_setting('config_file'),
+    'hbaFile', current_setting('hba_file'),
+    'identFile', current_setting('ident_file'),
     'port', current_setting('port')::int,
+    'commandLine', (SELECT coalesce(json_agg(json_build_object('name', name, 'value', setting)), '[]')
+      FROM pg_settings WHERE source = 'command line'),
     'pid', split_part(pg_read_file('postmaster.pid'), E'\\n', 1)::int,
     'checksums', current_setting('data_checksums') = 'on',
     'walSegmentSize', pg_size_bytes(current_setting('wal_segment_size')),

@@ -9,10 +9,11 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Result } from './command.ts'
 import { Host, runner } from './host.ts'
@@ -106,7 +107,11 @@ export class ResetHere {
 
   #systemctl(...args: string[]): void {
     const [program = '', ...rest] = [...this.#within, join(this.#systemd, 'bin/systemctl'), ...args]
-    execFileSync(program, rest, { stdio: 'ignore' })
+    try {
+      execFileSync(program, rest, { stdio: 'ignore' })
+    } catch (error) {
+      throw new Error(readFileSync(join(this.#systemd, 'server.log'), 'utf8').slice(-1000), { cause: error })
+    }
   }
 
   setUnit(name: string, state: string): void {
@@ -240,6 +245,48 @@ export class ResetHere {
 
   undo(): Promise<Result> {
     return this.run('reset-psql-safe', '--undo')
+  }
+
+  /** Adds lines to postgresql.conf, and has the server read it at a new start; undone by what this gives back. */
+  configure(lines: string): () => void {
+    const file = join(this.#etc, `postgresql/${this.major}/main/postgresql.conf`)
+    const before = readFileSync(file)
+    writeFileSync(file, lines, { flag: 'a' })
+    return () => writeFileSync(file, before)
+  }
+
+  /** A folder beside the configuration. */
+  get configuration(): string {
+    return join(this.#etc, `postgresql/${this.major}/main`)
+  }
+
+  /** Makes a file in the data folder, of PostgreSQL's account. */
+  put(path: string, content: string, mode = 0o600): void {
+    const file = join(this.data, path)
+    const { uid, gid } = runner()
+    mkdirSync(dirname(file), { recursive: true })
+    writeFileSync(file, content, { mode })
+    for (const own of [dirname(file), file]) chownSync(own, uid, gid)
+  }
+
+  /** Gives a file to root, for PostgreSQL's group to read. */
+  keyOfRoot(file: string): void {
+    chownSync(file, 0, runner().gid)
+    chmodSync(file, 0o640)
+  }
+
+  /** The names in a folder of the data folder. */
+  within(path: string): string[] {
+    return readdirSync(join(this.data, path))
+  }
+
+  modes(...paths: readonly string[]): string[] {
+    return paths.map(path => (statSync(join(this.data, path)).mode & 0o777).toString(8))
+  }
+
+  restart(): void {
+    this.#systemctl('stop', this.server)
+    this.#systemctl('start', this.server)
   }
 
   start(): void {

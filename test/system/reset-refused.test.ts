@@ -167,9 +167,21 @@ t.test(`${RELEASE}: hosts that differ`, boots, async t => {
     t.not((await machine.unit('mails.service'))['MainPID'], pid)
     await own.isWhole(t, 'aside')
   })
-  await t.test('the new cluster does not start', async t => {
+  await t.test('a certificate in the data folder', async t => {
     await machine.run(
       `cp /etc/ssl/certs/ssl-cert-snakeoil.pem ${data}/own.crt && chown postgres ${data}/own.crt && echo "ssl_cert_file = 'own.crt'" >>${cluster.configuration}/conf.d/own.conf`,
+    )
+    const { code, err } = await machine.run(own.command('--no-backup'), { check: false })
+    t.equal(code, 0, err)
+    t.match(err, /the new one gets: own\.crt/)
+    await own.succeeds(t, 'reset-psql-safe --undo')
+    await machine.run(`rm ${cluster.configuration}/conf.d/own.conf ${data}/own.crt`)
+    await own.isWhole(t, 'in use')
+  })
+  await t.test('the new cluster does not start', async t => {
+    const extra = `/etc/systemd/system/${cluster.unit}.d`
+    await machine.run(
+      `touch ${data}/own && mkdir ${extra} && printf '[Service]\\nExecStartPre=/bin/test -e ${data}/own\\n' >${extra}/own.conf && systemctl daemon-reload`,
     )
     const { code, err } = await machine.run(own.command('--no-backup'), { check: false, seconds: 120 })
     t.equal(code, 69, err)
@@ -177,7 +189,7 @@ t.test(`${RELEASE}: hosts that differ`, boots, async t => {
     t.match(err, /No data is lost.*reset-psql-safe --undo goes back/)
     t.ok(await own.isLeft())
     await own.succeeds(t, 'reset-psql-safe --undo')
-    await machine.run(`rm ${cluster.configuration}/conf.d/own.conf ${data}/own.crt`)
+    await machine.run(`rm -r ${extra} ${data}/own && systemctl daemon-reload`)
     await own.isWhole(t, 'in use')
   })
   await t.test('the setup fails afterwards', async t => {

@@ -53,6 +53,7 @@ t.test('how it ended, and what it said', async t => {
   t.same(await runAs(service, {}, 'sh', '-c', 'echo out; echo one >&2; echo two >&2; exit 3'), {
     code: 3,
     out: 'out\n',
+    err: 'one\ntwo\n',
     said: 'two',
   })
   const said = async (text: string): Promise<string> =>
