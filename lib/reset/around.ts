@@ -108,21 +108,15 @@ async function setupUnit(): Promise<string[]> {
  * told, and does not keep the others from it.
  *
  * @returns the units that did not start
- * Fails where the cluster does not start; the units around it are started all the same.
+ * Fails where the cluster does not start, or ends meanwhile; nothing else is started then, for all of it would wait.
  */
 export async function startAll(run: Run, cluster: Cluster, around: Around): Promise<string[]> {
   const [server = [], ...rest] = order(cluster, around, await setupUnit())
   const jobs = rest.pop() ?? []
-  try {
-    await control(run, 'start', ...server)
-    await untilReady(run)
-  } catch (error) {
-    // They would wait for it, some for a minute.
-    startLater([...rest.flat(), ...jobs])
-    throw error
-  }
+  await control(run, 'start', ...server)
+  await untilReady(run)
   const failed: string[] = []
-  for (const group of rest) failed.push(...(await startEach(run, group)))
+  for (const group of rest) failed.push(...(await startEach(run, cluster, group)))
   startLater(jobs)
   return failed
 }
@@ -137,24 +131,36 @@ async function untilReady(run: Run): Promise<void> {
 }
 
 /** Starts a group at once, in the order that systemd knows; where that fails, each alone, to see which it is. */
-async function startEach(run: Run, names: readonly string[]): Promise<string[]> {
+async function startEach(run: Run, cluster: Cluster, names: readonly string[]): Promise<string[]> {
   const failed: string[] = []
-  try {
-    await control(run, 'start', ...names)
-    return failed
-  } catch (error) {
-    if (!(error instanceof Failure)) throw error
-  }
-  for (const name of names) {
+  const start = async (...which: readonly string[]): Promise<boolean> => {
     try {
-      await control(run, 'start', name)
+      await control(run, 'start', ...which)
+      return true
     } catch (error) {
       if (!(error instanceof Failure)) throw error
-      run.report.warning(`cannot ${error.message}: ${error.reason}. ${error.hint}`)
-      failed.push(name)
+      await refuseGone(cluster, error)
+      const [only] = which
+      if (which.length === 1 && only !== undefined) {
+        run.report.warning(`cannot ${error.message}: ${error.reason}. ${error.hint}`)
+        failed.push(only)
+      }
+      return false
     }
   }
+  if (!(await start(...names)) && names.length > 1) for (const name of names) await start(name)
   return failed
+}
+
+/** Fails with 69 where the server has ended since it was ready. */
+async function refuseGone({ unit }: Cluster, { message, reason }: Failure): Promise<void> {
+  const [state] = await showUnits([unit])
+  if (state && isAtWork(state)) return
+  throw new Failure(ExitCode.unavailable, {
+    message,
+    cause: `${reason}; and ${unit}, which was ready, is ${state?.active ?? 'unknown'} by now`,
+    hint: `See why: journalctl -u ${unit}. Nothing else is started, for it would wait for the server.`,
+  })
 }
 
 /** Has everything started again without waiting for it, when a signal ends the run. */

@@ -8,8 +8,9 @@ import type { Journal } from './terms.ts'
 
 /**
  * Does `work`, which stops units and moves folders, and starts everything again; `begun` says what that is, for
- * whoever comes after a kill. Without any work it only starts what such a one has left. Where the work fails or a signal ends the run, everything is started all the same,
- * and where nothing was moved by then, nothing is left of the attempt.
+ * whoever comes after a kill. Without any work it only starts what such a one has left. Where the work fails or a signal
+ * ends the run, everything is started all the same, and where nothing was moved by then, nothing is left of the attempt.
+ * Without a server nothing else is started: whoever goes on knows what that is.
  */
 export async function attempt(
   run: Run,
@@ -42,9 +43,11 @@ export async function attempt(
     starting = true
     await conclude(run, site, begun)
   } catch (error) {
-    if (!starting) await startAll(run, cluster, begun.around).catch(() => [])
     if (error instanceof Unstarted) throw error
+    const started = !starting && (await startAll(run, cluster, begun.around).catch(() => undefined))
     const moved = settle()
+    // Nobody would know any more what was stopped; it is started when the server is.
+    if (!started && !moved) startAllLater(cluster, begun.around)
     throw error instanceof Failure ? withState(error, moved) : error
   } finally {
     process.removeListener('exit', ended)
@@ -71,7 +74,7 @@ export const withState = (failure: Failure, moved: boolean): Failure =>
     cause: failure.reason,
     hint: `${failure.hint} ${
       moved
-        ? 'No data is lost, and the folders are moved: running it again goes on from here, reset-psql-safe --undo goes back.'
+        ? 'No data is lost, and the folders are moved: running it again goes on from here and starts what was stopped, reset-psql-safe --undo goes back.'
         : 'Nothing was moved: the data is where it was.'
     }`,
   })

@@ -96,7 +96,7 @@ function stateOf(parent: Folder, name: string, there: Stats): Found['state'] {
 }
 
 /** access(2) would answer for the real uid, and that is root's. */
-function mayWrite({ uid, gid, mode }: Stats): boolean {
+export function mayWrite({ uid, gid, mode }: Stats): boolean {
   if (uid === effectiveUid()) return (mode & 0o200) !== 0
   if ([process.getegid?.(), ...(process.getgroups?.() ?? [])].includes(gid)) return (mode & 0o020) !== 0
   return (mode & 0o002) !== 0

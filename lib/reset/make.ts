@@ -1,9 +1,11 @@
 import { performAs, runAs } from '../files/program-as.ts'
 import { findProgram } from '../postgres/programs.ts'
 import { makeFolder, moveFolders } from './folders.ts'
+import { inspectData } from './found.ts'
 import { besideName, parseBeside, stampOf } from './names.ts'
 import type { Site } from './site.ts'
 import type { Recipe } from './terms.ts'
+import { makeWal, removeWal, walName, walStamp } from './wal.ts'
 
 const PROVIDERS: Readonly<Record<string, string>> = { i: 'icu', b: 'builtin' }
 
@@ -44,20 +46,25 @@ const CONFIGURATION = ['postgresql.conf', 'pg_hba.conf', 'pg_ident.conf']
  * pg_dropcluster take away /etc/postgresql/VERSION/NAME, even with another place set for it (PG_CLUSTER_CONF_ROOT;
  * postgresql-common 248 and 278).
  *
+ * @param wal where the WAL of the old one is, if that is not in its data folder: then that of the new one is beside it
  * @returns the name of the folder beside the data folder in which it is
  * Fails with 69, or 74 where the disk is full; then nothing is left of it.
  */
-export async function makeCluster(site: Site): Promise<string> {
+export async function makeCluster(site: Site, wal: string | null): Promise<string> {
   const { cluster, postgres, parent, name } = site
   const program = await findProgram('initdb', cluster.major)
-  const folder = besideName(name, 'new', stampOf(new Date()))
+  const stamp = stampOf(new Date())
+  const folder = besideName(name, 'new', stamp)
   const path = `${parent}/${folder}`
+  const outside = wal === null ? undefined : walName(wal, stamp)
   makeFolder.as(postgres, parent, folder)
   try {
+    if (wal !== null && outside !== undefined) makeWal(postgres, wal, outside)
     // Databases and copy-on-write do not go together; most file systems know nothing of it.
     await runAs(postgres, {}, 'chattr', '+C', path)
     const message = `make a new cluster ${cluster.name}`
-    await performAs(postgres, message, {}, program, `--pgdata=${path}`, ...initdbOptions(cluster))
+    const places = [`--pgdata=${path}`, ...(outside === undefined ? [] : [`--waldir=${outside}`])]
+    await performAs(postgres, message, {}, program, ...places, ...initdbOptions(cluster))
     await performAs(postgres, message, {}, 'rm', '-f', '--', ...CONFIGURATION.map(file => `${path}/${file}`))
   } catch (error) {
     await removeFresh(site, folder)
@@ -67,8 +74,16 @@ export async function makeCluster(site: Site): Promise<string> {
 }
 
 /** Takes away what is left of making clusters, this one or those of runs that were killed. */
-export async function removeFresh({ parent, postgres }: Site, ...folders: readonly string[]): Promise<void> {
-  for (const folder of folders) await runAs(postgres, {}, 'rm', '-rf', '--', `${parent}/${folder}`)
+export async function removeFresh(
+  { parent, name, postgres }: Site,
+  ...folders: readonly string[]
+): Promise<void> {
+  for (const folder of folders) {
+    const path = `${parent}/${folder}`
+    const { wal } = inspectData.as(postgres, path)
+    await runAs(postgres, {}, 'rm', '-rf', '--', path)
+    if (wal !== null && walStamp(wal) === parseBeside(name, folder)?.stamp) await removeWal(postgres, wal)
+  }
 }
 
 /** The folders in which killed runs were making clusters. */

@@ -5,6 +5,7 @@ import { describeBegun } from './journal.ts'
 import { deleteAside } from './make.ts'
 import { setAside } from './names.ts'
 import { look, type Site } from './site.ts'
+import { removeWal, walStamp } from './wal.ts'
 
 /**
  * The folders that a purge deletes: what a reset or an undo has set aside and holds data, and what an interrupted
@@ -34,7 +35,9 @@ export async function purge(run: Run): Promise<void> {
     const { wal, tablespaces } = inspectData.as(postgres, `${parent}/${name}`)
     await deleteAside(site, name)
     run.report.change({ resource: `folder ${parent}/${name}`, action: 'delete' })
-    for (const place of [...(wal === null ? [] : [wal]), ...tablespaces]) {
+    const own = wal !== null && walStamp(wal) !== undefined
+    if (own) await removeWal(postgres, wal)
+    for (const place of [...(wal === null || own ? [] : [wal]), ...tablespaces]) {
       run.report.warning(
         `${name} also had files in ${place}: they stay, delete them by hand where nothing else uses them`,
       )

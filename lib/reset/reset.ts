@@ -8,13 +8,16 @@ import { lookAround, stopAround } from './around.ts'
 import { attempt } from './attempt.ts'
 import { inspectConfigured, refuseUnfitNames } from './configured.ts'
 import { carryOver, copySettings, makeFolder, moveFolders } from './folders.ts'
+import { type Found, inspectData } from './found.ts'
 import { writeJournal } from './journal.ts'
 import { leftFresh, makeCluster, removeFresh } from './make.ts'
 import type { Named } from './named.ts'
+import { requireRoom } from './room.ts'
 import { refuseStandby } from './server.ts'
 import { freeName, isBeside, isThere, look, refuseRunning, type Site } from './site.ts'
 import type { Around, Recipe, ResetJournal } from './terms.ts'
 import { finishUndo } from './undo.ts'
+import { refuseWalPlace } from './wal.ts'
 
 /** What a reset left: where the data from before is, and the name of its backup where one was made. */
 export type Emptied = { readonly aside: string; readonly backup: string | null }
@@ -86,14 +89,33 @@ export const begin = ({ flags }: Pick<Run, 'flags'>, site: Site, around: Around)
  * What a new cluster has to have of the data folder. Fails as `refuseUnfit`, and with 78 where it could not start with
  * the configuration that the host has.
  */
-export async function inspectFit(run: Pick<Run, 'flags'>, site: Site): Promise<Named> {
+export async function inspectFit(run: Pick<Run, 'flags' | 'settings'>, site: Site): Promise<Named> {
   refuseUnfit(run, site)
   const { moved, before } = stageOf(site)
   // What is there already only has to be started; and of an undo nothing is known before it is finished.
   if (site.journal?.action === 'undo' || (moved && isThere(site))) return NOTHING
+  const { wal } = oldFolder(site, moved ? before : undefined)
+  if (wal !== null) refuseWal(site, wal)
+  requireRoom(run.settings, site, wal, false)
   const named = await inspectConfigured(site, moved ? before?.aside : undefined)
   refuseUnfitNames(site, named)
   return named
+}
+
+/** The folder with the data: that of `moved`, where a reset has renamed it already. */
+const oldFolder = ({ parent, postgres, found }: Site, moved: ResetJournal | undefined): Found =>
+  moved ? inspectData.as(postgres, `${parent}/${moved.aside}`) : found
+
+function refuseWal({ cluster, postgres }: Site, wal: string): void {
+  if (cluster.maker === 'debian') {
+    refuseWalPlace(postgres, wal)
+    return
+  }
+  throw new Failure(ExitCode.configuration, {
+    message: `make a new cluster ${cluster.name} with its WAL beside ${wal}`,
+    cause: 'NixOS has its unit make it, and with the WAL inside the data folder',
+    hint: 'Nothing was touched. Have pg_wal inside the data folder before (PostgreSQL stopped, the folder moved there in place of the link), or make the new cluster by hand: initdb --waldir.',
+  })
 }
 
 /**
@@ -137,7 +159,10 @@ async function replace(
     // While the old server is at work: where no new cluster can be made, nothing has happened.
     const source = moved ? `${parent}/${begun.aside}` : cluster.data
     if (cluster.maker === 'debian') {
-      fresh = await makeCluster(site)
+      const { wal } = oldFolder(site, moved ? begun : undefined)
+      fresh = await makeCluster(site, wal)
+      // The backup may have filled the disk.
+      requireRoom(run.settings, site, wal, true)
       carryOver.as(postgres, source, `${parent}/${fresh}`, [...named.copied], [...named.made])
     }
     await control(run, 'stop', cluster.unit)

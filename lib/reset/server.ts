@@ -31,6 +31,10 @@ const server = v.strictObject({
   walSegmentSize: number,
   groupAccess: v.boolean(),
   superuser: v.string(),
+  /** Bytes of files of WAL that are kept. */
+  minWal: number,
+  /** Bytes of a database with nothing in it. */
+  templateSize: number,
   /** template0 is as initdb has made it. */
   template: v.strictObject({
     encoding: v.string(),
@@ -63,6 +67,8 @@ const QUERY = `
     'walSegmentSize', pg_size_bytes(current_setting('wal_segment_size')),
     'groupAccess', current_setting('data_directory_mode') LIKE '%750',
     'superuser', (SELECT rolname FROM pg_roles WHERE oid = 10),
+    'minWal', pg_size_bytes(current_setting('min_wal_size')),
+    'templateSize', pg_database_size('template0'),
     'template', (SELECT json_build_object('encoding', pg_encoding_to_char(encoding),
         'collate', datcollate, 'ctype', datctype, 'provider', coalesce(to_json(d)->>'datlocprovider', 'c'),
         'locale', coalesce(to_json(d)->>'datlocale', to_json(d)->>'daticulocale'),

@@ -23,7 +23,8 @@ export async function show(run: Run, site: Site, around: Around): Promise<void> 
       ? `data folder ${cluster.data}: not there`
       : `data folder ${cluster.data}: ${size(name)} on the disk`,
   )
-  if (found.wal !== null) report.note(`its WAL is in ${found.wal}, and stays there`)
+  if (found.wal !== null)
+    report.note(`its WAL is in ${found.wal}, and stays there; that of a new cluster is put beside it`)
   for (const place of found.tablespaces) report.note(`a tablespace of it is in ${place}, and stays there`)
   for (const database of server?.databases ?? [])
     report.note(`database ${database.name}: ${bytesText(database.size)}`)

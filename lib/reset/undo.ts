@@ -4,7 +4,7 @@ import { control } from '../units.ts'
 import { lookAround, stopAround } from './around.ts'
 import { attempt } from './attempt.ts'
 import { moveFolders } from './folders.ts'
-import { saysMoved } from './found.ts'
+import { inspectData, saysMoved } from './found.ts'
 import { leftFresh, removeFresh } from './make.ts'
 import { setAside } from './names.ts'
 import { freeName, isBeside, isThere, look, refuseRunning, type Site } from './site.ts'
@@ -109,8 +109,22 @@ export const movesBack = (
   [aside, name],
 ]
 
+/** Fails with 78 where parts of the folder `aside` that are elsewhere are not there: its server would not start. */
+function refuseIncomplete({ parent, postgres }: Site, aside: string): void {
+  const { wal, tablespaces } = inspectData.as(postgres, `${parent}/${aside}`)
+  const places = [...(wal === null ? [] : [wal]), ...tablespaces]
+  const lost = places.find(place => inspectData.as(postgres, place).state === 'missing')
+  if (lost === undefined) return
+  throw new Failure(ExitCode.configuration, {
+    message: `put ${parent}/${aside} back`,
+    cause: `a part of it is in ${lost}, and there is nothing`,
+    hint: 'Mount the file system that it is on, and run it again. Nothing was moved.',
+  })
+}
+
 async function putBack(run: Run, site: Site, begun: UndoJournal): Promise<void> {
   const { cluster, parent, name, postgres } = site
+  refuseIncomplete(site, begun.aside)
   await attempt(run, site, begun, async () => {
     await stopAround(run, begun.around)
     await control(run, 'stop', cluster.unit)

@@ -10,6 +10,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
@@ -72,7 +73,7 @@ export class ResetHere {
     }
     const places = `data_directory = '${this.data}'\nhba_file = '${folder}/pg_hba.conf'\nident_file = '${folder}/pg_ident.conf'\n`
     writeFileSync(join(here, 'postgresql.conf'), places, { flag: 'a' })
-    for (const name of ['bin', 'units', 'needing', 'signal', 'fails', 'feigns'])
+    for (const name of ['bin', 'units', 'needing', 'signal', 'fails', 'feigns', 'dies'])
       mkdirSync(join(this.#systemd, name), { recursive: true })
     copyFileSync(
       fileURLToPath(new URL('systemctl.sh', import.meta.url)),
@@ -132,8 +133,8 @@ export class ResetHere {
     writeFileSync(join(this.#systemd, 'signal', `${how}-${name}`), signal)
   }
 
-  /** Does `work` while stopping or starting a unit does not succeed, or seems to and does not. */
-  async while<T>(way: 'fails' | 'feigns', what: string, work: () => Promise<T>): Promise<T> {
+  /** Does `work` while stopping or starting a unit does not succeed, or seems to and does not, or the server dies then. */
+  async while<T>(way: 'fails' | 'feigns' | 'dies', what: string, work: () => Promise<T>): Promise<T> {
     const file = join(this.#systemd, way, what)
     writeFileSync(file, '')
     try {
@@ -282,6 +283,40 @@ export class ResetHere {
 
   modes(...paths: readonly string[]): string[] {
     return paths.map(path => (statSync(join(this.data, path)).mode & 0o777).toString(8))
+  }
+
+  /** Has the cluster on a file system of its own, with so many megabytes free. */
+  onDisk(t: Teardown, free: number): void {
+    const folder = dirname(this.data)
+    this.#systemctl('stop', this.server)
+    const kept = mkdtempSync(join(tmpdir(), 'endoreg-kept-'))
+    execFileSync('cp', ['-a', '--', `${folder}/.`, kept])
+    const used = Number(/^\d+/.exec(execFileSync('du', ['-sm', kept], { encoding: 'utf8' }))?.[0])
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${used + free}m`, 'none', folder])
+    t.teardown(() => {
+      this.#systemctl('stop', this.server)
+      execFileSync('umount', ['--lazy', folder])
+    })
+    execFileSync('cp', ['-a', '--', `${kept}/.`, folder])
+    rmSync(kept, { recursive: true })
+    this.#systemctl('start', this.server)
+  }
+
+  /** Has the WAL in a folder `pg_wal` of a disk of its own, of so many megabytes, on which root decides what is. */
+  walOnDisk(t: Teardown, size: number): string {
+    const disk = mkdtempSync(join(tmpdir(), 'endoreg-wal-'))
+    t.teardown(() => rmSync(disk, { recursive: true }))
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}m,mode=755`, 'none', disk])
+    t.teardown(() => {
+      this.#systemctl('stop', this.server)
+      execFileSync('umount', ['--lazy', disk])
+    })
+    this.#systemctl('stop', this.server)
+    const wal = join(this.data, 'pg_wal')
+    execFileSync('mv', ['--', wal, disk])
+    symlinkSync(join(disk, 'pg_wal'), wal)
+    this.#systemctl('start', this.server)
+    return disk
   }
 
   restart(): void {

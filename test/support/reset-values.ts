@@ -88,6 +88,8 @@ export const SERVER: Server = {
   walSegmentSize: 16_777_216,
   groupAccess: false,
   superuser: 'postgres',
+  minWal: 83_886_080,
+  templateSize: 7_500_000,
   template: {
     encoding: 'UTF8',
     collate: 'de_DE.UTF-8',

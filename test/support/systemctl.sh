@@ -50,6 +50,11 @@ case $verb in
         [ "$signal" != KILL ] || exit 1
       fi
       [ ! -e "$here/feigns/$verb-$name" ] || continue
+      if [ -e "$here/dies/$verb-$name" ]; then
+        pg_ctl -m immediate stop
+        echo "Job for $name failed." >&2
+        exit 1
+      fi
       if [ -e "$here/fails/$verb-$name" ]; then
         echo "Job for $name failed." >&2
         exit 1

@@ -87,7 +87,7 @@ const ROWS: readonly Row[] = [
       `avail=$(df --output=avail -k ${own.cluster.folder} | tail -1); fallocate -l $((avail - 25000))K /var/lib/postgresql/ballast`,
     mends: () => 'rm /var/lib/postgresql/ballast',
     code: 74,
-    says: /cannot make a new cluster 15\/main: .*No space left on device/,
+    says: /cannot make a new cluster 15\/main and .*: no space left for it: .* MiB are free/,
   },
   {
     name: 'no initdb',
@@ -145,7 +145,8 @@ t.test(`${RELEASE}: hosts that differ`, boots, async t => {
     await cluster.query(machine, 'CREATE TABLE placed TABLESPACE space AS SELECT 1')
     const { code, err } = await machine.run(own.command('--no-backup'), { check: false })
     t.equal(code, 0, err)
-    t.match(err, /its WAL is in \/srv\/wal, and stays there/)
+    t.match(err, /its WAL is in \/srv\/wal, and stays there; that of a new cluster is put beside it/)
+    t.match((await machine.run(['readlink', `${data}/pg_wal`])).out, /^\/srv\/wal\.since-/)
     t.match(err, /a tablespace of it is in \/srv\/space, and stays there/)
     await own.succeeds(t, 'reset-psql-safe --undo')
     t.equal(await cluster.query(machine, 'SELECT count(*) FROM placed'), '1')
