@@ -12,15 +12,17 @@ export type UnitState = {
   readonly load: string
   /** "active", "inactive", "failed", "activating" */
   readonly active: string
-  /** 0 where there is none. */
+  /** 0 where there is none, or systemd does not know it yet. */
   readonly mainPid: number
+  /** Whether systemd is starting or stopping it, or is about to. */
+  readonly job: boolean
   /** The units that stop when this one does. */
   readonly dependants: readonly string[]
 }
 
 /** The properties that name the units which systemd stops with a unit (systemd.unit(5), "Mapping of unit properties"). */
 const STOPPED_WITH = ['RequiredBy', 'BoundBy', 'RequisiteOf', 'ConsistsOf'] as const
-const PROPERTIES = ['Id', 'LoadState', 'ActiveState', 'MainPID', ...STOPPED_WITH]
+const PROPERTIES = ['Id', 'LoadState', 'ActiveState', 'MainPID', 'Job', ...STOPPED_WITH]
 
 /** Milliseconds that a job of systemd gets: Debian gives a cluster an hour to stop. */
 const LIMIT = 3_600_000
@@ -55,6 +57,7 @@ function toState(name: string, block: string): UnitState {
     load: value('LoadState'),
     active: value('ActiveState'),
     mainPid: Number(value('MainPID')),
+    job: Number(value('Job')) > 0,
     dependants: STOPPED_WITH.flatMap(property => value(property).split(' ').filter(Boolean)),
   }
 }
@@ -108,6 +111,37 @@ export async function control(run: Run, how: 'stop' | 'start', ...names: readonl
     cause: said[0] ?? `systemctl ended with ${code}`,
     hint: `See why: journalctl ${names.map(name => `-u ${name}`).join(' ')}`,
   })
+}
+
+/** Milliseconds between two looks at a job. */
+const PAUSE = 200
+
+/**
+ * Waits while systemd is starting or stopping the unit.
+ *
+ * @returns whether it was
+ * Fails with 75 past the deadline of the run.
+ */
+export async function untilIdle(run: Run, name: string): Promise<boolean> {
+  const { report, deadline } = run
+  let waited = false
+  for (;;) {
+    const [state] = await showUnits([name])
+    if (!state?.job) break
+    const cause = `systemd is at a job of it (${state.active})`
+    if (deadline.remaining() === 0) {
+      throw new Failure(ExitCode.tryLater, {
+        message: `wait for ${name}`,
+        cause: `${cause}, for ${deadline.seconds} s now`,
+        hint: `See what it waits for: systemctl list-jobs; journalctl -u ${name}. ENDOREG_READY_TIMEOUT is how long to wait.`,
+      })
+    }
+    waited = true
+    report.waiting(name, cause, deadline)
+    await deadline.clock.sleep(PAUSE)
+  }
+  report.waited()
+  return waited
 }
 
 /** Milliseconds that systemd gets to take note of what is to start: a hundredth of it, where it is not very busy. */

@@ -4,7 +4,7 @@ import { ExitCode, Failure } from '../errors.ts'
 import { type Account, account, accountName } from '../files/accounts.ts'
 import { splitPath } from '../files/folder.ts'
 import { effectiveUid } from '../files/identity.ts'
-import { requireSystemd, showUnits } from '../units.ts'
+import { requireSystemd, showUnits, untilIdle } from '../units.ts'
 import { type Found, inspectData } from './found.ts'
 import { readJournal } from './journal.ts'
 import { fromFiles, fromServer } from './locate.ts'
@@ -34,7 +34,7 @@ const MESSAGE = 'look at the cluster'
 /**
  * Looks at the cluster of the settings, and changes nothing.
  *
- * Fails with 69 where systemd does not run it, 77 without root, 78 where its data folder cannot be set aside.
+ * Fails with 69 where systemd does not run it, 75 where it is starting or stopping for too long, 77 without root, 78 where its data folder cannot be set aside.
  */
 export async function look(run: Run): Promise<Site> {
   const { settings } = run
@@ -43,10 +43,15 @@ export async function look(run: Run): Promise<Site> {
   const postgres = account(settings.postgresAccount, 'ENDOREG_PG_OS_USER')
   const journal = readJournal(settings)
   const remembered = rememberedCluster(journal, settings.port)
-  const { server, silence } = remembered
+  let { server, silence } = remembered
     ? await askAfterwards(run, remembered)
     : { server: await askServer(run), silence: undefined }
-  const cluster = server ? fromServer(server) : (remembered ?? (await fromFiles(settings, postgres)))
+  let cluster = server ? fromServer(server) : (remembered ?? (await fromFiles(settings, postgres)))
+  // What was begun is finished in whatever state the unit is.
+  if (!remembered && (await untilIdle(run, cluster.unit))) {
+    server = await askServer(run)
+    cluster = server ? fromServer(server) : cluster
+  }
   refuseOtherCluster(journal, cluster)
   const found = inspectData.as(postgres, cluster.data)
   const { folder: parent, name } = splitPath(cluster.data)
@@ -129,6 +134,8 @@ export function refuseUnmovable({ cluster, parent, postgres, found }: Site): voi
 /** Another server than the unit's would go on with the folder under its new name. */
 async function refuseForeign({ cluster, server, found }: Site): Promise<void> {
   const [unit] = await showUnits([cluster.unit])
+  // Which process is the unit's, systemd knows after its job; whether another one is, when it is stopped.
+  if (unit?.job) return
   refuseOtherServer(cluster, server?.pid ?? (runsIn(found) ? found.pid : null), unit?.mainPid)
 }
 

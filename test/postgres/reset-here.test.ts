@@ -126,6 +126,24 @@ t.test('a cluster is emptied, and comes back', needsRoot, async t => {
     t.same(own.asked(), [])
   })
 
+  await t.test('a unit that is still starting is waited for', async t => {
+    own.startsFor(3)
+    const check = await own.run('reset-psql-safe', '--no-backup', '--check')
+    t.equal(check.code, 1, check.err)
+    t.match(check.err, /waiting for postgresql@\S+: systemd is at a job of it \(activating\)/)
+    own.startsFor(1_000_000)
+    const late = await own.runWith(
+      { ENDOREG_READY_TIMEOUT: '1' },
+      'reset-psql-safe',
+      '--no-backup',
+      '--check',
+    )
+    own.startsFor(0)
+    t.equal(late.code, 75, late.err)
+    t.match(late.json.error, { cause: /systemd is at a job of it/, hint: /list-jobs/ })
+    t.same(own.asked(), [])
+  })
+
   await t.test('a run that is asked to stop starts what it has stopped, and waits for nothing', async t => {
     own.signalAt('stop', BOOT, 'TERM')
     const { code } = await own.reset()

@@ -155,6 +155,11 @@ export class ResetHere {
     }
   }
 
+  /** Has systemd be at the start of the server's unit for so many looks: it does not know the server's process then. */
+  startsFor(looks: number): void {
+    writeFileSync(join(this.#systemd, 'job'), `${looks}\n`)
+  }
+
   /** What systemd has been asked for since this was last called. */
   asked(): string[] {
     const file = join(this.#systemd, 'log')

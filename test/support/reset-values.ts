@@ -122,6 +122,7 @@ export const unit = (name: string, active = 'active', other: Partial<UnitState> 
   active,
   load: 'loaded',
   mainPid: 0,
+  job: false,
   dependants: [],
   ...other,
 })

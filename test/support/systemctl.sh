@@ -8,13 +8,19 @@ main_pid() {
   read -r pid 2>/dev/null <"$DATA/postmaster.pid" && [ "$(readlink "/proc/$pid/cwd")" = "$DATA" ] && echo "$pid" || echo 0
 }
 active() {
-  if [ "$1" != "$UNIT" ]; then cat "$here/units/$1" 2>/dev/null || echo inactive
+  if [ "$1" = "$UNIT" ] && [ -n "$job" ]; then echo activating
+  elif [ "$1" != "$UNIT" ]; then cat "$here/units/$1" 2>/dev/null || echo inactive
   elif [ "$(main_pid)" != 0 ]; then echo active
   else echo inactive; fi
 }
 pg_ctl() {
   setpriv --reuid="$RUNNER" --regid="$GROUP" --clear-groups -- \
     "$BIN/pg_ctl" -s -w -D "$DATA" -l "$here/server.log" -o "-c config_file=$CONFIG" "$@"
+}
+
+# Whether its start is not finished yet: so many times it is looked at, by what $here/job says.
+job() {
+  read -r left 2>/dev/null <"$here/job" && [ "$left" -gt 0 ] && echo $((left - 1)) >"$here/job" && echo 4711
 }
 
 verb= later=
@@ -31,9 +37,11 @@ done
 case $verb in
   show)
     for name in "$@"; do
-      printf 'Id=%s\nLoadState=%s\nActiveState=%s\nMainPID=%s\nRequiredBy=%s\n\n' "$name" \
+      job=
+      [ "$name" != "$UNIT" ] || job=$(job)
+      printf 'Id=%s\nLoadState=%s\nActiveState=%s\nMainPID=%s\nJob=%s\nRequiredBy=%s\n\n' "$name" \
         "$([ -e "$here/units/$name" ] && echo loaded || echo not-found)" "$(active "$name")" \
-        "$([ "$name" = "$UNIT" ] && { cat "$here/main-pid" 2>/dev/null || main_pid; } || echo 0)" \
+        "$([ "$name" = "$UNIT" ] && [ -z "$job" ] && { cat "$here/main-pid" 2>/dev/null || main_pid; } || echo 0)" "$job" \
         "$(cat "$here/needing/$name" 2>/dev/null)"
     done ;;
   list-units)

@@ -182,7 +182,7 @@ t.test(`${RELEASE}: hosts that differ`, boots, async t => {
   await t.test('the new cluster does not start', async t => {
     const extra = `/etc/systemd/system/${cluster.unit}.d`
     await machine.run(
-      `touch ${data}/own && mkdir ${extra} && printf '[Service]\\nExecStartPre=/bin/test -e ${data}/own\\n' >${extra}/own.conf && systemctl daemon-reload`,
+      `touch ${data}/own && mkdir -p ${extra} && printf '[Service]\\nExecStartPre=/bin/test -e ${data}/own\\n' >${extra}/own.conf && systemctl daemon-reload`,
     )
     const { code, err } = await machine.run(own.command('--no-backup'), { check: false, seconds: 120 })
     t.equal(code, 69, err)
@@ -190,7 +190,7 @@ t.test(`${RELEASE}: hosts that differ`, boots, async t => {
     t.match(err, /No data is lost.*reset-psql-safe --undo goes back/)
     t.ok(await own.isLeft())
     await own.succeeds(t, 'reset-psql-safe --undo')
-    await machine.run(`rm -r ${extra} ${data}/own && systemctl daemon-reload`)
+    await machine.run(`rm ${extra}/own.conf ${data}/own && systemctl daemon-reload`)
     await own.isWhole(t, 'in use')
   })
   await t.test('the setup fails afterwards', async t => {

@@ -19,6 +19,7 @@ t.test('what systemctl show says', async t => {
 LoadState=loaded
 ActiveState=active
 MainPID=4711
+Job=815
 RequiredBy=one.service two.service
 BoundBy=three.service
 RequisiteOf=four.service
@@ -36,10 +37,11 @@ RequiredBy=
       load: 'loaded',
       active: 'active',
       mainPid: 4711,
+      job: true,
       dependants: ['one.service', 'two.service', 'three.service', 'four.service', 'five.service'],
     },
-    { name: 'other.service', load: 'not-found', active: 'inactive', mainPid: 0, dependants: [] },
-    { name: 'unsaid.service', load: '', active: '', mainPid: 0, dependants: [] },
+    { name: 'other.service', load: 'not-found', active: 'inactive', mainPid: 0, job: false, dependants: [] },
+    { name: 'unsaid.service', load: '', active: '', mainPid: 0, job: false, dependants: [] },
   ])
 })
 
