@@ -1,4 +1,4 @@
-import { type Counted, countRows, describeDatabases, listTables } from '../backup/describe.ts'
+import { type Counted, describeDatabases } from '../backup/describe.ts'
 import type { SavedDatabase } from '../backup/terms.ts'
 import type { Run } from '../command.ts'
 import { ExitCode, Failure } from '../errors.ts'
@@ -8,6 +8,7 @@ import type { Session } from '../postgres/session.ts'
 import { ask } from '../postgres/statement-failure.ts'
 import { isEmptyArchive, restoreArchive, type Share } from './archive.ts'
 import { compareContents, compareShared } from './compare.ts'
+import { countInPlace } from './count.ts'
 import { commentSql, createSql, limitsSql, rightsSql } from './database-sql.ts'
 import type { Road } from './road.ts'
 import { endingSessions, sessionsBefore } from './sessions.ts'
@@ -74,7 +75,7 @@ export async function restoreInPlace(
 const lookInto = (run: Run, name: string, analyze: boolean): Promise<Counted> =>
   inSession(run, name, LIMIT, async client => {
     if (analyze) await ask(client, 'ANALYZE', DAY, `analyze the database ${name}`)
-    return countRows(client, await listTables(client, LIMIT), DAY)
+    return countInPlace(client)
   })
 
 /** A setting that PostgreSQL does not know, in a newer major for example, is no reason to do without the rest. */
