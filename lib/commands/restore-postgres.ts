@@ -11,7 +11,9 @@ import { withMaintenanceLock } from '../files/maintenance-lock.ts'
 import { Memory } from '../files/memory.ts'
 import { inSession } from '../postgres/in-session.ts'
 import { LOCK_DATABASE } from '../postgres/lock.ts'
+import { identifier } from '../postgres/quote.ts'
 import { count } from '../report.ts'
+import { type Bound, listBound } from '../restore/bound.ts'
 import { drill } from '../restore/drill.ts'
 import { withFetched } from '../restore/fetched.ts'
 import { dropOrSay } from '../restore/leftovers.ts'
@@ -135,6 +137,7 @@ async function replace(
       for (const name of done) {
         report.change({ resource: `database ${name}`, action: `restore from the backup ${backup.name}` })
       }
+      for (const item of await listBound(client, done)) tellBound(run, item)
       for (const item of replaced.filter(({ kept }) => kept)) tellKept(run, item, marks)
       for (const { name, now } of replaced.filter(({ kept }) => !kept)) {
         await dropOrSay(run, client, now, `drop, it was ${name}`)
@@ -183,6 +186,15 @@ function tellKept({ report }: Run, { name, now }: Replaced, marks: ReadonlyMap<s
   report.change({ resource: `database ${now}`, action: `keep, it was ${name}: ${why}` })
   report.warning(
     `${now} is what ${name} was until now: when nothing in it is needed, drop it: DROP DATABASE "${now}"`,
+  )
+}
+
+/** A restored subscription takes nothing until it is told to (pg_dump(1)). */
+function tellBound({ report }: Run, { kind, name, database }: Bound): void {
+  if (kind !== 'subscription') return
+  const sql = `ALTER SUBSCRIPTION ${identifier(name)}`
+  report.warning(
+    `the subscription ${name} of ${database} is not enabled: where its slot is still on the publisher, ${sql} ENABLE; ${sql} REFRESH PUBLICATION WITH (copy_data = false)`,
   )
 }
 

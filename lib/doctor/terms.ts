@@ -30,6 +30,7 @@ export const FINDING_IDS = [
   'administrator-refused',
   'connections-exhausted',
   'connections-many',
+  'subscription-aside',
 
   'name-unresolved',
   'hosts-loopback',

@@ -13,6 +13,7 @@ import { LOCK_DATABASE } from '../postgres/lock.ts'
 import { count } from '../report.ts'
 import { bytesText, durationText } from '../text.ts'
 import { isEmptyArchive } from './archive.ts'
+import { listBound, listWorkers, refuseBound } from './bound.ts'
 import { refuseUnfit } from './fitness.ts'
 import { isInPlace } from './names.ts'
 import { requireSpace } from './space.ts'
@@ -29,11 +30,14 @@ export type Prospect = {
   readonly present: ReadonlyMap<string, Pick<SharedPart, 'size'>>
   /** Those of them that would not be what they are any more. */
   readonly overwritten: readonly string[]
+  /** The background workers in them. */
+  readonly workers: readonly string[]
 }
 
 /**
  * Looks at the server that `databases` of `backup` are to be restored into. Fails with 74 where there is no space
- * for them, 75 where something keeps a database from being replaced, 78 where this is no server for this backup.
+ * for them, 75 where something keeps a database from being replaced, 78 where this is no server for this backup, or
+ * something bound to a database would be lost.
  */
 export async function lookAt(
   run: Run,
@@ -56,7 +60,8 @@ export async function lookAt(
     for (const saved of databases.filter(({ name }) => present.has(name))) {
       if (!isInPlace(saved.name) || (await isUsed(run, backup, saved, major))) overwritten.push(saved.name)
     }
-    return { major, identifier, present, overwritten }
+    refuseBound(await listBound(client, overwritten), `restore the backup ${backup.name}`)
+    return { major, identifier, present, overwritten, workers: await listWorkers(client, overwritten) }
   })
 }
 
@@ -74,7 +79,7 @@ export function tellProspect(
   run: Run,
   { name, size, description }: Backup,
   databases: readonly SavedDatabase[],
-  { present, overwritten }: Prospect,
+  { present, overwritten, workers }: Prospect,
 ): void {
   const { report, check, values } = run
   const age = durationText((Date.now() - Date.parse(description.finished)) / 1000)
@@ -113,6 +118,7 @@ export function tellProspect(
   if (others.length > 0) report.note(`not in the backup, and stay as they are: ${others.join(', ')}`)
   if (overwritten.length > 0)
     report.note('the sessions in what is replaced will be ended, those of the API too')
+  if (workers.length > 0) report.warning(`background workers will be ended as well: ${workers.join('; ')}`)
   if (values.get('database') === undefined) {
     const { dbUser } = run.settings
     report.note(

@@ -73,7 +73,7 @@ export async function restore(
         refused = await applyGlobals(client, globals, road.managed)
       })
     } catch (error) {
-      for (const { name } of made) await drop(client, name).catch(() => {})
+      for (const { name } of made) await drop(run, client, name).catch(() => {})
       throw error
     } finally {
       run.report.waited()
@@ -95,7 +95,7 @@ async function prepareAll(
   made: Made[],
   found: Map<string, readonly string[]>,
 ): Promise<void> {
-  const { databases } = road
+  const { run, databases } = road
   const taken = new Set(await databaseNames(client))
   const total = databases.reduce((sum, { size }) => sum + size, 0)
   const shares = new Map<string, Share>()
@@ -112,7 +112,7 @@ async function prepareAll(
       await prepareNew(road, client, saved, name, shareOf(saved))
       made.push({ saved, name })
     } catch (error) {
-      await drop(client, name).catch(() => {})
+      await drop(run, client, name).catch(() => {})
       goOn(road, saved, error)
     }
   }

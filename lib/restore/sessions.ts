@@ -12,6 +12,10 @@ const TURN = 50
 export const sessionsIn = (oids: readonly string[]): string =>
   `SELECT pid FROM pg_stat_activity WHERE datid IN (${['0', ...oids].join(', ')})`
 
+/** A query for the sessions in `database`. */
+export const sessionsOf = (database: string): string =>
+  `SELECT pid FROM pg_stat_activity WHERE datname = ${literal(database)}`
+
 /** A query for the sessions for which the programs that work for this one in `database` wait. */
 export const sessionsBefore = (database: string): string =>
   `SELECT DISTINCT unnest(pg_blocking_pids(pid)) AS pid FROM pg_stat_activity

@@ -7,6 +7,7 @@ import { identifier, literal } from '../postgres/quote.ts'
 import { type Session, run as send } from '../postgres/session.ts'
 import { BEGIN_SILENTLY, COMMIT_SILENTLY } from '../postgres/silence.ts'
 import { ask, statementFailure } from '../postgres/statement-failure.ts'
+import { listBound, refuseBound } from './bound.ts'
 import { limitsSql } from './database-sql.ts'
 import { freeName, KEPT, OLD } from './names.ts'
 import { endingSessions, sessionsIn } from './sessions.ts'
@@ -31,7 +32,7 @@ export type Replaced = { readonly name: string; readonly now: string; readonly k
  *
  * @param marks what the replaced ones were like when they were last saved; one with more in it is kept
  * @param also what else belongs to it, in a transaction that leaves no text behind
- * Fails with 75 where sessions do not end; then nothing was changed.
+ * Fails with 75 where sessions do not end, 78 where something is bound to what is replaced; then nothing was changed.
  */
 export async function swap(
   run: Run,
@@ -76,6 +77,13 @@ async function attemptSwap(
   const after = await endingSessions(run, sessionsIn(inTheWay), async () => {
     for (const { name, aside } of present) await rename(name, aside)
     for (const { saved, name } of made) await rename(name, saved.name)
+    // Made since the look before: now nobody can any more.
+    const names = new Map(present.map(({ aside, name }) => [aside, name]))
+    const bound = await listBound(client, [...names.keys()])
+    refuseBound(
+      bound.map(item => ({ ...item, database: names.get(item.database) ?? item.database })),
+      DOING,
+    )
     // No more can be written now, and what was written is told.
     return markDatabases(client)
   })

@@ -172,6 +172,17 @@ t.test('the parts of a restore', async t => {
     })
     await t.rejects(failing)
     t.same(await databases(host), before, 'all or none')
+    await t.test('a subscription that was made since anybody looked', async t => {
+      const create = `CREATE SUBSCRIPTION late CONNECTION 'dbname=x' PUBLICATION p WITH (connect = false)`
+      await cluster.query(create, 'unsaved')
+      await t.rejects(
+        swap(run, client, madeOnes, marks, async () => {}),
+        { code: 78, reason: /: subscription late of unsaved$/ },
+      )
+      t.same(await databases(host), before)
+      await cluster.query('ALTER SUBSCRIPTION late SET (slot_name = NONE)', 'unsaved')
+      await cluster.query('DROP SUBSCRIPTION late', 'unsaved')
+    })
     let also = 0
     const replaced = await swap(run, client, madeOnes, marks, async () => {
       also++

@@ -1,6 +1,8 @@
 import * as v from 'valibot'
+import { RESTORING } from '../../backup/terms.ts'
 import { IS_FILE_ERROR } from '../../postgres/conf/file-errors.ts'
 import { literal } from '../../postgres/quote.ts'
+import { KEPT } from '../../restore/names.ts'
 import type { Settings } from '../../settings.ts'
 
 const texts = v.array(v.string())
@@ -46,6 +48,8 @@ export const serverState = v.strictObject({
   settingErrors: v.array(
     v.strictObject({ file: v.nullable(v.string()), line: v.nullable(v.number()), message: v.string() }),
   ),
+  /** Subscriptions in what a restore has put aside. */
+  aside: v.array(v.strictObject({ database: v.string(), subscription: v.string() })),
   collations: v.array(
     v.strictObject({ database: v.string(), stored: v.string(), actual: v.nullable(v.string()) }),
   ),
@@ -98,6 +102,9 @@ export const serverQuery = ({ dbUser, dbName }: Settings, major: number): string
     'settingErrors', ${list(`
       SELECT sourcefile AS file, sourceline AS line, coalesce(name || ': ', '') || error AS message FROM pg_file_settings AS f
        WHERE ${IS_FILE_ERROR}`)},
+    'aside', ${list(`
+      SELECT d.datname AS database, s.subname AS subscription FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
+       WHERE d.datname LIKE ${literal(`${RESTORING}%`)} OR d.datname LIKE ${literal(`${KEPT}%`)} ORDER BY 1, 2`)},
     'collations', ${
       major >= 15
         ? list(`

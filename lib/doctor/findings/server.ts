@@ -1,5 +1,7 @@
 import type { Problem } from '../../postgres/known-problems.ts'
+import { identifier } from '../../postgres/quote.ts'
 import type { Facts } from '../facts/gather.ts'
+import type { ServerState } from '../facts/server-queries.ts'
 import { able, type Part, Parts } from './part.ts'
 import { isInterrupted } from './reset.ts'
 import { isStandby, serverSelf } from './server-views.ts'
@@ -35,6 +37,7 @@ export function serverFindings(facts: Facts): Part {
       part.good(`PostgreSQL ${server.self.value.version} is ready at ${settings.host} port ${settings.port}`)
       if (isStandby(facts)) standby(part)
       sessions(facts, part)
+      setAside(server.self.value, part)
   }
   return part
 }
@@ -108,6 +111,19 @@ function standby(part: Parts): void {
     meaning: 'roles, databases and passwords come from the primary, and the API cannot write here',
     remedy: 'none, where that is meant; else pg_promote()',
   })
+}
+
+function setAside({ aside }: ServerState, part: Parts): void {
+  for (const { database, subscription } of aside) {
+    part.find({
+      id: 'subscription-aside',
+      severity: 'warning',
+      subject: `${subscription} in ${database}`,
+      seen: `the subscription ${subscription} lives in ${database}, which a restore has put aside`,
+      meaning: 'what its publisher sends goes there, and not into the database that is in use',
+      remedy: `in ${database}: ALTER SUBSCRIPTION ${identifier(subscription)} DISABLE; ALTER SUBSCRIPTION ${identifier(subscription)} SET (slot_name = NONE); DROP SUBSCRIPTION ${identifier(subscription)}; then set it up in the database that is in use, and take over the rows that came meanwhile`,
+    })
+  }
 }
 
 /** From this share of the connections on, a few more clients are enough to shut the API out. */

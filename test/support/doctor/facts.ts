@@ -99,6 +99,7 @@ export const self = (change: Partial<ServerState> = {}): ServerState => ({
   files: [],
   ruleErrors: [],
   settingErrors: [],
+  aside: [],
   collations: [],
   ...change,
 })

@@ -84,6 +84,12 @@ export const SERVER: readonly Case[] = [
     says: /the API gets no connection either/,
   },
   {
+    name: 'a subscription that went with a database that was put aside',
+    told: { server: up({ aside: [{ database: 'endoreg-kept-1', subscription: 'lab' }] }) },
+    finds: ['warning subscription-aside (lab in endoreg-kept-1)'],
+    says: /in endoreg-kept-1: ALTER SUBSCRIPTION "lab" DISABLE/,
+  },
+  {
     name: 'an administrator who is not let in',
     told: notUp('refused', '28000', 'PostgreSQL does not let this role in'),
     finds: ['error administrator-refused (postgres)'],
