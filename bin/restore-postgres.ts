@@ -1,6 +1,6 @@
 import { main } from '../lib/command.ts'
 import { restorePostgres } from '../lib/commands/restore-postgres.ts'
-import { YES_OVERWRITE } from '../lib/confirm.ts'
+import { YES_INCOMPLETE, YES_OVERWRITE } from '../lib/confirm.ts'
 
 void main({
   name: 'restore-postgres',
@@ -16,8 +16,10 @@ void main({
   values: {
     backup: ['NAME', 'the backup; without it the latest'],
     database: ['NAME', 'only this one of its databases'],
+    as: ['NAME', 'with --database: beside what is there, under this name; replaces nothing'],
     host: ['NAME', 'with --remote: the host that the backup is of; by default this one'],
     ...YES_OVERWRITE,
+    ...YES_INCOMPLETE,
   },
   kinds: ['list', 'drill'],
   exitOne: 'drift (--check), or what is restored differs from the backup',

@@ -10,7 +10,13 @@ const HELP = ['HOSTNAME', "ask nothing: the host's name is given here"] as const
 /** The options of commands that ask with `confirmHost`. */
 export const YES_DELETE = { 'yes-delete': HELP } as const
 export const YES_OVERWRITE = { 'yes-overwrite': HELP } as const
-type Consent = keyof typeof YES_DELETE | keyof typeof YES_OVERWRITE
+export const YES_INCOMPLETE = {
+  'yes-incomplete': ['HOSTNAME', 'restore without the objects that PostgreSQL refuses, and name them'],
+} as const
+type Consent = keyof typeof YES_DELETE | keyof typeof YES_OVERWRITE | keyof typeof YES_INCOMPLETE
+
+/** Whether there is a terminal to ask at. */
+export const canAsk = (): boolean => isatty(0) && isatty(2)
 
 /**
  * Has the host's name typed at the terminal, so that nobody does to this host what was meant for another one; with
@@ -21,7 +27,7 @@ type Consent = keyof typeof YES_DELETE | keyof typeof YES_OVERWRITE
 export async function confirmHost(run: Run, message: string, consent: Consent = 'yes-delete'): Promise<void> {
   const given = run.values.get(consent)
   const name = hostname()
-  if (given === undefined && !(isatty(0) && isatty(2))) {
+  if (given === undefined && !canAsk()) {
     throw new Failure(ExitCode.usage, {
       message,
       cause: "there is no terminal to type the host's name at",

@@ -2,10 +2,10 @@ import { hostname } from 'node:os'
 import { createBackup } from '../backup/create.ts'
 import { checkRepository } from '../backup/restic/check.ts'
 import { findRemote } from '../backup/restic/remote.ts'
-import type { Backup, SavedDatabase } from '../backup/terms.ts'
+import { type Backup, isRestoring, type SavedDatabase } from '../backup/terms.ts'
 import { Deadline } from '../clock.ts'
 import type { Concluded, Run } from '../command.ts'
-import { confirmHost } from '../confirm.ts'
+import { confirmHost, judge } from '../confirm.ts'
 import { ExitCode, Failure } from '../errors.ts'
 import { withMaintenanceLock } from '../files/maintenance-lock.ts'
 import { Memory } from '../files/memory.ts'
@@ -25,9 +25,12 @@ import type { Replaced } from '../restore/swap.ts'
 import { type Mark, markDatabases } from '../restore/written.ts'
 import { tellOf } from './backup-postgres.ts'
 import { restartConsumers } from './consumers.ts'
+import { acceptIncomplete, isOwn, outcome } from './incomplete-restore.ts'
 import { setUp } from './postgres-endoreg-setup.ts'
 
 const LIMIT = 60_000
+/** Bytes of a name (NAMEDATALEN of pg_config_manual.h). */
+const LONGEST_NAME = 63
 
 /** Puts a backup in the place of what is there, after showing that and asking; or proves that it could. */
 export async function restorePostgres(run: Run): Promise<string | Concluded> {
@@ -47,8 +50,11 @@ export function refuseContradictory(flags: Run['flags'], values: Run['values']):
   if (values.has('host') && !flags.has('remote')) {
     throw contradictory('--host', 'only copies that restic keeps (--remote) are of several hosts')
   }
+  if (values.has('as') && !values.has('database')) {
+    throw contradictory('--as', 'only one database gets another name (--database)')
+  }
   if (!flags.has('drill') || flags.has('list')) return
-  const other = ['no-backup', 'database', 'yes-overwrite'].find(
+  const other = ['no-backup', 'database', 'yes-overwrite', 'yes-incomplete'].find(
     option => flags.has(option) || values.has(option),
   )
   if (other !== undefined) throw contradictory(`--${other}`, '--drill replaces nothing')
@@ -77,9 +83,19 @@ async function restoreChosen(
   lock: typeof withMaintenanceLock,
 ): Promise<string | Concluded> {
   const { values, check, report } = run
-  const databases = select(backup, values.get('database'))
+  const incomplete = values.get('yes-incomplete')
+  if (incomplete !== undefined) judge('restore without what PostgreSQL refuses', hostname(), incomplete)
+  const selected = select(backup, values.get('database'))
+  const wanted = selected.map(saved => ({ ...saved, name: values.get('as') ?? saved.name }))
+  if (values.has('as')) for (const { name } of wanted) requireOwn(name)
   await verifyBackup(run, backup)
-  const prospect = await lookAt(run, backup, databases)
+  const prospect = await lookAt(run, backup, wanted)
+  if (values.has('as')) for (const { name } of wanted) requireFree(name, prospect)
+  // Where it is missing, the consent to that was given.
+  const here = ['pg_default', ...prospect.tablespaces]
+  const databases = wanted.map(saved =>
+    here.includes(saved.tablespace) ? saved : { ...saved, tablespace: 'pg_default' },
+  )
   tellProspect(run, backup, databases, prospect)
   if (check) return report.tally()
   if (prospect.overwritten.length > 0) {
@@ -111,6 +127,28 @@ export function select({ name, description }: Backup, only: string | undefined):
   })
 }
 
+/** Fails with 64 where `name` is no name for a database that is restored beside what is there. */
+export function requireOwn(name: string): void {
+  const cause =
+    Buffer.byteLength(name) > LONGEST_NAME
+      ? `it has more than ${LONGEST_NAME} bytes, and PostgreSQL would cut it off`
+      : isRestoring(name)
+        ? 'such names are taken by restores, which drop what has them'
+        : undefined
+  if (cause !== undefined) throw badName(name, cause)
+}
+
+function requireFree(name: string, { present }: Prospect): void {
+  if (present.has(name) || name === 'template0') throw badName(name, 'there is a database of that name')
+}
+
+const badName = (name: string, cause: string): Failure =>
+  new Failure(ExitCode.usage, {
+    message: `restore a database as ${name}`,
+    cause,
+    hint: 'Nothing was touched. Give another name with --as NAME.',
+  })
+
 async function replace(
   run: Run,
   backup: Backup,
@@ -118,7 +156,9 @@ async function replace(
   prospect: Prospect,
 ): Promise<string | Concluded> {
   const { settings, report, flags } = run
-  const marks = flags.has('no-backup') ? new Map<string, Mark>() : await secure(run)
+  const beside = run.values.has('as')
+  const marks = beside || flags.has('no-backup') ? new Map<string, Mark>() : await secure(run)
+  const failures = new Map<string, Failure>()
   const restored = await restore(
     {
       run,
@@ -129,13 +169,19 @@ async function replace(
       managed: { role: settings.dbUser, made: () => forgetPassword(run, prospect) },
       marks,
       analyze: true,
-      onFailure: (_, failure) => {
-        throw failure
+      ...(beside ? { beside } : {}),
+      accept: lacking => acceptIncomplete(run, lacking),
+      onFailure: ({ name }, failure) => {
+        failures.set(name, failure)
+        // Without any of them nothing is to be done; and where the server is the matter, neither.
+        if (failures.size === databases.length) throw outcome(failures, [])
+        if (!isOwn(failure)) throw failure
       },
     },
     async (client, done, replaced) => {
+      const origin = beside ? `${run.values.get('database')} of the backup` : 'from the backup'
       for (const name of done) {
-        report.change({ resource: `database ${name}`, action: `restore from the backup ${backup.name}` })
+        report.change({ resource: `database ${name}`, action: `restore ${origin} ${backup.name}` })
       }
       for (const item of await listBound(client, done)) tellBound(run, item)
       for (const item of replaced.filter(({ kept }) => kept)) tellKept(run, item, marks)
@@ -145,15 +191,19 @@ async function replace(
     },
   )
   const differences = tellDifferences(run, restored)
+  if (beside) return conclusion(`the backup ${backup.name} is restored beside what is there`, differences)
   // The password in the vault may be another one by now than in the backup.
   const after = renewed(run)
   const setup = await setUp(after)
   await restartConsumers(after)
-  const summary = `${setup}; the backup ${backup.name} is restored`
-  return differences === 0
+  if (failures.size > 0) throw outcome(failures, [...restored.databases.keys()])
+  return conclusion(`${setup}; the backup ${backup.name} is restored`, differences)
+}
+
+const conclusion = (summary: string, differences: number): string | Concluded =>
+  differences === 0
     ? summary
     : { summary: `${summary}, with ${count(differences, 'difference')}`, amiss: true }
-}
 
 /** Makes the backup that leads back. Gives what the databases in it were like right before. */
 async function secure(run: Run): Promise<ReadonlyMap<string, Mark>> {
@@ -181,8 +231,12 @@ function forgetPassword({ settings, report }: Run, { identifier }: Prospect): vo
   if (why) report.warning(`the state folder ${settings.stateDir} could not be written: ${why}`)
 }
 
-function tellKept({ report }: Run, { name, now }: Replaced, marks: ReadonlyMap<string, Mark>): void {
-  const why = marks.has(name) ? 'it was written to after the backup of it began' : 'no backup has it'
+function tellKept({ report }: Run, { name, now, lacks }: Replaced, marks: ReadonlyMap<string, Mark>): void {
+  const why = lacks
+    ? 'what took its place has not all that it had'
+    : marks.has(name)
+      ? 'it was written to after the backup of it began'
+      : 'no backup has it'
   report.change({ resource: `database ${now}`, action: `keep, it was ${name}: ${why}` })
   report.warning(
     `${now} is what ${name} was until now: when nothing in it is needed, drop it: DROP DATABASE "${now}"`,

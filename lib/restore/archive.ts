@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
-import { startChild, succeed } from '../backup/children.ts'
+import { failed, startChild, succeed } from '../backup/children.ts'
 import type { Backup, SavedDatabase } from '../backup/terms.ts'
 import type { Run } from '../command.ts'
 import { SILENT_OPTIONS } from '../postgres/silence.ts'
+import { RefusalListener, type Refused } from './refused.ts'
 import { withFile } from './source.ts'
 
 /** Milliseconds between two looks at how far it is. */
@@ -17,15 +18,27 @@ export type Share = { readonly before: number; readonly own: number }
 const OPTIONS = `${SILENT_OPTIONS} -c log_error_verbosity=terse`
 
 /** Nothing of a database that is being made has to outlast a power cut: what puts it in its place waits for the disk. */
-const NEW = { args: ['--exit-on-error'], options: ' -c synchronous_commit=off' }
-const IN_PLACE = { args: ['--clean', '--if-exists', '--single-transaction'], options: '' }
+const NEW = { args: [], options: ' -c synchronous_commit=off' }
+const HOW = {
+  new: NEW,
+  // Its slot is the other's.
+  beside: { ...NEW, args: ['--no-subscriptions'] },
+  'in place': { args: ['--clean', '--if-exists', '--single-transaction'], options: '' },
+} as const
+export type How = keyof typeof HOW
+
+/** What pg_restore restores one after the other: what there is to define, the rows, and what is made of rows. */
+export const SECTIONS = ['pre-data', 'data', 'post-data'] as const
 
 /**
  * Has pg_restore put the archive of `saved` into `database`.
  *
  * @param major of the server
- * @param how into an empty one, or, in one transaction, in the place of what has the same names
- * Fails with 74 where the archive is damaged or the disk full.
+ * @param how into an empty one, which what others have bound stays out of where it is `beside`, or, in one transaction,
+ * in the place of what has the same names
+ * @param section where it is not to be all of it
+ * @returns what PostgreSQL refused; then the rest is there, in place nothing
+ * Fails with 74 where the archive is damaged or the disk full, 75 where the server has gone.
  */
 export async function restoreArchive(
   run: Run,
@@ -33,15 +46,17 @@ export async function restoreArchive(
   saved: SavedDatabase,
   database: string,
   major: number,
-  how: 'new' | 'in place',
+  how: How,
   share: Share,
-): Promise<void> {
-  const { args, options } = how === 'new' ? NEW : IN_PLACE
-  await withFile(backup, saved.file, async handle => {
+  section?: (typeof SECTIONS)[number],
+): Promise<readonly Refused[]> {
+  const { args, options } = HOW[how]
+  const part = section === undefined ? [] : [`--section=${section}`]
+  return withFile(backup, saved.file, async handle => {
     const size = backup.description.files.find(({ name }) => name === saved.file)?.size ?? 0
     const tell = (): void => {
-      const part = size === 0 ? 0 : positionOf(handle) / size
-      run.report.progress(`restore ${saved.name}`, share.before + share.own * part)
+      const done = size === 0 ? 0 : positionOf(handle) / size
+      run.report.progress(`restore ${saved.name}`, share.before + share.own * done)
     }
     tell()
     const timer = setInterval(tell, TURN)
@@ -49,11 +64,19 @@ export async function restoreArchive(
       const child = await startChild(run.settings, {
         program: 'pg_restore',
         major,
-        args: [`--dbname=${database}`, '--no-password', ...args],
+        args: [`--dbname=${database}`, '--no-password', '--verbose', ...args, ...part],
         input: handle,
         env: { PGOPTIONS: OPTIONS + options },
       })
-      await succeed(run, child, `restore the database ${saved.name}`)
+      const { stderr } = child.process
+      if (!stderr) throw new Error('there is no pipe')
+      const listener = new RefusalListener(stderr)
+      const { code, signal, said } = await child.ended
+      const refused = listener.end()
+      for (const warning of listener.warnings) run.report.warning(`${saved.name}: ${warning}`)
+      if (code === 0) return []
+      if (listener.broken === undefined && !signal && refused.length > 0) return refused
+      throw failed(`restore the database ${saved.name}`, listener.broken ?? said, signal)
     } finally {
       clearInterval(timer)
     }
@@ -66,26 +89,62 @@ function positionOf(handle: number): number {
   return Number(position ?? 0)
 }
 
-/** Whether the archive of `saved` has anything in it beside what every new database has. */
-export async function isEmptyArchive(
+/** What is in the archive of `saved` beside what every new database has, a line of pg_restore(1) for each. */
+export async function listArchive(
   run: Run,
   backup: Backup,
   saved: SavedDatabase,
   major: number,
-): Promise<boolean> {
-  return withFile(backup, saved.file, async handle => {
+): Promise<readonly string[]> {
+  const lines: string[] = []
+  await readArchive(run, backup, saved, major, ['--list'], line => {
+    if (/^\d/.test(line)) lines.push(line)
+  })
+  return lines
+}
+
+/**
+ * The tablespaces in which the archive of `saved` has objects: what it sets the session to before one
+ * (_selectTablespace() of pg_backup_archiver.c). A function's text could say the same.
+ */
+export async function tablespacesIn(
+  run: Run,
+  backup: Backup,
+  saved: SavedDatabase,
+  major: number,
+): Promise<ReadonlySet<string>> {
+  const found = new Set<string>()
+  const script = ['--section=pre-data', '--section=post-data', '--file=-']
+  await readArchive(run, backup, saved, major, script, line => {
+    const [, quoted, plain] = /^SET default_tablespace = (?:"(.*)"|(\w+));$/.exec(line) ?? []
+    const name = quoted?.replaceAll('""', '"') ?? plain
+    if (name !== undefined) found.add(name)
+  })
+  return found
+}
+
+async function readArchive(
+  run: Run,
+  backup: Backup,
+  saved: SavedDatabase,
+  major: number,
+  args: readonly string[],
+  tell: (line: string) => void,
+): Promise<void> {
+  await withFile(backup, saved.file, async handle => {
     const child = await startChild(run.settings, {
       program: 'pg_restore',
       major,
-      args: ['--list'],
+      args,
       input: handle,
       output: 'pipe',
     })
-    let entries = 0
+    let rest = ''
     child.process.stdout?.setEncoding('utf8').on('data', (text: string) => {
-      entries += text.split('\n').filter(line => /^\d/.test(line)).length
+      const lines = (rest + text).split('\n')
+      rest = lines.pop() ?? ''
+      for (const line of lines) tell(line)
     })
     await succeed(run, child, `read the archive ${backup.path}/${saved.file}`)
-    return entries === 0
   })
 }

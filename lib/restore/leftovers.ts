@@ -40,9 +40,14 @@ async function keep(
   const kept = freeName(KEPT, taken)
   const doing = `keep the database ${name} as ${kept}`
   const rename = `ALTER DATABASE ${identifier(name)} RENAME TO ${identifier(kept)}`
-  await endingSessions(run, sessionsOf(name), () => ask(client, rename, LIMIT, doing))
-  run.report.change({ resource: `database ${kept}`, action: `keep, it was ${name}` })
-  run.report.warning(`the subscription ${subscription} lives on in ${kept}, with the rows that it took there`)
+  try {
+    await endingSessions(run, sessionsOf(name), () => ask(client, rename, LIMIT, doing))
+    run.report.change({ resource: `database ${kept}`, action: `keep, it was ${name}` })
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error
+    run.report.warning(`cannot ${error.message}: ${error.reason}. The next restore tries it again.`)
+  }
+  run.report.warning(`the subscription ${subscription} lives on in it, with the rows that it took there`)
 }
 
 /**

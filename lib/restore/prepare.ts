@@ -6,10 +6,13 @@ import { inSession } from '../postgres/in-session.ts'
 import { identifier } from '../postgres/quote.ts'
 import type { Session } from '../postgres/session.ts'
 import { ask } from '../postgres/statement-failure.ts'
-import { isEmptyArchive, restoreArchive, type Share } from './archive.ts'
+import { type How, listArchive, restoreArchive, SECTIONS, type Share } from './archive.ts'
 import { compareContents, compareShared } from './compare.ts'
 import { countInPlace } from './count.ts'
 import { commentSql, createSql, limitsSql, rightsSql } from './database-sql.ts'
+import { drop } from './leftovers.ts'
+import { givePaths, takePaths } from './paths.ts'
+import { incomplete, type Refused } from './refused.ts'
 import type { Road } from './road.ts'
 import { endingSessions, sessionsBefore } from './sessions.ts'
 import { settingSql } from './settings-sql.ts'
@@ -21,24 +24,59 @@ const DAY = 86_400_000
 
 /**
  * Restores `saved` into a new database `name`, which has everything then but its name and its limits.
- * Fails with 73 where it cannot be created, 74 where it does not hold what the backup says.
+ * Fails with 73 where it cannot be created. Where it does not hold what the backup says, all else is done before it fails
+ * as `Incomplete`: with 73 where PostgreSQL refused something, else 74.
  */
 export async function prepareNew(
-  { run, backup, major, analyze }: Road,
+  road: Road,
   client: Session,
   saved: SavedDatabase,
   name: string,
   share: Share,
 ): Promise<void> {
-  const doing = `create the database ${saved.name}`
-  await ask(client, createSql(saved, name, major), DAY, doing)
-  await restoreArchive(run, backup, saved, name, major, 'new', share)
+  const { run, analyze } = road
+  const refused = await fillNew(road, client, saved, name, share)
   run.report.progress(`count the rows of ${saved.name}`, share.before + share.own)
   const differences = compareContents(saved, await lookInto(run, name, analyze))
-  if (differences.length > 0) throw otherContents(saved.name, differences)
   const statements = [commentSql(saved, name), ...(saved.rights === null ? [] : rightsSql(saved, name, []))]
   await ask(client, statements.join('; '), LIMIT, `give the database ${saved.name} its rights`)
   await giveSettings(run, client, saved, name)
+  if (refused.length + differences.length > 0) throw incomplete(saved.name, refused, differences)
+}
+
+/**
+ * Creates `name` and fills it from the archive of `saved`. Where a function stood in the way, once more: with a search
+ * path for the functions, and each section's rights before the next begins.
+ *
+ * @returns what PostgreSQL refused in the end
+ */
+async function fillNew(
+  { run, backup, major, beside }: Road,
+  client: Session,
+  saved: SavedDatabase,
+  name: string,
+  share: Share,
+): Promise<readonly Refused[]> {
+  const create = (): Promise<unknown> =>
+    ask(client, createSql(saved, name, major), DAY, `create the database ${saved.name}`)
+  const how: How = beside ? 'beside' : 'new'
+  await create()
+  const refused = await restoreArchive(run, backup, saved, name, major, how, share)
+  if (!refused.some(({ routine }) => routine !== undefined)) return refused
+  await drop(run, client, name)
+  await create()
+  const left: Refused[] = []
+  for (const section of SECTIONS) {
+    left.push(...(await restoreArchive(run, backup, saved, name, major, how, share, section)))
+    if (section === 'pre-data') await givePaths(run, saved, name)
+  }
+  await takePaths(run, name)
+  if (left.length < refused.length) {
+    run.report.warning(
+      `the database ${saved.name}: functions of it that name other objects without a schema got a search_path while it was restored; give them one for good (ALTER FUNCTION ... SET search_path), since pg_restore has none: ${refused.map(({ object }) => object).join(', ')}`,
+    )
+  }
+  return left
 }
 
 /**
@@ -54,10 +92,15 @@ export async function restoreInPlace(
 ): Promise<readonly string[] | undefined> {
   const { name } = saved
   const current = (await describeDatabases(client, major, LIMIT)).databases.find(found => found.name === name)
-  const empty = await isEmptyArchive(run, backup, saved, major)
-  const restoring = (): Promise<void> => restoreArchive(run, backup, saved, name, major, 'in place', share)
-  if (!empty) await endingSessions(run, sessionsBefore(name), restoring)
-  else if (current && compareShared(saved, current, false).length === 0) return undefined
+  const empty = (await listArchive(run, backup, saved, major)).length === 0
+  if (!empty) {
+    const refused = await endingSessions(run, sessionsBefore(name), () =>
+      restoreArchive(run, backup, saved, name, major, 'in place', share),
+    )
+    // All of it was taken back.
+    if (refused.length > 0) throw incomplete(name, refused, [])
+  }
+  if (empty && current && compareShared(saved, current, false).length === 0) return undefined
   const grantees = current?.rights?.flatMap(({ grantee }) => grantee ?? []) ?? []
   const statements = [
     `ALTER DATABASE ${identifier(name)} OWNER TO ${identifier(saved.owner)}`,
@@ -74,30 +117,49 @@ export async function restoreInPlace(
 /** What is in the database `name`; where it will be used, it gets the statistics that its planner needs. */
 const lookInto = (run: Run, name: string, analyze: boolean): Promise<Counted> =>
   inSession(run, name, LIMIT, async client => {
-    if (analyze) await ask(client, 'ANALYZE', DAY, `analyze the database ${name}`)
+    if (analyze) await analyzeAll(run, client, name)
     return countInPlace(client)
   })
+
+/** Statistics come again by themselves: a table of which they cannot be made now is no reason to do without the table. */
+async function analyzeAll(run: Run, client: Session, name: string): Promise<void> {
+  const doing = `analyze the database ${name}`
+  const all = `SELECT format('%I.%I', n.nspname, c.relname) AS relation FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'`
+  let why = await unlessRefused(() => ask(client, 'ANALYZE', DAY, doing))
+  if (why === undefined) return
+  const [rows = []] = await ask(client, all, LIMIT, doing)
+  const without: string[] = []
+  for (const row of rows) {
+    const relation = String(row['relation'])
+    const refusal = await unlessRefused(() => ask(client, `ANALYZE ${relation}`, DAY, doing))
+    if (refusal !== undefined) without.push(relation)
+    why = refusal ?? why
+  }
+  run.report.warning(`there are no statistics for the planner of ${without.join(', ')}: ${why}`)
+}
+
+/** Why PostgreSQL refuses `work`; undefined where it does not. Fails where the server is the matter. */
+async function unlessRefused(work: () => Promise<unknown>): Promise<string | undefined> {
+  try {
+    await work()
+    return undefined
+  } catch (error) {
+    if (
+      !(error instanceof Failure) ||
+      error.code === ExitCode.tryLater ||
+      error.code === ExitCode.inputOutput
+    )
+      throw error
+    return error.reason
+  }
+}
 
 /** A setting that PostgreSQL does not know, in a newer major for example, is no reason to do without the rest. */
 async function giveSettings(run: Run, client: Session, saved: SavedDatabase, name: string): Promise<void> {
   for (const setting of saved.settings) {
-    try {
-      await ask(
-        client,
-        settingSql(name, setting),
-        LIMIT,
-        `set ${setting.name} for the database ${saved.name}`,
-      )
-    } catch (error) {
-      if (!(error instanceof Failure) || error.code === ExitCode.tryLater) throw error
-      run.report.warning(`cannot ${error.message}: ${error.reason}`)
-    }
+    const set = `set ${setting.name} for the database ${saved.name}`
+    const why = await unlessRefused(() => ask(client, settingSql(name, setting), LIMIT, set))
+    if (why !== undefined) run.report.warning(`cannot ${set}: ${why}`)
   }
 }
-
-const otherContents = (database: string, differences: readonly string[]): Failure =>
-  new Failure(ExitCode.inputOutput, {
-    message: `restore the database ${database}`,
-    cause: `it comes out ${differences.join(', ')}`,
-    hint: 'Its archive is damaged: take another backup with --backup NAME, and look at the disk (dmesg).',
-  })

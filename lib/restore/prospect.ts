@@ -12,9 +12,10 @@ import { inSession } from '../postgres/in-session.ts'
 import { LOCK_DATABASE } from '../postgres/lock.ts'
 import { count } from '../report.ts'
 import { bytesText, durationText } from '../text.ts'
-import { isEmptyArchive } from './archive.ts'
+import { listArchive, tablespacesIn } from './archive.ts'
 import { listBound, listWorkers, refuseBound } from './bound.ts'
-import { refuseUnfit } from './fitness.ts'
+import { type Needy, refuseUnfit } from './fitness.ts'
+import { requireLocales } from './locales.ts'
 import { isInPlace } from './names.ts'
 import { requireSpace } from './space.ts'
 
@@ -28,6 +29,7 @@ export type Prospect = {
   readonly identifier: string
   /** The databases there are, with what they are now. */
   readonly present: ReadonlyMap<string, Pick<SharedPart, 'size'>>
+  readonly tablespaces: readonly string[]
   /** Those of them that would not be what they are any more. */
   readonly overwritten: readonly string[]
   /** The background workers in them. */
@@ -47,27 +49,40 @@ export async function lookAt(
   return inSession(run, LOCK_DATABASE, LIMIT, async client => {
     const { server, tablespaces } = await describeCluster(client, LIMIT)
     const { major, identifier } = server
-    await refuseUnfit(client, backup, databases, { major, tablespaces })
+    const gone = backup.description.tablespaces.filter(name => !tablespaces.includes(name))
+    const needy: Needy[] = []
+    for (const saved of databases) {
+      const used = gone.length > 0 ? await tablespacesIn(run, backup, saved, major) : new Set()
+      needy.push({ ...saved, tablespaces: gone.filter(name => used.has(name)) })
+    }
+    const lenient = run.values.has('yes-incomplete')
+    const warn = lenient ? (text: string) => run.report.warning(text) : undefined
+    await refuseUnfit(client, backup, needy, { major, tablespaces }, warn)
+    const beside = databases.filter(({ name }) => !isInPlace(name))
+    await requireLocales(client, beside, major)
     const { databases: open, closed } = await describeDatabases(client, major, LIMIT)
     const present = new Map<string, Pick<SharedPart, 'size'>>(open.map(part => [part.name, part]))
     for (const name of closed) present.set(name, { size: 0 })
-    await requireSpace(
-      run,
-      client,
-      databases.filter(({ name }) => !isInPlace(name)),
-    )
+    await requireSpace(run, client, beside)
     const overwritten: string[] = []
     for (const saved of databases.filter(({ name }) => present.has(name))) {
       if (!isInPlace(saved.name) || (await isUsed(run, backup, saved, major))) overwritten.push(saved.name)
     }
     refuseBound(await listBound(client, overwritten), `restore the backup ${backup.name}`)
-    return { major, identifier, present, overwritten, workers: await listWorkers(client, overwritten) }
+    return {
+      major,
+      identifier,
+      tablespaces,
+      present,
+      overwritten,
+      workers: await listWorkers(client, overwritten),
+    }
   })
 }
 
 /** Whether something in the place of which a backup is restored, where it is, has data in it. */
 async function isUsed(run: Run, backup: Backup, saved: SavedDatabase, major: number): Promise<boolean> {
-  if (await isEmptyArchive(run, backup, saved, major)) return false
+  if ((await listArchive(run, backup, saved, major)).length === 0) return false
   return inSession(run, saved.name, LIMIT, async client => {
     const tables = await listTables(client, LIMIT)
     return tables.length > 0 || (await countRows(client, [], LIMIT)).largeObjects > 0

@@ -11,6 +11,7 @@ import { applyGlobals, type Managed, readGlobals } from './globals.ts'
 import { databaseNames, drop, dropInvalid, dropLeftovers } from './leftovers.ts'
 import { freeName, isInPlace, NEW } from './names.ts'
 import { prepareNew, restoreInPlace } from './prepare.ts'
+import { Incomplete } from './refused.ts'
 import { createMissingRoles } from './roles.ts'
 import { type Made, type Replaced, swap } from './swap.ts'
 import type { Mark } from './written.ts'
@@ -34,7 +35,11 @@ export type Road = {
   readonly marks: ReadonlyMap<string, Mark>
   /** Whether the databases will be used, and not only looked at. */
   readonly analyze: boolean
-  /** What to do about a database that cannot be restored: throw, or go on with the others. */
+  /** Whether they come beside what is there, under names of their own: nothing is replaced. */
+  readonly beside?: true
+  /** Whether databases of which something is missing are to be put in their places all the same; without it, none. */
+  readonly accept?: (lacking: readonly Incomplete[]) => Promise<boolean>
+  /** What to do about a database that cannot be restored, and stays as it is: throw, or go on with the others. */
   readonly onFailure: (database: SavedDatabase, failure: Failure) => void
 }
 
@@ -69,7 +74,7 @@ export async function restore(
     try {
       await prepareAll(road, client, made, found)
       run.report.waited()
-      replaced = await swap(run, client, made, road.marks, async () => {
+      replaced = await swap(run, client, made, road, async () => {
         refused = await applyGlobals(client, globals, road.managed)
       })
     } catch (error) {
@@ -112,8 +117,17 @@ async function prepareAll(
       await prepareNew(road, client, saved, name, shareOf(saved))
       made.push({ saved, name })
     } catch (error) {
-      await drop(run, client, name).catch(() => {})
-      goOn(road, saved, error)
+      if (error instanceof Incomplete && road.accept) made.push({ saved, name, lacking: error })
+      else await giveUp(road, client, saved, name, error)
+    }
+  }
+  run.report.waited()
+  const lacking = made.flatMap(item => item.lacking ?? [])
+  if (lacking.length > 0 && !(await road.accept?.(lacking))) {
+    for (const item of [...made]) {
+      if (!item.lacking) continue
+      made.splice(made.indexOf(item), 1)
+      await giveUp(road, client, item.saved, item.name, item.lacking)
     }
   }
   for (const saved of databases.filter(({ name }) => isInPlace(name))) {
@@ -126,6 +140,17 @@ async function prepareAll(
   }
 }
 
+async function giveUp(
+  road: Road,
+  client: Session,
+  saved: SavedDatabase,
+  name: string,
+  error: unknown,
+): Promise<void> {
+  await drop(road.run, client, name).catch(() => {})
+  goOn(road, saved, error)
+}
+
 function goOn({ onFailure }: Road, saved: SavedDatabase, error: unknown): void {
   if (!(error instanceof Failure)) throw error
   onFailure(saved, error)
@@ -133,7 +158,7 @@ function goOn({ onFailure }: Road, saved: SavedDatabase, error: unknown): void {
 
 /** Compares what is there now with what the backup says. */
 async function compareAll(
-  { backup, major }: Road,
+  { backup, databases: wanted, major }: Road,
   client: Session,
   made: readonly Made[],
   found: ReadonlyMap<string, readonly string[]>,
@@ -143,14 +168,14 @@ async function compareAll(
   const current = new Map(databases.map(database => [database.name, database]))
   const cluster = await describeCluster(client, LIMIT)
   const compared = new Map<string, readonly string[]>()
-  for (const saved of backup.description.databases) {
+  for (const saved of wanted) {
     const its = current.get(saved.name)
-    const isMade = made.some(({ saved: { name } }) => name === saved.name)
+    const isMade = made.find(({ saved: { name } }) => name === saved.name)
     const contents = found.get(saved.name)
     if (!isMade && !contents) continue
     compared.set(saved.name, [
-      ...(contents ?? []),
-      ...(its ? compareShared(saved, its, isMade) : ['not there, or closed']),
+      ...(contents ?? isMade?.lacking?.lost ?? []),
+      ...(its ? compareShared(saved, its, isMade !== undefined) : ['not there, or closed']),
     ])
   }
   const expected = backup.description.roles.filter(({ name }) => roles.includes(name))

@@ -36,7 +36,7 @@ function alterSql(target: string, name: string, value: string): string {
 }
 
 /** The elements of a list as PostgreSQL stores it (SplitGUCList() of varlena.c). */
-function splitList(value: string): string[] {
+export function splitList(value: string): string[] {
   const elements: string[] = []
   ELEMENT.lastIndex = 0
   while (ELEMENT.lastIndex < value.length) {

@@ -10,8 +10,10 @@ import { ask, statementFailure } from '../postgres/statement-failure.ts'
 import { listBound, refuseBound } from './bound.ts'
 import { limitsSql } from './database-sql.ts'
 import { freeName, KEPT, OLD } from './names.ts'
+import type { Incomplete } from './refused.ts'
+import type { Road } from './road.ts'
 import { endingSessions, sessionsIn } from './sessions.ts'
-import { isUntouched, type Mark, markDatabases } from './written.ts'
+import { isUntouched, markDatabases } from './written.ts'
 
 /** Milliseconds for a statement: a rename waits five seconds for sessions to end (CountOtherDBBackends() of procarray.c). */
 const LIMIT = 120_000
@@ -21,16 +23,26 @@ const TRIES = 3
 const IN_USE = '55006'
 
 /** A new database, and whose name it gets. */
-export type Made = { readonly saved: SavedDatabase; readonly name: string }
+export type Made = {
+  readonly saved: SavedDatabase
+  readonly name: string
+  /** What is missing in it, where it gets its place all the same. */
+  readonly lacking?: Incomplete
+}
 
-/** What became of a database that had the name of a new one. */
-export type Replaced = { readonly name: string; readonly now: string; readonly kept: boolean }
+/** What became of a database that had the name of a new one, and whether that has all that the backup says. */
+export type Replaced = {
+  readonly name: string
+  readonly now: string
+  readonly kept: boolean
+  readonly lacks?: true
+}
 
 /**
  * Puts new databases in the places of those that have their names, all or none: in one transaction with `also`. The
  * sessions of the replaced ones are ended, and new ones wait for the end of it.
  *
- * @param marks what the replaced ones were like when they were last saved; one with more in it is kept
+ * @param road whose marks say what the replaced ones were like when they were last saved; one with more in it is kept
  * @param also what else belongs to it, in a transaction that leaves no text behind
  * Fails with 75 where sessions do not end, 78 where something is bound to what is replaced; then nothing was changed.
  */
@@ -38,12 +50,12 @@ export async function swap(
   run: Run,
   client: Session,
   made: readonly Made[],
-  marks: ReadonlyMap<string, Mark>,
+  road: Pick<Road, 'marks' | 'beside'>,
   also: () => Promise<void>,
 ): Promise<readonly Replaced[]> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await attemptSwap(run, client, made, marks, also)
+      return await attemptSwap(run, client, made, road, also)
     } catch (error) {
       await send(client, 'ROLLBACK', LIMIT, 'take the swap back').catch(() => {})
       const inUse = error instanceof pg.DatabaseError && error.code === IN_USE
@@ -59,7 +71,7 @@ async function attemptSwap(
   run: Run,
   client: Session,
   made: readonly Made[],
-  marks: ReadonlyMap<string, Mark>,
+  { marks, beside }: Pick<Road, 'marks' | 'beside'>,
   also: () => Promise<void>,
 ): Promise<readonly Replaced[]> {
   const rename = (from: string, to: string): Promise<unknown> =>
@@ -71,7 +83,8 @@ async function attemptSwap(
   const taken = new Set(before.keys())
   const present = made.flatMap(({ saved }) => {
     const mark = before.get(saved.name)
-    return mark ? [{ name: saved.name, aside: freeName(OLD, taken), oid: mark.oid }] : []
+    // Beside what is there nothing is put aside: one that has the name by now ends it.
+    return mark && !beside ? [{ name: saved.name, aside: freeName(OLD, taken), oid: mark.oid }] : []
   })
   const inTheWay = [...present.map(({ oid }) => oid), ...made.map(({ name }) => before.get(name)?.oid ?? '0')]
   const after = await endingSessions(run, sessionsIn(inTheWay), async () => {
@@ -90,14 +103,16 @@ async function attemptSwap(
   const replaced: Replaced[] = []
   for (const { name, aside, oid } of present) {
     const now = [...after].find(([, mark]) => mark.oid === oid)?.[1]
-    const kept = !now || !isUntouched(marks.get(name), now)
+    // What cannot come back whole cannot come back whole from the backup made before, either.
+    const lacks = made.some(({ saved, lacking }) => saved.name === name && lacking !== undefined)
+    const kept = lacks || !now || !isUntouched(marks.get(name), now)
     const last = kept ? freeName(KEPT, taken) : aside
     if (kept) {
       await rename(aside, last)
       const comment = literal(`${name}, as it was when a backup was restored`)
       await send(client, `COMMENT ON DATABASE ${identifier(last)} IS ${comment}`, LIMIT, DOING)
     }
-    replaced.push({ name, now: last, kept })
+    replaced.push({ name, now: last, kept, ...(lacks ? { lacks } : {}) })
   }
   for (const { saved } of made) await send(client, limitsSql(saved.name, saved), LIMIT, DOING)
   await also()

@@ -167,7 +167,7 @@ t.test('the parts of a restore', async t => {
       name: `endoreg-restore-new-${name}`,
     }))
     const before = await databases(host)
-    const failing = swap(run, client, madeOnes, marks, async () => {
+    const failing = swap(run, client, madeOnes, { marks }, async () => {
       throw new Error('it fails at the very end')
     })
     await t.rejects(failing)
@@ -176,7 +176,7 @@ t.test('the parts of a restore', async t => {
       const create = `CREATE SUBSCRIPTION late CONNECTION 'dbname=x' PUBLICATION p WITH (connect = false)`
       await cluster.query(create, 'unsaved')
       await t.rejects(
-        swap(run, client, madeOnes, marks, async () => {}),
+        swap(run, client, madeOnes, { marks }, async () => {}),
         { code: 78, reason: /: subscription late of unsaved$/ },
       )
       t.same(await databases(host), before)
@@ -184,7 +184,7 @@ t.test('the parts of a restore', async t => {
       await cluster.query('DROP SUBSCRIPTION late', 'unsaved')
     })
     let also = 0
-    const replaced = await swap(run, client, madeOnes, marks, async () => {
+    const replaced = await swap(run, client, madeOnes, { marks }, async () => {
       also++
     })
     t.equal(also, 1)

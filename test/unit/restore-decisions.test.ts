@@ -46,7 +46,14 @@ t.test('a file system that is too small, and one that is not', async t => {
 
 t.test('a server that is none for the backup', async t => {
   const made = backup('2026-11-22T02-00-00Z', { server: { version: '15.4', major: 15, identifier: '1' } })
-  const fine: Target = { major: 15, tablespaces: ['fast'], recovery: false, prepared: [] }
+  const fine: Target = {
+    major: 15,
+    tablespaces: ['fast'],
+    extensions: ['hstore'],
+    roles: ['o'],
+    recovery: false,
+    prepared: [],
+  }
   const usual = [database('a'), database('b', { tablespace: 'fast' })]
   const refuse = (over: Partial<Target>, databases = usual) =>
     refuseTarget(made, databases, { ...fine, ...over })
@@ -69,6 +76,27 @@ t.test('a server that is none for the backup', async t => {
   )
   const many = ['slow', 'fast', 'slow', 'big'].map((tablespace, n) => database(`${n}`, { tablespace }))
   t.throws(() => refuse({}, many), { code: 78, reason: 'this server has no tablespace slow and big' })
+  const used = { ...database('c'), tablespaces: ['old'] }
+  t.throws(() => refuse({}, [used]), { code: 78, reason: 'this server has no tablespace old' }, 'of a table')
+  const needy = database('d', {
+    extensions: [
+      { name: 'postgis', version: '3' },
+      { name: 'hstore', version: '1' },
+    ],
+  })
+  t.throws(() => refuse({}, [needy]), {
+    code: 78,
+    reason: 'this server has no extension postgis',
+    hint: /for PostgreSQL 15; or leave out what needs it: --yes-incomplete/,
+  })
+  const warned: string[] = []
+  refuseTarget(made, [needy, used], fine, text => warned.push(text))
+  t.same(warned, ['this server has no tablespace old', 'this server has no extension postgis'])
+  t.throws(() => refuse({ roles: [] }), {
+    code: 78,
+    reason: /has the role o, /,
+    hint: 'Create it: CREATE ROLE "o"',
+  })
   t.throws(() => refuse({ recovery: true }), { code: 78, reason: /in recovery/, hint: /primary/ })
   t.throws(() => refuse({ prepared: ['x in a', 'y in b'] }), {
     code: 75,

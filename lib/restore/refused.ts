@@ -1,0 +1,160 @@
+import type { Readable } from 'node:stream'
+import { ExitCode, Failure, type FailureCode } from '../errors.ts'
+import { scrubber } from '../scrub.ts'
+
+/** An object of an archive that PostgreSQL did not take. */
+export type Refused = {
+  /** What pg_restore calls it: `INDEX public.i (TOC entry 12)`. */
+  readonly object: string
+  readonly why: string
+  /** Whether it happened in a function, and which: those are written for another search_path, or another role. */
+  readonly routine: string | undefined
+}
+
+/** Objects that one sentence names. */
+const MOST = 5
+
+/** A database that came out of its archive as less than the backup says. */
+export class Incomplete extends Failure {
+  readonly database: string
+  /** What is missing or different: a sentence for each. */
+  readonly lost: readonly string[]
+
+  constructor(database: string, code: FailureCode, lost: readonly string[], hint: string) {
+    const more = lost.length > MOST ? [`and ${lost.length - MOST} more`] : []
+    const cause = `it comes out ${[...lost.slice(0, MOST), ...more].join(', ')}`
+    super(code, { message: `restore the database ${database}`, cause, hint })
+    this.database = database
+    this.lost = lost
+  }
+}
+
+export const describeRefused = ({ object, why, routine }: Refused): string =>
+  `without ${object}: ${why}${routine === undefined ? '' : ` (in ${routine})`}`
+
+/** The Failure for a database of which PostgreSQL did not take everything, or which holds something else. */
+export function incomplete(
+  database: string,
+  refused: readonly Refused[],
+  differences: readonly string[],
+): Incomplete {
+  const lost = [...refused.map(describeRefused), ...differences]
+  return refused.length > 0
+    ? new Incomplete(
+        database,
+        ExitCode.cannotCreate,
+        lost,
+        'The archive is sound, but PostgreSQL does not take these objects of it any more; it says why.',
+      )
+    : new Incomplete(
+        database,
+        ExitCode.inputOutput,
+        lost,
+        'Its archive is damaged: take another backup with --backup NAME, and look at the disk (dmesg).',
+      )
+}
+
+/** What is said of a row is not for a log. */
+const withoutRows = (text: string): string =>
+  text.replace(/Failing row contains \(.*\)/, 'Failing row contains (...)').replace(/=\(.*\)/, '=(...)')
+
+/** What the whole server lacks, and not the archive. */
+const ENVIRONMENT = /No space left on device|Disk quota exceeded|Input\/output error|canceling statement/
+
+/** A line of the context of an error (errcontext() of pl_exec.c, functions.c and other languages). */
+const ROUTINE =
+  /^(?:CONTEXT: {2})?(?:PL\/\w+|SQL) function "?(.+?)"?(?: line \d+.*| statement \d+| during \w+)?$/
+
+type Open = { object: string; why: string; detail: string; routine: string | undefined }
+
+/**
+ * Hears from `pg_restore --verbose`, as it goes on, what PostgreSQL refuses (warn_or_exit_horribly() of
+ * pg_backup_archiver.c). The statement that it quotes may have a password in it, and is not kept.
+ */
+export class RefusalListener {
+  readonly #refused: Refused[] = []
+  /** What is the matter that is no object of the archive: the server, its disk, or the archive itself. */
+  broken: string | undefined
+  readonly warnings: string[] = []
+  #rest = ''
+  #named = ''
+  #entry = ''
+  #open: Open | undefined
+  readonly #scrub = scrubber([])
+
+  constructor(stream: Readable) {
+    stream.on('data', (text: string) => {
+      const lines = (this.#rest + text).split('\n')
+      this.#rest = lines.pop() ?? ''
+      for (const line of lines) this.#line(line)
+    })
+  }
+
+  /** What was refused; for when the program has ended. */
+  end(): readonly Refused[] {
+    this.#line(this.#rest)
+    this.#close()
+    return this.#refused
+  }
+
+  #line(line: string): void {
+    const [, said] = /^pg_restore: (.*)$/.exec(line) ?? []
+    if (said === undefined) {
+      this.#more(line)
+      return
+    }
+    const [, error] = /^error: (.*)$/.exec(said) ?? []
+    if (error !== undefined) this.#begin(error)
+    else if (/^detail: /.test(said)) this.#more(said.replace(/^detail: /, ''))
+    else this.#pass(said)
+  }
+
+  /** What it says of its progress. */
+  #pass(said: string): void {
+    this.#close()
+    const [, warning] = /^warning: (?!errors ignored)(.*)$/.exec(said) ?? []
+    if (warning !== undefined) this.warnings.push(this.#scrub(warning))
+    const [, kind, name] = /^(?:creating (.*?)|processing data for table) "(.*)"$/.exec(said) ?? []
+    const [, dropped] = /^dropping (.*)$/.exec(said) ?? []
+    if (name !== undefined || dropped !== undefined) {
+      this.#named = dropped ?? `${kind ?? 'the rows of'} ${name}`
+      this.#entry = ''
+    }
+    const [, entry] = /^from TOC entry (\d+);/.exec(said) ?? []
+    if (entry !== undefined) this.#entry = ` (TOC entry ${entry})`
+  }
+
+  #begin(error: string): void {
+    this.#close()
+    const [, why] = /\bERROR: {2}(.*)$/.exec(error) ?? []
+    if (why === undefined) {
+      this.broken ??= `pg_restore: error: ${error}`
+      return
+    }
+    const object = `${this.#named || 'what it begins with'}${this.#entry}`
+    this.#open = { object, why, detail: '', routine: undefined }
+  }
+
+  #more(line: string): void {
+    const open = this.#open
+    if (!open) return
+    if (/^Command was: /.test(line)) {
+      this.#close()
+      return
+    }
+    const [, detail] = /^DETAIL: {2}(.*)$/.exec(line) ?? []
+    if (detail !== undefined) open.detail = `. ${withoutRows(detail).replace(/\.$/, '')}`
+    open.routine ??= ROUTINE.exec(line)?.[1]
+  }
+
+  #close(): void {
+    const open = this.#open
+    this.#open = undefined
+    if (!open) return
+    // A function can say anything; what the system says comes without one.
+    if (ENVIRONMENT.test(open.why) && open.routine === undefined)
+      this.broken ??= `pg_restore: error: ${open.why}`
+    const { object, why, detail, routine } = open
+    this.#refused.push({ object, why: this.#scrub(`${why}${detail}`), routine })
+  }
+}

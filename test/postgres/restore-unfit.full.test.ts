@@ -1,0 +1,74 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import { needsPrograms } from '../support/full-postgres.ts'
+import { makerHost } from '../support/maker-host.ts'
+import { databases } from '../support/restored.ts'
+import { everything } from '../support/sample-database.ts'
+import { backUp, ended, restore } from '../support/sample-host.ts'
+
+const LACKING = ['--yes-incomplete', hostname()]
+
+t.test('in place it is all or nothing', needsPrograms, async t => {
+  const host = await makerHost(t)
+  const { cluster } = host
+  await cluster.query('CREATE TABLE ours AS SELECT 1 AS n; CREATE TABLE other AS SELECT 1 AS n')
+  const name = await backUp(host)
+  await cluster.query('CREATE VIEW since AS SELECT n FROM ours; UPDATE other SET n = 2; DELETE FROM ours')
+  await cluster.query('DELETE FROM result', 'plain')
+  const then = await everything(host)
+  const { code, json, err } = await restore(host, ['--backup', name])
+  t.equal(code, 73, err)
+  t.match(json.error, {
+    message: 'restore the database postgres',
+    cause:
+      /^it comes out without TABLE ours \(TOC entry \d+\): cannot drop table public\.ours because other objects depend on it\. view public\.since depends on table public\.ours$/,
+    hint: /It stays as it was\. What is restored: .*plain/,
+  })
+  t.equal((await everything(host)).get('database postgres'), then.get('database postgres'))
+  t.same(await cluster.query('SELECT n FROM result', 'plain'), [{ n: 1 }])
+  ended(await host.run('restore-postgres', ['--backup', name, '--database', 'postgres', '--as', 'was']), 0)
+  t.same(await cluster.query('SELECT n FROM ours', 'was'), [{ n: 1 }])
+})
+
+t.test('what can be seen before changes nothing', needsPrograms, async t => {
+  const host = await makerHost(t)
+  const { cluster } = host
+  // CREATE TABLESPACE takes no transaction, which two statements in one message are.
+  const client = await cluster.connect()
+  await client.query('SET allow_in_place_tablespaces TO on')
+  await client.query(`CREATE TABLESPACE "fast One" LOCATION ''`)
+  await client.end()
+  await cluster.query(`CREATE TABLE quick TABLESPACE "fast One" AS SELECT 1 AS n`, 'plain')
+  const name = await backUp(host)
+  await cluster.query('DROP TABLE quick', 'plain')
+  await cluster.query('DROP TABLESPACE "fast One"')
+  const before = await databases(host)
+  const gone = await restore(host, ['--backup', name])
+  t.equal(gone.code, 78, gone.err)
+  t.match(gone.json, {
+    changed: false,
+    error: { cause: 'this server has no tablespace fast One', hint: /CREATE TABLESPACE "fast One" LOCATION/ },
+  })
+  const without = await restore(host, ['--backup', name, '--database', 'plain', ...LACKING])
+  t.equal(without.code, 1, without.err)
+  t.match(without.err, /this server has no tablespace fast One/)
+  t.same(await cluster.query('SELECT n FROM quick', 'plain'), [{ n: 1 }], 'the table is in another')
+  await cluster.query('DROP DATABASE "endoreg-kept-1"')
+
+  const manifest = join(host.folder, 'backups', name, 'manifest.json')
+  const told = readFileSync(manifest, 'utf8')
+  for (const [edit, cause] of [
+    [(text: string) => text.replaceAll('"plpgsql"', '"nonesuch"'), /has no extension nonesuch/],
+    [(text: string) => text.replaceAll('"collate": "C"', '"collate": "xx_YY"'), /has not its locale .*xx_YY/],
+    [(text: string) => text.replaceAll('"owner": "postgres"', '"owner": "nobody"'), /has the role nobody/],
+  ] as const) {
+    writeFileSync(manifest, edit(told))
+    const { code, json, err } = await restore(host, ['--backup', name, '--database', 'named'])
+    t.equal(code, 78, err)
+    t.match(json, { changed: false, error: { cause } })
+  }
+  writeFileSync(manifest, told)
+  t.same(await databases(host), before)
+})
