@@ -47,7 +47,12 @@ t.test('what PostgreSQL refuses is named, and the others come back', needsProgra
   const host = await makerHost(t)
   const { cluster } = host
   await cluster.query(BYGONE, 'named')
+  await cluster.query(
+    `CREATE SUBSCRIPTION sub CONNECTION 'dbname=none' PUBLICATION p WITH (connect = false, slot_name = NONE)`,
+    'named',
+  )
   const name = await backUp(host)
+  await cluster.query('DROP SUBSCRIPTION sub', 'named')
   await cluster.query('DELETE FROM result', 'plain')
   await cluster.query('CREATE TABLE since AS SELECT 1 AS n', 'named')
   const then = await everything(host)
@@ -67,6 +72,10 @@ t.test('what PostgreSQL refuses is named, and the others come back', needsProgra
   t.equal(now.get('database named'), then.get('database named'), 'the one stayed')
   t.notOk((await databases(host)).some(database => database.startsWith('endoreg-')))
 
+  const subscriptions = () =>
+    cluster.query(
+      'SELECT subname AS name, datname AS database FROM pg_subscription JOIN pg_database d ON d.oid = subdbid',
+    )
   await t.test('beside what is there', async t => {
     const as = (...more: string[]) =>
       host.run('restore-postgres', ['--backup', name, '--database', 'named', '--as', 'copy', ...more])
@@ -84,6 +93,7 @@ t.test('what PostgreSQL refuses is named, and the others come back', needsProgra
       { a: 1, b: 2 },
       { a: 2, b: 3 },
     ])
+    t.same(await subscriptions(), [], 'and without what another has')
     t.equal((await everything(host)).get('database named'), then.get('database named'))
     const again = await as(...LACKING)
     t.equal(again.code, 64, again.err)
@@ -94,6 +104,7 @@ t.test('what PostgreSQL refuses is named, and the others come back', needsProgra
     const { code, err } = await restore(host, ['--backup', name, '--database', 'named', ...LACKING])
     t.equal(code, 1, err)
     t.match(err, /differs from the backup: the database named: without the rows of public\.patient/)
+    t.same(await subscriptions(), [{ name: 'sub', database: 'named' }])
     t.match(err, /database endoreg-kept-1: keep, it was named: what took its place has not all that it had/)
     t.same(await cluster.query('SELECT name FROM patient', 'endoreg-kept-1'), [{ name: 'Jane Doe' }])
   })

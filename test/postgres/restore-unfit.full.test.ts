@@ -1,9 +1,12 @@
+import { spawn, spawnSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { needsPrograms } from '../support/full-postgres.ts'
+import { BIN } from '../support/host.ts'
 import { makerHost } from '../support/maker-host.ts'
+import { outputOf } from '../support/output.ts'
 import { databases } from '../support/restored.ts'
 import { everything } from '../support/sample-database.ts'
 import { backUp, ended, restore } from '../support/sample-host.ts'
@@ -72,3 +75,52 @@ t.test('what can be seen before changes nothing', needsPrograms, async t => {
   writeFileSync(manifest, told)
   t.same(await databases(host), before)
 })
+
+const noTerminal =
+  spawnSync('script', ['--version']).status === 0
+    ? false
+    : 'no script(1) on this machine, which makes a terminal'
+
+t.test(
+  'at a terminal what would be lost is named, and asked for',
+  { skip: needsPrograms.skip || noTerminal },
+  async t => {
+    const host = await makerHost(t)
+    const { cluster } = host
+    await cluster.query(
+      `CREATE FUNCTION fine(int) RETURNS bool LANGUAGE sql AS 'SELECT true';
+       CREATE TABLE late (n int CHECK (fine(n)));
+       INSERT INTO late VALUES (1);
+       CREATE OR REPLACE FUNCTION fine(int) RETURNS bool LANGUAGE sql AS 'SELECT false'`,
+      'plain',
+    )
+    const name = await backUp(host)
+    const typed = async (answers: readonly string[]) => {
+      const command = `${join(BIN, 'restore-postgres')} --backup ${name} --database plain`
+      const child = spawn('script', ['--quiet', '--return', '--command', command, '/dev/null'], {
+        env: host.env,
+      })
+      const left = [...answers]
+      // Each where it is asked for: what is typed ahead may be taken for the first.
+      child.stdout.on('data', (text: Buffer) => {
+        for (const _ of String(text).match(/type this host's name to go on/g) ?? [])
+          child.stdin.write(`${left.shift() ?? ''}\n`)
+      })
+      const output = await outputOf(child)
+      child.stdin.end()
+      t.same(left, [], 'it asked as often')
+      return output
+    }
+    const refused = await typed([hostname(), 'no'])
+    t.equal(refused.code, 73, refused.out)
+    t.match(
+      refused.out,
+      /database plain would come back without the rows of public\.late .*type this host's name.*It stays as it was/s,
+    )
+    t.same(await cluster.query('SELECT n FROM late', 'plain'), [{ n: 1 }])
+    const wanted = await typed([hostname(), hostname()])
+    t.equal(wanted.code, 1, wanted.out)
+    t.same(await cluster.query('SELECT n FROM late', 'plain'), [])
+    t.same(await cluster.query('SELECT n FROM late', 'endoreg-kept-1'), [{ n: 1 }])
+  },
+)

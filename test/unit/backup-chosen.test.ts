@@ -123,7 +123,9 @@ t.test('options that do not go with one another', async t => {
   t.throws(() => given(['list'], host), { code: 64 })
   t.throws(() => given(['drill'], host), { code: 64 })
   for (const flags of [['remote'], ['remote', 'list'], ['remote', 'drill']]) given(flags, host)
-  for (const value of ['database', 'yes-overwrite']) {
+  t.throws(() => given([], { as: 'x' }), { code: 64, reason: /so --as does not go with it/ })
+  given([], { as: 'x', database: 'y' })
+  for (const value of ['database', 'yes-overwrite', 'yes-incomplete']) {
     given(['remote'], { [value]: 'x' })
     t.throws(() => given(['drill'], { [value]: 'x' }), { code: 64, reason: new RegExp(`so --${value} does`) })
   }
