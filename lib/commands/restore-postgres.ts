@@ -91,12 +91,7 @@ async function restoreChosen(
   await verifyBackup(run, backup)
   const prospect = await lookAt(run, backup, wanted)
   if (values.has('as')) for (const { name } of wanted) requireFree(name, prospect)
-  // Where it is missing, the consent to that was given.
-  const here = ['pg_default', ...prospect.tablespaces]
-  const databases = wanted.map(saved =>
-    here.includes(saved.tablespace) ? saved : { ...saved, tablespace: 'pg_default' },
-  )
-  tellProspect(run, backup, databases, prospect)
+  tellProspect(run, backup, wanted, prospect)
   if (check) return report.tally()
   if (prospect.overwritten.length > 0) {
     await confirmHost(
@@ -107,7 +102,7 @@ async function restoreChosen(
   }
   // The time at the question does not count.
   const fresh = renewed(run)
-  return lock(fresh, () => replace(fresh, backup, databases, prospect))
+  return lock(fresh, () => replace(fresh, backup, wanted, prospect))
 }
 
 const renewed = (run: Run): Run => ({
@@ -165,6 +160,8 @@ async function replace(
       backup,
       databases,
       major: prospect.major,
+      // Where one is missing, the consent to that was given.
+      tablespaces: prospect.tablespaces,
       allRoles: run.values.get('database') === undefined,
       managed: { role: settings.dbUser, made: () => forgetPassword(run, prospect) },
       marks,

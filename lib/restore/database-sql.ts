@@ -9,9 +9,16 @@ const PROVIDERS: Readonly<Record<string, string>> = { c: 'libc', i: 'icu', b: 'b
  * its place.
  *
  * @param major the server's, which decides what the statement may say
+ * @param tablespaces those of the server, where it may lack the one that it was in
  */
-export function createSql(saved: SavedDatabase, name: string, major: number): string {
-  const { owner, encoding, collate, ctype, provider, locale, icuRules, tablespace } = saved
+export function createSql(
+  saved: SavedDatabase,
+  name: string,
+  major: number,
+  tablespaces: readonly string[] = [saved.tablespace],
+): string {
+  const { owner, encoding, collate, ctype, provider, locale, icuRules } = saved
+  const tablespace = tablespaces.includes(saved.tablespace) ? saved.tablespace : 'pg_default'
   const words = [
     'TEMPLATE template0',
     `OWNER ${identifier(owner)}`,

@@ -1,5 +1,5 @@
 import { type Counted, describeDatabases } from '../backup/describe.ts'
-import type { SavedDatabase } from '../backup/terms.ts'
+import type { Backup, SavedDatabase } from '../backup/terms.ts'
 import type { Run } from '../command.ts'
 import { ExitCode, Failure } from '../errors.ts'
 import { inSession } from '../postgres/in-session.ts'
@@ -51,15 +51,16 @@ export async function prepareNew(
  * @returns what PostgreSQL refused in the end
  */
 async function fillNew(
-  { run, backup, major, beside }: Road,
+  { run, backup, major, tablespaces, beside }: Road,
   client: Session,
   saved: SavedDatabase,
   name: string,
   share: Share,
 ): Promise<readonly Refused[]> {
   const create = (): Promise<unknown> =>
-    ask(client, createSql(saved, name, major), DAY, `create the database ${saved.name}`)
+    ask(client, createSql(saved, name, major, tablespaces), DAY, `create the database ${saved.name}`)
   const how: How = beside ? 'beside' : 'new'
+  if (beside) await tellLeftOut(run, backup, saved, major)
   await create()
   const refused = await restoreArchive(run, backup, saved, name, major, how, share)
   if (!refused.some(({ routine }) => routine !== undefined)) return refused
@@ -112,6 +113,14 @@ export async function restoreInPlace(
   await ask(client, statements.join('; '), LIMIT, `give the database ${name} what it had`)
   await giveSettings(run, client, saved, name)
   return empty ? [] : compareContents(saved, await lookInto(run, name, analyze))
+}
+
+/** Names the subscriptions that do not come beside what is there. */
+async function tellLeftOut(run: Run, backup: Backup, saved: SavedDatabase, major: number): Promise<void> {
+  const lines = await listArchive(run, backup, saved, major)
+  const names = lines.flatMap(line => /^\d+; \d+ \d+ SUBSCRIPTION - (.*) \S+$/.exec(line)?.[1] ?? [])
+  if (names.length === 0) return
+  run.report.warning(`not restored beside what is there: the subscriptions ${names.join(', ')}`)
 }
 
 /** What is in the database `name`; where it will be used, it gets the statistics that its planner needs. */

@@ -65,7 +65,7 @@ const ENVIRONMENT = /No space left on device|Disk quota exceeded|Input\/output e
 const ROUTINE =
   /^(?:CONTEXT: {2})?(?:PL\/\w+|SQL) function "?(.+?)"?(?: line \d+.*| statement \d+| during \w+)?$/
 
-type Open = { object: string; why: string; detail: string; routine: string | undefined }
+type Open = { object: string; why: string; detail: string; hint: string; routine: string | undefined }
 
 /**
  * Hears from `pg_restore --verbose`, as it goes on, what PostgreSQL refuses (warn_or_exit_horribly() of
@@ -132,16 +132,20 @@ export class RefusalListener {
       return
     }
     const object = `${this.#named || 'what it begins with'}${this.#entry}`
-    this.#open = { object, why, detail: '', routine: undefined }
+    this.#open = { object, why, detail: '', hint: '', routine: undefined }
   }
 
   #more(line: string): void {
     const open = this.#open
     if (!open) return
     if (/^Command was: /.test(line)) {
+      // The object is there, but is the restorer's.
+      if (/^Command was: ALTER .* OWNER TO .*;$/.test(line)) open.object = `the owner of ${open.object}`
       this.#close()
       return
     }
+    const [, hint] = /^HINT: {2}(.*?)\.?$/.exec(line) ?? []
+    if (hint !== undefined) open.hint = `. ${hint}`
     const [, detail] = /^DETAIL: {2}(.*)$/.exec(line) ?? []
     if (detail !== undefined) open.detail = `. ${withoutRows(detail).replace(/\.$/, '')}`
     open.routine ??= ROUTINE.exec(line)?.[1]
@@ -154,7 +158,9 @@ export class RefusalListener {
     // A function can say anything; what the system says comes without one.
     if (ENVIRONMENT.test(open.why) && open.routine === undefined)
       this.broken ??= `pg_restore: error: ${open.why}`
-    const { object, why, detail, routine } = open
-    this.#refused.push({ object, why: this.#scrub(`${why}${detail}`), routine })
+    const { object, why, detail, hint, routine } = open
+    // What is advised for a query in a function is for its author.
+    const text = `${why}${detail}${routine === undefined ? hint : ''}`
+    this.#refused.push({ object, why: this.#scrub(text), routine })
   }
 }

@@ -28,6 +28,8 @@ export type Road = {
   readonly databases: readonly SavedDatabase[]
   /** The server's. */
   readonly major: number
+  /** The server's, where a database may be restored into another than it was in. */
+  readonly tablespaces?: readonly string[]
   /** Whether roles that are there get back what they had, too. */
   readonly allRoles: boolean
   readonly managed: Managed | undefined

@@ -26,7 +26,7 @@ t.test('in place it is all or nothing', needsPrograms, async t => {
   t.match(json.error, {
     message: 'restore the database postgres',
     cause:
-      /^it comes out without TABLE ours \(TOC entry \d+\): cannot drop table public\.ours because other objects depend on it\. view public\.since depends on table public\.ours$/,
+      /^it comes out without TABLE ours \(TOC entry \d+\): cannot drop table public\.ours because other objects depend on it\. view public\.since depends on table public\.ours\. Use DROP/,
     hint: /It stays as it was\. What is restored: .*plain/,
   })
   t.equal((await everything(host)).get('database postgres'), then.get('database postgres'))
@@ -44,8 +44,10 @@ t.test('what can be seen before changes nothing', needsPrograms, async t => {
   await client.query(`CREATE TABLESPACE "fast One" LOCATION ''`)
   await client.end()
   await cluster.query(`CREATE TABLE quick TABLESPACE "fast One" AS SELECT 1 AS n`, 'plain')
+  await cluster.query('CREATE DATABASE whole TABLESPACE "fast One"')
   const name = await backUp(host)
   await cluster.query('DROP TABLE quick', 'plain')
+  await cluster.query('DROP DATABASE whole')
   await cluster.query('DROP TABLESPACE "fast One"')
   const before = await databases(host)
   const gone = await restore(host, ['--backup', name])
@@ -59,6 +61,10 @@ t.test('what can be seen before changes nothing', needsPrograms, async t => {
   t.match(without.err, /this server has no tablespace fast One/)
   t.same(await cluster.query('SELECT n FROM quick', 'plain'), [{ n: 1 }], 'the table is in another')
   await cluster.query('DROP DATABASE "endoreg-kept-1"')
+  const whole = await restore(host, ['--backup', name, '--database', 'whole', ...LACKING])
+  t.equal(whole.code, 1, whole.err)
+  t.match(whole.err, /the database whole: with tablespace pg_default instead of fast One/)
+  await cluster.query('DROP DATABASE whole')
 
   const manifest = join(host.folder, 'backups', name, 'manifest.json')
   const told = readFileSync(manifest, 'utf8')

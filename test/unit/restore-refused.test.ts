@@ -50,6 +50,12 @@ pg_restore: from TOC entry 6; 0 0 VIEW v o
 pg_restore: error: could not execute query: ERROR:  cannot drop view v because other objects depend on it
 DETAIL:  view w depends on view v
 HINT:  Use DROP ... CASCADE to drop the dependent objects too.
+pg_restore: creating EVENT TRIGGER "e"
+pg_restore: from TOC entry 7; 0 0 EVENT TRIGGER e o
+pg_restore: error: could not execute query: ERROR:  permission denied
+HINT:  The owner of an event trigger must be a superuser.
+Command was: ALTER EVENT TRIGGER e OWNER TO o;
+
 pg_restore: warning: something else
 pg_restore: warning: errors ignored on restore: 5
 `)
@@ -58,7 +64,8 @@ pg_restore: warning: errors ignored on restore: 5
     'without USER MAPPING USER MAPPING o SERVER s (TOC entry 3): server "s" does not exist',
     'without the rows of lab.d (TOC entry 4): duplicate key value violates unique constraint "d_pkey". Key (name)=(...) already exists',
     'without INDEX lab.i (TOC entry 5): No space left on device (in lab.f(integer))',
-    'without VIEW v (TOC entry 6): cannot drop view v because other objects depend on it. view w depends on view v',
+    'without VIEW v (TOC entry 6): cannot drop view v because other objects depend on it. view w depends on view v. Use DROP ... CASCADE to drop the dependent objects too',
+    'without the owner of EVENT TRIGGER e (TOC entry 7): permission denied. The owner of an event trigger must be a superuser',
   ])
   t.equal(broken, undefined, 'what a function says is no disk')
   t.same(warnings, ['something else'])
