@@ -1,6 +1,5 @@
 import * as v from 'valibot'
 import { ExitCode, Failure } from '../errors.ts'
-import { identifier } from '../postgres/quote.ts'
 import type { Rows, Session } from '../postgres/session.ts'
 import { ask } from '../postgres/statement-failure.ts'
 import {
@@ -30,6 +29,8 @@ export type CountedTable = {
   readonly name: string
   /** Schema and name in the bytes of the database's encoding, in hexadecimal, with a dot between. */
   readonly bytes: string
+  /** The column that COPY writes soonest; none where all are computed. */
+  readonly narrow: string | undefined
   readonly oid: number
   /** Another number where it was rewritten or emptied (pg_class.relfilenode): older snapshots find nothing in it then. */
   readonly file: number
@@ -148,6 +149,9 @@ export async function describeDatabases(
 const TABLES = `
   SELECT n.nspname AS schema, c.relname AS name, c.oid::int8::text AS oid, c.relfilenode::int8::text AS file,
          (c.relpages + coalesce(t.relpages, 0))::text AS pages,
+         (SELECT a.attname FROM pg_attribute a
+           WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+           ORDER BY a.attlen < 0, a.attlen, a.attnum LIMIT 1) AS narrow,
          encode(convert_to(n.nspname, getdatabaseencoding()), 'hex') || '.'
          || encode(convert_to(c.relname, getdatabaseencoding()), 'hex') AS bytes
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_class t ON t.oid = c.reltoastrelid
@@ -163,6 +167,7 @@ export async function listTables(client: Session, limit: number): Promise<Counte
     schema: String(row['schema']),
     name: String(row['name']),
     bytes: String(row['bytes']),
+    narrow: typeof row['narrow'] === 'string' ? row['narrow'] : undefined,
     oid: Number(row['oid']),
     file: Number(row['file']),
     pages: Math.max(1, Number(row['pages'])),
@@ -196,45 +201,14 @@ export async function listOmitted(client: Session, limit: number): Promise<reado
   return rows.map(row => String(row['what']))
 }
 
-/** Tables that one statement is about. */
-const AT_ONCE = 200
-
 /** What is counted in a database. */
 export type Counted = Pick<SavedDatabase, 'extensions' | 'tables' | 'largeObjects'>
 
-/**
- * Counts in the database of `client`, as its transaction sees it.
- *
- * @param tables whose rows are counted
- * @param limit milliseconds for each statement; counting reads every table once
- */
-export async function countRows(
-  client: Session,
-  tables: readonly CountedTable[],
-  limit: number,
-): Promise<Counted> {
-  const extensions = await listExtensions(client, limit)
-  const [[large] = []] = await ask(
-    client,
-    'SELECT count(*)::text AS number FROM pg_largeobject_metadata',
-    limit,
-    'count the large objects',
-  )
-  const rows = new Map<number, number>()
-  for (let start = 0; start < tables.length; start += AT_ONCE) {
-    const some = tables.slice(start, start + AT_ONCE)
-    const each = some.map(
-      ({ schema, name, oid }) =>
-        `SELECT ${oid} AS oid, count(*)::text AS number FROM ONLY ${identifier(schema)}.${identifier(name)}`,
-    )
-    const [counted = []] = await ask(client, each.join(' UNION ALL '), limit, 'count the rows')
-    for (const row of counted) rows.set(Number(row['oid']), Number(row['number']))
-  }
-  return {
-    extensions,
-    tables: tables.map(({ schema, name, oid }) => ({ schema, name, rows: rows.get(oid) ?? 0 })),
-    largeObjects: Number(large?.['number'] ?? 0),
-  }
+/** The large objects in the database of `client`. */
+export async function countLargeObjects(client: Session, limit: number): Promise<number> {
+  const query = 'SELECT count(*)::text AS number FROM pg_largeobject_metadata'
+  const [[row] = []] = await ask(client, query, limit, 'count the large objects')
+  return Number(row?.['number'] ?? 0)
 }
 
 /** Whether the database with this `oid` is still there. */

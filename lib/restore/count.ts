@@ -1,22 +1,10 @@
 import pg from 'pg'
-import { type Counted, countRows } from '../backup/describe.ts'
+import { type Counted, countLargeObjects, listExtensions, listTables } from '../backup/describe.ts'
 import { identifier } from '../postgres/quote.ts'
 import type { Session } from '../postgres/session.ts'
-import { ask, statementFailure } from '../postgres/statement-failure.ts'
+import { statementFailure } from '../postgres/statement-failure.ts'
 
 const LIMIT = 60_000
-
-/** As `listTables` of a backup, with the column that COPY writes soonest; none where all are computed. */
-const TABLES = `
-  SELECT n.nspname AS schema, c.relname AS name,
-         (SELECT a.attname FROM pg_attribute a
-           WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
-           ORDER BY a.attlen < 0, a.attlen, a.attnum LIMIT 1) AS narrow
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-   WHERE c.relkind = 'r' AND c.relpersistence <> 't'
-     AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_toast%'
-     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
-   ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`
 
 /** undefined_table, invalid_schema_name, wrong_object_type, undefined_column (PostgreSQL manual, appendix A). */
 const ANOTHER_BY_NOW = new Set(['42P01', '3F000', '42809', '42703'])
@@ -28,16 +16,17 @@ const ANOTHER_BY_NOW = new Set(['42P01', '3F000', '42809', '42703'])
  * it has a table (BeginCopyTo() of copyto.c): a view that has taken its name is refused, and counts as no table.
  */
 export async function countInPlace(client: Session): Promise<Counted> {
-  const [rows = []] = await ask(client, TABLES, LIMIT, 'list the tables')
   const tables: Counted['tables'] = []
-  for (const row of rows) {
-    const [schema, name] = [String(row['schema']), String(row['name'])]
-    const columns = row['narrow'] === null ? '' : ` (${identifier(String(row['narrow']))})`
+  for (const { schema, name, narrow } of await listTables(client, LIMIT)) {
+    const columns = narrow === undefined ? '' : ` (${identifier(narrow)})`
     const number = await copied(client, `${identifier(schema)}.${identifier(name)}${columns}`)
     if (number !== undefined) tables.push({ schema, name, rows: number })
   }
-  const { extensions, largeObjects } = await countRows(client, [], LIMIT)
-  return { extensions, largeObjects, tables }
+  return {
+    extensions: await listExtensions(client, LIMIT),
+    tables,
+    largeObjects: await countLargeObjects(client, LIMIT),
+  }
 }
 
 /** How many rows COPY writes of `table`; undefined where there is no such table any more. */

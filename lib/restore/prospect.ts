@@ -1,6 +1,6 @@
 import { hostname } from 'node:os'
 import {
-  countRows,
+  countLargeObjects,
   describeCluster,
   describeDatabases,
   listTables,
@@ -85,7 +85,7 @@ async function isUsed(run: Run, backup: Backup, saved: SavedDatabase, major: num
   if ((await listArchive(run, backup, saved, major)).length === 0) return false
   return inSession(run, saved.name, LIMIT, async client => {
     const tables = await listTables(client, LIMIT)
-    return tables.length > 0 || (await countRows(client, [], LIMIT)).largeObjects > 0
+    return tables.length > 0 || (await countLargeObjects(client, LIMIT)) > 0
   })
 }
 

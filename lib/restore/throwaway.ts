@@ -142,17 +142,17 @@ type Script = {
   readonly end: () => Promise<void>
 }
 
-/** Starts `script` with the ids of the account that owns throwaway clusters, below `program` if there is one. */
+/** Starts `script` with the ids of the account that owns throwaway clusters, below `wrapper` if there is one. */
 function startScript(
   settings: Settings,
-  program: readonly string[],
+  wrapper: readonly string[],
   script: string,
   args: readonly string[],
 ): Script {
   const { uid, gid } = ownerOf(settings)
   const ids = effectiveUid() === 0 ? ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups'] : []
-  const [first = '', ...rest] = [...ids, ...program, 'sh', '-c', script, 'sh', ...args]
-  const child: ChildProcess = childProcess().spawn(first, rest, {
+  const [program = '', ...rest] = [...ids, ...wrapper, 'sh', '-c', script, 'sh', ...args]
+  const child: ChildProcess = childProcess().spawn(program, rest, {
     ...apart(Object.fromEntries(NEEDED.map(name => [name, process.env[name]]))),
     stdio: ['pipe', 'pipe', 'pipe'],
   })
