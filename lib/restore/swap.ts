@@ -101,8 +101,9 @@ async function attemptSwap(
     return markDatabases(client)
   })
   const replaced: Replaced[] = []
-  for (const { name, aside, oid } of present) {
-    const now = [...after].find(([, mark]) => mark.oid === oid)?.[1]
+  for (const { name, aside } of present) {
+    // Whatever had the name at that moment: one that was not saved is kept.
+    const now = after.get(aside)
     // What cannot come back whole cannot come back whole from the backup made before, either.
     const lacks = made.some(({ saved, lacking }) => saved.name === name && lacking !== undefined)
     const kept = lacks || !now || !isUntouched(marks.get(name), now)

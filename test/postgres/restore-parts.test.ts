@@ -183,6 +183,14 @@ t.test('the parts of a restore', async t => {
       await cluster.query('ALTER SUBSCRIPTION late SET (slot_name = NONE)', 'unsaved')
       await cluster.query('DROP SUBSCRIPTION late', 'unsaved')
     })
+    await t.rejects(
+      swap(run, client, madeOnes, { marks, beside: true }, async () => {}),
+      {
+        code: 73,
+        reason: /42P04/,
+      },
+    )
+    t.same(await databases(host), before, 'beside what is there nothing is put aside, whenever it was made')
     let also = 0
     const replaced = await swap(run, client, madeOnes, { marks }, async () => {
       also++
