@@ -9,9 +9,12 @@ export async function acceptIncomplete(run: Run, lacking: readonly Incomplete[])
   for (const { database, lost } of lacking) {
     for (const sentence of lost) run.report.warning(`the database ${database} would come back ${sentence}`)
   }
-  if (!run.values.has('yes-incomplete') && !canAsk()) return false
+  const names = lacking.map(({ database }) => database).join(', ')
+  if (!run.values.has('yes-incomplete')) {
+    if (!canAsk()) return false
+    run.report.note(`what ${names} was is kept then; typed otherwise, it stays in its place`)
+  }
   try {
-    const names = lacking.map(({ database }) => database).join(', ')
     await confirmHost(run, `restore ${names} without that`, 'yes-incomplete')
     return true
   } catch (error) {
@@ -38,6 +41,6 @@ export function outcome(failures: ReadonlyMap<string, Failure>, restored: readon
   return new Failure(first.code, {
     message: one ? first.message : `restore the databases ${[...failures.keys()].join(', ')}`,
     cause: one ? first.reason : [...failures].map(([its, { reason }]) => `${its}: ${reason}`).join('; '),
-    hint: `${first.hint} ${one ? 'It stays as it was' : 'They stay as they were'}. ${rest}${ways}`,
+    hint: `${first.hint.replace(/[^.]$/, '$&.')} ${one ? 'It stays as it was' : 'They stay as they were'}. ${rest}${ways}`,
   })
 }

@@ -72,9 +72,10 @@ async function fillNew(
     if (section === 'pre-data') await givePaths(run, saved, name)
   }
   await takePaths(run, name)
-  if (left.length < refused.length) {
+  const healed = refused.filter(({ object }) => !left.some(other => other.object === object))
+  if (healed.length > 0) {
     run.report.warning(
-      `the database ${saved.name}: functions of it that name other objects without a schema got a search_path while it was restored; give them one for good (ALTER FUNCTION ... SET search_path), since pg_restore has none: ${refused.map(({ object }) => object).join(', ')}`,
+      `the database ${saved.name}: functions of it that name other objects without a schema got a search_path while it was restored; give them one for good (ALTER FUNCTION ... SET search_path), since pg_restore has none: ${healed.map(({ object }) => object).join(', ')}`,
     )
   }
   return left

@@ -103,7 +103,7 @@ t.test('what comes out as less than it was', async t => {
   t.match(lacking.reason, /^it comes out without INDEX i0: no, .*, without INDEX i4: no, and 3 more$/)
   const damaged = incomplete('a', [], ['x'])
   t.match(damaged, { code: 74, reason: 'it comes out x', hint: /archive is damaged/ })
-  const text = { message: 'm', cause: 'c', hint: 'h.' }
+  const text = { message: 'm', cause: 'c', hint: 'h' }
   t.ok(isOwn(lacking) && isOwn(damaged) && isOwn(new Failure(73, text)))
   for (const code of [74, 75, 77, 78] as const) t.notOk(isOwn(new Failure(code, text)), 'the server')
   t.match(outcome(new Map([['a', damaged]]), ['b']), {
