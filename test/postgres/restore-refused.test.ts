@@ -67,7 +67,7 @@ t.test('what PostgreSQL refuses is named, and the others come back', needsProgra
   })
   t.notMatch(err, 'Jane Doe')
   t.match(err, /database named would come back without INDEX public\.by_three/)
-  t.match(err, /search_path while it was restored; .*public\.seen/)
+  t.match(err, /search_path while it was restored; .*public\.generated/)
   t.notMatch(err, /search_path while it was restored; .*patient/)
   t.same(await cluster.query('SELECT n FROM result', 'plain'), [{ n: 1 }], 'another came back')
   const now = await everything(host)

@@ -192,7 +192,14 @@ export async function catalogsOf({ cluster }: Host, database: string): Promise<M
       const rows = await client.query<{ row: string }>(
         `SELECT pg_catalog.concat_ws(' | ', ${shown.join(', ')}) AS row FROM pg_catalog.${catalog} x ORDER BY 1`,
       )
-      found.set(catalog, rows.rows.map(({ row }) => row.replace(/pg_toast_\d+/g, 'pg_toast_N')).sort())
+      found.set(
+        catalog,
+        rows.rows
+          .map(({ row }) =>
+            row.replace(/pg_toast_\d+/g, 'pg_toast_N').replace(/pg_attver=\d+/g, 'pg_attver=N'),
+          )
+          .sort(),
+      )
     }
     return found
   } finally {
