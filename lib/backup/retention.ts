@@ -1,17 +1,21 @@
-import { type Backup, lackedBy } from './terms.ts'
+import { type Backup, lackedBy, REASONS } from './terms.ts'
 
 /**
  * The backups to remove so that of each kind the newest `keep` stay: those that are made before a restore or reset
- * do not push out the regular ones, nor one that lacks a database those that have it. The newest of a kind always stays.
+ * do not push out the regular ones, nor one that lacks a database those that have it. Of those that do, as many stay, where
+ * they are newer than the oldest whole one that does. The newest of a kind always stays.
  *
  * @param backups complete ones only, the newest last: what is none is not counted, and never removed
  * @param keep at least 1
  */
 export function superfluous(backups: readonly Backup[], keep: number): readonly Backup[] {
-  const kinds = new Map<string, Backup[]>()
-  for (const backup of backups) {
-    const kind = `${backup.description.reason} ${lackedBy(backup).length > 0 ? 'lacking' : ''}`
-    kinds.set(kind, [...(kinds.get(kind) ?? []), backup])
-  }
-  return [...kinds.values()].flatMap(kind => kind.slice(0, -Math.max(1, keep)))
+  const most = Math.max(1, keep)
+  return REASONS.flatMap(kind => {
+    const its = backups.filter(({ description }) => description.reason === kind)
+    const [oldest, ...others] = its.filter(backup => lackedBy(backup).length === 0).slice(-most)
+    const from = oldest ? its.indexOf(oldest) : 0
+    const lacking = its.filter((backup, index) => index >= from && lackedBy(backup).length > 0).slice(-most)
+    const stay = new Set([...(oldest ? [oldest] : []), ...others, ...lacking])
+    return its.filter(backup => !stay.has(backup))
+  })
 }

@@ -43,6 +43,12 @@ t.test('one that lacks a database pushes out none that has it, nor the other way
     superfluous(all, 1).map(({ name }) => name),
     [day(20), day(22), day(23)],
   )
+  const mended = [...all, backup(day(25))]
+  t.same(
+    superfluous(mended, 1).map(({ name }) => name),
+    [20, 21, 22, 23, 24].map(number => day(number)),
+    'once there is a newer whole one',
+  )
 })
 
 t.test('of the copies those stay that are here, and the last of the others', async t => {
