@@ -13,6 +13,11 @@ const newest = folder =>
   )
 const npm = (...args) => execFileSync('npm', args, { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] })
 
+// Code that is kept in the temporary folder is of whoever made the folder for it first: tsx's, and that which Node.js keeps
+// for npm (from 22.1). Every process that is started from here has these as well.
+process.env.TSX_DISABLE_CACHE = '1'
+process.env.NODE_DISABLE_COMPILE_CACHE = '1'
+
 // npm writes this file last, so it is missing after an installation that was interrupted.
 const installed = modified(join(root, 'node_modules/.package-lock.json'))
 if (installed < modified(join(root, 'package-lock.json'))) {
@@ -26,8 +31,6 @@ if (built < Math.max(newest('bin'), newest('lib'), modified(join(root, 'units/ma
 
 const [script] = process.argv.splice(2, 1)
 if (script !== undefined) {
-  // Its cache is a folder that any account could have made first.
-  process.env.TSX_DISABLE_CACHE = '1'
   const { register } = await import('tsx/esm/api')
   register()
   await import(pathToFileURL(join(root, script)).href)
