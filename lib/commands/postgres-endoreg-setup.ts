@@ -30,14 +30,18 @@ export async function setUp(run: Run): Promise<string> {
       ]
     },
   })
-  // The new password of a rotation that was interrupted here still has to reach db_pwd, which is another unit's.
-  if (finished && !(await restartConsumers(run)) && !run.check) {
+  // The new password of a rotation that was interrupted here still has to reach db_pwd, which is another unit's. The unit of
+  // this command reaches no manager; endo-api-boot is only started after it.
+  if (finished && !(await restartConsumers(run)) && !run.check && !isMainOfUnit()) {
     run.report.warning(
       `${run.settings.apiDir}/conf/db_pwd may still hold the password from before the rotation: run sync-password`,
     )
   }
   return summary
 }
+
+/** Whether this is the main process of a unit (systemd.exec(5), SYSTEMD_EXEC_PID). */
+const isMainOfUnit = (): boolean => process.env['SYSTEMD_EXEC_PID'] === String(process.pid)
 
 /** What can be found wrong before there is a server: a NixOS configuration is built with it, or not at all. */
 function checkManifest({ settings }: Run): string {

@@ -5,13 +5,17 @@ import {
   EVERY_UNIT,
   MAINTENANCE,
   METRICS,
+  NO_SECRETS,
+  OTHER_HOSTS,
   PASSWORD,
+  RUN_OF_THE_HOST,
+  runOfItsOwn,
   SANDBOX,
 } from './unit-sandbox.ts'
 
 /** What OnFailure= starts, and the chain after a late success. */
-const revive = (unit: string): string =>
-  `-+/bin/sh -c 'systemctl --quiet is-enabled ${unit} && systemctl --no-block start ${unit}; :'`
+const startEnabled = (unit: string): string =>
+  `systemctl --quiet is-enabled ${unit} && systemctl --no-block start ${unit}`
 
 const timer = (schedule: string, why: string): readonly Wanted[] => [
   ...EVERY_UNIT,
@@ -40,6 +44,10 @@ const OTHERWISE = new Set(['Service.RestrictNamespaces', 'Service.SystemCallFilt
 export const DIRECTIVES: Readonly<Record<string, readonly Wanted[]>> = {
   'postgres-endoreg-setup.service': [
     ...PASSWORD,
+    ...runOfItsOwn(
+      '-/run/postgresql -/run/secrets -/run/agenix',
+      '-/etc/ssh -/etc/secrets/restic_password -/var/backups',
+    ),
     [
       'Unit.Wants',
       'postgresql.service',
@@ -64,8 +72,8 @@ export const DIRECTIVES: Readonly<Record<string, readonly Wanted[]>> = {
     ['Service.ExecStart', '/usr/bin/postgres-endoreg-setup', 'the setup'],
     [
       'Service.ExecStartPost',
-      revive('endo-api-boot.service'),
-      'a oneshot that fails and succeeds later never starts what requires it',
+      `-+/bin/sh -c 'nsenter --target=1 --mount sh -c "${startEnabled('endo-api-boot.service')}"; :'`,
+      'a oneshot that fails and succeeds later never starts what requires it; systemctl needs the /run of the host',
     ],
     ['Service.RestartSec', '10', 'the API comes soon after what it waits for'],
     ['Service.Nice', '-5', 'the boot waits for it'],
@@ -78,6 +86,7 @@ export const DIRECTIVES: Readonly<Record<string, readonly Wanted[]>> = {
   ],
   'endo-api-boot.service': [
     ...SANDBOX,
+    ...RUN_OF_THE_HOST,
     ['Unit.Requires', 'postgres-endoreg-setup.service', 'no copy of a password that was not proved'],
     [
       'Unit.After',
@@ -101,7 +110,11 @@ export const DIRECTIVES: Readonly<Record<string, readonly Wanted[]>> = {
       'it reads the vault even where the account is not in the group yet',
     ],
     ['Service.ExecStart', '/usr/bin/endo-api-boot', 'waits for the login and installs the copies'],
-    ['Service.ExecStartPost', revive('endo-api.service'), 'as in the setup, and here for the API'],
+    [
+      'Service.ExecStartPost',
+      `-+/bin/sh -c '${startEnabled('endo-api.service')}; :'`,
+      'as in the setup, and here for the API',
+    ],
     ['Service.TimeoutStartSec', 'infinity', 'the program has its own deadline, which is below it'],
     ['Service.Restart', 'on-failure', 'a failure that may pass is tried again'],
     ['Service.RestartSec', '10', 'the API comes soon after what it waits for'],
@@ -164,6 +177,7 @@ export const DIRECTIVES: Readonly<Record<string, readonly Wanted[]>> = {
   ],
   'endoreg-backup.service': [
     ...MAINTENANCE,
+    ...runOfItsOwn(`-/root/.ssh -/run/postgresql ${OTHER_HOSTS}`, NO_SECRETS),
     [
       'Unit.After',
       'postgresql.service postgresql-setup.service postgresql.target postgres-endoreg-setup.service network-online.target nss-user-lookup.target',
@@ -179,6 +193,7 @@ export const DIRECTIVES: Readonly<Record<string, readonly Wanted[]>> = {
   ],
   'endoreg-restore-drill.service': [
     ...MAINTENANCE.filter(([name]) => !OTHERWISE.has(name)),
+    ...runOfItsOwn(`-/root/.ssh ${OTHER_HOSTS}`, `${NO_SECRETS} -/etc/postgresql -/var/lib/postgresql`),
     [
       'Service.RestrictNamespaces',
       'user mnt net pid ipc',
@@ -200,6 +215,7 @@ export const DIRECTIVES: Readonly<Record<string, readonly Wanted[]>> = {
   ],
   'endoreg-rotate-password.service': [
     ...PASSWORD,
+    ...RUN_OF_THE_HOST,
     [
       'Unit.Requires',
       'postgres-endoreg-setup.service',
@@ -216,6 +232,7 @@ export const DIRECTIVES: Readonly<Record<string, readonly Wanted[]>> = {
   ],
   'endoreg-alert@.service': [
     ...SANDBOX,
+    ...RUN_OF_THE_HOST,
     ['Unit.After', 'network.target nss-user-lookup.target', 'at a shutdown the network goes last'],
     ['Unit.StartLimitIntervalSec', '0', 'no failure goes untold because there were others'],
     ['Service.Type', 'oneshot', 'it ends when somebody is told'],

@@ -69,6 +69,7 @@ const SETS = new Set([
   'Requires',
   'RestartPreventExitStatus',
   'RestrictAddressFamilies',
+  'TemporaryFileSystem',
   'SupplementaryGroups',
   'WantedBy',
   'Wants',

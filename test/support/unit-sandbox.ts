@@ -24,10 +24,8 @@ export const EVERY_SERVICE: readonly Wanted[] = [
 export const SANDBOX: readonly Wanted[] = [
   ...EVERY_SERVICE,
   ['Service.ProtectSystem', 'strict', 'what is not named in ReadWritePaths= is read-only'],
-  ['Service.ReadOnlyPaths', '/run', 'ProtectSystem=strict leaves it writable'],
   ['Service.PrivateTmp', 'yes', 'other accounts prepare no file or link in /tmp, nor in /var/tmp'],
   ['Service.PrivateIPC', 'yes', 'shared memory and queues of other accounts are out of reach'],
-  ['Service.InaccessiblePaths', '-/dev/shm -/dev/mqueue', 'PrivateIPC= leaves the files of these'],
   ['Service.PrivateMounts', 'yes', 'no mount of the unit is seen by the host'],
   ['Service.PrivateDevices', 'yes', 'no disk, and no memory of the kernel, is within reach'],
   ['Service.DevicePolicy', 'closed', 'nor a device that is made by hand'],
@@ -60,6 +58,38 @@ export const SANDBOX: readonly Wanted[] = [
     'EPERM',
     'what is refused is an error that is told, not a killed process',
   ],
+]
+
+/** Of a unit whose program has no rights, or calls systemctl. */
+export const RUN_OF_THE_HOST: readonly Wanted[] = [
+  ['Service.ReadOnlyPaths', '/run', 'ProtectSystem=strict leaves it writable'],
+  ['Service.InaccessiblePaths', '-/dev/shm -/dev/mqueue', 'PrivateIPC= leaves the files of these'],
+]
+
+const HIDDEN = [
+  ...['-/dev/shm', '-/dev/mqueue'],
+  ...['-/etc/shadow', '-/etc/shadow-', '-/etc/gshadow', '-/etc/gshadow-', '-/etc/security/opasswd'],
+  ...['-/etc/ssl/private', '-/etc/credstore', '-/etc/credstore.encrypted'],
+  ...['-/var/lib/systemd', '-/var/lib/private', '-/var/log', '-/boot'],
+]
+/** Where other hosts are found, and what of their keys is not this program's. */
+export const OTHER_HOSTS = '-/run/resolvconf -/run/NetworkManager/resolv.conf -/run/connman/resolv.conf'
+export const NO_SECRETS =
+  '-/etc/ssh/ssh_host_rsa_key -/etc/ssh/ssh_host_ecdsa_key -/etc/ssh/ssh_host_ed25519_key -/etc/secrets/vault -/var/backups/shadow.bak -/var/backups/gshadow.bak'
+
+/** Of a unit of root's: of /run it has `needed`, and it does not see the secrets in `hidden` and those of the system. */
+export const runOfItsOwn = (needed: string, hidden: string): readonly Wanted[] => [
+  [
+    'Service.TemporaryFileSystem',
+    '/run:ro',
+    'root in reach of the socket of systemd or D-Bus is in no sandbox',
+  ],
+  [
+    'Service.BindReadOnlyPaths',
+    `${needed} -/run/systemd/notify -/run/systemd/resolve -/run/nscd`,
+    'what it needs there; the status line; the name service',
+  ],
+  ['Service.InaccessiblePaths', [...HIDDEN, hidden].join(' '), 'secrets and folders that it does not need'],
 ]
 
 /** For a program that takes on other accounts' ids: a filter without @privileged would take setuid(2) from it. */
@@ -139,11 +169,6 @@ export const MAINTENANCE: readonly Wanted[] = [
   ['Service.CacheDirectory', 'endoreg-provision', "restic's cache"],
   ['Service.CacheDirectoryMode', '0700', 'what is in it is for root alone'],
   ['Service.ProtectHome', 'tmpfs', 'no home but what is bound into it'],
-  [
-    'Service.BindReadOnlyPaths',
-    '-/root/.ssh',
-    'keys and known hosts of root, by which restic gets to an SFTP server',
-  ],
 ]
 
 /** Where results are left for node_exporter. */

@@ -72,6 +72,19 @@ for (const release of RELEASES) {
       await apiAnswers(machine)
       t.equal(await read(`${CHECKOUT}/conf/db_pwd`), 'the next one')
     })
+    await t.test('killed in the middle, and then the unit of the setup', async t => {
+      await machine.run(
+        `printf 'one more\\n' >${VAULT}.next && chown --reference=${VAULT} ${VAULT}.next && chmod 640 ${VAULT}.next`,
+      )
+      await machine.run(`sudo -u postgres psql -c "ALTER ROLE \\"endoregDbLocal\\" PASSWORD 'one more'"`)
+      await machine.run('systemctl restart postgres-endoreg-setup')
+      const copy = async (): Promise<boolean> => (await read(`${CHECKOUT}/conf/db_pwd`)) === 'one more'
+      await machine.waitFor('the copy is the new one', copy)
+      await apiAnswers(machine)
+      const said = (await machine.journal('postgres-endoreg-setup.service')).map(entry => entry['MESSAGE'])
+      t.match(said.join('\n'), /finish an interrupted rotation/)
+      t.notMatch(said.join('\n'), /may still hold/, 'it reaches no manager, and needs none')
+    })
     t.match(await machine.unit('endoreg-rotate-password.service'), { Restart: 'on-failure' })
     const timer = await machine.run('systemctl is-enabled endoreg-rotate-password.timer', { check: false })
     t.equal(timer.out.trim(), 'disabled')

@@ -38,7 +38,86 @@ const ELSEWHERE = [
   '/boot',
 ]
 
+/** Tries every socket of the host, systemd, and what holds secrets; says what it got at. */
+const TRY = `import glob, os, socket, subprocess
+for path in open('/etc/sockets').read().split():
+    for kind in socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET:
+        try:
+            socket.socket(socket.AF_UNIX, kind).connect(path)
+            print('reached', path)
+        except OSError:
+            pass
+for start in ['systemctl', '--no-block', 'start'], ['busctl', 'call', 'org.freedesktop.systemd1', '/org/freedesktop/systemd1',
+        'org.freedesktop.systemd1.Manager', 'StartUnit', 'ss']:
+    more = ['reached.service'] + (['replace'] if 'call' in start else [])
+    print('started', start[0], subprocess.run(start + more, stderr=subprocess.DEVNULL).returncode == 0)
+for path in open('/etc/secret-files').read().split():
+    try:
+        open(path, 'rb').read(1)
+        print('read', path)
+    except OSError:
+        pass
+print('tried all')
+`
+/** What may be reached and read by each of the units of root that reach no manager. */
+const NEEDED = {
+  'postgres-endoreg-setup': ['/run/postgresql/.s.PGSQL.5432', '/run/systemd/notify', VAULT],
+  'endoreg-backup': ['/run/postgresql/.s.PGSQL.5432', '/run/systemd/notify', '/etc/secrets/restic_password'],
+  'endoreg-restore-drill': ['/run/systemd/notify', '/etc/secrets/restic_password'],
+} as const
+
 for (const release of RELEASES) {
+  t.test(`${release}: root's units reach no manager, and no secret that is not theirs`, boots, async t => {
+    const secret = { text: 'secret\n', mode: '400' }
+    const secrets = [
+      ...['/etc/secrets/restic_password', '/etc/ssh/ssh_host_ed25519_key', '/etc/credstore/x'],
+      ...[
+        '/etc/ssl/private/x.pem',
+        '/var/backups/shadow.bak',
+        '/var/lib/systemd/credential.secret',
+        '/root/secret',
+      ],
+    ]
+    const files = {
+      ...Object.fromEntries(secrets.map(path => [path, secret])),
+      '/etc/try.py': { text: TRY },
+      '/etc/secret-files': {
+        text: [...secrets, VAULT, '/etc/shadow', '/etc/gshadow', '/var/log/dpkg.log'].join('\n'),
+      },
+      '/etc/systemd/system/reached.service': {
+        text: '[Service]\nType=oneshot\nExecStart=/bin/touch /etc/reached\n',
+      },
+    }
+    const options = host({}, { dropIns: fastPostgres(release), files })
+    const machine = await Machine.boot(t, await clinic(release), options)
+    await apiAnswers(machine)
+    await machine.run('find /run -type s >/etc/sockets')
+    const outside = (await machine.run('python3 /etc/try.py && systemctl start reached && rm /etc/reached'))
+      .out
+    for (const path of ['/run/systemd/private', '/run/dbus/system_bus_socket'])
+      t.match(outside, `reached ${path}\n`, 'it can be noticed')
+    t.match(outside, /^started systemctl True$/m)
+    t.match(outside, /^started busctl True$/m)
+    for (const [unit, needed] of Object.entries(NEEDED)) {
+      const folder = `/run/systemd/system/${unit}.service.d`
+      await machine.run(`mkdir -p ${folder} && cat >${folder}/try.conf && systemctl daemon-reload`, {
+        input: '[Service]\nExecStartPre=/usr/bin/python3 /etc/try.py\n',
+      })
+      await machine.run(`systemctl restart ${unit}`)
+      const said = (await machine.journal(`${unit}.service`)).map(entry => entry['MESSAGE'] ?? '')
+      t.ok(said.includes('tried all'), `${unit} did try`)
+      t.same(
+        said.filter(line => /^started .* True$/.test(line)),
+        [],
+        `${unit} has nothing started`,
+      )
+      const got = said.flatMap(line => /^(?:reached|read) (.*)$/.exec(line)?.[1] ?? [])
+      t.same([...new Set(got)].sort(), [...needed].sort(), `${unit} gets at what it needs`)
+    }
+    t.equal((await machine.run('test -e /etc/reached', { check: false })).code, 1, 'no unit was started')
+    await apiAnswers(machine)
+  })
+
   t.test(`${release}: the units are locked down`, boots, async t => {
     const tries = ELSEWHERE.map(path => `touch ${path}/tried`).join('; ')
     const inside = `[Service]\nExecStartPre=-/bin/sh -c '${tries}; touch /tmp/tried && echo all tried'\n`

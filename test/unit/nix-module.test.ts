@@ -108,7 +108,10 @@ t.test('the module', { skip: withoutLib }, async t => {
   t.test("the commands find the server's own programs", async t => {
     const { services } = host('{ }')
     for (const name of ['postgres-endoreg-setup', 'endoreg-backup', 'endoreg-restore-drill'])
-      t.match(services[name]?.path[0], /-postgresql-16$/, name)
+      t.ok(
+        services[name]?.path.some(path => /-postgresql-16$/.test(path)),
+        name,
+      )
   })
 
   t.test('PostgreSQL comes up in its order, on old and new releases', async t => {
@@ -200,7 +203,19 @@ t.test('the module', { skip: withoutLib }, async t => {
     t.strictSame(added(sops, 'endo-api-boot'), { LoadCredential: 'db_pwd:/run/secrets/endoreg' })
     const elsewhere = host('{ vault = { file = "/home/admin/secrets/endoreg"; managedBy = "sops-nix"; }; }')
     t.notOk(added(elsewhere, 'endo-api-boot')?.['LoadCredential'], 'systemd follows no path of an account')
+    t.strictSame(added(sops, 'postgres-endoreg-setup')?.['BindReadOnlyPaths'], ['-/run/secrets/endoreg'])
     t.equal(sops.provision.settings['ENDOREG_VAULT_MANAGED_BY'], 'sops-nix')
+  })
+
+  t.test('what root needs of /run', async t => {
+    const run = host(`{
+      settings.PGHOST = "/run/other"; settings.RCLONE_CONFIG = "/run/secrets/rclone"; settings.RESTIC_CACERT = "/etc/ca.pem";
+      backup.restic.repository = "rclone:x:y";
+    }`)
+    const bound = (unit: string): unknown => added(run, unit)?.['BindReadOnlyPaths']
+    t.strictSame(bound('postgres-endoreg-setup'), ['-/run/other'])
+    t.strictSame(bound('endoreg-backup'), ['-/run/other', '-/run/secrets/rclone'])
+    t.strictSame(bound('endoreg-restore-drill'), ['-/run/secrets/rclone'])
   })
 
   t.test('backups with a copy elsewhere, when and who is told', async t => {
@@ -272,7 +287,7 @@ t.test('the module', { skip: withoutLib }, async t => {
     t.strictSame(remote.failed, [])
     t.equal(remote.postgresql.enable, false)
     t.equal(remote.provision.settings['ENDOREG_PG_DATA'], null)
-    t.strictSame(remote.services['postgres-endoreg-setup']?.path, [])
+    t.match(remote.services['postgres-endoreg-setup']?.path, [/-util-linux$/], 'nsenter, and no PostgreSQL')
   })
 
   t.test('a role more, and roles of its own only', async t => {

@@ -45,6 +45,11 @@ t.test('rights', async t => {
     // The drill shuts up in them what is restored.
     const namespaces = name === 'endoreg-restore-drill.service' ? 'user mnt net pid ipc' : 'yes'
     t.equal(one(unit, 'Service.RestrictNamespaces'), namespaces, `${name}: RestrictNamespaces`)
+    const reaches = one(unit, 'Service.TemporaryFileSystem') !== '/run:ro'
+    t.equal(reaches, name === 'endoreg-rotate-password.service', `${name}: the sockets of systemd and D-Bus`)
+    if (reaches) t.match(readUnits(name), /^# .*\(systemctl\)/m, `${name}: it says why`)
+    // Of the same path, a mount that is only read-only would win (systemd 252 and 257).
+    if (!reaches) t.notOk(unit.has('Service.ReadOnlyPaths'), `${name}: what ReadOnlyPaths= shows again`)
     t.notOk(unit.has('Service.EnvironmentFile'), `${name}: the command reads the settings itself`)
   }
 })

@@ -6,6 +6,7 @@
 {
   config,
   lib,
+  pkgs,
   ...
 }:
 let
@@ -43,6 +44,15 @@ let
   credential = name: file: lib.mkIf (file != null && isRoots file) { LoadCredential = "${name}:${toString file}"; };
   vaultCredential = credential "db_pwd" (if s.ENDOREG_VAULT_MANAGED_BY == null then null else s.ENDOREG_VAULT_FILE);
   resticCredential = credential "restic_password" s.RESTIC_PASSWORD_FILE;
+  # The units of root see of /run what they are told to (TemporaryFileSystem=). Another socket, and files for restic:
+  fromRun = files: option "BindReadOnlyPaths" (map (file: "-${toString file}") (lib.filter (file: file != null && isRoots file) files));
+  socket = if s.PGHOST == "/run/postgresql" then null else s.PGHOST;
+  resticFiles = [
+    s.RESTIC_REPOSITORY_FILE
+    s.RESTIC_CACERT
+    s.AWS_SHARED_CREDENTIALS_FILE
+    s.RCLONE_CONFIG
+  ];
   account = lib.mkMerge [
     (lib.mkIf (s.ENDOREG_SERVICE_USER != "endoreg-service-user") { User = s.ENDOREG_SERVICE_USER; })
     (lib.mkIf (s.ENDOREG_SERVICE_GROUP != "endoreg-service") { Group = s.ENDOREG_SERVICE_GROUP; })
@@ -71,9 +81,17 @@ in
       {
         environment.systemPackages = [ cfg.package ];
         systemd.packages = [ cfg.package ];
-        systemd.services.postgres-endoreg-setup = lasting [
-          (option "ReadWritePaths" (vault ++ state ++ metrics))
-          vaultGroup
+        systemd.services.postgres-endoreg-setup = lib.mkMerge [
+          (lasting [
+            (option "ReadWritePaths" (vault ++ state ++ metrics))
+            (fromRun [
+              socket
+              s.ENDOREG_VAULT_FILE
+            ])
+            vaultGroup
+          ])
+          # nsenter, for ExecStartPost=.
+          { path = [ pkgs.util-linux ]; }
         ];
         # What tells somebody is the operator's own.
         systemd.services."endoreg-alert@".path = [ "/run/current-system/sw" ];
@@ -105,10 +123,12 @@ in
       (lib.mkIf cfg.backup.enable {
         systemd.services.endoreg-backup = timed [
           (option "ReadWritePaths" (backups ++ state ++ metrics))
+          (fromRun ([ socket ] ++ resticFiles))
           resticCredential
         ];
         systemd.services.endoreg-restore-drill = timed [
           (option "ReadWritePaths" (backups ++ state ++ metrics))
+          (fromRun resticFiles)
           resticCredential
         ];
         systemd.timers.endoreg-backup = timer cfg.backup.startAt;
