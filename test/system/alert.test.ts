@@ -107,19 +107,6 @@ for (const release of RELEASES) {
       )
       t.equal((await machine.unit(ALERT))['Result'], 'success')
     })
-    await t.test('the credential, and what stands for it where the file is missing', async t => {
-      const show = async (): Promise<string | undefined> => {
-        await machine.run(['systemctl', 'start', BACKUP])
-        return (await said(BACKUP)).filter(line => line.includes('credential:')).at(-1)
-      }
-      const text = failing('echo "credential: $(wc -c <"$CREDENTIALS_DIRECTORY/restic_password") bytes"')
-      await machine.run(`cat >${DROP_IN} && systemctl daemon-reload && systemctl reset-failed`, {
-        input: text,
-      })
-      t.match(await show(), /: 1 bytes$/)
-      await machine.run('umask 077; cat >/etc/secrets/restic_password', { input: 'a password' })
-      t.match(await show(), /: 10 bytes$/)
-    })
   })
 
   t.test(`${release}: a setup that has failed is told of, and not what waits for it`, boots, async t => {

@@ -229,6 +229,7 @@ t.test('the module', { skip: withoutLib }, async t => {
     t.strictSame(backup.failed, [])
     t.strictSame(added(backup, 'endoreg-backup'), {
       LoadCredential: 'restic_password:/run/secrets/restic',
+      SetCredential: 'restic_password:\\n',
     })
     t.strictSame(added(backup, 'endoreg-restore-drill'), added(backup, 'endoreg-backup'))
     t.strictSame(backup.timers['endoreg-backup']?.timerConfig, { OnCalendar: ['', 'hourly'] })

@@ -43,7 +43,11 @@ let
   isRoots = file: lib.hasPrefix "/run/" (toString file) && !lib.hasPrefix "/run/user/" (toString file);
   credential = name: file: lib.mkIf (file != null && isRoots file) { LoadCredential = "${name}:${toString file}"; };
   vaultCredential = credential "db_pwd" (if s.ENDOREG_VAULT_MANAGED_BY == null then null else s.ENDOREG_VAULT_FILE);
-  resticCredential = credential "restic_password" s.RESTIC_PASSWORD_FILE;
+  # Where the file is missing an empty line takes its place, and the command says so.
+  resticCredential = lib.mkMerge [
+    (credential "restic_password" s.RESTIC_PASSWORD_FILE)
+    (lib.mkIf (s.RESTIC_PASSWORD_FILE != null && isRoots s.RESTIC_PASSWORD_FILE) { SetCredential = "restic_password:\\n"; })
+  ];
   # The units of root see of /run what they are told to (TemporaryFileSystem=). Another socket, and files for restic:
   fromRun = files: option "BindReadOnlyPaths" (map (file: "-${toString file}") (lib.filter (file: file != null && isRoots file) files));
   socket = if s.PGHOST == "/run/postgresql" then null else s.PGHOST;
