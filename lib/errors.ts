@@ -77,6 +77,11 @@ const ERRNO: Readonly<Record<string, { code: FailureCode; cause: string; hint: s
     cause: 'the device reports an input/output error',
     hint: 'Look at the kernel log (dmesg) and the health of the disk before running it again.',
   },
+  EBUSY: {
+    code: ExitCode.configuration,
+    cause: 'it is busy: a file or folder over which something is mounted cannot be replaced or removed',
+    hint: 'See what is mounted there (findmnt). Take that mount away, or mount the folder above instead of the file.',
+  },
   ENOENT: {
     code: ExitCode.cannotCreate,
     cause: 'no such file or folder',

@@ -1,4 +1,6 @@
+import { doing } from '../errors.ts'
 import { splitPath } from '../files/folder.ts'
+import { requireReplaceable } from '../files/replaceable.ts'
 import { adoptStage, dropStage } from '../files/stage.ts'
 import type { Vault } from '../files/vault.ts'
 import type { VaultOwnership } from '../files/vault-plan.ts'
@@ -53,6 +55,9 @@ export async function resolveInterrupted(
   const stored = cluster.roles.get(role)?.verifier ?? null
   const state = await compareVerifier(stored, await ScramPassword.from(stage.password))
   if (state !== 'same') return left('undo an interrupted rotation: the password stays')
+  doing(`replace the password in ${vault.path}`, () =>
+    requireReplaceable.withRightsOf(owner.account, folder, name),
+  )
   return {
     password: stage.password,
     finished: true,

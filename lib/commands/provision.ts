@@ -1,7 +1,9 @@
 import type pg from 'pg'
 import { Deadline } from '../clock.ts'
 import type { Run } from '../command.ts'
-import { ExitCode, Failure } from '../errors.ts'
+import { doing, ExitCode, Failure } from '../errors.ts'
+import { splitPath } from '../files/folder.ts'
+import { requireReplaceable } from '../files/replaceable.ts'
 import { inspectVault, type Vault } from '../files/vault.ts'
 import { Overtaken, planVault, type VaultOwnership } from '../files/vault-plan.ts'
 import { Password } from '../password.ts'
@@ -179,6 +181,12 @@ async function look(
   if (!known && cluster.inRecovery) throw noVaultOnStandby(settings.vaultFile)
   const manager = vaultManager(settings, manifest)
   if (!known && manager) throw notOursToGenerate(manager, settings.vaultFile)
+  if (!known) {
+    const { folder, name } = splitPath(settings.vaultFile)
+    doing(`generate the password in ${settings.vaultFile}`, () =>
+      requireReplaceable.withRightsOf(owner.account, folder, name),
+    )
+  }
   const password = known ?? Password.generate()
   return { cluster, vault, interrupted, password, scram: await ScramPassword.from(password) }
 }

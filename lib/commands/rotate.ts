@@ -5,6 +5,7 @@ import type { Armed } from '../files/delegate.ts'
 import { splitPath } from '../files/folder.ts'
 import { Memory } from '../files/memory.ts'
 import { passwordBytes } from '../files/password-text.ts'
+import { rehearseReplacing, requireReplaceable } from '../files/replaceable.ts'
 import { adoptStage, dropStage, writeStage } from '../files/stage.ts'
 import { Password } from '../password.ts'
 import { setVerifier } from '../postgres/apply.ts'
@@ -35,6 +36,10 @@ export async function rotate(run: Run, provisioned: Provisioned, prepare: Prepar
     report.note('the password is new: there is nothing to rotate')
     return false
   }
+  const { folder, name } = splitPath(settings.vaultFile)
+  doing(`replace the password in ${settings.vaultFile}`, () =>
+    requireReplaceable.withRightsOf(provisioned.owner.account, folder, name),
+  )
   if (check) {
     for (const change of steps(run, `${settings.apiDir}/conf/db_pwd`, prepare !== undefined))
       report.change(change)
@@ -79,6 +84,7 @@ async function replace(run: Run, provisioned: Provisioned, prepare: Prepare): Pr
   let copy: PreparedCopy | undefined
   let adopt: Armed<void>
   try {
+    onVault('replace', () => rehearseReplacing.withRightsOf(owner.account, folder, name))
     adopt = await adoptStage.armWithRightsOf(owner.account, folder, name)
     copy = await prepare?.(next)
   } catch (error) {
@@ -99,6 +105,9 @@ async function replace(run: Run, provisioned: Provisioned, prepare: Prepare): Pr
     client.allowUndoing()
     memory.remember(settings.dbUser, before)
     await set(before)
+    const role = `role ${settings.dbUser}`
+    report.change({ resource: role, action: 'set password (rotated)' })
+    report.change({ resource: role, action: 'set the password from before again' })
     drop()
     adopt.discard()
     copy?.discard()

@@ -6,6 +6,7 @@ import {
   type PreparedCopy,
   planPasswordCopy,
   preparePasswordCopy,
+  requireCopyReplaceable,
 } from '../files/application.ts'
 import { loadManifest } from '../manifest.ts'
 import type { Password } from '../password.ts'
@@ -44,6 +45,9 @@ export async function syncPassword(run: Run): Promise<string> {
       if (vault.file.state === 'missing' || interrupted.password) differed.add('the vault')
       if (role.some(({ by }) => by === 'verifier')) differed.add('PostgreSQL')
       if (files && holdsOther(files, password)) differed.add('db_pwd')
+      // What cannot be replaced is found before PostgreSQL has another password.
+      if (files && flags.has('rotate')) requireCopyReplaceable(settings.apiDir, service)
+      else if (files) planPasswordCopy(files, password, service, owner)
       return role
     },
     install: ({ password }) => {

@@ -1,10 +1,11 @@
 import * as v from 'valibot'
-import { ExitCode, errnoOf, Failure } from '../errors.ts'
+import { ExitCode, errnoOf, Failure, systemFailure } from '../errors.ts'
 import { type Account, accountName, groupName } from './accounts.ts'
 import { keptName } from './configuration-file.ts'
 import { type Folder, inFolder, splitPath } from './folder.ts'
 import { effectiveUid } from './identity.ts'
 import { bytes, job } from './job.ts'
+import { lookReplaceable } from './replaceable.ts'
 import { createOnce, litter, type Ownership, readRegular, replaceFile } from './secret-file.ts'
 import { removeLitter } from './vault.ts'
 import { Overtaken } from './vault-plan.ts'
@@ -27,6 +28,13 @@ const look = job('look at access rules', [v.string()], v.optional(v.string()), p
     if (!found.isFile()) return 'is no file'
     if (found.nlink > 1) return 'has a second name (hard link)'
     if (found.uid !== effectiveUid()) return `belongs to ${accountName(found.uid)}`
+    try {
+      lookReplaceable(folder, name)
+    } catch (error) {
+      if (errnoOf(error) !== 'EBUSY' && errnoOf(error) !== 'EPERM')
+        throw systemFailure(error, `replace ${path}`)
+      return `cannot be replaced (${errnoOf(error) === 'EBUSY' ? 'something is mounted over it' : 'it is immutable'})`
+    }
     const groups = [process.getegid?.(), ...(process.getgroups?.() ?? [])]
     return groups.includes(found.gid) ? undefined : `is of the group ${groupName(found.gid)}`
   })

@@ -8,6 +8,7 @@ import type { Account } from './accounts.ts'
 import { type Folder, inFolder, makeFolder } from './folder.ts'
 import { bytes, job, password } from './job.ts'
 import { parsePassword, passwordBytes } from './password-text.ts'
+import { requireReplaceable } from './replaceable.ts'
 import {
   litter,
   type Ownership,
@@ -186,7 +187,17 @@ export async function preparePasswordCopy(
   }
 }
 
-/** The changes after which `conf/db_pwd` holds `password`, whole, with its owner and mode. */
+/** Fails as putting another `conf/db_pwd` into the checkout `path` would, as far as that can be seen before. */
+export const requireCopyReplaceable = (path: string, service: Account): void =>
+  requireFile(`${path}/conf`, PASSWORD_COPY, service)
+
+const requireFile = (conf: string, name: string, service: Account): void =>
+  doing(`replace ${conf}/${name}`, () => requireReplaceable.as(service, conf, name))
+
+/**
+ * The changes after which `conf/db_pwd` holds `password`, whole, with its owner and mode. Fails where that cannot be
+ * done: something is mounted over it, it is immutable, its file system is full or read-only.
+ */
 export function planPasswordCopy(
   checkout: Checkout,
   password: Password,
@@ -205,6 +216,7 @@ export function planPasswordCopy(
   )
   const why = copyDrift(copy, password)
   if (!why) return changes
+  requireFile(conf, PASSWORD_COPY, service)
   changes.push({
     by: 'file',
     resource: `file ${conf}/${PASSWORD_COPY}`,
@@ -230,7 +242,7 @@ function copyDrift(copy: PasswordCopy, password: Password): string | undefined {
   }
 }
 
-/** The change after which `conf/db.yaml` is `text`; an existing file keeps its mode. */
+/** The change after which `conf/db.yaml` is `text`; an existing file keeps its mode. Fails where that cannot be done. */
 export function planSettings(
   checkout: Checkout,
   corrected: { readonly text: string; readonly differing: readonly string[] },
@@ -240,6 +252,7 @@ export function planSettings(
   if (corrected.differing.length === 0) return []
   const mode = checkout.settings?.mode ?? 0o640
   const conf = `${checkout.path}/conf`
+  requireFile(conf, SETTINGS, service)
   return [
     {
       by: 'file',

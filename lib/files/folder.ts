@@ -57,7 +57,17 @@ export class Folder {
 
   /** Which mount it is on (proc(5), fdinfo): another one than its parent's where something is mounted at its place. */
   mount(): string | undefined {
-    return /^mnt_id:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${this.#handle}`, 'utf8'))?.[1]
+    return mountOf(this.#handle)
+  }
+
+  /** The same of `name` in it, which is no link that would be followed. */
+  mountAt(name: string): string | undefined {
+    const handle = openSync(this.at(name), O_PATH | constants.O_NOFOLLOW)
+    try {
+      return mountOf(handle)
+    } finally {
+      closeSync(handle)
+    }
   }
 
   /** lstat(2) of `name`, or undefined where there is none. */
@@ -126,6 +136,9 @@ export function openFolder(path: string): Folder | undefined {
     throw explain(error, path, here.path)
   }
 }
+
+const mountOf = (handle: number): string | undefined =>
+  /^mnt_id:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${handle}`, 'utf8'))?.[1]
 
 /** Opens the folder `path`, gives it to `work` and closes it; undefined where there is no such folder. */
 export function inFolder<T>(path: string, work: (folder: Folder) => T): T | undefined {

@@ -90,7 +90,7 @@ t.test('the password is in the vault and in db_pwd, and nowhere else', async t =
     'the samples do show the commands',
   )
   t.ok(
-    [...samples].some(text => text.includes('pg_authid')),
+    [...samples].some(text => text.includes('rolcanlogin')),
     'and the statements',
   )
   t.notOk(
