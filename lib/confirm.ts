@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline'
 import { isatty } from 'node:tty'
 import type { Run } from './command.ts'
 import { ExitCode, Failure } from './errors.ts'
-import { clean } from './output.ts'
+import { visibleJson } from './output.ts'
 
 const HELP = ['HOSTNAME', "ask nothing: the host's name is given here"] as const
 
@@ -49,7 +49,7 @@ export function judge(message: string, name: string, answer: string | undefined)
     cause:
       answer === undefined
         ? "the host's name was not typed"
-        : `this host is ${JSON.stringify(name)}, not ${JSON.stringify(clean(answer))}`,
+        : `this host is ${JSON.stringify(name)}, not ${visibleJson(JSON.stringify(answer))}`,
     hint: 'Nothing was touched. See which host you are at, and run it again where it is meant.',
   })
 }

@@ -82,6 +82,16 @@ const ERRNO: Readonly<Record<string, { code: FailureCode; cause: string; hint: s
     cause: 'it is busy: a file or folder over which something is mounted cannot be replaced or removed',
     hint: 'See what is mounted there (findmnt). Take that mount away, or mount the folder above instead of the file.',
   },
+  EISDIR: {
+    code: ExitCode.configuration,
+    cause: 'a folder stands in its place',
+    hint: 'Move that folder away and run it again.',
+  },
+  ENXIO: {
+    code: ExitCode.configuration,
+    cause: 'it is a socket or a device without a driver, and no file',
+    hint: 'Move away what is there and run it again.',
+  },
   ENOENT: {
     code: ExitCode.cannotCreate,
     cause: 'no such file or folder',

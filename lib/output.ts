@@ -6,8 +6,43 @@ import { PLAIN } from './names.ts'
 /** How standard error is read: by a person at a terminal, by the journal, or from a file or pipe. */
 export type Face = 'terminal' | 'journal' | 'plain'
 
-/** What a server or a file says may end up in a line: it must not end the line or steer the terminal. */
-export const clean = (text: string): string => (PLAIN.test(text) ? text : text.replace(/\p{Cc}+/gu, ' '))
+/**
+ * What cannot be seen: controls, marks of format and direction (Unicode, UAX 9), separators of lines and paragraphs, halves
+ * of characters and those that Unicode leaves to others. It could end a line, steer a terminal, or have a name read as another.
+ */
+const HIDDEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Co}]/gu
+const ESCAPES: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t', '\0': '\\0' }
+const hex = (code: number, digits: number): string => code.toString(16).padStart(digits, '0')
+
+/** A text of one line in which everything can be seen, and that steers no terminal. */
+export function visible(text: string): string {
+  if (PLAIN.test(text)) return text
+  return text.replace(HIDDEN, hidden => {
+    const code = hidden.codePointAt(0) ?? 0
+    if (code < 0x100) return ESCAPES[hidden] ?? `\\x${hex(code, 2)}`
+    return code > 0xffff ? `\\u{${hex(code, 4)}}` : `\\u${hex(code, 4)}`
+  })
+}
+
+/** The same of what a server or a file says in several lines: they become one. */
+export const clean = (text: string): string =>
+  PLAIN.test(text) ? text : visible(text.replace(/[\t-\r\u0085]+/g, ' '))
+
+/** The same of a text that keeps its lines and tabs. */
+export const visibleLines = (text: string): string =>
+  text
+    .split('\n')
+    .map(line => line.split('\t').map(visible).join('\t'))
+    .join('\n')
+
+/** A document of JSON that says the same, with what cannot be seen written as JSON writes it. */
+export const visibleJson = (json: string): string =>
+  /^[ -~\n]*$/.test(json)
+    ? json
+    : json.replace(HIDDEN, hidden => (hidden === '\n' ? hidden : unitsOf(hidden).join('')))
+
+const unitsOf = (character: string): string[] =>
+  character.split('').map(unit => `\\u${hex(unit.charCodeAt(0), 4)}`)
 
 /** Characters in a line of the terminal. */
 export const columns = (): number => process.stderr.columns ?? 80

@@ -2,7 +2,16 @@ import { type Clock, type Deadline, systemClock } from './clock.ts'
 import type { Finding } from './doctor/terms.ts'
 import { describe } from './doctor/text.ts'
 import type { Failure } from './errors.ts'
-import { clean, columns, type Face, outputWidth, printAll, standardErrorFace, writeAll } from './output.ts'
+import {
+  clean,
+  columns,
+  type Face,
+  outputWidth,
+  printAll,
+  standardErrorFace,
+  visibleJson,
+  writeAll,
+} from './output.ts'
 import { Status } from './status.ts'
 import type { Check, Step } from './terms.ts'
 
@@ -195,11 +204,7 @@ export class Report {
       ...this.#asked,
       ...(error ? { error } : {}),
     }
-    // The other controls are written so already; on a terminal these would steer it, too.
-    const text = JSON.stringify(document, undefined, 2).replace(
-      /[\u007f-\u009f]/g,
-      control => `\\u00${control.charCodeAt(0).toString(16)}`,
-    )
+    const text = visibleJson(JSON.stringify(document, undefined, 2))
     if (error) writeAll(1, `${text}\n`)
     else printAll(`${text}\n`, 'the JSON document')
   }

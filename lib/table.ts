@@ -1,4 +1,5 @@
 import { PLAIN } from './names.ts'
+import { visible } from './output.ts'
 
 /** Characters between two columns. */
 const GAP = 2
@@ -90,19 +91,6 @@ function fitting(text: string, width: number): string {
   }
   return fits
 }
-
-const ESCAPES: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t', '\0': '\\0' }
-
-/** A text of one line in which everything can be seen, and that steers no terminal. */
-export function visible(text: string): string {
-  if (PLAIN.test(text)) return text
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Co}]/gu, hidden => {
-    const code = hidden.codePointAt(0) ?? 0
-    return ESCAPES[hidden] ?? (code < 0x100 ? `\\x${hex(code, 2)}` : `\\u${hex(code, 4)}`)
-  })
-}
-
-const hex = (code: number, digits: number): string => code.toString(16).padStart(digits, '0')
 
 /** East Asian characters and pictures (Unicode, UAX 11: W and F), the ranges that are in use. */
 const WIDE =

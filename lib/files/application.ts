@@ -90,7 +90,7 @@ function inspectCopy(conf: Folder, owner: Ownership): PasswordCopy {
   if (!found) return { state: 'missing' }
   if (found.isSymbolicLink()) return { state: 'unusable', why: 'it was a link' }
   if (found.isDirectory()) {
-    throw new Failure(ExitCode.cannotCreate, {
+    throw new Failure(ExitCode.configuration, {
       message: `install ${conf.show(PASSWORD_COPY)}`,
       cause: 'a folder stands in its place',
       hint: `Move it away: mv ${conf.show(PASSWORD_COPY)} ${conf.show('db_pwd.old')}`,

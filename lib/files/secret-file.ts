@@ -53,16 +53,10 @@ const LARGEST = 65_536
  */
 export function readRegular(folder: Folder, name: string, largest = LARGEST): { bytes: Buffer; stat: Stats } {
   const message = `read ${folder.show(name)}`
-  const handle = openSync(folder.at(name), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  const handle = openFile(folder, name, message)
   try {
     const stat = fstatSync(handle)
-    if (!stat.isFile()) {
-      throw new Failure(ExitCode.configuration, {
-        message,
-        cause: 'it is not a regular file',
-        hint: 'Move away what is there and run it again.',
-      })
-    }
+    if (!stat.isFile()) throw noFile(message, stat)
     const buffer = Buffer.alloc(largest + 1)
     let size = 0
     for (let got = -1; got !== 0 && size < buffer.length; size += got) {
@@ -79,6 +73,29 @@ export function readRegular(folder: Folder, name: string, largest = LARGEST): { 
   } finally {
     closeSync(handle)
   }
+}
+
+/** Opens what may be anything; open(2) has no handle for a socket. */
+function openFile(folder: Folder, name: string, message: string): number {
+  try {
+    return openSync(folder.at(name), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  } catch (error) {
+    const found = errnoOf(error) === 'ENXIO' ? folder.look(name) : undefined
+    throw found ? noFile(message, found) : error
+  }
+}
+
+const noFile = (message: string, stat: Stats): Failure =>
+  new Failure(ExitCode.configuration, {
+    message,
+    cause: `it is ${kindOf(stat)}, not a regular file`,
+    hint: 'Move away what is there and run it again.',
+  })
+
+const kindOf = (stat: Stats): string => {
+  if (stat.isDirectory()) return 'a folder'
+  if (stat.isFIFO()) return 'a pipe'
+  return stat.isSocket() ? 'a socket' : 'a device'
 }
 
 /**

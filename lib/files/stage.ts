@@ -39,7 +39,7 @@ export function inspectStage(folder: Folder, name: string): Stage | undefined {
 }
 
 const inTheWay = (path: string): Failure =>
-  new Failure(ExitCode.cannotCreate, {
+  new Failure(ExitCode.configuration, {
     message: `look for the journal of a rotation, ${path}`,
     cause: 'a folder stands in its place',
     hint: `Move it away: mv ${path} ${path}.old`,

@@ -142,8 +142,13 @@ t.test('as root, the service account can plant what it likes', needsRoot, async 
     ['db_pwd is a dangling link', `mkdir ${conf} && ln -s ${elsewhere}/db_pwd ${conf}/db_pwd`, [0]],
     ['conf is a link to a folder of root', `ln -s ${elsewhere} ${conf}`, [78]],
     ['conf is a file', `touch ${conf}`, [78]],
-    ['db_pwd is a folder', `mkdir -p ${conf}/db_pwd`, [73]],
+    ['db_pwd is a folder', `mkdir -p ${conf}/db_pwd`, [78]],
     ['db_pwd is a pipe', `mkdir ${conf} && mkfifo ${conf}/db_pwd`, [0]],
+    [
+      'db_pwd is a socket',
+      `mkdir ${conf} && cd ${conf} && perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new(Local => "db_pwd", Listen => 1) or die'`,
+      [0],
+    ],
     ['conf may not be written', `mkdir ${conf} && chmod 0500 ${conf}`, [77]],
   ]
   for (const [name, script, codes] of plants) {

@@ -16,6 +16,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { findAccount } from '../../lib/files/accounts.ts'
 import { Host, needsRoot } from '../support/host.ts'
+import { makeSocket } from '../support/socket-file.ts'
 
 const verifier = async (host: Host): Promise<unknown> =>
   host.cluster.query("SELECT xmin::text, rolpassword FROM pg_authid WHERE rolname = 'endoregDbLocal'")
@@ -54,13 +55,14 @@ t.test('content that is refused: 78, and file and role stay as they are', async 
       t.same(await verifier(host), before)
     })
   }
-  for (const kind of ['folder', 'pipe']) {
+  for (const kind of ['folder', 'pipe', 'socket']) {
     await t.test(`a ${kind} in its place`, async t => {
       execFileSync('rm', ['-rf', host.vaultFile])
-      execFileSync(kind === 'pipe' ? 'mkfifo' : 'mkdir', [host.vaultFile])
+      if (kind === 'socket') makeSocket(host.vaultFile)
+      else execFileSync(kind === 'pipe' ? 'mkfifo' : 'mkdir', [host.vaultFile])
       const result = await host.setup()
       t.equal(result.code, 78, result.err)
-      t.match(result.json.error?.cause, /not a regular file/)
+      t.match(result.json.error?.cause, new RegExp(`it is a ${kind}, not a regular file`))
     })
   }
 })

@@ -21,6 +21,7 @@ import {
 import { Password } from '../../lib/password.ts'
 import type { Change } from '../../lib/terms.ts'
 import { scratch } from '../support/scratch.ts'
+import { makeSocket } from '../support/socket-file.ts'
 
 const me = { name: 'me', uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 }
 const OWNER = { uid: me.uid, gid: me.gid, mode: 0o600, names: 'me:mine' }
@@ -50,7 +51,8 @@ t.test('a copy that is no file with this password is replaced, and says why', t 
     ['white space', copy => writeFileSync(copy, '\n'), 'nothing but white space'],
     ['not UTF-8', copy => writeFileSync(copy, Buffer.from([0xff])), 'not valid UTF-8'],
     ['two lines', copy => writeFileSync(copy, 'secret\nx'), 'control character U+000A'],
-    ['a pipe', copy => execFileSync('mkfifo', [copy]), 'it is not a regular file'],
+    ['a pipe', copy => execFileSync('mkfifo', [copy]), 'it is a pipe, not a regular file'],
+    ['a socket', makeSocket, 'it is a socket, not a regular file'],
     ['large', copy => writeFileSync(copy, 'x'.repeat(65_537)), 'it is larger than'],
     ['another', copy => writeFileSync(copy, 'other\n', { mode: 0o600 }), 'it held another password'],
     ['open to others', copy => writeFileSync(copy, 'secret\n', { mode: 0o644 }), 'set owner and mode'],
@@ -80,7 +82,7 @@ t.test('what is in the way is said', t => {
   t.match(look(), { copy: { state: 'missing' }, settings: undefined, litter: [] })
   t.equal(inspectCheckout.here(join(path, 'none'), OWNER), undefined)
   mkdirSync(copy, { recursive: true })
-  t.throws(look, { code: 73, reason: 'a folder stands in its place', hint: `mv ${copy} ${copy}.old` })
+  t.throws(look, { code: 78, reason: 'a folder stands in its place', hint: `mv ${copy} ${copy}.old` })
   rmSync(copy, { recursive: true })
   const yaml = join(path, 'conf/db.yaml')
   writeFileSync(join(path, 'real'), 'x: y\n')
@@ -88,8 +90,11 @@ t.test('what is in the way is said', t => {
   t.throws(look, { code: 78, reason: 'it is a link, and links in the checkout are not followed' })
   rmSync(yaml)
   mkdirSync(yaml)
-  t.throws(look, { code: 78, reason: 'it is not a regular file' })
+  t.throws(look, { code: 78, reason: 'it is a folder, not a regular file' })
   rmSync(yaml, { recursive: true })
+  makeSocket(yaml)
+  t.throws(look, { code: 78, reason: 'it is a socket, not a regular file' })
+  rmSync(yaml)
   writeFileSync(yaml, Buffer.from([0xff]))
   t.throws(look, { code: 78, reason: 'it is not valid UTF-8' })
   writeFileSync(yaml, 'x'.repeat(65_537))

@@ -50,7 +50,7 @@ t.test('the name that is given has to be this one', async t => {
       hint: /^Nothing was touched/,
     })
   }
-  await t.rejects(given({ 'yes-delete': 'a\u001b[2Jb' }), { code: 64, reason: /not "a \[2Jb"$/ })
+  await t.rejects(given({ 'yes-delete': 'a\u001b[2Jb' }), { code: 64, reason: /not "a\\u001b\[2Jb"$/ })
   await t.rejects(given({ 'yes-delete': NAME, 'yes-overwrite': 'other' }, 'yes-overwrite'), { code: 64 })
 })
 

@@ -49,7 +49,7 @@ t.test('a run that fails', async t => {
   t.strictSame(JSON.parse(document(true, work)).error, {
     code: 75,
     message: 'do this',
-    cause: 'th at',
+    cause: 'th\\x1bat',
     hint: 'do it so',
   })
 })
@@ -66,7 +66,7 @@ t.test('what was asked for', async t => {
   const work = `
     report.show({ text: width => 'as wide as ' + width + '\\nth\u001bis\\n', keys: { answer: ['\\u009b', 42] } })
     report.summary('done')`
-  t.equal(document(false, work), 'as wide as undefined\nth is\n\n')
+  t.equal(document(false, work), 'as wide as undefined\nth\\x1bis\n\n')
   const json = document(true, work)
   t.strictSame(JSON.parse(json).answer, ['\u009b', 42])
   t.ok(json.includes(String.raw`"\u009b"`), 'a terminal is not steered by it')

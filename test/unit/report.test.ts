@@ -86,6 +86,38 @@ t.test('control characters neither end the line nor steer the terminal', async t
   t.notMatch(err.replaceAll(COLOUR, '').replaceAll(`\r${ESC}[K`, '').replaceAll('\n', ''), /\p{Cc}/u)
 })
 
+t.test('nothing that cannot be seen passes into what people read', async t => {
+  const hidden = Array.from({ length: 0x110000 }, (_, code) => code)
+    .filter(code => code < 0xd800 || code > 0xdfff)
+    .map(code => String.fromCodePoint(code))
+    .filter(character => /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(character))
+  t.ok(hidden.includes('\u202e') && hidden.includes('\u2028') && hidden.includes('\u{e0041}'))
+  const name = `a${hidden.join('b')}c`
+  const work = `
+    const name = ${JSON.stringify(name)}
+    const finding = { id: 'vault-missing', severity: 'error', subject: name, seen: name, meaning: name, remedy: name }
+    report.change({ resource: name, action: name })
+    report.checked({ name, ok: false })
+    report.found([finding])
+    report.note(name)
+    report.warning(name)
+    report.show({ text: () => name, keys: { [name]: name } })
+    report.waiting(name, name, new Deadline(1, { now: () => 0, sleep: async () => {} }))
+    report.failure(new Failure(70, { message: name, cause: name, hint: name }))`
+  const seen = (text: string): string =>
+    text.replaceAll(COLOUR, '').replaceAll(`\r${ESC}[K`, '').replaceAll('\n', '')
+  for (const face of ['plain', 'journal', 'terminal']) {
+    const { err, out } = print({ face }, work)
+    for (const text of [err, out]) t.notMatch(seen(text), /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u, face)
+    t.match(err, /\\u202e/, 'it is written as an escape')
+  }
+  const { out } = print({ face: 'plain', json: true }, work)
+  t.notMatch(out.replaceAll('\n', ''), /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u)
+  const document: Record<string, unknown> = JSON.parse(out)
+  t.match(document, { changes: [{ resource: name, action: name }], checks: [{ name }] }, 'and says the same')
+  t.equal(document[name], name)
+})
+
 t.test('the face is the journal’s only where standard error is its stream', async t => {
   const file = join(t.testdir({ err: '' }), 'err')
   const faceFor = (stream: string): string => {

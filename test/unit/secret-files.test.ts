@@ -31,6 +31,7 @@ import {
 import { isRoot } from '../support/command.ts'
 import { needsRoot } from '../support/host.ts'
 import { accountOf, needsIds, scratch } from '../support/scratch.ts'
+import { makeSocket } from '../support/socket-file.ts'
 
 const mine: Ownership = {
   uid: effectiveUid(),
@@ -65,8 +66,9 @@ t.test('only a regular file of a bounded size is read', t => {
   })
   t.throws(() => read('link'), { code: 'ELOOP' })
   t.throws(() => read('none'), { code: 'ENOENT' })
-  for (const name of ['folder', 'pipe'])
-    t.throws(() => read(name), { code: 78, reason: 'it is not a regular file' }, name)
+  makeSocket(join(top, 'socket'))
+  for (const name of ['folder', 'pipe', 'socket'])
+    t.throws(() => read(name), { code: 78, reason: `it is a ${name}, not a regular file` }, name)
   writeFileSync(join(top, 'file'), 'x'.repeat(65_536))
   t.equal(read('file')?.length, 65_536)
   // Its size would have to be believed: a file that is large without an end.

@@ -1,5 +1,6 @@
 import t from 'tap'
-import { table, visible, widthOf, wrap } from '../../lib/table.ts'
+import { visible } from '../../lib/output.ts'
+import { table, widthOf, wrap } from '../../lib/table.ts'
 
 const HEAD = ['NAME', 'VALUE', 'WHERE'] as const
 const ROWS = [
@@ -55,7 +56,7 @@ t.test('what cannot be seen is written down', async t => {
   t.equal(visible('\u001b[31mred\u0007\u009b1m'), '\\x1b[31mred\\x07\\x9b1m')
   t.equal(visible('a\nb\tc\r\0'), 'a\\nb\\tc\\r\\0')
   t.equal(visible('\u202eabc\u2066\ufeff\u200b\u2028'), '\\u202eabc\\u2066\\ufeff\\u200b\\u2028')
-  t.equal(visible('\ud800x \ue000 \u{e0041}'), '\\ud800x \\ue000 \\ue0041')
+  t.equal(visible('\ud800x \ue000 \u{e0041}'), '\\ud800x \\ue000 \\u{e0041}')
   t.equal(visible('é€😀漢 ü'), 'é€😀漢 ü')
   t.strictSame(table(undefined, [['a\nb', '\u001b[2J']], 80), ['a\\nb  \\x1b[2J'])
 })

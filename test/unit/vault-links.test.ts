@@ -109,8 +109,8 @@ t.test('what a link leads to', t => {
     ['none', 'there is no file behind it'],
     ['/none/none', 'there is no file behind it'],
     ['password', 'there is no file behind it'],
-    ['../folder', 'it is not a regular file'],
-    ['../pipe', 'it is not a regular file'],
+    ['../folder', 'it is a folder, not a regular file'],
+    ['../pipe', 'it is a pipe, not a regular file'],
     ['../large', 'it is larger than 65536 bytes'],
     // One that another tool provides is not generated, though it is empty.
     ['../empty', 'nothing but white space'],

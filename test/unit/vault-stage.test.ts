@@ -39,7 +39,7 @@ t.test('only a regular file with a password is a journal of ours', t => {
   }
   const top = scratch(t)
   mkdirSync(join(top, 'x.next'))
-  t.throws(() => inspect(top), { code: 73, reason: 'a folder stands in its place', hint: 'x.next.old' })
+  t.throws(() => inspect(top), { code: 78, reason: 'a folder stands in its place', hint: 'x.next.old' })
   t.equal(isStaged.here(join(top, 'none'), 'x'), false)
   t.end()
 })

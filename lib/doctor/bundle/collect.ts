@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { release } from 'node:os'
 import pkg from '../../../package.json' with { type: 'json' }
-import { abandon, openSession, run } from '../../postgres/session.ts'
+import { visibleJson, visibleLines } from '../../output.ts'
+import { abandon, openPlainSession, run } from '../../postgres/session.ts'
 import { ask } from '../../programs.ts'
 import type { Settings } from '../../settings.ts'
 import type { Diagnosis } from '../diagnose.ts'
@@ -39,8 +40,8 @@ export async function collect(
     ...(await fromSystemd(facts)),
   ]
   return [
-    ...entries.map(({ name, text }) => ({ name, text: scrub(text) })),
-    { name: 'report.json', text: `${json}\n` },
+    ...entries.map(({ name, text }) => ({ name, text: visibleLines(scrub(text)) })),
+    { name: 'report.json', text: visibleJson(`${json}\n`) },
   ]
 }
 
@@ -87,7 +88,8 @@ function rulesFiles({ data, accounts }: Facts): Entry[] {
   })
 }
 
-const SETTINGS = `SELECT name, setting, source FROM pg_settings WHERE source NOT IN ('default', 'override', 'client') ORDER BY name`
+const SETTINGS = `SET search_path = pg_catalog;
+  SELECT name, setting, source FROM pg_settings WHERE source NOT IN ('default', 'override', 'client', 'session') ORDER BY name`
 const LOG_FILE = 'SELECT pg_current_logfile() AS file'
 
 async function fromServer({ server, settings, accounts, data }: Facts): Promise<Entry[]> {
@@ -95,9 +97,9 @@ async function fromServer({ server, settings, accounts, data }: Facts): Promise<
   let log: string | undefined
   if (server.state === 'up') {
     try {
-      const client = await openSession(settings, settings.adminDatabase, LIMIT, LIMIT)
+      const client = await openPlainSession(settings, settings.adminDatabase, LIMIT)
       try {
-        const [rows] = await run(client, SETTINGS, LIMIT, 'read the settings')
+        const [, rows] = await run(client, SETTINGS, LIMIT, 'read the settings')
         const lines = (rows ?? []).map(row => `${row['name']} = ${row['setting']} (${row['source']})\n`)
         entries.push({ name: 'pg_settings.txt', text: lines.join('') })
         const [found] = await run(client, LOG_FILE, LIMIT, 'ask for the log')
