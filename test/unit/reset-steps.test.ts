@@ -284,6 +284,6 @@ t.test("the host's name, letter by letter", async t => {
   t.throws(() => judge('do it', 'gc-10', undefined), { code: 64, reason: /was not typed/ })
   t.throws(() => judge('do it', 'gc-10', '\u001b[2J'), {
     code: 64,
-    reason: 'this host is "gc-10", not " [2J"',
+    reason: 'this host is "gc-10", not "\\u001b[2J"',
   })
 })
