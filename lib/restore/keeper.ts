@@ -1,6 +1,8 @@
 /** Part of the names of the folders of throwaway clusters, by which those that a power cut left are known. */
 export const PREFIX = 'endoreg-drill-'
 export const PORT = 5432
+/** What is said in the place of the first line where there is nothing to say: the pipe of one that ends may stay open. */
+export const FAILED = 'failed'
 
 /**
  * Keeps the folder of throwaway clusters, with the ids of the account that they belong to: makes it, and in it an empty
@@ -57,10 +59,11 @@ export const APART = [
  * moment when its standard input ends. It sees its data and the programs, and nothing else of the host: no other process or file, no
  * socket, no network. What it needs to start, and its own socket, are taken out of its sight when it is ready, which is
  * before anything is restored. The server has no right even on these namespaces: a second user namespace gives it back
- * its own uid, since PostgreSQL does not run as root.
+ * its own uid, since PostgreSQL does not run as root, and whoever is not root in one keeps no capability (user_namespaces(7)).
  */
 export const SERVER = `
 start() {
+  trap '[ "$?" -eq 0 ] || echo ${FAILED}' EXIT
   set -e
   umask 022
   folder=$1 bin=$2 account=$3 uid=$4 gid=$5 seconds=$6 preloaded=$7
@@ -88,8 +91,7 @@ start() {
   umount --lazy /host
   rmdir /host
   log=$data/log
-  unshare --user --map-user="$uid" --map-group="$gid" \\
-    setpriv --no-new-privs --inh-caps=-all --ambient-caps=-all --bounding-set=-all \\
+  unshare --user --map-user="$uid" --map-group="$gid" setpriv --no-new-privs \\
     "$bin/pg_ctl" start --silent --wait --timeout="$seconds" --pgdata="$data" --log="$log" \\
     --options="-c shared_preload_libraries=$preloaded" </dev/null >/dev/null || {
     [ ! -e "$log" ] || tail -n 20 "$log" >&2

@@ -14,7 +14,7 @@ import { renderMappings, renderRules } from '../postgres/hba/render.ts'
 import { LOCK_DATABASE } from '../postgres/lock.ts'
 import { findProgram } from '../postgres/programs.ts'
 import type { Settings } from '../settings.ts'
-import { APART, KEEPER, PORT, PREFIX, SERVER } from './keeper.ts'
+import { APART, FAILED, KEEPER, PORT, PREFIX, SERVER } from './keeper.ts'
 import { Listener } from './listen.ts'
 
 /** What an address of a socket file holds (unix(7), sun_path). */
@@ -116,13 +116,13 @@ export async function openWorkshop(
   const options = [`--username=${adminRole}`, '--auth=reject', '--locale=C', ...localeArgs(like, major)]
   run.report.progress('start a throwaway PostgreSQL', 0)
   const keeper = startScript(run.settings, [], KEEPER, [parent, initdb, ...access, SETTINGS, ...options])
-  const folder = await keeper.said(/^(.+)\n/, parent)
+  const folder = await keeper.said(parent)
   const bin = dirname(realpathSync(control))
   const start = async (extensions: readonly string[]): Promise<Throwaway> => {
     const preloaded = PRELOADED.filter(library => extensions.includes(library)).join(',')
     const what = [folder, bin, name, `${uid}`, `${gid}`, `${readyTimeout}`, preloaded]
     const server = startScript(run.settings, APART, SERVER, what)
-    await server.said(/^(ready)\n/, parent)
+    await server.said(parent)
     return { run: inThrowaway(run, `${folder}/socket`), end: server.end }
   }
   return { start, end: keeper.end }
@@ -137,8 +137,8 @@ function ownerOf({ postgresAccount }: Settings): Account {
 
 /** A script at work. */
 type Script = {
-  /** What it says first, by the group of `pattern`. Ends it and fails where it does not. */
-  readonly said: (pattern: RegExp, parent: string) => Promise<string>
+  /** The first line that it says. Ends it and fails where there is none. */
+  readonly said: (parent: string) => Promise<string>
   readonly end: () => Promise<void>
 }
 
@@ -166,9 +166,9 @@ function startScript(
     stdin.end()
     await ended
   }
-  const said = async (pattern: RegExp, parent: string): Promise<string> => {
-    const found = await new Listener(stdout).until(pattern)
-    if (found !== undefined) return found
+  const said = async (parent: string): Promise<string> => {
+    const found = await new Listener(stdout).until(/^(.+)\n/)
+    if (found !== undefined && found !== FAILED) return found
     await end()
     throw notStarted(parent, words.lastWords(), settings.readyTimeout)
   }

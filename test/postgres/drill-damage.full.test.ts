@@ -95,6 +95,26 @@ t.test('a damaged backup is found, and what is damaged is named', needsPrograms,
       t.ok(result.json.checks.some(({ ok }) => !ok))
     })
   }
+  await t.test('where a library of its extensions is missing, too', async t => {
+    await forgery.during('manifest.json', async () => {
+      forgery.tell(told => {
+        const sample = told.databases.find(({ name }) => name === SAMPLE) ?? raise()
+        sample.extensions.push({ name: 'timescaledb', version: '2' })
+      })
+      const { json } = ended(await drill(host), 74)
+      t.match(json.error, { cause: /^the database sample: .*could not access file "timescaledb"[^;]*$/ })
+    })
+  })
+  await t.test('and where its PostgreSQL is not installed any more, the next one proves it', async t => {
+    await forgery.during('manifest.json', async () => {
+      forgery.tell(told => Object.assign(told.server, { major: 1 }))
+      t.match(ended(await drill(host), 0).err, /PostgreSQL \d\d, since 1 is not installed any more, in /)
+      forgery.tell(told => Object.assign(told.server, { major: 99 }))
+      t.match(ended(await drill(host), 69).json.error, {
+        hint: /postgresql-99.* new backup .*: backup-postgres$/,
+      })
+    })
+  })
   await t.test('it goes on with the others, and names each', async t => {
     await forgery.during(ARCHIVE, async () => {
       forgery.put(ARCHIVE, flipped(archive, 0.7))

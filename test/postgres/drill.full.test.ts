@@ -45,6 +45,24 @@ t.test('with whatever rights it has', { skip }, async t => {
   })
 })
 
+t.test('where it cannot be shut off from the host, nothing is restored', { skip }, async t => {
+  const host = await sampleHost(t)
+  await backUp(host)
+  // Whoever is in a chroot(2) makes no user namespace (user_namespaces(7)).
+  const elsewhere = join(host.folder, 'elsewhere')
+  mkdirSync(elsewhere)
+  const script = `mount --rbind / ${elsewhere} && exec chroot ${elsewhere} "$0" "$@"`
+  const within = ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', script]
+  const { json } = ended(await drill(host, [], { within }), 77)
+  t.match(json.error, {
+    message: /shut a throwaway PostgreSQL off from this host/,
+    cause: /^unshare: .*Operation not permitted$/,
+    hint: /max_user_namespaces.*RestrictNamespaces/,
+  })
+  t.same(json.checks, [])
+  t.same(left(host), [])
+})
+
 t.test('killed or interrupted it leaves nothing', { skip }, async t => {
   const host = await sampleHost(t)
   await backUp(host)

@@ -56,7 +56,7 @@ for (const release of RELEASES) {
         const said = await machine.journal('endoreg-restore-drill.service')
         return said
           .map(entry => entry['MESSAGE'])
-          .slice(-5)
+          .slice(-12)
           .join('\n')
       }
       t.match(
