@@ -11,7 +11,6 @@ export type ProgramName =
   | 'pg_dump'
   | 'pg_dumpall'
   | 'pg_restore'
-  | 'postgres'
   | 'psql'
 
 /** Debian's folders, one for each major version. */
@@ -56,8 +55,7 @@ export async function serverMajor(major: number): Promise<number> {
   })
 }
 
-const needsServer = (name: ProgramName): boolean =>
-  ['initdb', 'pg_controldata', 'pg_ctl', 'postgres'].includes(name)
+const needsServer = (name: ProgramName): boolean => ['initdb', 'pg_controldata', 'pg_ctl'].includes(name)
 
 function isExecutable(path: string): boolean {
   try {

@@ -4,7 +4,7 @@ import t from 'tap'
 import { databasesQuery } from '../../lib/backup/describe.ts'
 import { isRestoring } from '../../lib/backup/terms.ts'
 import { Failure } from '../../lib/errors.ts'
-import { isOfBackup } from '../../lib/restore/drill.ts'
+import { isOfBackup, proveIn } from '../../lib/restore/drill.ts'
 import { refuseTarget, type Target } from '../../lib/restore/fitness.ts'
 import { freeName, isInPlace, KEPT, NEW, OLD } from '../../lib/restore/names.ts'
 import { sessionsBefore, sessionsIn } from '../../lib/restore/sessions.ts'
@@ -142,6 +142,28 @@ t.test('what a drill goes on after', async t => {
   const text = { message: '', cause: '', hint: '' }
   for (const code of [64, 69, 70, 73, 74, 75, 77, 78] as const)
     t.equal(isOfBackup(new Failure(code, text)), code === 73 || code === 74, `${code}`)
+})
+
+t.test('what a drill waits for', async t => {
+  const never = new Promise<never>(() => {})
+  let ends = 0
+  const end = async (): Promise<void> => void ends++
+  const throwaway = { run: aRun({}), end }
+  const clock = { now: () => 0, sleep: async (): Promise<void> => {} }
+  const slow = { ...clock, sleep: () => never }
+  t.equal(await proveIn(throwaway, slow, 7_200_000, async () => 5), 5)
+  await t.rejects(
+    proveIn(throwaway, clock, 7_200_000, () => never),
+    { code: 74, reason: 'it did not end within 2 hours' },
+    'what is restored may wait for ever, and backups for the drill',
+  )
+  await t.rejects(
+    proveIn(throwaway, slow, 1, async () => {
+      throw new Error('so')
+    }),
+    { message: 'so' },
+  )
+  t.equal(ends, 3, 'it is ended in any case')
 })
 
 t.test('a throwaway cluster has the locale of what is restored', async t => {
