@@ -6,6 +6,7 @@ import { account } from '../files/accounts.ts'
 import { refuseFaulty, type Writing, writeAccess } from '../postgres/hba/apply.ts'
 import { type AccessDrift, diffAccess, type Placed } from '../postgres/hba/desired.ts'
 import { type AccessFiles, inspectAccessFiles } from '../postgres/hba/inspect.ts'
+import { whyPatroni } from '../postgres/patroni.ts'
 import { reload } from '../postgres/reload.ts'
 import { count } from '../report.ts'
 import type { Settings } from '../settings.ts'
@@ -29,11 +30,20 @@ export async function planAccess(run: Run, manifest: Manifest, client: pg.Client
   const limit = statementLimit(settings)
   const access = await inspectAccessFiles(client, limit)
   const drift = await diffAccess(manifest, access, client, limit)
+  const files = [access.hba, access.ident, access.configuration]
+  const patroni = whyPatroni(
+    files.map(({ path, bytes }) => ({ path, text: bytes.toString('latin1') })),
+    settings.host.startsWith('/') ? access.pid : undefined,
+  )
   if (drift.trust) {
     const { file, line } = drift.trust
     report.warning(
-      `${file} line ${line} says trust, so every account of this host is PostgreSQL's superuser; fix-postgres takes it out`,
+      `${file} line ${line} says trust, so every account of this host is PostgreSQL's superuser; ${patroni === undefined ? 'fix-postgres takes it out' : "take it out of Patroni's configuration"}`,
     )
+  }
+  if (patroni !== undefined) {
+    warnOfDrift(report, drift, patroni, 'patroni')
+    return []
   }
   if (accessMode(settings, access.hba.path) === 'check') {
     warnOfDrift(report, drift, `ENDOREG_MANAGE_HBA is ${settings.manageHba ?? 'check by default here'}`)

@@ -7,29 +7,41 @@ import type { Report } from '../report.ts'
  * set instead: an option on NixOS, lines elsewhere.
  *
  * @param why they are not ours to write
+ * @param owner who writes them
  */
-export function warnOfDrift(report: Report, drift: AccessDrift, why: string): void {
+export function warnOfDrift(
+  report: Report,
+  drift: AccessDrift,
+  why: string,
+  owner: 'patroni' | 'host' = 'host',
+): void {
+  const patroni = owner === 'patroni'
+  const mark = patroni ? '  - ' : '  '
   const conflicts = drift.conflicts()
   if (conflicts.length > 0) {
     const { path, above } = drift.hba()
     const said = new Set(conflicts.map(conflict => describe(conflict, drift.rules)))
     report.warning(`access rules ${path}: not as declared, and not written (${why}): ${[...said].join('; ')}`)
     const where = above === undefined ? 'at the end' : `above line ${above}`
-    const set = isNix(path)
-      ? 'let services.endoreg-provision.manifest.hba have these rules, or services.postgresql.authentication = lib.mkBefore these lines'
-      : `put these lines into it ${where}, and reload, or set ENDOREG_MANAGE_HBA=write`
+    const set = patroni
+      ? "put these first into postgresql.pg_hba of Patroni's configuration (patronictl edit-config, or its YAML file), and reload it (patronictl reload)"
+      : isNix(path)
+        ? 'let services.endoreg-provision.manifest.hba have these rules, or services.postgresql.authentication = lib.mkBefore these lines'
+        : `put these lines into it ${where}, and reload, or set ENDOREG_MANAGE_HBA=write`
     report.note(`what to do: ${set}:`)
-    for (const line of drift.rules) report.note(`  ${line}`)
+    for (const line of drift.rules) report.note(`${mark}${line}`)
   }
   const missing = drift.missingMappings
   if (missing.length > 0) {
     const { path } = drift.ident()
     report.warning(`identity map ${path}: not as declared, and not written (${why}): ${missing.join('; ')}`)
-    const set = isNix(path)
-      ? 'let services.endoreg-provision.manifest.ident have these, or services.postgresql.identMap = these lines'
-      : 'put these lines into it, and reload'
+    const set = patroni
+      ? "put these into postgresql.pg_ident of Patroni's configuration, and reload it (patronictl reload)"
+      : isNix(path)
+        ? 'let services.endoreg-provision.manifest.ident have these, or services.postgresql.identMap = these lines'
+        : 'put these lines into it, and reload'
     report.note(`what to do: ${set}:`)
-    for (const line of drift.mappings) report.note(`  ${line}`)
+    for (const line of drift.mappings) report.note(`${mark}${line}`)
   }
 }
 

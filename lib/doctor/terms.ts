@@ -27,6 +27,7 @@ export const FINDING_IDS = [
   'server-down',
   'server-not-ready',
   'server-standby',
+  'server-patroni',
   'administrator-refused',
   'connections-exhausted',
   'connections-many',

@@ -65,6 +65,11 @@ export class Memory {
     inFolder(this.#folder, folder => rmSync(folder.at(leftover), { force: true }))
   }
 
+  /** Takes all of it away, when there is no such cluster any more. */
+  forget(): void {
+    inFolder(this.#folder, folder => rmSync(folder.at(this.#file), { force: true }))
+  }
+
   #read(): readonly string[] {
     const content = this.#looking(folder => readRegular(folder, this.#file).bytes.toString('utf8'))
     return (content ?? '').split('\n').filter(line => /^[0-9a-f]{64}$/.test(line))

@@ -1,5 +1,8 @@
 import type { Run } from '../command.ts'
 import { ExitCode, Failure } from '../errors.ts'
+import { Memory } from '../files/memory.ts'
+import { runAs } from '../files/program-as.ts'
+import { findProgram } from '../postgres/programs.ts'
 import { inspectData } from './found.ts'
 import { describeBegun } from './journal.ts'
 import { deleteAside } from './make.ts'
@@ -30,10 +33,14 @@ export function doomed({ found, journal, cluster }: Site): string[] {
 /** Deletes them. For the holder of the maintenance's lock. Links in them are not followed. */
 export async function purge(run: Run): Promise<void> {
   const site = await look(run)
-  const { parent, postgres } = site
+  const { parent, postgres, cluster } = site
+  const current = await identifierOf(site, cluster.data)
   for (const name of doomed(site)) {
+    const identifier = await identifierOf(site, `${parent}/${name}`)
     const { wal, tablespaces } = inspectData.as(postgres, `${parent}/${name}`)
     await deleteAside(site, name)
+    if (identifier !== undefined && identifier !== current)
+      new Memory(run.settings.stateDir, identifier).forget()
     run.report.change({ resource: `folder ${parent}/${name}`, action: 'delete' })
     const own = wal !== null && walStamp(wal) !== undefined
     if (own) await removeWal(postgres, wal)
@@ -42,5 +49,17 @@ export async function purge(run: Run): Promise<void> {
         `${name} also had files in ${place}: they stay, delete them by hand where nothing else uses them`,
       )
     }
+  }
+}
+
+/** The identifier of the cluster in a data folder; undefined where it says none, or PostgreSQL's program is gone. */
+async function identifierOf({ postgres, cluster }: Site, path: string): Promise<string | undefined> {
+  try {
+    const program = await findProgram('pg_controldata', cluster.major)
+    const { out } = await runAs(postgres, {}, program, '-D', path)
+    return /^Database system identifier: +(\d+)$/m.exec(out)?.[1]
+  } catch (error) {
+    if (error instanceof Failure) return undefined
+    throw error
   }
 }

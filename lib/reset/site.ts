@@ -1,5 +1,7 @@
 import { statSync } from 'node:fs'
 import type { Run } from '../command.ts'
+import type { DataFolder } from '../doctor/facts/data-folder.ts'
+import { inspectPatroni } from '../doctor/facts/patroni.ts'
 import { ExitCode, Failure } from '../errors.ts'
 import { type Account, account, accountName } from '../files/accounts.ts'
 import { splitPath } from '../files/folder.ts'
@@ -34,7 +36,7 @@ const MESSAGE = 'look at the cluster'
 /**
  * Looks at the cluster of the settings, and changes nothing.
  *
- * Fails with 69 where systemd does not run it, 75 where it is starting or stopping for too long, 77 without root, 78 where its data folder cannot be set aside.
+ * Fails with 69 where systemd does not run it, 75 where it is starting or stopping for too long, 77 without root, 78 where its data folder cannot be set aside or Patroni has it.
  */
 export async function look(run: Run): Promise<Site> {
   const { settings } = run
@@ -46,6 +48,7 @@ export async function look(run: Run): Promise<Site> {
   let { server, silence } = remembered
     ? await askAfterwards(run, remembered)
     : { server: await askServer(run), silence: undefined }
+  if (server) refusePatroni({ ...server, path: server.data }, postgres, server.pid)
   let cluster = server ? fromServer(server) : (remembered ?? (await fromFiles(settings, postgres)))
   // What was begun is finished in whatever state the unit is.
   if (!remembered && (await untilIdle(run, cluster.unit))) {
@@ -54,6 +57,10 @@ export async function look(run: Run): Promise<Site> {
   }
   refuseOtherCluster(journal, cluster)
   const found = inspectData.as(postgres, cluster.data)
+  const { data } = cluster
+  const configuration = cluster.maker === 'debian' ? `/etc/postgresql/${cluster.name}` : data
+  const access = { hbaFile: `${configuration}/pg_hba.conf`, identFile: `${configuration}/pg_ident.conf` }
+  if (!server) refusePatroni({ path: data, ...access }, postgres, runsIn(found) ? found.pid : null)
   const { folder: parent, name } = splitPath(cluster.data)
   const site = { cluster, parent, name, postgres, server, silence, found, journal }
   refuseUnmovable(site)
@@ -129,6 +136,17 @@ export function refuseUnmovable({ cluster, parent, postgres, found }: Site): voi
       `${postgres.name} may not rename anything in ${parent}`,
       `Let that folder belong to it, as on Debian and NixOS: chown ${postgres.name} ${parent}`,
     )
+}
+
+/** Fails with 78 where Patroni has the cluster: it would start its server, and make it like the others, at any moment. */
+function refusePatroni(place: Omit<DataFolder, 'major'>, postgres: Account, pid: number | null): void {
+  const why = inspectPatroni(postgres, place, pid ?? undefined)
+  if (why === undefined) return
+  throw new Failure(ExitCode.configuration, {
+    message: `stop, move and start the cluster in ${place.path}`,
+    cause: `it belongs to Patroni: ${why}`,
+    hint: 'Nothing was touched. Have Patroni do it: patronictl list says which cluster it is, patronictl remove and a new bootstrap make it anew, patronictl reinit one member.',
+  })
 }
 
 /** Another server than the unit's would go on with the folder under its new name. */

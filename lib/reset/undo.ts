@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs'
+import { openBackups, removePartials } from '../backup/folder.ts'
 import type { Run } from '../command.ts'
 import { ExitCode, Failure } from '../errors.ts'
 import { control } from '../units.ts'
@@ -23,6 +25,7 @@ export async function undo(run: Run, wanted: string | undefined): Promise<string
   const { journal, cluster } = site
   if (isToBeFinished(journal, wanted)) return finishUndo(run, site, [])
   const aside = choose(site, wanted)
+  if (journal) dropPartials(run)
   await removeFresh(site, ...leftFresh(site))
   const around = await lookAround(cluster, [], journal)
   if (aside === undefined) {
@@ -34,6 +37,23 @@ export async function undo(run: Run, wanted: string | undefined): Promise<string
   const begun = new Date().toISOString()
   await putBack(run, site, { format: 1, action: 'undo', begun, cluster, around, aside, away })
   return aside
+}
+
+/** Takes away what a reset that was killed at its backup has left of that. Nothing of the way back hangs on it. */
+function dropPartials({ settings, report }: Run): void {
+  if (!existsSync(settings.backupDir)) return
+  try {
+    const folder = openBackups(settings)
+    try {
+      removePartials(folder)
+    } finally {
+      folder.close()
+    }
+  } catch (error) {
+    report.warning(
+      `what is left of a backup that was interrupted stays in ${settings.backupDir}: ${error instanceof Failure ? error.reason : String(error)}`,
+    )
+  }
 }
 
 /** Whether an undo was interrupted that goes back to what is wanted. */

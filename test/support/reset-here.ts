@@ -1,4 +1,5 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import {
   chmodSync,
   chownSync,
@@ -16,6 +17,7 @@ import {
 import { hostname, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { type ClusterOptions, until } from './cluster.ts'
 import type { Result } from './command.ts'
 import { Host, runner } from './host.ts'
 
@@ -38,7 +40,10 @@ export class ResetHere {
   readonly #etc: string
   readonly #systemd: string
 
-  private constructor(host: Host, etc: string) {
+  readonly #bin: string
+
+  private constructor(host: Host, etc: string, bin: string) {
+    this.#bin = bin
     this.#host = host
     this.#etc = etc
     this.data = host.cluster.data
@@ -46,14 +51,21 @@ export class ResetHere {
     this.server = `postgresql@${this.major}-main.service`
   }
 
-  /** @param units their names, and the state of each */
-  static async create(t: Teardown, units: Readonly<Record<string, string>>): Promise<ResetHere> {
-    const host = await Host.create(t, { start: false })
+  /**
+   * @param units their names, and the state of each
+   * @param postgres another one than the embedded
+   */
+  static async create(
+    t: Teardown,
+    units: Readonly<Record<string, string>>,
+    postgres: Partial<Pick<ClusterOptions, 'bin' | 'template'>> = {},
+  ): Promise<ResetHere> {
+    const host = await Host.create(t, { start: false, ...postgres })
     const etc = mkdtempSync(join(tmpdir(), 'endoreg-etc-'))
     t.teardown(() => rmSync(etc, { recursive: true, force: true }))
     chmodSync(etc, 0o755)
     execFileSync('cp', ['-a', '--', '/etc/.', etc])
-    const own = new ResetHere(host, etc)
+    const own = new ResetHere(host, etc, postgres.bin ?? process.env['TEST_POSTGRES_BIN'] ?? '')
     own.#configure()
     for (const [name, state] of Object.entries({ ...units, [own.server]: 'active' })) own.setUnit(name, state)
     t.teardown(() => own.#systemctl('stop', own.server))
@@ -86,7 +98,7 @@ export class ResetHere {
     const settings = {
       UNIT: this.server,
       DATA: this.data,
-      BIN: process.env['TEST_POSTGRES_BIN'] ?? '',
+      BIN: this.#bin,
       CONFIG: `${folder}/postgresql.conf`,
       RUNNER: String(uid),
       GROUP: String(gid),
@@ -225,6 +237,20 @@ export class ResetHere {
       .sort()
   }
 
+  /** Leaves what a run leaves that is killed at a backup. */
+  leavePartial(): void {
+    mkdirSync(join(this.#host.folder, 'backups/.2020-01-01T00-00-00Z.partial'), { recursive: true })
+    chmodSync(join(this.#host.folder, 'backups'), 0o700)
+  }
+
+  /** The names in the state folder and in that of the backups. */
+  left(): string[] {
+    return ['state', 'backups'].flatMap(name => {
+      const folder = join(this.#host.folder, name)
+      return existsSync(folder) ? readdirSync(folder).sort() : []
+    })
+  }
+
   /** What an interrupted run has written down. */
   journal(): { action: string; prepared?: boolean } | undefined {
     const file = join(this.#host.folder, 'state/reset.json')
@@ -237,7 +263,7 @@ export class ResetHere {
 
   /** @param env what is set beside the usual */
   runWith(env: Readonly<Record<string, string>>, command: string, ...args: string[]): Promise<Result> {
-    const path = [join(this.#systemd, 'bin'), process.env['TEST_POSTGRES_BIN'], this.#host.env['PATH']]
+    const path = [join(this.#systemd, 'bin'), this.#bin, this.#host.env['PATH']]
     return this.#host.run(command, args, {
       within: this.#within,
       env: { PATH: path.join(':'), ENDOREG_READY_TIMEOUT: '30', ...env },
@@ -322,6 +348,30 @@ export class ResetHere {
     symlinkSync(join(disk, 'pg_wal'), wal)
     this.#systemctl('start', this.server)
     return disk
+  }
+
+  /** Does `work` while the server is a child of a process called patroni, and not the unit's. */
+  async underPatroni<T>(work: () => Promise<T>): Promise<T> {
+    const patroni = join(this.#systemd, 'patroni')
+    // One that only waits: nothing of Patroni but its name.
+    writeFileSync(patroni, '#!/bin/sh\n"$@" &\nwait\n', { mode: 0o755 })
+    this.#systemctl('stop', this.server)
+    const { uid, gid } = runner()
+    const ids = ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', '--pdeathsig', 'QUIT', '--']
+    const configuration = `config_file=/etc/postgresql/${this.major}/main/postgresql.conf`
+    const server = [join(this.#bin, 'postgres'), '-D', this.data, '-c', configuration]
+    const [program = '', ...rest] = [...this.#within, patroni, ...ids, ...server]
+    const parent = spawn(program, rest, { stdio: 'ignore' })
+    const status = (): string[] =>
+      this.isUp ? readFileSync(join(this.data, 'postmaster.pid'), 'utf8').split('\n') : []
+    try {
+      await until(async () => status()[7]?.trim() === 'ready', 'the server accepts')
+      return await work()
+    } finally {
+      process.kill(Number(status()[0]), 'SIGINT')
+      await once(parent, 'exit')
+      this.#systemctl('start', this.server)
+    }
   }
 
   restart(): void {

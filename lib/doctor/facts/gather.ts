@@ -14,6 +14,7 @@ import { type Fact, known, look, unknown } from './fact.ts'
 import { gatherNames, type Names } from './names.ts'
 import { gatherPasswordFiles, type PasswordFiles, requireRight } from './password-files.ts'
 import { type Agreement, type Attempt, attemptLogins, compare, readable } from './passwords.ts'
+import { inspectPatroni } from './patroni.ts'
 import { gatherForeign, type Listener } from './ports.ts'
 import { gatherClock, gatherTools, type Tools } from './programs.ts'
 import { type Begun, gatherReset } from './reset.ts'
@@ -42,6 +43,8 @@ export type Facts = PasswordFiles & {
   readonly server: ServerFacts
   /** Where the data is, of a server that is up or down. */
   readonly data: Fact<DataFolder>
+  /** Why the cluster belongs to Patroni, where it does. */
+  readonly patroni: Fact<string | undefined>
   readonly rules: Fact<Rules>
   readonly agreement: Agreement
   readonly attempts: readonly Attempt[]
@@ -104,6 +107,9 @@ export async function gather(settings: Settings): Promise<Facts> {
     names,
     server,
     data,
+    patroni: look(() =>
+      data.known && postgres ? inspectPatroni(postgres, data.value, self?.pid) : undefined,
+    ),
     rules:
       data.known && postgres
         ? gatherRules(data.value.hbaFile, data.value.major, postgres, self?.groups ?? [], settings.dbUser)

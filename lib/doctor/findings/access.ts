@@ -111,6 +111,7 @@ function findFailure(facts: Facts, part: Parts, { address, problem }: Refused): 
         facts,
         `ALTER SYSTEM SET listen_addresses = 'localhost,${address}', then: systemctl restart postgresql`,
         `services.postgresql.settings.listen_addresses = lib.mkForce "localhost,${address}"`,
+        `add ${address} to postgresql.listen of Patroni's configuration, then: patronictl restart`,
       ),
       ...able(facts, 'listen'),
     })

@@ -38,6 +38,7 @@ export class Parts implements Part {
 /** The fix, where fix-postgres can do it on this host. */
 export function able(facts: Facts, fix: Fix): { fix?: Fix } {
   const { systemd, nixos } = facts
+  const ours = patroniOf(facts) === undefined
   const possible: Readonly<Record<Fix, boolean>> = {
     setup: true,
     install: true,
@@ -47,15 +48,21 @@ export function able(facts: Facts, fix: Fix): { fix?: Fix } {
     // What a NixOS configuration decides comes back with the next one.
     accounts: !nixos,
     hosts: !nixos,
-    'trust-rule': !nixos,
-    listen: systemd && !nixos,
-    start: systemd,
-    undo: systemd,
+    'trust-rule': !nixos && ours,
+    listen: systemd && !nixos && ours,
+    start: systemd && ours,
+    undo: systemd && ours,
     units: systemd,
   }
   return possible[fix] ? { fix } : {}
 }
 
-/** A remedy that on NixOS is an option. */
-export const remedyOn = ({ nixos }: Facts, elsewhere: string, option: string): string =>
-  nixos ? `set the option ${option}` : elsewhere
+/** Why the cluster belongs to Patroni; undefined where it does not, as far as it could be seen. */
+export const patroniOf = ({ patroni }: Facts): string | undefined =>
+  patroni.known ? patroni.value : undefined
+
+/** A remedy that on NixOS is an option, and where Patroni has the cluster something for that to do. */
+export function remedyOn(facts: Facts, elsewhere: string, option: string, patroni = elsewhere): string {
+  if (patroniOf(facts) !== undefined) return patroni
+  return facts.nixos ? `set the option ${option}` : elsewhere
+}

@@ -4,7 +4,7 @@ import { matchLogin } from '../../postgres/hba/match.ts'
 import type { HbaRule, LoginAttempt, Verdict } from '../../postgres/hba/terms.ts'
 import type { Facts } from '../facts/gather.ts'
 import type { Fix } from '../terms.ts'
-import { able, type Parts, remedyOn } from './part.ts'
+import { able, type Parts, patroniOf, remedyOn } from './part.ts'
 import { newerFiles, serverSelf } from './server-views.ts'
 
 /** "/etc/postgresql/15/main/pg_hba.conf:12" */
@@ -76,6 +76,10 @@ export function findRule(facts: Facts, part: Parts, address: string, verdict: Ve
 /** The setup writes the rules where the host's own files have them; elsewhere a person does, or the option. */
 export function ruleRemedy(facts: Facts, wanted: string): { remedy: string; fix?: Fix } {
   const { data, settings } = facts
+  if (patroniOf(facts) !== undefined)
+    return {
+      remedy: `put first into postgresql.pg_hba of Patroni's configuration: ${wanted}; then: patronictl reload`,
+    }
   const by = `above all that would fit: ${wanted}; then: systemctl reload postgresql`
   if (data.known && accessMode(settings, data.value.hbaFile) === 'write')
     return {

@@ -2,7 +2,7 @@ import type { Problem } from '../../postgres/known-problems.ts'
 import { identifier } from '../../postgres/quote.ts'
 import type { Facts } from '../facts/gather.ts'
 import type { ServerState } from '../facts/server-queries.ts'
-import { able, type Part, Parts } from './part.ts'
+import { able, type Part, Parts, patroniOf } from './part.ts'
 import { isInterrupted } from './reset.ts'
 import { isStandby, serverSelf } from './server-views.ts'
 
@@ -10,6 +10,7 @@ import { isStandby, serverSelf } from './server-views.ts'
 export function serverFindings(facts: Facts): Part {
   const part = new Parts()
   const { server, settings, root } = facts
+  ownedByPatroni(facts, part)
   const before = part.findings.length
   foreign(facts, part)
   switch (server.state) {
@@ -57,6 +58,19 @@ function foreign({ foreign: found, settings }: Facts, part: Parts): void {
   })
 }
 
+function ownedByPatroni(facts: Facts, part: Parts): void {
+  const why = patroniOf(facts)
+  if (why === undefined) return
+  part.find({
+    id: 'server-patroni',
+    severity: 'notice',
+    subject: 'PostgreSQL',
+    seen: `the cluster belongs to Patroni: ${why}`,
+    meaning: 'Patroni writes its access rules and settings, starts and stops it; here they are only compared',
+    remedy: "none; what is missing goes into Patroni's configuration",
+  })
+}
+
 function down(facts: Facts, part: Parts, problem: Problem): void {
   const { rules, units, data } = facts
   // With an error in the access rules it does not start; that is its own finding.
@@ -70,9 +84,11 @@ function down(facts: Facts, part: Parts, problem: Problem): void {
     subject: `port ${facts.settings.port}`,
     seen: `${problem.cause}${where}${said}`,
     meaning: 'there is no database for the API; the setup waits for it, and the API with the setup',
-    remedy: facts.systemd
-      ? 'systemctl start postgresql; if it fails: journalctl -u postgresql -u "postgresql@*"'
-      : 'start PostgreSQL; its log says why it stopped',
+    remedy: patroniOf(facts)
+      ? 'Patroni starts it: systemctl start patroni; if it fails: journalctl -u patroni; patronictl list'
+      : facts.systemd
+        ? 'systemctl start postgresql; if it fails: journalctl -u postgresql -u "postgresql@*"'
+        : 'start PostgreSQL; its log says why it stopped',
     ...able(facts, 'start'),
   })
 }

@@ -2,7 +2,7 @@ import { matchLogin } from '../../postgres/hba/match.ts'
 import type { HbaRule, LoginAttempt } from '../../postgres/hba/terms.ts'
 import type { Facts } from '../facts/gather.ts'
 import type { Rules } from '../facts/rules.ts'
-import { able, type Parts } from './part.ts'
+import { able, type Parts, patroniOf } from './part.ts'
 import { placeOf } from './rules.ts'
 
 const isSame = (one: HbaRule | undefined, other: HbaRule): boolean =>
@@ -20,6 +20,7 @@ export function trustFindings(facts: Facts, part: Parts): void {
     const local = rule.type === 'local'
     // The application comes over TCP, and a login there that asks for nothing is no proof.
     const unproved = application && !local
+    const proof = local ? 'peer' : 'scram-sha-256'
     part.find({
       id: superuser ? 'trust-superuser' : 'trust-rule',
       severity: unproved ? 'error' : 'warning',
@@ -28,9 +29,9 @@ export function trustFindings(facts: Facts, part: Parts): void {
       meaning: `every account of this host can ${
         superuser ? 'read and change everything, passwords too' : 'work as that role'
       }${unproved ? ', and as no login proves anything, endo-api-boot does not start the API' : ''}`,
-      remedy: local
-        ? 'say peer instead of trust in that line, then: systemctl reload postgresql'
-        : 'say scram-sha-256 instead of trust in that line, then: systemctl reload postgresql',
+      remedy: patroniOf(facts)
+        ? `say ${proof} instead of trust in postgresql.pg_hba of Patroni's configuration, then: patronictl reload`
+        : `say ${proof} instead of trust in that line, then: systemctl reload postgresql`,
       ...(superuser && local ? able(facts, 'trust-rule') : {}),
     })
   }

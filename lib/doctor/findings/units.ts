@@ -1,7 +1,7 @@
 import type { Facts } from '../facts/gather.ts'
 import type { Unit } from '../facts/units.ts'
 import type { FindingId } from '../terms.ts'
-import { able, type Part, Parts } from './part.ts'
+import { able, type Part, Parts, patroniOf } from './part.ts'
 
 /** The units: each needs the one before it, so of those that did not start the first is what matters. */
 export function unitFindings(facts: Facts): Part {
@@ -25,6 +25,8 @@ export function unitFindings(facts: Facts): Part {
   }
   let whole = true
   for (const unit of units.value) {
+    // Patroni's is another one, which stands for it.
+    if (unit.name === 'postgresql.service' && patroniOf(facts) !== undefined) continue
     const before = part.findings.length
     installed(facts, part, unit)
     const masked = unit.load === 'masked'

@@ -18,11 +18,15 @@ export type ServedFile = {
   readonly changed: number
 }
 
-/** PostgreSQL's two files of access rules: what is in them now, which need not be what is loaded. */
+/** PostgreSQL's two files of access rules, and who else may write them: what is in them now, which need not be what is loaded. */
 export type AccessFiles = {
   readonly major: number
   readonly hba: ServedFile
   readonly ident: ServedFile
+  /** postgresql.conf */
+  readonly configuration: ServedFile
+  /** The server's first process. */
+  readonly pid: number
   /** When PostgreSQL read its configuration last, and what its clock says now, in seconds since 1970. */
   readonly loaded: number
   readonly now: number
@@ -45,8 +49,10 @@ export async function inspectAccessFiles(client: pg.Client, limit: number): Prom
             pg_read_binary_file(path, 0, ${MOST}, true) AS bytes,
             extract(epoch FROM (pg_stat_file(path, true)).change)::text AS changed,
             extract(epoch FROM pg_conf_load_time())::text AS loaded, extract(epoch FROM now())::text AS now,
+             split_part(pg_read_file('postmaster.pid'), E'\\n', 1)::int AS pid,
             ${CONFIGURATION_ERROR} AS server_error
-       FROM (SELECT name, setting AS path FROM pg_settings WHERE name IN ('hba_file', 'ident_file')) AS files`,
+       FROM (SELECT name, setting AS path FROM pg_settings
+              WHERE name IN ('hba_file', 'ident_file', 'config_file')) AS files`,
     limit,
     'read the access rules',
   )
@@ -65,6 +71,8 @@ export async function inspectAccessFiles(client: pg.Client, limit: number): Prom
     major: Number(facts?.['major']),
     hba: file('hba_file'),
     ident: file('ident_file'),
+    configuration: file('config_file'),
+    pid: Number(facts?.['pid']),
     loaded: Number(facts?.['loaded']),
     now: Number(facts?.['now']),
     serverError: typeof facts?.['server_error'] === 'string' ? facts['server_error'] : undefined,

@@ -1,7 +1,7 @@
 import type { Disk } from '../../../lib/doctor/facts/disks.ts'
 import { known } from '../../../lib/doctor/facts/fact.ts'
 import type { Case } from './cases.ts'
-import { backup, cluster, HBA, NOW, ROLE, SECONDS, up, withRole } from './facts.ts'
+import { backup, cluster, HBA, NOW, notUp, ROLE, SECONDS, up, withRole } from './facts.ts'
 
 const GIB = 1024 ** 3
 
@@ -232,6 +232,16 @@ const SESSIONS: readonly Case[] = [
     name: 'a standby counts its connections too',
     told: { server: up({ sessions: 97 }, { cluster: known(cluster({ inRecovery: true })) }) },
     finds: ['warning connections-many (PostgreSQL)', 'notice server-standby (PostgreSQL)'],
+  },
+  {
+    name: "a cluster that belongs to Patroni, down: its own unit starts it, and Debian's is none of ours",
+    told: {
+      ...notUp('absent', 'ENOENT', 'there is no socket'),
+      patroni: known('/x/pg_hba.conf says that Patroni overwrites it'),
+      attempts: [],
+    },
+    finds: ['error server-down (port 5432)', 'notice server-patroni (PostgreSQL)'],
+    says: /remedy: Patroni starts it: systemctl start patroni/,
   },
 ]
 
