@@ -1,7 +1,11 @@
 import { hostname } from 'node:os'
+import { basename, dirname } from 'node:path'
 import t from 'tap'
 import { needsRoot } from '../support/host.ts'
+import { Random } from '../support/random.ts'
 import { ResetHere } from '../support/reset-here.ts'
+import type { Moment } from '../support/system/kill.ts'
+import { needsStrace } from '../support/system-calls.ts'
 
 t.test('what was killed is finished', needsRoot, async t => {
   const own = await ResetHere.create(t, { 'postgres-endoreg-setup.service': 'active' })
@@ -59,3 +63,53 @@ t.test('what was killed is finished', needsRoot, async t => {
     t.equal(own.marked, 'first')
   })
 })
+
+const KILLS = 30
+
+t.test('killed at any moment', { skip: needsRoot.skip || needsStrace.skip }, async t => {
+  const own = await ResetHere.create(t, { 'postgres-endoreg-setup.service': 'active' })
+  const random = new Random(20)
+  const reset = ['--no-backup', '--yes-delete', hostname()] as const
+  const undo = ['--undo'] as const
+  const moments = {
+    reset: begun(await own.momentsOf('reset-psql-safe', ...reset)),
+    undo: begun(await own.momentsOf('reset-psql-safe', ...undo)),
+  }
+  let interrupted = 0
+  for (let number = 0; number < KILLS; number++) {
+    const what = number % 2 === 0 ? 'reset' : 'undo'
+    const [first, ...others] = moments[what]
+    if (!first) throw new Error('a run makes no system calls')
+    const moment = random.pick([first, ...others])
+    const back = random.once(2)
+    await t.test(`${what}: ${moment.call} ${moment.when}, then ${back ? 'undo' : 'again'}`, async t => {
+      if (what === 'undo') t.equal((await own.reset()).code, 0)
+      await own.killedAt(moment, 'reset-psql-safe', ...(what === 'reset' ? reset : undo))
+      t.equal(own.foldersOf('first').length, 1, 'the data is in one folder')
+      if (own.journal()) {
+        interrupted++
+        const { code, err } = await own.run('reset-psql-safe', ...(back || what === 'undo' ? undo : reset))
+        t.equal(code, 0, err)
+      }
+      t.equal(own.journal(), undefined)
+      const [file = ''] = own.foldersOf('first')
+      if (own.marked !== 'first') {
+        const { code, err } = await own.run('reset-psql-safe', '--undo-to', basename(dirname(file)))
+        t.equal(code, 0, err)
+      }
+      t.equal(own.marked, 'first')
+      t.ok(own.isUp)
+      t.equal((await own.run('reset-psql-safe', '--purge-old', '--yes-delete', hostname())).code, 0)
+      t.same(own.folders(), [], 'nothing is left beside it')
+    })
+  }
+  t.comment(`figure: ${interrupted} of ${KILLS} kills were between begin and end`)
+  t.ok(interrupted > 0)
+})
+
+/** Those from when it is written down what is begun until that is taken away. */
+function begun(moments: readonly Moment[]): Moment[] {
+  const at = (call: string): number =>
+    moments.findIndex(moment => moment.call === call && moment.line.includes('reset.json'))
+  return moments.slice(at('rename') + 1, at('unlink') + 1)
+}

@@ -20,6 +20,7 @@ import { fileURLToPath } from 'node:url'
 import { type ClusterOptions, until } from './cluster.ts'
 import type { Result } from './command.ts'
 import { Host, runner } from './host.ts'
+import { CALLS, type Moment, momentsIn } from './system/kill.ts'
 
 const CONFIGURATION = ['postgresql.conf', 'pg_hba.conf', 'pg_ident.conf']
 /** What says whose data a folder holds. */
@@ -225,6 +226,14 @@ export class ResetHere {
     return existsSync(join(this.data, 'postmaster.pid'))
   }
 
+  /** The folders whose data `mark` says: that in use and those beside it. */
+  foldersOf(text: string): string[] {
+    const beside = this.folders().map(name => join(this.data, '..', name, MARK))
+    return [join(this.data, MARK), ...beside].filter(
+      file => existsSync(file) && readFileSync(file, 'utf8') === text,
+    )
+  }
+
   /** What kinds of folders are beside the data folder. */
   beside(): string[] {
     return this.folders().map(name => name.replace(/^data\.|-\d{4}-.*$/g, ''))
@@ -263,9 +272,36 @@ export class ResetHere {
 
   /** @param env what is set beside the usual */
   runWith(env: Readonly<Record<string, string>>, command: string, ...args: string[]): Promise<Result> {
+    return this.#run([], env, command, args)
+  }
+
+  /** The system calls of the main thread of a run, to the end of it. */
+  async momentsOf(command: string, ...args: string[]): Promise<Moment[]> {
+    const log = join(this.#host.folder, 'strace.log')
+    await this.#run(
+      ['strace', '-qq', '-y', '-s', '0', '-o', log, '-e', `trace=${CALLS.join()}`],
+      {},
+      command,
+      args,
+    )
+    return momentsIn(readFileSync(log, 'utf8'))
+  }
+
+  /** Runs a command that is killed before that system call. */
+  killedAt({ call, when }: Moment, command: string, ...args: string[]): Promise<Result> {
+    const inject = ['-e', `trace=${call}`, '-e', `inject=${call}:signal=KILL:when=${when}`]
+    return this.#run(['strace', '-qq', '-o', '/dev/null', ...inject], {}, command, args)
+  }
+
+  #run(
+    tracing: readonly string[],
+    env: Readonly<Record<string, string>>,
+    command: string,
+    args: readonly string[],
+  ): Promise<Result> {
     const path = [join(this.#systemd, 'bin'), this.#bin, this.#host.env['PATH']]
     return this.#host.run(command, args, {
-      within: this.#within,
+      within: [...this.#within, ...tracing],
       env: { PATH: path.join(':'), ENDOREG_READY_TIMEOUT: '30', ...env },
     })
   }

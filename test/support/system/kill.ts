@@ -4,7 +4,7 @@ import type { Machine } from './machine.ts'
 export type Moment = { readonly call: string; readonly when: number; readonly line: string }
 
 /** What changes files, what starts programs, and the waits for them. Which of the kernel's names Node.js uses differs. */
-const CALLS = [
+export const CALLS = [
   ...['rename', 'mkdir', 'unlink', 'rmdir', 'fsync'],
   ...['clone', 'clone3', 'vfork', 'fork'],
   ...['epoll_wait', 'epoll_pwait'],
@@ -15,8 +15,13 @@ const LOG = '/run/strace.log'
 /** Runs a command under strace(1), and tells the moments of its main thread in their order. */
 export async function momentsOf(machine: Machine, command: string): Promise<Moment[]> {
   await machine.run(`strace -qq -y -s 0 -o ${LOG} -e trace=${CALLS.join()} ${command}`, { seconds: 300 })
+  return momentsIn((await machine.run(['cat', LOG])).out)
+}
+
+/** The calls in what strace(1) wrote, each with how many of its name there were. */
+export function momentsIn(log: string): Moment[] {
   const counts = new Map<string, number>()
-  return (await machine.run(['cat', LOG])).out.split('\n').flatMap(line => {
+  return log.split('\n').flatMap(line => {
     const [, call] = /^(\w+)\(/.exec(line) ?? []
     if (call === undefined) return []
     const when = (counts.get(call) ?? 0) + 1
