@@ -4,6 +4,7 @@ import t from 'tap'
 import { needsRoot } from '../support/host.ts'
 import { Random } from '../support/random.ts'
 import { ResetHere } from '../support/reset-here.ts'
+import { moveServer } from '../support/reset-places.ts'
 import type { Moment } from '../support/system/kill.ts'
 import { needsStrace } from '../support/system-calls.ts'
 
@@ -53,7 +54,7 @@ t.test('what was killed is finished', needsRoot, async t => {
     t.equal((await own.reset()).code, 0)
     own.signalAt('stop', server, 'KILL')
     t.equal((await own.undo()).signal, 'SIGKILL')
-    own.moveServer()
+    moveServer(own)
     const check = await own.run('reset-psql-safe', '--undo', '--check')
     t.equal(check.code, 1, check.err)
     const { code, err, json } = await own.reset()

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { needsRoot } from '../support/host.ts'
 import { ResetHere } from '../support/reset-here.ts'
+import { onDisk, walOnDisk } from '../support/reset-places.ts'
 
 const SETUP = 'postgres-endoreg-setup.service'
 const UNITS = { [SETUP]: 'active', 'endo-api-boot.service': 'active' }
@@ -18,7 +19,7 @@ const untouched = (t: Test, own: ResetHere): void => {
 t.test('no room for the new cluster and the databases of the setup', needsRoot, async t => {
   const own = await ResetHere.create(t, UNITS)
   // initdb alone has enough of it.
-  own.onDisk(t, 90)
+  onDisk(own, t, 90)
   own.asked()
   const { code, json, err } = await own.reset()
   t.equal(code, 74, err)
@@ -49,7 +50,7 @@ t.test('the server ends while what needs it is started', needsRoot, async t => {
 
 t.test('WAL on a disk of its own', needsRoot, async t => {
   const own = await ResetHere.create(t, UNITS)
-  const disk = own.walOnDisk(t, 400)
+  const disk = walOnDisk(own, t, 400)
   const leads = (): string => readlinkSync(join(own.data, 'pg_wal')).replace(/-\d{4}-.*$/, '')
   own.asked()
 

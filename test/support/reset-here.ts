@@ -1,5 +1,4 @@
-import { execFileSync, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { execFileSync } from 'node:child_process'
 import {
   chmodSync,
   chownSync,
@@ -11,13 +10,12 @@ import {
   readFileSync,
   rmSync,
   statSync,
-  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type ClusterOptions, until } from './cluster.ts'
+import type { ClusterOptions } from './cluster.ts'
 import type { Result } from './command.ts'
 import { Host, runner } from './host.ts'
 import { CALLS, type Moment, momentsIn } from './system/kill.ts'
@@ -38,17 +36,17 @@ export class ResetHere {
   readonly server: string
   readonly data: string
   readonly #host: Host
-  readonly #etc: string
-  readonly #systemd: string
+  readonly etc: string
+  readonly systemd: string
 
-  readonly #bin: string
+  readonly bin: string
 
   private constructor(host: Host, etc: string, bin: string) {
-    this.#bin = bin
+    this.bin = bin
     this.#host = host
-    this.#etc = etc
+    this.etc = etc
     this.data = host.cluster.data
-    this.#systemd = join(host.folder, 'systemd')
+    this.systemd = join(host.folder, 'systemd')
     this.server = `postgresql@${this.major}-main.service`
   }
 
@@ -69,8 +67,8 @@ export class ResetHere {
     const own = new ResetHere(host, etc, postgres.bin ?? process.env['TEST_POSTGRES_BIN'] ?? '')
     own.#configure()
     for (const [name, state] of Object.entries({ ...units, [own.server]: 'active' })) own.setUnit(name, state)
-    t.teardown(() => own.#systemctl('stop', own.server))
-    own.#systemctl('start', own.server)
+    t.teardown(() => own.systemctl('stop', own.server))
+    own.systemctl('start', own.server)
     own.mark('first')
     return own
   }
@@ -78,7 +76,7 @@ export class ResetHere {
   /** Has the configuration where Debian has it, and systemctl with what it needs. */
   #configure(): void {
     const folder = `/etc/postgresql/${this.major}/main`
-    const here = join(this.#etc, folder.slice('/etc/'.length))
+    const here = join(this.etc, folder.slice('/etc/'.length))
     mkdirSync(here, { recursive: true })
     for (const name of CONFIGURATION) {
       copyFileSync(join(this.data, name), join(here, name))
@@ -87,25 +85,22 @@ export class ResetHere {
     const places = `data_directory = '${this.data}'\nhba_file = '${folder}/pg_hba.conf'\nident_file = '${folder}/pg_ident.conf'\n`
     writeFileSync(join(here, 'postgresql.conf'), places, { flag: 'a' })
     for (const name of ['bin', 'units', 'needing', 'signal', 'fails', 'feigns', 'dies'])
-      mkdirSync(join(this.#systemd, name), { recursive: true })
-    copyFileSync(
-      fileURLToPath(new URL('systemctl.sh', import.meta.url)),
-      join(this.#systemd, 'bin/systemctl'),
-    )
+      mkdirSync(join(this.systemd, name), { recursive: true })
+    copyFileSync(fileURLToPath(new URL('systemctl.sh', import.meta.url)), join(this.systemd, 'bin/systemctl'))
     const { uid, gid } = runner()
-    const log = join(this.#systemd, 'server.log')
+    const log = join(this.systemd, 'server.log')
     writeFileSync(log, '')
     chownSync(log, uid, gid)
     const settings = {
       UNIT: this.server,
       DATA: this.data,
-      BIN: this.#bin,
+      BIN: this.bin,
       CONFIG: `${folder}/postgresql.conf`,
       RUNNER: String(uid),
       GROUP: String(gid),
     }
     const lines = Object.entries(settings).map(([name, value]) => `${name}='${value}'\n`)
-    writeFileSync(join(this.#systemd, 'settings'), lines.join(''))
+    writeFileSync(join(this.systemd, 'settings'), lines.join(''))
   }
 
   get major(): number {
@@ -113,42 +108,43 @@ export class ResetHere {
   }
 
   /** A place in which systemd seems to run, and /etc is this host's own. */
-  get #within(): string[] {
+  get inPlace(): string[] {
     const script =
       'mount -t tmpfs none /run && mkdir -p /run/systemd/system && mount --bind "$1" /etc && shift && exec "$@"'
-    return ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', script, 'sh', this.#etc]
+    return ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', script, 'sh', this.etc]
   }
 
-  #systemctl(...args: string[]): void {
-    const [program = '', ...rest] = [...this.#within, join(this.#systemd, 'bin/systemctl'), ...args]
+  /** As systemd would do it. */
+  systemctl(...args: string[]): void {
+    const [program = '', ...rest] = [...this.inPlace, join(this.systemd, 'bin/systemctl'), ...args]
     try {
       execFileSync(program, rest, { stdio: 'ignore' })
     } catch (error) {
-      throw new Error(readFileSync(join(this.#systemd, 'server.log'), 'utf8').slice(-1000), { cause: error })
+      throw new Error(readFileSync(join(this.systemd, 'server.log'), 'utf8').slice(-1000), { cause: error })
     }
   }
 
   setUnit(name: string, state: string): void {
-    writeFileSync(join(this.#systemd, 'units', name), `${state}\n`)
+    writeFileSync(join(this.systemd, 'units', name), `${state}\n`)
   }
 
   unit(name: string): string {
-    return readFileSync(join(this.#systemd, 'units', name), 'utf8').trim()
+    return readFileSync(join(this.systemd, 'units', name), 'utf8').trim()
   }
 
   /** Units that stop when `name` does. */
   setNeeding(name: string, ...units: readonly string[]): void {
-    writeFileSync(join(this.#systemd, 'needing', name), units.join(' '))
+    writeFileSync(join(this.systemd, 'needing', name), units.join(' '))
   }
 
   /** Lets the run get a signal when it next stops or starts a unit. */
   signalAt(how: 'stop' | 'start', name: string, signal: 'TERM' | 'KILL'): void {
-    writeFileSync(join(this.#systemd, 'signal', `${how}-${name}`), signal)
+    writeFileSync(join(this.systemd, 'signal', `${how}-${name}`), signal)
   }
 
   /** Does `work` while stopping or starting a unit does not succeed, or seems to and does not, or the server dies then. */
   async while<T>(way: 'fails' | 'feigns' | 'dies', what: string, work: () => Promise<T>): Promise<T> {
-    const file = join(this.#systemd, way, what)
+    const file = join(this.systemd, way, what)
     writeFileSync(file, '')
     try {
       return await work()
@@ -159,7 +155,7 @@ export class ResetHere {
 
   /** Does `work` while systemd takes the process `pid` for that of the server's unit. */
   async withMainPid<T>(pid: number, work: () => Promise<T>): Promise<T> {
-    const file = join(this.#systemd, 'main-pid')
+    const file = join(this.systemd, 'main-pid')
     writeFileSync(file, String(pid))
     try {
       return await work()
@@ -170,12 +166,12 @@ export class ResetHere {
 
   /** Has systemd be at the start of the server's unit for so many looks: it does not know the server's process then. */
   startsFor(looks: number): void {
-    writeFileSync(join(this.#systemd, 'job'), `${looks}\n`)
+    writeFileSync(join(this.systemd, 'job'), `${looks}\n`)
   }
 
   /** What systemd has been asked for since this was last called. */
   asked(): string[] {
-    const file = join(this.#systemd, 'log')
+    const file = join(this.systemd, 'log')
     if (!existsSync(file)) return []
     const lines = readFileSync(file, 'utf8').trim().split('\n')
     rmSync(file)
@@ -206,20 +202,6 @@ export class ResetHere {
     const folder = `${this.data}.new-2020-01-01T00-00-00Z`
     mkdirSync(folder)
     chownSync(folder, runner().uid, runner().gid)
-  }
-
-  /** Has the server of the unit work in a copy of its data folder, as one whose configuration was changed. */
-  moveServer(): void {
-    const other = `${this.data}-other`
-    this.#systemctl('stop', this.server)
-    execFileSync('cp', ['-a', '--', this.data, other])
-    const places = [
-      `/etc/postgresql/${this.major}/main/postgresql.conf`.slice('/etc/'.length),
-      other,
-    ] as const
-    writeFileSync(join(this.#etc, places[0]), `data_directory = '${other}'\n`, { flag: 'a' })
-    writeFileSync(join(this.#systemd, 'settings'), `DATA='${other}'\n`, { flag: 'a' })
-    this.#systemctl('start', this.server)
   }
 
   get isUp(): boolean {
@@ -299,9 +281,9 @@ export class ResetHere {
     command: string,
     args: readonly string[],
   ): Promise<Result> {
-    const path = [join(this.#systemd, 'bin'), this.#bin, this.#host.env['PATH']]
+    const path = [join(this.systemd, 'bin'), this.bin, this.#host.env['PATH']]
     return this.#host.run(command, args, {
-      within: [...this.#within, ...tracing],
+      within: [...this.inPlace, ...tracing],
       env: { PATH: path.join(':'), ENDOREG_READY_TIMEOUT: '30', ...env },
     })
   }
@@ -317,7 +299,7 @@ export class ResetHere {
 
   /** Adds lines to postgresql.conf, and has the server read it at a new start; undone by what this gives back. */
   configure(lines: string): () => void {
-    const file = join(this.#etc, `postgresql/${this.major}/main/postgresql.conf`)
+    const file = join(this.etc, `postgresql/${this.major}/main/postgresql.conf`)
     const before = readFileSync(file)
     writeFileSync(file, lines, { flag: 'a' })
     return () => writeFileSync(file, before)
@@ -325,7 +307,7 @@ export class ResetHere {
 
   /** A folder beside the configuration. */
   get configuration(): string {
-    return join(this.#etc, `postgresql/${this.major}/main`)
+    return join(this.etc, `postgresql/${this.major}/main`)
   }
 
   /** Makes a file in the data folder, of PostgreSQL's account. */
@@ -352,70 +334,12 @@ export class ResetHere {
     return paths.map(path => (statSync(join(this.data, path)).mode & 0o777).toString(8))
   }
 
-  /** Has the cluster on a file system of its own, with so many megabytes free. */
-  onDisk(t: Teardown, free: number): void {
-    const folder = dirname(this.data)
-    this.#systemctl('stop', this.server)
-    const kept = mkdtempSync(join(tmpdir(), 'endoreg-kept-'))
-    execFileSync('cp', ['-a', '--', `${folder}/.`, kept])
-    const used = Number(/^\d+/.exec(execFileSync('du', ['-sm', kept], { encoding: 'utf8' }))?.[0])
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${used + free}m`, 'none', folder])
-    t.teardown(() => {
-      this.#systemctl('stop', this.server)
-      execFileSync('umount', ['--lazy', folder])
-    })
-    execFileSync('cp', ['-a', '--', `${kept}/.`, folder])
-    rmSync(kept, { recursive: true })
-    this.#systemctl('start', this.server)
-  }
-
-  /** Has the WAL in a folder `pg_wal` of a disk of its own, of so many megabytes, on which root decides what is. */
-  walOnDisk(t: Teardown, size: number): string {
-    const disk = mkdtempSync(join(tmpdir(), 'endoreg-wal-'))
-    t.teardown(() => rmSync(disk, { recursive: true }))
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}m,mode=755`, 'none', disk])
-    t.teardown(() => {
-      this.#systemctl('stop', this.server)
-      execFileSync('umount', ['--lazy', disk])
-    })
-    this.#systemctl('stop', this.server)
-    const wal = join(this.data, 'pg_wal')
-    execFileSync('mv', ['--', wal, disk])
-    symlinkSync(join(disk, 'pg_wal'), wal)
-    this.#systemctl('start', this.server)
-    return disk
-  }
-
-  /** Does `work` while the server is a child of a process called patroni, and not the unit's. */
-  async underPatroni<T>(work: () => Promise<T>): Promise<T> {
-    const patroni = join(this.#systemd, 'patroni')
-    // One that only waits: nothing of Patroni but its name.
-    writeFileSync(patroni, '#!/bin/sh\n"$@" &\nwait\n', { mode: 0o755 })
-    this.#systemctl('stop', this.server)
-    const { uid, gid } = runner()
-    const ids = ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', '--pdeathsig', 'QUIT', '--']
-    const configuration = `config_file=/etc/postgresql/${this.major}/main/postgresql.conf`
-    const server = [join(this.#bin, 'postgres'), '-D', this.data, '-c', configuration]
-    const [program = '', ...rest] = [...this.#within, patroni, ...ids, ...server]
-    const parent = spawn(program, rest, { stdio: 'ignore' })
-    const status = (): string[] =>
-      this.isUp ? readFileSync(join(this.data, 'postmaster.pid'), 'utf8').split('\n') : []
-    try {
-      await until(async () => status()[7]?.trim() === 'ready', 'the server accepts')
-      return await work()
-    } finally {
-      process.kill(Number(status()[0]), 'SIGINT')
-      await once(parent, 'exit')
-      this.#systemctl('start', this.server)
-    }
-  }
-
   restart(): void {
-    this.#systemctl('stop', this.server)
-    this.#systemctl('start', this.server)
+    this.systemctl('stop', this.server)
+    this.systemctl('start', this.server)
   }
 
   start(): void {
-    this.#systemctl('start', this.server)
+    this.systemctl('start', this.server)
   }
 }
