@@ -11,6 +11,7 @@ export type ProgramName =
   | 'pg_dump'
   | 'pg_dumpall'
   | 'pg_restore'
+  | 'postgres'
   | 'psql'
 
 /** Debian's folders, one for each major version. */
@@ -55,7 +56,8 @@ export async function serverMajor(major: number): Promise<number> {
   })
 }
 
-const needsServer = (name: ProgramName): boolean => ['initdb', 'pg_controldata', 'pg_ctl'].includes(name)
+const needsServer = (name: ProgramName): boolean =>
+  ['initdb', 'pg_controldata', 'pg_ctl', 'postgres'].includes(name)
 
 function isExecutable(path: string): boolean {
   try {
