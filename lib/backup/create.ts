@@ -10,7 +10,7 @@ import { inSession } from '../postgres/in-session.ts'
 import { identifier } from '../postgres/quote.ts'
 import { ask } from '../postgres/statement-failure.ts'
 import { saveConfiguration } from './configuration.ts'
-import { describeCluster, describeDatabases, hasDatabase } from './describe.ts'
+import { describeCluster, describeDatabases, hasDatabase, isSafeToDump } from './describe.ts'
 import { archiveName, dumpDatabase, Unkept } from './dump.ts'
 import {
   digestOf,
@@ -119,7 +119,12 @@ async function fill(run: Run, partial: Folder, begun: Begun): Promise<Failure | 
       // Names are bytes, of which the encoding of this database need not know anything.
       await ask(client, "SET client_encoding TO 'SQL_ASCII'", LIMIT, 'read the databases for the backup')
       const described = await describeCluster(client, LIMIT)
-      const { major } = described.server
+      const { major, version } = described.server
+      if (!(await isSafeToDump(client, LIMIT))) {
+        run.report.warning(
+          `PostgreSQL ${version} lets whoever owns a table run code as the superuser of a backup (CVE-2024-7348): update it to the last minor version`,
+        )
+      }
       return {
         cluster: described,
         listed: await describeDatabases(client, major, LIMIT),

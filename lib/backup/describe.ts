@@ -89,6 +89,16 @@ export async function describeCluster(client: Session, limit: number): Promise<S
   return v.parse(cluster, found?.['cluster'])
 }
 
+/**
+ * Whether pg_dump can tell the server of `client` to read no view that has taken the name of a table: older ones (before
+ * 15.8 and 16.4) run for a superuser what the owner of such a table has put there (CVE-2024-7348).
+ */
+export async function isSafeToDump(client: Session, limit: number): Promise<boolean> {
+  const query = "SELECT current_setting('restrict_nonsystem_relation_kind', true) IS NOT NULL AS safe"
+  const [[row] = []] = await ask(client, query, limit, 'look what the server can refuse')
+  return row?.['safe'] === true
+}
+
 /** The columns that later majors have, with what stands for them before (pg_database.h of each). */
 function localeColumns(major: number): string {
   const provider = major >= 15 ? 'd.datlocprovider' : `'c'`

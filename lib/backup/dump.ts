@@ -196,7 +196,7 @@ async function lookAgain(
   tables: readonly CountedTable[],
   message: string,
 ): Promise<string | undefined> {
-  await ask(client, 'COMMIT', LIMIT, message)
+  await ask(client, 'ROLLBACK', LIMIT, message)
   const present = new Map((await listTables(client, LIMIT)).map(table => [table.oid, table]))
   const changed = tables.find(table => {
     const its = present.get(table.oid)

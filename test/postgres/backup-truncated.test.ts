@@ -53,11 +53,11 @@ exec /usr/bin/setpriv "$@"
 t.test('where the file of the roles cannot grow, that is what is said', needsPrograms, async t => {
   const host = await Host.create(t, fullPostgres)
   await host.cluster.query(
-    "DO $$ BEGIN FOR n IN 1..2000 LOOP EXECUTE format('CREATE ROLE %I', 'r' || md5(n::text)); END LOOP; END $$",
+    "DO $$ BEGIN FOR n IN 1..5000 LOOP EXECUTE format('CREATE ROLE %I', 'r' || md5(n::text)); END LOOP; END $$",
   )
   const { code, err } = await runCommand(
     'prlimit',
-    ['--fsize=16384', join(BIN, 'backup-postgres'), '--json'],
+    ['--fsize=40960', join(BIN, 'backup-postgres'), '--json'],
     { env: host.env },
   )
   t.equal(code, 74, err)
