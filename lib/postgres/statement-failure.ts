@@ -8,6 +8,14 @@ const MEANING: Readonly<Record<string, { code: FailureCode; hint: string }>> = {
     code: ExitCode.notPermitted,
     hint: 'Set PGUSER to a superuser, or give its role the right.',
   },
+  '22021': {
+    code: ExitCode.configuration,
+    hint: 'A name there has bytes that mean nothing in UTF-8: look which (\\l, \\du, \\d in psql), and rename it.',
+  },
+  '22P05': {
+    code: ExitCode.configuration,
+    hint: 'A name there has letters that UTF-8 has not: look which (\\l, \\du, \\d in psql), and rename it.',
+  },
   '25006': {
     code: ExitCode.configuration,
     hint: 'The server accepts no writes; if it is a standby, run this on the primary.',

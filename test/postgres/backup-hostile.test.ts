@@ -147,3 +147,31 @@ t.test('databases that cannot be read do not keep the others from being saved', 
   const drilled = await host.run('restore-postgres', ['--drill'])
   t.match(drilled.err, /the database gone is not in the backup/)
 })
+
+t.test(
+  'names that cannot be told in UTF-8 do not keep the others from being saved',
+  needsPrograms,
+  async t => {
+    const host = await Host.create(t, fullPostgres)
+    const { cluster } = host
+    await cluster.query(
+      "CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0",
+    )
+    await cluster.query(
+      "CREATE DATABASE bytes ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0",
+    )
+    await cluster.query('CREATE TABLE "tägl" AS SELECT 1 AS n', 'latin')
+    // One byte in the catalogs that all databases share, and in no encoding of theirs.
+    await cluster.query('CREATE DATABASE "größe"', 'latin')
+    await cluster.query(`DO $$ BEGIN EXECUTE 'CREATE TABLE "t' || chr(233) || '" (n int)'; END $$`, 'bytes')
+    const { code, json, err } = await host.run('backup-postgres')
+    t.equal(code, 78, err)
+    t.match(json.error, { cause: /bytes is not in it: .*; gr..?..?e is not in it: / })
+    const told = newest(host)
+    t.same(
+      told.databases.map(({ name }) => name),
+      ['latin', 'postgres', 'template1'],
+    )
+    t.match(told.databases[0]?.tables, [{ name: 'tägl', rows: 1 }])
+  },
+)
