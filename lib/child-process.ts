@@ -4,7 +4,7 @@ import { closeSync, readdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { errnoOf } from './errors.ts'
 import type { Account } from './files/accounts.ts'
-import { needsNoChange } from './files/identity.ts'
+import { effectiveUid, needsNoChange } from './files/identity.ts'
 
 /** Node's module for processes, loaded when it is needed: a converged run starts none. */
 export const childProcess = (): typeof ChildProcess => createRequire('/')('node:child_process')
@@ -29,8 +29,16 @@ export function tied(
   account: Account | undefined,
   ...command: readonly [program: string, ...args: string[]]
 ): [program: string, ...args: string[]] {
+  if (isFiltered()) return [...command]
   return ['setpriv', ...(account ? idsOf(account) : []), '--pdeathsig', signal, '--', ...command]
 }
+
+/**
+ * Whether this is an account without rights in a unit that filters system calls (proc_pid_status(5)): setpriv sets its
+ * capabilities anew whatever it is to do, which such a filter refuses. systemd ends what is left in a unit.
+ */
+const isFiltered = (): boolean =>
+  effectiveUid() !== 0 && /^Seccomp:\s*2$/m.test(readFileSync('/proc/self/status', 'utf8'))
 
 function idsOf(account: Account): string[] {
   if (needsNoChange(account)) return []
