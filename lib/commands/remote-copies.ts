@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import { beginCopy, endCopy } from '../backup/pending-copy.ts'
+import { listCopies } from '../backup/restic/copies.ts'
 import { forget } from '../backup/restic/forget.ts'
 import { initRemote } from '../backup/restic/init.ts'
 import { push } from '../backup/restic/push.ts'
@@ -41,7 +42,7 @@ export async function keepCopies(
     if (ours.length > 0) await leaveResticCopy(run)
     const old = superfluous(ours, keep)
     const stay = ours.filter(backup => !old.includes(backup))
-    await forget(remote, host, keep, new Set(stay.map(({ name }) => name)))
+    await forget(remote, await listCopies(remote, host), keep, new Set(stay.map(({ name }) => name)))
     return remote
   } catch (error) {
     if (!(error instanceof Failure)) throw error

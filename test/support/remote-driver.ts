@@ -7,7 +7,7 @@ import { forget } from '../../lib/backup/restic/forget.ts'
 import { initRemote } from '../../lib/backup/restic/init.ts'
 import { push } from '../../lib/backup/restic/push.ts'
 import { findRemote, type Remote } from '../../lib/backup/restic/remote.ts'
-import { type Clock, systemClock } from '../../lib/clock.ts'
+import { type Clock, Deadline, systemClock } from '../../lib/clock.ts'
 import { main, type Run } from '../../lib/command.ts'
 import { keepCopies } from '../../lib/commands/remote-copies.ts'
 import { makeFolder } from '../../lib/files/folder.ts'
@@ -17,7 +17,11 @@ import { makeFolder } from '../../lib/files/folder.ts'
 const WORK = {
   init: async remote => initRemote(remote),
   push: async (remote, host) => push(remote, host, listBackups(remote.run.settings).backups),
-  forget: async (remote, host, value) => forget(remote, host, Number(value), new Set()),
+  forget: async (remote, host, value) => {
+    // Only what is waited for is to be fast: restic takes its time.
+    const patient = { ...remote, run: { ...remote.run, deadline: new Deadline(600, systemClock) } }
+    await forget(remote, await listCopies(patient, host), Number(value), new Set())
+  },
   keep: async (remote, _, value) => {
     await keepCopies(remote.run, listBackups(remote.run.settings).backups, Number(value))
   },

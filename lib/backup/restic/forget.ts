@@ -1,27 +1,28 @@
 import { ExitCode, Failure } from '../../errors.ts'
 import { REASONS } from '../terms.ts'
 import { must } from './call.ts'
-import { type Copy, listCopies } from './copies.ts'
+import type { Copy } from './copies.ts'
 import { LONG } from './program.ts'
 import type { Remote } from './remote.ts'
 
 /**
- * Takes away copies of the backups of `host` so that of each kind as many stay as are kept here, and the packs that only
+ * Takes away some of `copies`, those of the backups of one host, so that of each kind as many stay as are kept here, and the packs that only
  * they needed. Copies of other hosts and whatever else is in the repository stay. Where this host may only add, a warning
  * says that somebody else has to do it.
  *
+ * @param copies in the order of their names
  * @param keep at least 1
  * @param here the names of the backups on this host that are kept
  * Fails as `push` does.
  */
 export async function forget(
   remote: Remote,
-  host: string,
+  copies: readonly Copy[],
   keep: number,
   here: ReadonlySet<string>,
 ): Promise<void> {
   const { report } = remote.run
-  const old = superfluousCopies(await listCopies(remote, host), keep, here)
+  const old = superfluousCopies(copies, keep, here)
   if (old.length === 0) return
   const ids = old.map(({ snapshot }) => snapshot)
   try {
