@@ -86,13 +86,16 @@ function reading(
   }
 }
 
+/** What initdb(1) makes in every new cluster. */
+const OF_INITDB: readonly string[] = ['postgresql.conf', 'pg_hba.conf', 'pg_ident.conf']
+
 /** NixOS' unit makes the cluster, in a folder with nothing in it, and a link to the configuration. */
 export const forUnit = ({ copied, made, unfit }: Named): Named => ({
   copied: [],
   made: [],
   unfit: [
     ...unfit,
-    ...[...copied.filter(path => path !== 'postgresql.conf'), ...made.filter(path => path.includes('/'))].map(
+    ...[...copied.filter(path => !OF_INITDB.includes(path)), ...made.filter(path => path.includes('/'))].map(
       path => `${path} would be missing in the data folder that the unit makes anew`,
     ),
   ],

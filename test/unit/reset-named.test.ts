@@ -68,7 +68,7 @@ t.test('what of that is in the data folder', async t => {
 })
 
 t.test('what a unit that makes the cluster itself has no place for', async t => {
-  t.same(forUnit({ copied: ['postgresql.conf'], made: ['log'], unfit: [] }), {
+  t.same(forUnit({ copied: ['postgresql.conf', 'pg_hba.conf', 'pg_ident.conf'], made: ['log'], unfit: [] }), {
     copied: [],
     made: [],
     unfit: [],
