@@ -199,6 +199,12 @@ export async function listOmitted(client: Session, limit: number): Promise<reado
       WHERE NOT i.indisvalid AND (SELECT relkind FROM pg_class c WHERE c.oid = i.indrelid) <> 'p'
      UNION ALL SELECT format('the state of the subscription %s, which comes back disabled', subname) FROM pg_subscription
       WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+     UNION ALL SELECT format('the operator %s, which has no function', oid::regoperator) FROM pg_operator WHERE oprcode = 0
+     UNION ALL SELECT pg_describe_object(class, oid, 0)
+       FROM (SELECT 'pg_amop'::regclass AS class, oid, amopfamily AS family FROM pg_amop
+             UNION ALL SELECT 'pg_amproc'::regclass, oid, amprocfamily FROM pg_amproc) AS o
+      WHERE oid >= 16384 AND family < 16384
+        AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = class AND d.objid = o.oid AND d.deptype = 'e')
      UNION ALL SELECT format('%s in pg_catalog, which is for PostgreSQL''s own', pg_describe_object(class, oid, 0))
        FROM (SELECT 'pg_proc'::regclass AS class, oid, pronamespace AS schema FROM pg_proc
              UNION ALL SELECT 'pg_class'::regclass, oid, relnamespace FROM pg_class WHERE relkind NOT IN ('i', 'I', 't')) AS o
