@@ -81,7 +81,7 @@ for (const { name, release, held, hasCome, rows } of MOMENTS) {
         t.match(err, /reset-interrupted .*: a reset of \S+ was interrupted/)
         t.match(err, /reset-psql-safe goes on with it, reset-psql-safe --undo goes back/)
         t.notMatch(err, /server-down/)
-        if (rows === 'nowhere in use') t.match(err, /with no data folder in/)
+        if (rows === 'nowhere in use') t.match(err, /there is no data folder in/)
         await own.succeeds(t, undoes ? 'reset-psql-safe --undo' : own.command('--no-backup'))
         await own.isWhole(t, undoes ? 'in use' : 'aside')
       })
