@@ -79,7 +79,10 @@ for (const { name, release, held, hasCome, rows } of MOMENTS) {
         } else await apiAnswers(machine)
         const { err } = await machine.run('debug-postgres', { check: false })
         t.match(err, /reset-interrupted .*: a reset of \S+ was interrupted/)
-        t.match(err, /reset-psql-safe (?:goes on with it|begins it again), reset-psql-safe --undo (?:goes back|only starts)/)
+        t.match(
+          err,
+          /reset-psql-safe (?:goes on with it|begins it again), reset-psql-safe --undo (?:goes back|only starts)/,
+        )
         t.notMatch(err, /server-down/)
         if (rows === 'nowhere in use') t.match(err, /there is no data folder in/)
         await own.succeeds(t, undoes ? 'reset-psql-safe --undo' : own.command('--no-backup'))
