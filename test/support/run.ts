@@ -22,7 +22,7 @@ const FOLDERS = [UNIT, 'test/postgres/', 'test/restic/', 'test/checkout/'] as co
 const LONG = '.full.test.ts'
 /** Seconds that a batch may take. */
 const LIMIT = 600
-const LONG_LIMIT = 2700
+const LONG_LIMIT = 4500
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 const SELF = fileURLToPath(import.meta.url)
 
