@@ -1,8 +1,11 @@
 import { closeSync, fsyncSync, writeFileSync } from 'node:fs'
-import { doing } from '../errors.ts'
+import { basename } from 'node:path'
+import { doing, ExitCode, Failure } from '../errors.ts'
 import type { Folder } from '../files/folder.ts'
+import { literal } from '../postgres/quote.ts'
 import type { Session } from '../postgres/session.ts'
 import { ask } from '../postgres/statement-failure.ts'
+import type { Report } from '../report.ts'
 import { createFile } from './dump.ts'
 import type { Description } from './terms.ts'
 
@@ -19,33 +22,32 @@ const files = (major: number): string => `
       : ''
   }`
 
-/** What a file of the configuration is called in the folder of a backup: no archive's name ends so. */
-const nameIn = (path: string): string => `${encodeURIComponent(path).slice(-200)}.configuration`
+/** What the file with that number is called in the folder of a backup: no archive's name ends so. */
+const nameIn = (path: string, number: number): string =>
+  `${number}-${encodeURIComponent(basename(path)).slice(-200)}.configuration`
 
 /**
  * Saves the files of the server's configuration into `folder`, to look at. PostgreSQL reads them, as the account that they
- * belong to: the way to them is that account's.
+ * belong to: the way to them is that account's. One that it cannot read is named.
  */
 export async function saveConfiguration(
+  report: Report,
   client: Session,
   folder: Folder,
   major: number,
 ): Promise<NonNullable<Description['configuration']>> {
-  const [rows = []] = await ask(
-    client,
-    `SELECT path, encode(pg_read_binary_file(path, 0, ${MOST}, true), 'hex') AS bytes FROM (${files(major)}) AS f(path)
-      WHERE path IS NOT NULL ORDER BY path COLLATE "C"`,
-    LIMIT,
-    'read the configuration for the backup',
-  )
+  const query = `SELECT path FROM (${files(major)}) AS f(path) WHERE path IS NOT NULL ORDER BY path COLLATE "C"`
+  const [rows = []] = await ask(client, query, LIMIT, 'look for the configuration')
   const saved: { path: string; file: string }[] = []
-  for (const { path, bytes } of rows) {
-    if (typeof path !== 'string' || typeof bytes !== 'string') continue
-    const file = nameIn(path)
+  for (const row of rows) {
+    const path = String(row['path'])
+    const bytes = await read(report, client, path)
+    if (bytes === undefined) continue
+    const file = nameIn(path, saved.length + 1)
     const handle = createFile(folder, file)
     try {
       doing(`write ${folder.show(file)}`, () => {
-        writeFileSync(handle, Buffer.from(bytes, 'hex'))
+        writeFileSync(handle, bytes)
         fsyncSync(handle)
       })
     } finally {
@@ -54,4 +56,16 @@ export async function saveConfiguration(
     saved.push({ path, file })
   }
   return saved
+}
+
+async function read(report: Report, client: Session, path: string): Promise<Buffer | undefined> {
+  const query = `SELECT encode(pg_read_binary_file(${literal(path)}, 0, ${MOST}, true), 'hex') AS bytes`
+  try {
+    const [[row] = []] = await ask(client, query, LIMIT, `read ${path}`)
+    return typeof row?.['bytes'] === 'string' ? Buffer.from(row['bytes'], 'hex') : undefined
+  } catch (error) {
+    if (!(error instanceof Failure) || error.code === ExitCode.tryLater) throw error
+    report.warning(`${path} is not in the backup: ${error.reason}`)
+    return undefined
+  }
 }

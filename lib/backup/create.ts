@@ -128,12 +128,13 @@ async function fill(run: Run, partial: Folder, begun: Begun): Promise<Failure | 
       return {
         cluster: described,
         listed: await describeDatabases(client, major, LIMIT),
-        configuration: await saveConfiguration(client, partial, major),
+        configuration: await saveConfiguration(run.report, client, partial, major),
       }
     },
   )
   const { major } = cluster.server
-  const unread = new Map(listed.closed.map(name => [name, closed(name)]))
+  const ours = listed.closed.filter(name => !isRestoring(name))
+  const unread = new Map(ours.map(name => [name, closed(name)]))
   const databases = listed.databases.filter(({ name }) => !isRestoring(name))
   const saved: SavedDatabase[] = []
   const omitted = [...cluster.omitted]

@@ -164,9 +164,12 @@ export const lackedBy = ({ description }: Backup): readonly string[] =>
 /** Milliseconds that clocks may differ by. */
 const AHEAD = 60_000
 
-/** Whether a backup says that it was finished after `now`, in milliseconds since 1970: one of the two clocks is wrong. */
+/** Whether `time` is after `now`, both in milliseconds since 1970, so that one of two clocks is wrong. */
+export const isFuture = (time: number, now: number): boolean => time > now + AHEAD
+
+/** Whether a backup says that it was finished after `now`. */
 export const isAhead = ({ description }: Backup, now: number): boolean =>
-  Date.parse(description.finished) > now + AHEAD
+  isFuture(Date.parse(description.finished), now)
 
 /** A complete backup. */
 export type Backup = {

@@ -3,7 +3,7 @@ import { openBackups, readBackup, timeOf } from '../backup/folder.ts'
 import { type Copy, listCopies } from '../backup/restic/copies.ts'
 import { fetchCopy } from '../backup/restic/fetch.ts'
 import { type Remote, requireRemote } from '../backup/restic/remote.ts'
-import type { Backup } from '../backup/terms.ts'
+import { type Backup, isFuture } from '../backup/terms.ts'
 import type { Run } from '../command.ts'
 import { doing, ExitCode, Failure } from '../errors.ts'
 import { type Folder, openFolder } from '../files/folder.ts'
@@ -65,9 +65,6 @@ async function fetchInto(remote: Remote, copy: Copy, folder: Folder, path: strin
   })
 }
 
-/** Milliseconds that clocks may differ by. */
-const AHEAD = 60_000
-
 /** The newest copies that are named where one was not found. */
 const SHOWN = 3
 
@@ -89,7 +86,7 @@ export function chooseCopy(
     name === undefined
       ? copies.filter(({ reason }) => reason !== 'before-restore').at(-1)
       : copies.find(copy => copy.name === name)
-  const ahead = name === undefined && found && timeOf(found.name) > now + AHEAD
+  const ahead = name === undefined && found && isFuture(timeOf(found.name), now)
   if (found && !ahead) return found
   const newest = copies.slice(-SHOWN).map(copy => copy.name)
   throw new Failure(name === undefined ? ExitCode.configuration : ExitCode.usage, {

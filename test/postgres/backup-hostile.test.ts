@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { chmodSync, existsSync, readdirSync, readFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import t from 'tap'
 import { type Description, parseDescription } from '../../lib/backup/terms.ts'
 import { until } from '../support/cluster.ts'
@@ -20,6 +20,13 @@ function newest({ env }: Host): Description {
   return last
 }
 
+/** Waits until the backup waits for a table that somebody has for himself. */
+const untilWaiting = ({ cluster }: Host): Promise<true> =>
+  until(async () => {
+    const waiting = await cluster.query('SELECT FROM pg_locks WHERE NOT granted AND relation IS NOT NULL')
+    return waiting.length > 0 || undefined
+  }, 'the backup waits')
+
 t.test(
   'a table that becomes a view while the backup waits runs nothing as superuser',
   needsPrograms,
@@ -38,12 +45,7 @@ t.test(
     t.notOk(existsSync(witness), 'the owner cannot do it')
     await owner.query('BEGIN; LOCK TABLE aaa IN ACCESS EXCLUSIVE MODE')
     const made = host.run('backup-postgres')
-    await until(
-      async () =>
-        (await cluster.query('SELECT FROM pg_locks WHERE NOT granted AND relation IS NOT NULL')).length > 0 ||
-        undefined,
-      'the backup waits',
-    )
+    await untilWaiting(host)
     await owner.query('DROP TABLE zzz; CREATE VIEW zzz AS SELECT trap() AS n; COMMIT')
     const { code, err } = await made
     t.equal(code, 0, err)
@@ -60,12 +62,7 @@ t.test('a table that is emptied and filled while the backup waits for it', needs
   const other = await cluster.connect()
   await other.query('BEGIN; LOCK TABLE a IN ACCESS EXCLUSIVE MODE')
   const made = host.run('backup-postgres')
-  await until(
-    async () =>
-      (await cluster.query('SELECT FROM pg_locks WHERE NOT granted AND relation IS NOT NULL')).length > 0 ||
-      undefined,
-    'the backup waits',
-  )
+  await untilWaiting(host)
   // Rewritten, it is empty to every older snapshot.
   await other.query('ALTER TABLE a ALTER COLUMN n TYPE bigint; INSERT INTO a VALUES (11); COMMIT')
   const { code, err } = await made
@@ -173,5 +170,26 @@ t.test(
       ['latin', 'postgres', 'template1'],
     )
     t.match(told.databases[0]?.tables, [{ name: 'tägl', rows: 1 }])
+  },
+)
+
+t.test(
+  'what only serves to be looked at, and what a restore has left, end no backup',
+  needsPrograms,
+  async t => {
+    const host = await Host.create(t, fullPostgres)
+    const { cluster } = host
+    await cluster.query('CREATE DATABASE "endoreg-restore-old-1" ALLOW_CONNECTIONS false')
+    const rules = join(cluster.data, 'pg_hba.conf')
+    chmodSync(rules, 0)
+    const { code, err } = await host.run('backup-postgres')
+    t.equal(code, 0, err)
+    t.match(err, /pg_hba\.conf is not in the backup: .*[Pp]ermission denied/)
+    const told = newest(host)
+    t.same(told.unread, [])
+    t.same(
+      told.configuration?.map(({ path }) => basename(path)),
+      ['pg_ident.conf', 'postgresql.conf'],
+    )
   },
 )

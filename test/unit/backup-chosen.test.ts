@@ -104,6 +104,13 @@ t.test('of the copies the same', async t => {
       .join(', ')}`,
   })
   t.throws(() => choose([], on(10)), { code: 64, reason: 'there is none of that host' })
+  const early = Date.parse('2026-11-21T02:03:00Z')
+  t.throws(() => chooseCopy('R', 'h', copies.slice(0, 3), undefined, early), {
+    code: 78,
+    reason: `${on(22, '-before-reset')} says that it was begun in the future, so which is the newest is not known`,
+    hint: /Name one: --backup NAME$/,
+  })
+  t.equal(chooseCopy('R', 'h', copies, on(22, '-before-reset'), early), copies[2], 'one that is named')
 })
 
 t.test('all of its databases, or one', async t => {
