@@ -1,7 +1,7 @@
-import { main } from '../lib/command.ts'
 import { backupPostgres } from '../lib/commands/backup-postgres.ts'
+import { script } from '../lib/host/script.ts'
 
-void main({
+void script({
   name: 'backup-postgres',
   summary:
     'Makes a backup of every database, of roles and tablespaces; checks it; keeps the newest ones; and copies them to restic.',

@@ -1,7 +1,7 @@
-import { main } from '../lib/command.ts'
 import { debugPostgres } from '../lib/commands/debug-postgres.ts'
+import { script } from '../lib/host/script.ts'
 
-void main({
+void script({
   name: 'debug-postgres',
   summary:
     'Names the causes of what is wrong with this host, what each means and its remedy; changes nothing.',

@@ -1,7 +1,7 @@
-import { main } from '../lib/command.ts'
 import { fixPostgres } from '../lib/commands/fix-postgres.ts'
+import { script } from '../lib/host/script.ts'
 
-void main({
+void script({
   name: 'fix-postgres',
   summary: 'Applies the remedies for what debug-postgres finds, after showing them, and says what is left.',
   runsAs: 'root',

@@ -1,8 +1,8 @@
-import { main } from '../lib/command.ts'
 import { nextcloudMaintenance } from '../lib/commands/nextcloud-maintenance.ts'
-import { YES_DELETE } from '../lib/confirm.ts'
+import { YES_DELETE } from '../lib/frame/confirm.ts'
+import { script } from '../lib/host/script.ts'
 
-void main({
+void script({
   name: 'nextcloud-maintenance',
   summary:
     "Empties PostgreSQL on a Nextcloud host with Nextcloud's services stopped around it, or shows its configuration.",

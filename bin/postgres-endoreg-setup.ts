@@ -1,7 +1,7 @@
-import { main } from '../lib/command.ts'
-import { setUp } from '../lib/commands/postgres-endoreg-setup.ts'
+import { script } from '../lib/host/script.ts'
+import { setUp } from '../lib/provision/setup.ts'
 
-void main({
+void script({
   name: 'postgres-endoreg-setup',
   summary:
     'Brings PostgreSQL to its declared state: vault password, roles, databases, password; and proves the login.',

@@ -1,8 +1,8 @@
-import { main } from '../lib/command.ts'
 import { resetPsqlSafe } from '../lib/commands/reset-psql-safe.ts'
-import { YES_DELETE } from '../lib/confirm.ts'
+import { YES_DELETE } from '../lib/frame/confirm.ts'
+import { script } from '../lib/host/script.ts'
 
-void main({
+void script({
   name: 'reset-psql-safe',
   summary:
     "Empties the PostgreSQL cluster: shows what will go, asks for the host's name, makes a backup, sets the data aside\nand makes a new cluster. Nothing is deleted.",

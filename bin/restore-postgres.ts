@@ -1,8 +1,8 @@
-import { main } from '../lib/command.ts'
 import { restorePostgres } from '../lib/commands/restore-postgres.ts'
-import { YES_INCOMPLETE, YES_OVERWRITE } from '../lib/confirm.ts'
+import { YES_INCOMPLETE, YES_OVERWRITE } from '../lib/frame/confirm.ts'
+import { script } from '../lib/host/script.ts'
 
-void main({
+void script({
   name: 'restore-postgres',
   summary:
     'Puts a backup in the place of what is there, after a backup of that; --drill proves that a backup can be restored.',

@@ -1,7 +1,7 @@
-import { main } from '../lib/command.ts'
 import { showPsqlConf } from '../lib/commands/show-psql-conf.ts'
+import { script } from '../lib/host/script.ts'
 
-void main({
+void script({
   name: 'show-psql-conf',
   summary:
     'Shows what PostgreSQL works with: settings and where they come from, access rules, identity maps; no secrets.',

@@ -1,7 +1,7 @@
-import { main } from '../lib/command.ts'
 import { syncPassword } from '../lib/commands/sync-password.ts'
+import { script } from '../lib/host/script.ts'
 
-void main({
+void script({
   name: 'sync-password',
   summary: "Makes the vault file, PostgreSQL and the API's conf/db_pwd hold the same password now.",
   runsAs: 'root',

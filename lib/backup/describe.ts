@@ -1,7 +1,7 @@
 import * as v from 'valibot'
-import { ExitCode, Failure } from '../errors.ts'
-import type { Rows, Session } from '../postgres/session.ts'
-import { ask } from '../postgres/statement-failure.ts'
+import { ExitCode, Failure } from '../frame/failure.ts'
+import type { Rows, Session } from '../server/session.ts'
+import { ask } from '../server/statement-failure.ts'
 import {
   type Description,
   description,

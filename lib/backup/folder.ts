@@ -9,13 +9,21 @@ import {
   rmSync,
 } from 'node:fs'
 import { promisify } from 'node:util'
-import { ExitCode, Failure, isSystemError, systemFailure } from '../errors.ts'
-import { accountName } from '../files/accounts.ts'
-import { type Folder, makeFolder, openFolder } from '../files/folder.ts'
-import { effectiveUid } from '../files/identity.ts'
-import { readRegular } from '../files/secret-file.ts'
-import type { Settings } from '../settings.ts'
-import { type Backup, DESCRIPTION, parseDescription, REASONS, type Reason, type SavedFile } from './terms.ts'
+import { ExitCode, Failure, isSystemError, systemFailure } from '../frame/failure.ts'
+import type { Settings } from '../frame/settings.ts'
+import { accountName } from '../host/accounts.ts'
+import { readRegular } from '../host/file.ts'
+import { type Folder, makeFolder, openFolder } from '../host/folder.ts'
+import { effectiveUid } from '../host/identity.ts'
+import {
+  type Backup,
+  DESCRIPTION,
+  lackedBy,
+  parseDescription,
+  REASONS,
+  type Reason,
+  type SavedFile,
+} from './terms.ts'
 
 const NAME = /^(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ)(?:-(before-\w+))?$/
 const PARTIAL = /^\.(.+)\.partial$/
@@ -62,7 +70,7 @@ function refuseUnsafe(folder: Folder): void {
 }
 
 /** A folder with the name of a backup that is none, and why. */
-export type Unusable = { readonly name: string; readonly why: string }
+type Unusable = { readonly name: string; readonly why: string }
 
 /** What the folder of the backups holds: the complete ones, oldest first, and what only has such a name. */
 export type Shelf = { readonly backups: readonly Backup[]; readonly unusable: readonly Unusable[] }
@@ -165,4 +173,24 @@ function doingIn<T>(path: string, work: () => T): T {
   } catch (error) {
     throw systemFailure(error, `use the folder of the backups, ${path}`)
   }
+}
+
+/**
+ * The backups to remove so that of each kind the newest `keep` stay: those that are made before a restore or reset
+ * do not push out the regular ones, nor one that lacks a database those that have it. Of those that do, as many stay, where
+ * they are newer than the oldest whole one that does. The newest of a kind always stays.
+ *
+ * @param backups complete ones only, the newest last: what is none is not counted, and never removed
+ * @param keep at least 1
+ */
+export function superfluous(backups: readonly Backup[], keep: number): readonly Backup[] {
+  const most = Math.max(1, keep)
+  return REASONS.flatMap(kind => {
+    const its = backups.filter(({ description }) => description.reason === kind)
+    const [oldest, ...others] = its.filter(backup => lackedBy(backup).length === 0).slice(-most)
+    const from = oldest ? its.indexOf(oldest) : 0
+    const lacking = its.filter((backup, index) => index >= from && lackedBy(backup).length > 0).slice(-most)
+    const stay = new Set([...(oldest ? [oldest] : []), ...others, ...lacking])
+    return its.filter(backup => !stay.has(backup))
+  })
 }

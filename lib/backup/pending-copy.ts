@@ -1,9 +1,9 @@
 import { rmSync } from 'node:fs'
-import { doing } from '../errors.ts'
-import { inFolder, makeFolder } from '../files/folder.ts'
-import { effectiveUid } from '../files/identity.ts'
-import { readRegular, replaceFile } from '../files/secret-file.ts'
-import type { Settings } from '../settings.ts'
+import { doing } from '../frame/failure.ts'
+import type { Settings } from '../frame/settings.ts'
+import { readRegular, replaceFile } from '../host/file.ts'
+import { inFolder, makeFolder } from '../host/folder.ts'
+import { effectiveUid } from '../host/identity.ts'
 import type { Backup } from './terms.ts'
 
 /** Holds the name of the backup whose copy was begun, until that is complete. */

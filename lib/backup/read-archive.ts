@@ -1,6 +1,6 @@
-import type { Run } from '../command.ts'
-import { ExitCode, Failure } from '../errors.ts'
-import { startChild, succeed } from './children.ts'
+import { ExitCode, Failure } from '../frame/failure.ts'
+import type { Run } from '../frame/run.ts'
+import { startChild, succeed } from './programs.ts'
 
 /** The rows of a table in an archive, and its name in the bytes of the database's encoding. */
 export type ArchivedTable = { readonly schema: Buffer; readonly name: Buffer; readonly rows: number }

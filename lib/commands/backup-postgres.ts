@@ -1,16 +1,14 @@
-import { createBackup } from '../backup/create.ts'
-import { listBackups, nameOf, openBackups, removeBackup } from '../backup/folder.ts'
+import { initialiseRemote, keepCopies } from '../backup/copy.ts'
+import { listBackups, nameOf, openBackups, removeBackup, superfluous } from '../backup/folder.ts'
+import { createBackup, tellOf } from '../backup/make.ts'
+import { leaveBackup } from '../backup/metrics.ts'
 import { isCopyPending, uncopied } from '../backup/pending-copy.ts'
 import { findRemote, type Remote, requireRemote } from '../backup/restic/remote.ts'
-import { superfluous } from '../backup/retention.ts'
 import { type Backup, isAhead } from '../backup/terms.ts'
-import type { Run } from '../command.ts'
-import { doing, ExitCode, Failure } from '../errors.ts'
-import { withMaintenanceLock } from '../files/maintenance-lock.ts'
-import { leaveBackup } from '../metrics/maintenance.ts'
-import { count } from '../report.ts'
-import { bytesText } from '../text.ts'
-import { initialiseRemote, keepCopies } from './remote-copies.ts'
+import { doing, ExitCode, Failure } from '../frame/failure.ts'
+import { count } from '../frame/report.ts'
+import type { Run } from '../frame/run.ts'
+import { withMaintenanceLock } from '../host/lock.ts'
 
 const KEEP = 7
 
@@ -83,17 +81,6 @@ function refuseBoth(flags: ReadonlySet<string>): void {
     message: 'understand the command line',
     cause: '--no-copy and --copy-only leave nothing to do',
     hint: 'See: backup-postgres --help',
-  })
-}
-
-/** Says that `backup` was made, and what is not in it. */
-export function tellOf({ report }: Run, { path, size, description }: Backup): void {
-  for (const { name, why } of description.unread ?? []) {
-    report.warning(`the database ${name} could not be read and is not in the backup: ${why}`)
-  }
-  report.change({
-    resource: `backup ${path}`,
-    action: `make (${count(description.databases.length, 'database')}, ${bytesText(size)})`,
   })
 }
 

@@ -1,7 +1,7 @@
-import type { Concluded, Run } from '../command.ts'
 import { type Diagnosis, diagnose, isAmiss } from '../doctor/diagnose.ts'
 import { gather } from '../doctor/facts/gather.ts'
-import { count, type Report } from '../report.ts'
+import { count, type Report } from '../frame/report.ts'
+import type { Concluded, Run } from '../frame/run.ts'
 
 /** Names the causes of what is wrong with this host, and changes nothing. */
 export async function debugPostgres(run: Run): Promise<Concluded> {
@@ -11,7 +11,7 @@ export async function debugPostgres(run: Run): Promise<Concluded> {
   const bundle = run.values.get('bundle')
   if (bundle !== undefined) {
     // Loaded late: few runs want one.
-    const { writeBundle } = await import('../doctor/bundle/write.ts')
+    const { writeBundle } = await import('../doctor/bundle.ts')
     await writeBundle(bundle, facts, diagnosis)
     run.report.note(
       `the bundle ${bundle} is written, without passwords; look through it before you pass it on`,

@@ -1,11 +1,11 @@
 import { isatty } from 'node:tty'
-import type { Concluded, Run } from '../command.ts'
 import { type Diagnosis, diagnose, isAmiss } from '../doctor/diagnose.ts'
 import { type Facts, gather } from '../doctor/facts/gather.ts'
 import { REMEDIES } from '../doctor/remedies/all.ts'
 import type { Remedy } from '../doctor/remedies/terms.ts'
-import type { Finding } from '../doctor/terms.ts'
-import { ExitCode, Failure } from '../errors.ts'
+import { ExitCode, Failure } from '../frame/failure.ts'
+import type { Finding } from '../frame/finding.ts'
+import type { Concluded, Run } from '../frame/run.ts'
 import { sumUp, tell } from './debug-postgres.ts'
 
 /** A remedy and the findings it is for. */

@@ -1,5 +1,5 @@
-import type { Concluded, Run } from '../command.ts'
-import { ExitCode, Failure } from '../errors.ts'
+import { ExitCode, Failure } from '../frame/failure.ts'
+import type { Concluded, Run } from '../frame/run.ts'
 import { resetCluster } from './reset-psql-safe.ts'
 import { showPsqlConf } from './show-psql-conf.ts'
 

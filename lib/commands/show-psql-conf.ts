@@ -1,12 +1,10 @@
-import type { Concluded, Run } from '../command.ts'
 import { gatherAccounts } from '../doctor/facts/accounts.ts'
-import { gatherPasswordFiles, secretsIn } from '../doctor/facts/password-files.ts'
-import { count, type Report } from '../report.ts'
-import { toDocument } from '../show/document.ts'
+import { gatherPasswordFiles, secretsIn } from '../doctor/facts/passwords.ts'
+import { count, type Report } from '../frame/report.ts'
+import type { Concluded, Run } from '../frame/run.ts'
 import { lookAtConfiguration } from '../show/look.ts'
-import { masked } from '../show/mask.ts'
 import type { Configuration, Mistake } from '../show/terms.ts'
-import { describe } from '../show/text.ts'
+import { describe, masked, toDocument } from '../show/text.ts'
 
 /** Shows the effective configuration of PostgreSQL, without secrets, and changes nothing. */
 export async function showPsqlConf(run: Run): Promise<Concluded> {

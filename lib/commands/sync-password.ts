@@ -1,5 +1,7 @@
-import type { Run } from '../command.ts'
-import { ExitCode, Failure } from '../errors.ts'
+import { ExitCode, Failure } from '../frame/failure.ts'
+import type { Password } from '../frame/password.ts'
+import type { Run } from '../frame/run.ts'
+import { restartConsumers } from '../host/units.ts'
 import {
   holdsOther,
   inspectCheckout,
@@ -7,15 +9,13 @@ import {
   planPasswordCopy,
   preparePasswordCopy,
   requireCopyReplaceable,
-} from '../files/application.ts'
-import { loadManifest } from '../manifest.ts'
-import type { Password } from '../password.ts'
-import type { Cluster } from '../postgres/inspect.ts'
-import { restartConsumers } from './consumers.ts'
-import { serviceOwnership } from './ownership.ts'
-import { planPassword } from './planned-password.ts'
-import { provision } from './provision.ts'
-import { rotate } from './rotate.ts'
+} from '../provision/copies.ts'
+import { loadManifest } from '../provision/manifest.ts'
+import { serviceOwnership } from '../provision/owners.ts'
+import { planPassword } from '../provision/password.ts'
+import { provision } from '../provision/provision.ts'
+import { rotate } from '../provision/rotate.ts'
+import type { Cluster } from '../server/roles.ts'
 
 /**
  * Makes the vault, PostgreSQL and the application's copy agree, and says which of the three differed; with

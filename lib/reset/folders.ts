@@ -1,11 +1,11 @@
 import { fsyncSync, mkdirSync, readlinkSync, renameSync, statSync, symlinkSync } from 'node:fs'
 import { posix } from 'node:path'
 import * as v from 'valibot'
-import { doing, ExitCode, errnoOf, Failure, systemFailure } from '../errors.ts'
-import { type Folder, inFolder, splitPath } from '../files/folder.ts'
-import { effectiveUid } from '../files/identity.ts'
-import { job } from '../files/job.ts'
-import { readRegular, replaceFile } from '../files/secret-file.ts'
+import { doing, ExitCode, errnoOf, Failure, systemFailure } from '../frame/failure.ts'
+import { readRegular, replaceFile } from '../host/file.ts'
+import { type Folder, inFolder, splitPath } from '../host/folder.ts'
+import { effectiveUid } from '../host/identity.ts'
+import { job } from '../host/job.ts'
 
 // All of it with the ids of PostgreSQL's account, whose folders these are: it can lead root nowhere.
 

@@ -1,9 +1,9 @@
-import { measure, type Space } from '../doctor/facts/as-postgres.ts'
-import { ExitCode, Failure } from '../errors.ts'
-import { splitPath } from '../files/folder.ts'
-import { loadManifest } from '../manifest.ts'
-import type { Settings } from '../settings.ts'
-import { bytesText } from '../text.ts'
+import { ExitCode, Failure } from '../frame/failure.ts'
+import type { Settings } from '../frame/settings.ts'
+import { bytesText } from '../frame/text.ts'
+import { splitPath } from '../host/folder.ts'
+import { loadManifest } from '../provision/manifest.ts'
+import { measure, type Space } from '../server/as-postgres.ts'
 import type { Site } from './site.ts'
 
 /** What something takes of a file system. */

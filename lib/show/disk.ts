@@ -1,16 +1,83 @@
-import { filesOf } from '../doctor/facts/as-postgres.ts'
-import { findDataFolder } from '../doctor/facts/data-folder.ts'
-import { errnoOf } from '../errors.ts'
-import { type Account, account, accountName, findAccount } from '../files/accounts.ts'
-import { effectiveUid } from '../files/identity.ts'
-import { readFileSettings } from '../postgres/conf/files.ts'
-import type { Files } from '../postgres/hba/terms.ts'
-import type { Settings } from '../settings.ts'
-import { readAccess } from './access.ts'
-import type { FileView, Mistake, Places } from './terms.ts'
+import { errnoOf } from '../frame/failure.ts'
+import type { Settings } from '../frame/settings.ts'
+import { account, accountName, findAccount } from '../host/accounts.ts'
+import type { Account } from '../host/identity.ts'
+import { effectiveUid } from '../host/identity.ts'
+import { parseIdent } from '../server/access/ident.ts'
+import { fileProblem } from '../server/access/open.ts'
+import { parseHba } from '../server/access/parse.ts'
+import type { Files, HbaRule, IdentLine, Parsed } from '../server/access/terms.ts'
+import { writeClients, writeToken, written } from '../server/access/written.ts'
+import { filesOf } from '../server/as-postgres.ts'
+import { readFileSettings } from '../server/conf-files.ts'
+import { findDataFolder } from '../server/data-folder.ts'
+import type { FileView, Mapping, Mistake, Places, Rule } from './terms.ts'
+
+/** The access rules and identity maps, in the order in which PostgreSQL takes them. */
+type Access = Pick<FileView, 'rules' | 'maps' | 'mistakes'>
+
+/** Does something with the files, however they are read; `path` is the one that it begins with. */
+export type WithFiles = <T>(path: string, work: (files: Files) => T) => Promise<T>
+
+/**
+ * Reads the access rules and identity maps. PostgreSQL's views of them are not what is shown: only from version 16 on
+ * they say in which file a line stands, the one for identity maps is there from 15 on, and of a server that is down,
+ * or for a role that is no superuser's, there are none. So all get the same rules, in the same words.
+ */
+export async function readAccess(
+  hba: string,
+  ident: string,
+  major: number,
+  withFiles: WithFiles,
+): Promise<Access> {
+  const rules = await readPart('rules', hba, () => withFiles(hba, files => parseHba(hba, files, major)))
+  const maps = await readPart('maps', ident, () => withFiles(ident, files => parseIdent(ident, files, major)))
+  return {
+    rules: rules.lines?.map(toRule),
+    maps: maps.lines?.map(toMapping),
+    mistakes: [...rules.mistakes, ...maps.mistakes],
+  }
+}
+
+type Part<T> = { readonly lines: readonly T[] | undefined; readonly mistakes: readonly Mistake[] }
+
+async function readPart<T>(
+  where: Mistake['in'],
+  path: string,
+  parse: () => Promise<Parsed<T>>,
+): Promise<Part<T>> {
+  try {
+    const { lines, errors } = await parse()
+    return { lines, mistakes: errors.map(error => ({ in: where, ...error })) }
+  } catch (error) {
+    const { errno, text } = fileProblem(error)
+    // Without the file of identity maps PostgreSQL works as with none in it.
+    if (errno === 'ENOENT' && where === 'maps') return { lines: [], mistakes: [] }
+    return { lines: undefined, mistakes: [{ in: where, file: path, line: null, message: text }] }
+  }
+}
+
+const toRule = ({ file, line, type, databases, roles, address, method, options }: HbaRule): Rule => ({
+  file,
+  line,
+  type,
+  databases: databases.map(writeToken),
+  roles: roles.map(writeToken),
+  address: address ? writeClients(address) : null,
+  method,
+  options,
+})
+
+const toMapping = ({ file, line, map, account, role }: IdentLine): Mapping => ({
+  file,
+  line,
+  map: written(map),
+  account: writeToken(account),
+  role: writeToken(role),
+})
 
 /** What the files of a cluster on this host say, and of which version its data is. */
-export type Disk = FileView & { readonly places: Places; readonly major: number }
+type Disk = FileView & { readonly places: Places; readonly major: number }
 
 /**
  * Reads the configuration of the cluster of the settings on this host. Root reads with the rights of PostgreSQL's own

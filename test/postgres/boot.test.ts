@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { findAccount, findGroup } from '../../lib/files/accounts.ts'
+import { findAccount, findGroup } from '../../lib/host/accounts.ts'
 import { asService } from '../support/command.ts'
 import { Host, needsRoot } from '../support/host.ts'
 

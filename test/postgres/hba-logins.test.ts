@@ -2,8 +2,8 @@ import { execFileSync } from 'node:child_process'
 import { chmodSync, chownSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { matchLogin } from '../../lib/postgres/hba/match.ts'
-import { parseHba } from '../../lib/postgres/hba/parse.ts'
+import { matchLogin } from '../../lib/server/access/match.ts'
+import { parseHba } from '../../lib/server/access/parse.ts'
 import { isRoot } from '../support/command.ts'
 import {
   CREATE_ROLES,

@@ -1,8 +1,8 @@
 import t from 'tap'
-import { bytesOf } from '../../lib/postgres/hba/regex/compile.ts'
-import { findMatch, type Span } from '../../lib/postgres/hba/regex/match.ts'
-import { parseRegex } from '../../lib/postgres/hba/regex/parse.ts'
-import { RegexError } from '../../lib/postgres/hba/regex/source.ts'
+import { bytesOf } from '../../lib/server/access/regex/compile.ts'
+import { findMatch, type Span } from '../../lib/server/access/regex/match.ts'
+import { parseRegex } from '../../lib/server/access/regex/parse.ts'
+import { RegexError } from '../../lib/server/access/regex/source.ts'
 import { Host } from '../support/host.ts'
 import { choices, Random } from '../support/random.ts'
 

@@ -15,7 +15,7 @@ import {
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
-import { findAccount } from '../../lib/files/accounts.ts'
+import { findAccount } from '../../lib/host/accounts.ts'
 import { type Result, runCommand } from '../support/command.ts'
 import { Host, needsRoot } from '../support/host.ts'
 import { LOOPBACKS } from '../support/loopbacks.ts'

@@ -1,6 +1,6 @@
 import t from 'tap'
-import { Session } from '../../lib/postgres/session.ts'
-import { countInPlace } from '../../lib/restore/count.ts'
+import { countInPlace } from '../../lib/backup/restore/compare.ts'
+import { Session } from '../../lib/server/session.ts'
 import { SUPERUSER_PASSWORD, until } from '../support/cluster.ts'
 import { needsPrograms } from '../support/full-postgres.ts'
 import { Host } from '../support/host.ts'

@@ -1,8 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { inspectAccessFiles, ServedFiles } from '../../lib/postgres/hba/inspect.ts'
-import { parseHba } from '../../lib/postgres/hba/parse.ts'
+import { inspectAccessFiles, ServedFiles } from '../../lib/server/access/inspect.ts'
+import { parseHba } from '../../lib/server/access/parse.ts'
 import { Host } from '../support/host.ts'
 
 const LIMIT = 10_000

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import t from 'tap'
-import { accountName, groupName } from '../../lib/files/accounts.ts'
+import { accountName, groupName } from '../../lib/host/accounts.ts'
 import { Host } from '../support/host.ts'
 import { LOOPBACKS } from '../support/loopbacks.ts'
 

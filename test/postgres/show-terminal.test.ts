@@ -1,7 +1,7 @@
 import { appendFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { widthOf } from '../../lib/table.ts'
+import { widthOf } from '../../lib/frame/table.ts'
 import { SCRAM_RULES } from '../support/cluster.ts'
 import { Host } from '../support/host.ts'
 import { settingsOf, show, showText } from '../support/shown.ts'

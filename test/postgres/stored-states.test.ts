@@ -1,6 +1,6 @@
 import t from 'tap'
-import { Password } from '../../lib/password.ts'
-import { buildVerifier, ScramPassword } from '../../lib/postgres/scram.ts'
+import { Password } from '../../lib/frame/password.ts'
+import { buildVerifier, ScramPassword } from '../../lib/server/scram.ts'
 import { Host } from '../support/host.ts'
 
 const verifierOf = async (text: string, iterations: number): Promise<string> =>

@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { Password } from '../../lib/password.ts'
-import { compareVerifier, ScramPassword } from '../../lib/postgres/scram.ts'
+import { Password } from '../../lib/frame/password.ts'
+import { compareVerifier, ScramPassword } from '../../lib/server/scram.ts'
 import { Host } from '../support/host.ts'
 
 /** Vault file content, and the password the API makes of it. */

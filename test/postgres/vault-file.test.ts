@@ -14,7 +14,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { findAccount } from '../../lib/files/accounts.ts'
+import { findAccount } from '../../lib/host/accounts.ts'
 import { Host, needsRoot } from '../support/host.ts'
 import { makeSocket } from '../support/socket-file.ts'
 

@@ -2,7 +2,7 @@ import { chmodSync, chownSync, mkdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { findAccount, findGroup } from '../../lib/files/accounts.ts'
+import { findAccount, findGroup } from '../../lib/host/accounts.ts'
 import { type Result, runCommand } from '../support/command.ts'
 import { Host, needsRoot } from '../support/host.ts'
 

@@ -17,7 +17,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { findAccount } from '../../lib/files/accounts.ts'
+import { findAccount } from '../../lib/host/accounts.ts'
 import { until } from '../support/cluster.ts'
 import { needsRoot } from '../support/host.ts'
 import { needsRestic, Storage, sameFolders } from '../support/remote.ts'

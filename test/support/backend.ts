@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
-import { buildVerifier, type ScramPassword } from '../../lib/postgres/scram.ts'
+import { buildVerifier, type ScramPassword } from '../../lib/server/scram.ts'
 
 /** A message of the server: its type, its length, its body. */
 export function message(type: string, body: Buffer | string = ''): Buffer {

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
-import type { Finding } from '../../lib/doctor/terms.ts'
+import type { Finding } from '../../lib/frame/finding.ts'
 import type { Result, RunOptions } from './command.ts'
 import { worded } from './doctor/words.ts'
 import { Host } from './host.ts'

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { findAccount } from '../../lib/files/accounts.ts'
+import { findAccount } from '../../lib/host/accounts.ts'
 import { outputOf } from './output.ts'
 
 /** Whether the tests run as root, with other accounts and their files. */

@@ -1,9 +1,9 @@
-import { main } from '../../lib/command.ts'
-import { confirmHost, YES_DELETE, YES_OVERWRITE } from '../../lib/confirm.ts'
+import { confirmHost, YES_DELETE, YES_OVERWRITE } from '../../lib/frame/confirm.ts'
+import { script } from '../../lib/host/script.ts'
 
 // A command of the tests' own, which asks and does nothing.
 
-void main({
+void script({
   name: 'confirm-driver',
   summary: '',
   runsAs: 'root',

@@ -1,4 +1,4 @@
-import { correctDatabaseSettings, type DatabaseSettings } from '../../lib/files/db-yaml.ts'
+import { correctDatabaseSettings, type DatabaseSettings } from '../../lib/provision/db-yaml.ts'
 
 /** What the managed keys of db.yaml should be. */
 export const DESIRED: DatabaseSettings = {

@@ -9,7 +9,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { constants, networkInterfaces, tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { findAccount, groupName } from '../../lib/files/accounts.ts'
+import { findAccount, groupName } from '../../lib/host/accounts.ts'
 import { Cluster, type Runner } from './cluster.ts'
 import { copyInstallation } from './installation.ts'
 

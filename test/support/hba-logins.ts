@@ -1,5 +1,5 @@
 import { networkInterfaces } from 'node:os'
-import type { LoginAttempt } from '../../lib/postgres/hba/terms.ts'
+import type { LoginAttempt } from '../../lib/server/access/terms.ts'
 import { choices, type Random } from './random.ts'
 
 /** The groups that each role is a member of, directly or not. */

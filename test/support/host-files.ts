@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import type { Files } from '../../lib/postgres/hba/terms.ts'
+import type { Files } from '../../lib/server/access/terms.ts'
 
 /** The files of this host. */
 export const HOST_FILES: Files = {

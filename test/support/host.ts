@@ -2,7 +2,7 @@ import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, wri
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { findAccount, findGroup, groupName } from '../../lib/files/accounts.ts'
+import { findAccount, findGroup, groupName } from '../../lib/host/accounts.ts'
 import { Cluster, type ClusterOptions, type Runner } from './cluster.ts'
 import { isRoot, type Result, type RunOptions, runCommand } from './command.ts'
 

@@ -1,7 +1,7 @@
 import { Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
-import type { Account } from '../../lib/files/accounts.ts'
-import { needsNoChange, withUid } from '../../lib/files/identity.ts'
+import type { Account } from '../../lib/host/identity.ts'
+import { needsNoChange, withUid } from '../../lib/host/identity.ts'
 
 /** From where and as whom somebody asks for a session, and how. */
 export type Knock = {

@@ -5,7 +5,7 @@
 import { writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { toJsonSchema } from '@valibot/to-json-schema'
-import { manifestSchema } from '../../lib/manifest.ts'
+import { manifestSchema } from '../../lib/provision/manifest.ts'
 
 /** The JSON schema as a file has it. What cannot be said in JSON schema is left to the commands. */
 export function manifestSchemaText(): string {

@@ -1,9 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
-import type { PINNED } from '../../lib/postgres/pinned.ts'
-import { openSession } from '../../lib/postgres/session.ts'
-import { loadSettings } from '../../lib/settings.ts'
+import { loadSettings } from '../../lib/host/settings-file.ts'
+import { openSession, type PINNED } from '../../lib/server/session.ts'
 import { Host } from './host.ts'
 import { backUp, bareHost, ended, restore } from './sample-host.ts'
 

@@ -1,9 +1,9 @@
 import { join } from 'node:path'
-import { Deadline, systemClock } from '../../lib/clock.ts'
-import type { Run } from '../../lib/command.ts'
-import { Interruption } from '../../lib/interruption.ts'
-import { Report } from '../../lib/report.ts'
-import { loadSettings } from '../../lib/settings.ts'
+import { Deadline, systemClock } from '../../lib/frame/deadline.ts'
+import { Interruption } from '../../lib/frame/interruption.ts'
+import { Report } from '../../lib/frame/report.ts'
+import type { Run } from '../../lib/frame/run.ts'
+import { loadSettings } from '../../lib/host/settings-file.ts'
 
 /** The part of tap's `t` that is needed here. */
 type Folders = { testdir: (content: Record<string, string | Record<string, string>>) => string }

@@ -1,16 +1,13 @@
 import * as v from 'valibot'
+import { keepCopies } from '../../lib/backup/copy.ts'
 import { listBackups } from '../../lib/backup/folder.ts'
-import { checkRepository } from '../../lib/backup/restic/check.ts'
-import { describeCopy, listCopies } from '../../lib/backup/restic/copies.ts'
-import { fetchCopy } from '../../lib/backup/restic/fetch.ts'
-import { forget } from '../../lib/backup/restic/forget.ts'
-import { initRemote } from '../../lib/backup/restic/init.ts'
-import { push } from '../../lib/backup/restic/push.ts'
+import { describeCopy, fetchCopy, forget, listCopies } from '../../lib/backup/restic/copies.ts'
+import { checkRepository, initRemote, push } from '../../lib/backup/restic/push.ts'
 import { findRemote, type Remote } from '../../lib/backup/restic/remote.ts'
-import { type Clock, Deadline, systemClock } from '../../lib/clock.ts'
-import { main, type Run } from '../../lib/command.ts'
-import { keepCopies } from '../../lib/commands/remote-copies.ts'
-import { makeFolder } from '../../lib/files/folder.ts'
+import { type Clock, Deadline, systemClock } from '../../lib/frame/deadline.ts'
+import type { Run } from '../../lib/frame/run.ts'
+import { makeFolder } from '../../lib/host/folder.ts'
+import { script } from '../../lib/host/script.ts'
 
 // A command of the tests' own: one piece of work on the repository of the settings, named by --work.
 
@@ -60,7 +57,7 @@ const fast: Clock = {
   sleep: milliseconds => systemClock.sleep(milliseconds / 1000),
 }
 
-void main(
+void script(
   {
     name: 'remote-driver',
     summary: '',

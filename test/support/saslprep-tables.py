@@ -1,4 +1,4 @@
-"""Prints lib/postgres/saslprep-tables.json: the tables of RFC 3454 that RFC 4013 uses, from Python's stringprep.
+"""Prints lib/server/saslprep-tables.json: the tables of RFC 3454 that RFC 4013 uses, from Python's stringprep.
 
 Each table is a list of "gap length" pairs in base 36: so many code points outside, so many inside, and so on.
 """

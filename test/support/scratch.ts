@@ -1,9 +1,10 @@
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Account, account } from '../../lib/files/accounts.ts'
-import { Folder } from '../../lib/files/folder.ts'
-import { changesIds } from '../../lib/files/identity.ts'
+import { account } from '../../lib/host/accounts.ts'
+import { Folder } from '../../lib/host/folder.ts'
+import type { Account } from '../../lib/host/identity.ts'
+import { changesIds } from '../../lib/host/identity.ts'
 import { isRoot } from './command.ts'
 
 /** tap's option for a test that takes on other accounts' ids in its own process. */

@@ -11,11 +11,11 @@ import {
   type SavedRole,
   withDigest,
 } from '../../lib/backup/terms.ts'
-import { Deadline, systemClock } from '../../lib/clock.ts'
-import type { Run } from '../../lib/command.ts'
-import { Interruption } from '../../lib/interruption.ts'
-import { Report } from '../../lib/report.ts'
-import { loadSettings } from '../../lib/settings.ts'
+import { Deadline, systemClock } from '../../lib/frame/deadline.ts'
+import { Interruption } from '../../lib/frame/interruption.ts'
+import { Report } from '../../lib/frame/report.ts'
+import type { Run } from '../../lib/frame/run.ts'
+import { loadSettings } from '../../lib/host/settings-file.ts'
 
 // Backups as plain values, and in folders of small files: for what is decided over them.
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import type { Finding } from '../../lib/doctor/terms.ts'
+import type { Finding } from '../../lib/frame/finding.ts'
 import { worded } from '../support/doctor/words.ts'
 import { POSTGRESQL } from '../support/system/base.ts'
 import { apiAnswers, boots, CHECKOUT, clinic, host, VAULT } from '../support/system/clinic.ts'

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { isNewer, type Loading } from '../../lib/commands/access-rules.ts'
+import { isNewer, type Loading } from '../../lib/provision/access-rules.ts'
 
 /** PostgreSQL has loaded its files half a second after the hundredth, and is asked at the two hundredth. */
 const LOADED: Loading = { loaded: 100.5, now: 200, serverError: undefined, changes: [] }

@@ -11,7 +11,7 @@ import {
   groupName,
   homeOf,
   isMember,
-} from '../../lib/files/accounts.ts'
+} from '../../lib/host/accounts.ts'
 import { needsRoot } from '../support/host.ts'
 import { accountOf, scratch } from '../support/scratch.ts'
 

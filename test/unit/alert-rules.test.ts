@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import * as v from 'valibot'
 import { parse } from 'yaml'
-import { HELP } from '../../lib/metrics/text.ts'
+import { HELP } from '../../lib/frame/metrics.ts'
 import { needsPromtool, promtool } from '../support/metrics.ts'
 
 const RULES = fileURLToPath(new URL('../../units/prometheus/endoreg-provision.rules.yml', import.meta.url))

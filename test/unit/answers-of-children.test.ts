@@ -1,7 +1,7 @@
 import t from 'tap'
-import { Failure } from '../../lib/errors.ts'
-import { fromAnswer, fromJson, isAnswer, parseAnswer, toAnswer, toJson } from '../../lib/files/plain.ts'
-import { Password } from '../../lib/password.ts'
+import { Failure } from '../../lib/frame/failure.ts'
+import { Password } from '../../lib/frame/password.ts'
+import { fromAnswer, fromJson, isAnswer, parseAnswer, toAnswer, toJson } from '../../lib/host/as-account.ts'
 
 t.test('bytes and passwords come through a pipe as they are', t => {
   const value = {

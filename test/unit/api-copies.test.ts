@@ -11,15 +11,15 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { Password } from '../../lib/frame/password.ts'
+import type { Change } from '../../lib/frame/terms.ts'
 import {
   holdsOther,
   inspectCheckout,
   planPasswordCopy,
   planSettings,
   preparePasswordCopy,
-} from '../../lib/files/application.ts'
-import { Password } from '../../lib/password.ts'
-import type { Change } from '../../lib/terms.ts'
+} from '../../lib/provision/copies.ts'
 import { scratch } from '../support/scratch.ts'
 import { makeSocket } from '../support/socket-file.ts'
 

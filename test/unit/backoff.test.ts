@@ -1,5 +1,5 @@
 import t from 'tap'
-import { backoff } from '../../lib/postgres/readiness.ts'
+import { backoff } from '../../lib/server/ready.ts'
 
 t.test('the delay begins at 4 ms, grows, and has its cap', async t => {
   for (const [stage, elapsed, cap] of [

@@ -3,9 +3,8 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import type { Copy } from '../../lib/backup/restic/copies.ts'
+import { chooseBackup, chooseCopy, verifyBackup } from '../../lib/backup/restore/source.ts'
 import { refuseContradictory, select } from '../../lib/commands/restore-postgres.ts'
-import { chooseCopy } from '../../lib/restore/fetched.ts'
-import { chooseBackup, verifyBackup } from '../../lib/restore/source.ts'
 import { aRun, backup, database, layBackup, ownFolder } from '../support/shelf.ts'
 
 const on = (day: number, kind = ''): string => `2026-11-${day}T02-00-00Z${kind}`

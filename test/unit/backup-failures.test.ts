@@ -1,5 +1,5 @@
 import t from 'tap'
-import { failed } from '../../lib/backup/children.ts'
+import { failed } from '../../lib/backup/programs.ts'
 import { explain, isLocked, isMissing } from '../../lib/backup/restic/failure.ts'
 import type { Ended } from '../../lib/backup/restic/program.ts'
 import { aRun } from '../support/shelf.ts'

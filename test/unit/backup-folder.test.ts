@@ -26,7 +26,7 @@ import {
 } from '../../lib/backup/folder.ts'
 import { beginCopy, endCopy, isCopyPending } from '../../lib/backup/pending-copy.ts'
 import { REASONS } from '../../lib/backup/terms.ts'
-import { openFolder } from '../../lib/files/folder.ts'
+import { openFolder } from '../../lib/host/folder.ts'
 import { needsRoot } from '../support/host.ts'
 import { aRun, described, layBackup, ownFolder } from '../support/shelf.ts'
 

@@ -1,8 +1,7 @@
 import t from 'tap'
+import { superfluous } from '../../lib/backup/folder.ts'
 import { uncopied } from '../../lib/backup/pending-copy.ts'
-import type { Copy } from '../../lib/backup/restic/copies.ts'
-import { superfluousCopies } from '../../lib/backup/restic/forget.ts'
-import { superfluous } from '../../lib/backup/retention.ts'
+import { type Copy, superfluousCopies } from '../../lib/backup/restic/copies.ts'
 import { parseNumber } from '../../lib/commands/backup-postgres.ts'
 import { backup } from '../support/shelf.ts'
 

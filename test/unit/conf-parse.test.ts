@@ -1,6 +1,5 @@
 import t from 'tap'
-import { parseLine } from '../../lib/postgres/conf/line.ts'
-import { lastOfEach, parseConf } from '../../lib/postgres/conf/parse.ts'
+import { lastOfEach, parseConf, parseLine } from '../../lib/server/conf.ts'
 import { memoryFiles } from '../support/memory-files.ts'
 
 // What PostgreSQL itself makes of such lines is compared in test/postgres/conf-corpus.test.ts.

@@ -14,10 +14,15 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { changedAt, restoreAccessFile, rewriteAccessFile, whyNotOurs } from '../../lib/files/access-file.ts'
-import { appendLine, keepBefore, keptName, readBytes } from '../../lib/files/configuration-file.ts'
-import { withIds } from '../../lib/files/identity.ts'
-import { Overtaken } from '../../lib/files/vault-plan.ts'
+import { appendLine, keepBefore, keptName, readBytes } from '../../lib/host/configuration-file.ts'
+import { withIds } from '../../lib/host/identity.ts'
+import {
+  changedAt,
+  restoreAccessFile,
+  rewriteAccessFile,
+  whyNotOurs,
+} from '../../lib/provision/apply-access.ts'
+import { Overtaken } from '../../lib/provision/vault-plan.ts'
 import { isRoot } from '../support/command.ts'
 import { accountOf, needsIds, scratch } from '../support/scratch.ts'
 

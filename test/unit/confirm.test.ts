@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { buildSync } from 'esbuild'
 import t from 'tap'
-import { confirmHost } from '../../lib/confirm.ts'
+import { confirmHost } from '../../lib/frame/confirm.ts'
 import { outputOf } from '../support/output.ts'
 import { aRun, ownFolder } from '../support/shelf.ts'
 

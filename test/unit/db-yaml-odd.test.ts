@@ -1,7 +1,7 @@
 import { inspect } from 'node:util'
 import t from 'tap'
 import { parse } from 'yaml'
-import { correctDatabaseSettings } from '../../lib/files/db-yaml.ts'
+import { correctDatabaseSettings } from '../../lib/provision/db-yaml.ts'
 import { correct, DESIRED } from '../support/db-yaml.ts'
 
 const REST =

@@ -12,10 +12,9 @@ import {
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
-import { arm, connectAs, delegate } from '../../lib/files/delegate.ts'
-import { toJson } from '../../lib/files/plain.ts'
-import { readVault, removeLitter } from '../../lib/files/vault.ts'
-import { Password } from '../../lib/password.ts'
+import { Password } from '../../lib/frame/password.ts'
+import { arm, connectAs, delegate, toJson } from '../../lib/host/as-account.ts'
+import { readVault, removeLitter } from '../../lib/provision/vault.ts'
 import { BIN, needsRoot } from '../support/host.ts'
 import { accountOf, scratch } from '../support/scratch.ts'
 

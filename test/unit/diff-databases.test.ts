@@ -1,7 +1,7 @@
 import t from 'tap'
-import { diffDatabases } from '../../lib/postgres/diff.ts'
-import type { Cluster, CurrentRole } from '../../lib/postgres/inspect.ts'
-import type { Database, Role } from '../../lib/terms.ts'
+import type { Database, Role } from '../../lib/frame/terms.ts'
+import { diffDatabases } from '../../lib/provision/roles.ts'
+import type { Cluster, CurrentRole } from '../../lib/server/roles.ts'
 
 const current: CurrentRole = {
   login: true,

@@ -1,8 +1,8 @@
 import t from 'tap'
-import { Password } from '../../lib/password.ts'
-import { diffPassword } from '../../lib/postgres/diff-password.ts'
-import type { Cluster } from '../../lib/postgres/inspect.ts'
-import { buildVerifier, compareVerifier, ScramPassword } from '../../lib/postgres/scram.ts'
+import { Password } from '../../lib/frame/password.ts'
+import { diffPassword } from '../../lib/provision/password.ts'
+import type { Cluster } from '../../lib/server/roles.ts'
+import { buildVerifier, compareVerifier, ScramPassword } from '../../lib/server/scram.ts'
 
 const SECRET = 'correct horse'
 const prepared = (text: string): Promise<ScramPassword> => ScramPassword.from(new Password(text))

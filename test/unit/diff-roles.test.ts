@@ -1,7 +1,7 @@
 import t from 'tap'
-import { diffRoles } from '../../lib/postgres/diff.ts'
-import type { Cluster, CurrentRole } from '../../lib/postgres/inspect.ts'
-import type { Role } from '../../lib/terms.ts'
+import type { Role } from '../../lib/frame/terms.ts'
+import { diffRoles } from '../../lib/provision/roles.ts'
+import type { Cluster, CurrentRole } from '../../lib/server/roles.ts'
 
 const ROLE: Role = {
   name: 'theRole',

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { chooseDataFolder } from '../../lib/doctor/facts/data-folder.ts'
+import { chooseDataFolder } from '../../lib/server/data-folder.ts'
 import { memoryFiles } from '../support/memory-files.ts'
 
 type Tree = Parameters<typeof memoryFiles>[0]

@@ -1,13 +1,12 @@
 import t from 'tap'
 import { applyAll } from '../../lib/commands/fix-postgres.ts'
-import { planFolder } from '../../lib/doctor/findings/folder-plan.ts'
+import { planFolder } from '../../lib/doctor/findings/application.ts'
 import { able, remedyOn } from '../../lib/doctor/findings/part.ts'
 import { REMEDIES } from '../../lib/doctor/remedies/all.ts'
-import { covers } from '../../lib/doctor/remedies/server.ts'
-import { sayPeer } from '../../lib/doctor/remedies/trust-rule.ts'
-import type { Fix } from '../../lib/doctor/terms.ts'
-import { Failure } from '../../lib/errors.ts'
-import type { State } from '../../lib/files/secret-file.ts'
+import { covers, sayPeer } from '../../lib/doctor/remedies/server.ts'
+import { Failure } from '../../lib/frame/failure.ts'
+import type { Fix } from '../../lib/frame/finding.ts'
+import type { State } from '../../lib/host/file.ts'
 import {
   accounts,
   BROKEN,

@@ -2,7 +2,7 @@ import t from 'tap'
 import { known } from '../../lib/doctor/facts/fact.ts'
 import { CHAIN, isDropped, mainError, toUnits, type UnitName } from '../../lib/doctor/facts/units.ts'
 import { unitFindings } from '../../lib/doctor/findings/units.ts'
-import { unitSteps } from '../../lib/doctor/remedies/units.ts'
+import { unitSteps } from '../../lib/doctor/remedies/host.ts'
 import { facts, unit, units } from '../support/doctor/facts.ts'
 
 const [POSTGRESQL, SETUP, BOOT, API] = CHAIN

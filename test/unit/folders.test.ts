@@ -19,8 +19,8 @@ import {
   openFolder,
   splitPath,
   temporaryName,
-} from '../../lib/files/folder.ts'
-import { withIds } from '../../lib/files/identity.ts'
+} from '../../lib/host/folder.ts'
+import { withIds } from '../../lib/host/identity.ts'
 import { isRoot } from '../support/command.ts'
 import { needsRoot } from '../support/host.ts'
 import { accountOf, needsIds, scratch } from '../support/scratch.ts'

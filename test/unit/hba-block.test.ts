@@ -1,5 +1,5 @@
 import t from 'tap'
-import { aboveComment, blockOf, insertBlock, lineStarts, splitBlock } from '../../lib/postgres/hba/block.ts'
+import { aboveComment, blockOf, insertBlock, lineStarts, splitBlock } from '../../lib/server/access/block.ts'
 
 const BLOCK = blockOf(['local all all peer'])
 

@@ -1,7 +1,11 @@
 import t from 'tap'
-import { ldapProblem, ldapUrlProblem } from '../../lib/postgres/hba/ldap.ts'
-import { optionProblem } from '../../lib/postgres/hba/options.ts'
-import { radiusProblem, radiusValueProblem } from '../../lib/postgres/hba/radius.ts'
+import {
+  ldapProblem,
+  ldapUrlProblem,
+  optionProblem,
+  radiusProblem,
+  radiusValueProblem,
+} from '../../lib/server/access/options.ts'
 
 // PostgreSQL as it is built for the tests has no LDAP, so that it cannot be asked there what it says itself.
 

@@ -1,7 +1,7 @@
 import t from 'tap'
-import { matchLogin } from '../../lib/postgres/hba/match.ts'
-import { parseHba } from '../../lib/postgres/hba/parse.ts'
-import type { LoginAttempt, Surroundings } from '../../lib/postgres/hba/terms.ts'
+import { matchLogin } from '../../lib/server/access/match.ts'
+import { parseHba } from '../../lib/server/access/parse.ts'
+import type { LoginAttempt, Surroundings } from '../../lib/server/access/terms.ts'
 import { memoryFiles } from '../support/memory-files.ts'
 
 const AROUND: Surroundings = {

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { parseHba } from '../../lib/postgres/hba/parse.ts'
+import { parseHba } from '../../lib/server/access/parse.ts'
 import { HOST_FILES } from '../support/host-files.ts'
 import { memoryFiles } from '../support/memory-files.ts'
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { compileRegex } from '../../lib/postgres/hba/regex/compile.ts'
+import { compileRegex } from '../../lib/server/access/regex/compile.ts'
 
 /** An error, no match, or a match and what the first group captured. */
 function outcome(pattern: string, text: string): string | undefined | null {

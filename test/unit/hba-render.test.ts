@@ -1,7 +1,7 @@
 import t from 'tap'
-import { parseManifest } from '../../lib/manifest.ts'
-import { declaredRules, renderMappings, renderRules } from '../../lib/postgres/hba/render.ts'
-import { loadSettings } from '../../lib/settings.ts'
+import { loadSettings } from '../../lib/host/settings-file.ts'
+import { parseManifest } from '../../lib/provision/manifest.ts'
+import { declaredRules, renderMappings, renderRules } from '../../lib/server/access/render.ts'
 import shipped from '../../units/manifest.json' with { type: 'json' }
 
 const manifest = (more: object = {}) =>

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { mapAccount, parseIdent } from '../../lib/postgres/hba/ident.ts'
+import { mapAccount, parseIdent } from '../../lib/server/access/ident.ts'
 import { memoryFiles } from '../support/memory-files.ts'
 
 const parse = (text: string, major = 16) => parseIdent('/ident', memoryFiles({ '/ident': text }), major)

@@ -10,7 +10,7 @@ import {
   withIds,
   withUid,
   worksForRoot,
-} from '../../lib/files/identity.ts'
+} from '../../lib/host/identity.ts'
 import { needsRoot } from '../support/host.ts'
 import { accountOf, needsIds, scratch } from '../support/scratch.ts'
 
@@ -113,8 +113,8 @@ t.test('an account follows its own links, but not where root has started it', ne
   const top = scratch(t)
   const script = `
     import { mkdirSync, symlinkSync } from 'node:fs'
-    import { openFolder } from './lib/files/folder.ts'
-    import { needsNoChange, startedForRoot, worksForRoot } from './lib/files/identity.ts'
+    import { openFolder } from './lib/host/folder.ts'
+    import { needsNoChange, startedForRoot, worksForRoot } from './lib/host/identity.ts'
     const folder = '${top}/theirs'
     mkdirSync(folder + '/target', { recursive: true })
     symlinkSync('target', folder + '/link')
@@ -137,8 +137,8 @@ t.test("the owner's rights are taken where root lacks one of those that open fol
   const { uid, gid } = accountOf('stranger')
   const script = `
     import * as v from 'valibot'
-    import { job } from './lib/files/job.ts'
-    import { Failure } from './lib/errors.ts'
+    import { job } from './lib/host/job.ts'
+    import { Failure } from './lib/frame/failure.ts'
     const uids = []
     const account = { name: 'stranger', uid: ${uid}, gid: ${gid} }
     const errors = [

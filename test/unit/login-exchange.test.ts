@@ -1,8 +1,8 @@
 import t, { type Test } from 'tap'
-import { Password } from '../../lib/password.ts'
-import { Login, UnaskedError, UnsafeMethod } from '../../lib/postgres/login.ts'
-import { ScramError, ScramPassword } from '../../lib/postgres/scram.ts'
-import { ProtocolError, ServerError, TimeoutError } from '../../lib/postgres/wire.ts'
+import { Password } from '../../lib/frame/password.ts'
+import { Login, UnaskedError, UnsafeMethod } from '../../lib/server/login.ts'
+import { ScramError, ScramPassword } from '../../lib/server/scram.ts'
+import { ProtocolError, ServerError, TimeoutError } from '../../lib/server/wire.ts'
 import {
   authentication,
   type Backend,

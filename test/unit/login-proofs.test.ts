@@ -1,19 +1,20 @@
 import t, { type Test } from 'tap'
-import { type Clock, Deadline } from '../../lib/clock.ts'
-import { Password } from '../../lib/password.ts'
-import { EarlyLogins } from '../../lib/postgres/early-logins.ts'
-import type { Problem } from '../../lib/postgres/known-problems.ts'
+import { type Clock, Deadline } from '../../lib/frame/deadline.ts'
+import { Password } from '../../lib/frame/password.ts'
+import { Report } from '../../lib/frame/report.ts'
+import type { Settings } from '../../lib/frame/settings.ts'
+import { loadSettings } from '../../lib/host/settings-file.ts'
+import type { Problem } from '../../lib/server/problem.ts'
 import {
+  EarlyLogins,
   type Outcome,
   proofFailure,
   proveLogins,
   resolveAddresses,
   toCheck,
   tryLogin,
-} from '../../lib/postgres/proof.ts'
-import { ScramPassword } from '../../lib/postgres/scram.ts'
-import { Report } from '../../lib/report.ts'
-import { loadSettings, type Settings } from '../../lib/settings.ts'
+} from '../../lib/server/prove.ts'
+import { ScramPassword } from '../../lib/server/scram.ts'
 import {
   authentication,
   type Backend,

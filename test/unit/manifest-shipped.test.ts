@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { loadManifest, parseManifest } from '../../lib/manifest.ts'
-import { loadSettings } from '../../lib/settings.ts'
+import { loadSettings } from '../../lib/host/settings-file.ts'
+import { loadManifest, parseManifest } from '../../lib/provision/manifest.ts'
 import shipped from '../../units/manifest.json' with { type: 'json' }
 import { manifestSchemaText } from '../support/manifest-schema.ts'
 

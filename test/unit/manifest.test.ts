@@ -1,7 +1,8 @@
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { loadManifest, parseManifest } from '../../lib/manifest.ts'
-import { loadSettings, type Settings } from '../../lib/settings.ts'
+import type { Settings } from '../../lib/frame/settings.ts'
+import { loadSettings } from '../../lib/host/settings-file.ts'
+import { loadManifest, parseManifest } from '../../lib/provision/manifest.ts'
 
 const empty = '/dev/null'
 const settingsOf = (env: NodeJS.ProcessEnv): Settings => loadSettings(env, empty)

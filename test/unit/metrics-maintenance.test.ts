@@ -1,9 +1,9 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { leaveProvenRestore, leaveResticCopy } from '../../lib/metrics/maintenance.ts'
-import { Report } from '../../lib/report.ts'
-import { loadSettings } from '../../lib/settings.ts'
+import { leaveProvenRestore, leaveResticCopy } from '../../lib/backup/metrics.ts'
+import { Report } from '../../lib/frame/report.ts'
+import { loadSettings } from '../../lib/host/settings-file.ts'
 import { collected, needsPromtool, promtool, values } from '../support/metrics.ts'
 
 t.test('a copy, and a drill', async t => {

@@ -1,9 +1,10 @@
 import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import type { Command } from '../../lib/command.ts'
-import { leaveBackup } from '../../lib/metrics/maintenance.ts'
-import { RunMetrics } from '../../lib/metrics/run.ts'
+import { leaveBackup } from '../../lib/backup/metrics.ts'
+import { describeRun } from '../../lib/frame/metrics.ts'
+import type { Command } from '../../lib/frame/run.ts'
+import { leave } from '../../lib/host/metrics.ts'
 import { values } from '../support/metrics.ts'
 import { aRun, backup, ownFolder } from '../support/shelf.ts'
 
@@ -27,7 +28,7 @@ async function left(
   const folder = ownFolder(t)
   const run = aRun({ ENDOREG_METRICS_DIR: folder }, given)
   run.report.change({ resource: 'r', action: 'a' })
-  await new RunMetrics({ ...command, ...over }, run).end(code)
+  await leave(run, describeRun({ ...command, ...over }, run, code))
   return { files: readdirSync(folder).sort(), found: values(folder) }
 }
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { toText } from '../../lib/metrics/text.ts'
+import { toText } from '../../lib/frame/metrics.ts'
 import { needsPromtool, promtool } from '../support/metrics.ts'
 
 const name = 'endoreg_last_login_timestamp_seconds'

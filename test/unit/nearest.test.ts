@@ -1,5 +1,5 @@
 import t from 'tap'
-import { nearest } from '../../lib/nearest.ts'
+import { nearest } from '../../lib/frame/text.ts'
 
 const KNOWN = ['ENDOREG_DB_NAME', 'ENDOREG_DB_USER', 'PGPORT', '--check', '--json']
 

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { parseManifest } from '../../lib/manifest.ts'
-import { declaredRules, renderMappings, renderRules } from '../../lib/postgres/hba/render.ts'
-import { loadSettings } from '../../lib/settings.ts'
+import { loadSettings } from '../../lib/host/settings-file.ts'
+import { parseManifest } from '../../lib/provision/manifest.ts'
+import { declaredRules, renderMappings, renderRules } from '../../lib/server/access/render.ts'
 import { Nix, withoutLib } from '../support/nix.ts'
 
 const empty = '/dev/null'

@@ -1,7 +1,8 @@
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import t from 'tap'
-import { KNOWN, loadSettings } from '../../lib/settings.ts'
+import { KNOWN } from '../../lib/frame/settings.ts'
+import { loadSettings } from '../../lib/host/settings-file.ts'
 import { CHECKOUT, LIB, Nix, withoutLib } from '../support/nix.ts'
 
 /** What only the environment can say. */

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { KNOWN } from '../../lib/settings.ts'
+import { KNOWN } from '../../lib/frame/settings.ts'
 import { parseUnit, readUnits, unitNames } from '../support/unit-file.ts'
 
 /** The lines that say something, each with its words one blank apart. */

@@ -1,7 +1,6 @@
 import { inspect } from 'node:util'
 import t from 'tap'
-import { parsePassword, passwordBytes } from '../../lib/files/password-text.ts'
-import { Password } from '../../lib/password.ts'
+import { Password, parsePassword, passwordBytes } from '../../lib/frame/password.ts'
 
 const parse = (text: string): string => parsePassword(Buffer.from(text, 'utf8'), 'the vault').reveal()
 

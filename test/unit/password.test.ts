@@ -1,6 +1,6 @@
 import { format, inspect } from 'node:util'
 import t from 'tap'
-import { Password } from '../../lib/password.ts'
+import { Password } from '../../lib/frame/password.ts'
 
 const SECRET = 'correct horse battery staple'
 const password = new Password(SECRET)

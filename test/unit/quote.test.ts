@@ -1,5 +1,5 @@
 import t from 'tap'
-import { dollarQuoted, identifier, literal } from '../../lib/postgres/quote.ts'
+import { dollarQuoted, identifier, literal } from '../../lib/server/sql.ts'
 
 /** What PostgreSQL reads: up to the first place where the opening tag stands again. */
 function read(constant: string): { text: string; rest: string } {

@@ -1,8 +1,8 @@
 import t from 'tap'
-import { type Clock, Deadline } from '../../lib/clock.ts'
-import type { Problem } from '../../lib/postgres/known-problems.ts'
-import { untilReady } from '../../lib/postgres/readiness.ts'
-import { Report } from '../../lib/report.ts'
+import { type Clock, Deadline } from '../../lib/frame/deadline.ts'
+import { Report } from '../../lib/frame/report.ts'
+import type { Problem } from '../../lib/server/problem.ts'
+import { untilReady } from '../../lib/server/ready.ts'
 
 /** Time that passes only while somebody sleeps. */
 class VirtualClock implements Clock {

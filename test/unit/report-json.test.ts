@@ -4,8 +4,8 @@ import { inOwnProcess } from '../support/own-process.ts'
 /** What a process prints on standard output that has a report with `json` and does `work` with it. */
 function document(json: boolean, work: string, check = false): string {
   const script = `
-    import { Failure } from './lib/errors.ts'
-    import { Report } from './lib/report.ts'
+    import { Failure } from './lib/frame/failure.ts'
+    import { Report } from './lib/frame/report.ts'
     const report = new Report({ command: 'some-command', check: ${check}, json: ${json}, face: 'plain' })
     ${work}`
   return inOwnProcess(script).out

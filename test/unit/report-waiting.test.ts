@@ -4,8 +4,8 @@ import { inOwnProcess } from '../support/own-process.ts'
 /** What a report with `face` prints while `work` lets time pass: \`at(time, what, cause)\` is one word about waiting. */
 function print(face: string, work: string): string {
   const script = `
-    import { Deadline } from './lib/clock.ts'
-    import { Report } from './lib/report.ts'
+    import { Deadline } from './lib/frame/deadline.ts'
+    import { Report } from './lib/frame/report.ts'
     let time = 0
     const deadline = new Deadline(60, { now: () => time, sleep: async () => {} })
     const clock = deadline.clock

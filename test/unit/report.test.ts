@@ -10,9 +10,9 @@ const COLOUR = new RegExp(`${ESC}\\[\\d+m`, 'g')
 const print = (options: object, work: string, how: Parameters<typeof inOwnProcess>[1] = {}) =>
   inOwnProcess(
     `
-    import { Failure } from './lib/errors.ts'
-    import { Deadline } from './lib/clock.ts'
-    import { Report } from './lib/report.ts'
+    import { Failure } from './lib/frame/failure.ts'
+    import { Deadline } from './lib/frame/deadline.ts'
+    import { Report } from './lib/frame/report.ts'
     const report = new Report({ command: 'some-command', check: false, json: false, ...${JSON.stringify(options)} })
     ${work}`,
     how,

@@ -1,8 +1,8 @@
 import t from 'tap'
 import { NEXTCLOUD_UNITS, nextcloudMaintenance } from '../../lib/commands/nextcloud-maintenance.ts'
 import { resetPsqlSafe } from '../../lib/commands/reset-psql-safe.ts'
-import { chooseAround, order, type Seen } from '../../lib/reset/around.ts'
-import { isAtWork, statesIn, type UnitState, withDependants } from '../../lib/units.ts'
+import { isAtWork, statesIn, type UnitState, withDependants } from '../../lib/host/units.ts'
+import { chooseAround, order, type Seen } from '../../lib/reset/dependants.ts'
 import { plainRun } from '../support/plain-run.ts'
 import { CLUSTER, NOTHING_AROUND, unit } from '../support/reset-values.ts'
 

@@ -1,6 +1,5 @@
 import t from 'tap'
-import { forUnit, refuseUnfitNames } from '../../lib/reset/configured.ts'
-import { candidates, traceNamed } from '../../lib/reset/named.ts'
+import { candidates, forUnit, refuseUnfitNames, traceNamed } from '../../lib/reset/configured.ts'
 import { site } from '../support/reset-values.ts'
 
 const DATA = '/var/lib/postgresql/16/main'

@@ -2,8 +2,7 @@ import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from '
 import { join } from 'node:path'
 import t from 'tap'
 import { moveFolders } from '../../lib/reset/folders.ts'
-import { inspectData } from '../../lib/reset/found.ts'
-import { besideName, parseBeside, setAside, stampOf } from '../../lib/reset/names.ts'
+import { besideName, inspectData, parseBeside, setAside, stampOf } from '../../lib/reset/found.ts'
 
 const STAMP = '2026-11-25T01-30-43Z'
 

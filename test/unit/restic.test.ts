@@ -1,12 +1,11 @@
 import t from 'tap'
-import { partOf } from '../../lib/backup/restic/check.ts'
 import { explain, isLocked, isMissing } from '../../lib/backup/restic/failure.ts'
-import { packsIn, wordsIn } from '../../lib/backup/restic/output.ts'
-import type { Ended } from '../../lib/backup/restic/program.ts'
-import { Deadline, systemClock } from '../../lib/clock.ts'
-import { Interruption } from '../../lib/interruption.ts'
-import { Report } from '../../lib/report.ts'
-import { loadSettings } from '../../lib/settings.ts'
+import { type Ended, packsIn, wordsIn } from '../../lib/backup/restic/program.ts'
+import { partOf } from '../../lib/backup/restic/push.ts'
+import { Deadline, systemClock } from '../../lib/frame/deadline.ts'
+import { Interruption } from '../../lib/frame/interruption.ts'
+import { Report } from '../../lib/frame/report.ts'
+import { loadSettings } from '../../lib/host/settings-file.ts'
 
 const DAY = 86_400_000
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { compareContents, compareRoles, compareShared } from '../../lib/restore/compare.ts'
+import { compareContents, compareRoles, compareShared } from '../../lib/backup/restore/compare.ts'
 import { database, savedRole } from '../support/shelf.ts'
 
 const saved = database('d', {

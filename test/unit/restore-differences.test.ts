@@ -1,8 +1,14 @@
 import t from 'tap'
+import { compareContents, compareRoles, compareShared } from '../../lib/backup/restore/compare.ts'
+import {
+  commentSql,
+  createSql,
+  defaultRights,
+  limitsSql,
+  rightsSql,
+  settingSql,
+} from '../../lib/backup/restore/sql.ts'
 import type { SavedDatabase, SavedRole } from '../../lib/backup/terms.ts'
-import { compareContents, compareRoles, compareShared } from '../../lib/restore/compare.ts'
-import { commentSql, createSql, defaultRights, limitsSql, rightsSql } from '../../lib/restore/database-sql.ts'
-import { settingSql } from '../../lib/restore/settings-sql.ts'
 import { database } from '../support/shelf.ts'
 
 const saved = database('d', { tables: [{ schema: 's', name: 't', rows: 1 }] })

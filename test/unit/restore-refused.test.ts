@@ -1,11 +1,16 @@
 import { PassThrough } from 'node:stream'
 import t from 'tap'
-import { isOwn, outcome } from '../../lib/commands/incomplete-restore.ts'
+import { refuseBound } from '../../lib/backup/restore/bound.ts'
+import { collationsOf } from '../../lib/backup/restore/locales.ts'
+import {
+  describeRefused,
+  incomplete,
+  isOwn,
+  outcome,
+  RefusalListener,
+} from '../../lib/backup/restore/refused.ts'
 import { requireOwn } from '../../lib/commands/restore-postgres.ts'
-import { Failure } from '../../lib/errors.ts'
-import { refuseBound } from '../../lib/restore/bound.ts'
-import { collationsOf } from '../../lib/restore/locales.ts'
-import { describeRefused, incomplete, RefusalListener } from '../../lib/restore/refused.ts'
+import { Failure } from '../../lib/frame/failure.ts'
 import { database } from '../support/shelf.ts'
 
 /** What is heard of `text`, in pieces of `size` characters. */

@@ -1,7 +1,13 @@
 import t from 'tap'
-import { createSql, limitsSql, rightsSql } from '../../lib/restore/database-sql.ts'
-import { settingSql } from '../../lib/restore/settings-sql.ts'
-import { headOf, roleOf, splitStatements } from '../../lib/restore/statements.ts'
+import {
+  createSql,
+  headOf,
+  limitsSql,
+  rightsSql,
+  roleOf,
+  settingSql,
+  splitStatements,
+} from '../../lib/backup/restore/sql.ts'
 import { database } from '../support/shelf.ts'
 
 const saved = database('clinic', {

@@ -1,13 +1,13 @@
 import { createHash, createHmac } from 'node:crypto'
 import t from 'tap'
-import { Password } from '../../lib/password.ts'
+import { Password } from '../../lib/frame/password.ts'
 import {
   buildVerifier,
   MOST_ITERATIONS,
   ScramError,
   ScramExchange,
   ScramPassword,
-} from '../../lib/postgres/scram.ts'
+} from '../../lib/server/scram.ts'
 
 const NONCE = 'rOprNGfwEbeRWgbNEkqO'
 const SALT = 'W22ZaJ0SNY7soEsUEjb6gQ=='

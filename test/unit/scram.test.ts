@@ -1,13 +1,13 @@
 import { createHash, createHmac } from 'node:crypto'
 import t from 'tap'
-import { Password } from '../../lib/password.ts'
+import { Password } from '../../lib/frame/password.ts'
 import {
   buildVerifier,
   compareVerifier,
   MOST_ITERATIONS,
   ScramPassword,
   type VerifierState,
-} from '../../lib/postgres/scram.ts'
+} from '../../lib/server/scram.ts'
 
 const prepared = (text: string): Promise<ScramPassword> => ScramPassword.from(new Password(text))
 const hmac = (key: Buffer, text: string): Buffer => createHmac('sha256', key).update(text).digest()

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { isSecretName, scrubber, untilSecret } from '../../lib/scrub.ts'
+import { isSecretName, scrubber, untilSecret } from '../../lib/frame/scrub.ts'
 
 const SECRET = 'q7Zr/4+VJmS0wq=ü"\'x'
 const base64 = (text: string): string => Buffer.from(text).toString('base64')

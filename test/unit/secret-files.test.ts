@@ -16,8 +16,6 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { inFolder } from '../../lib/files/folder.ts'
-import { effectiveUid, withIds } from '../../lib/files/identity.ts'
 import {
   createOnce,
   litter,
@@ -27,7 +25,9 @@ import {
   readRegular,
   replaceFile,
   setOwnership,
-} from '../../lib/files/secret-file.ts'
+} from '../../lib/host/file.ts'
+import { inFolder } from '../../lib/host/folder.ts'
+import { effectiveUid, withIds } from '../../lib/host/identity.ts'
 import { isRoot } from '../support/command.ts'
 import { needsRoot } from '../support/host.ts'
 import { accountOf, needsIds, scratch } from '../support/scratch.ts'

@@ -1,7 +1,7 @@
 import { chmodSync, chownSync, existsSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { loadSettings } from '../../lib/settings.ts'
+import { loadSettings } from '../../lib/host/settings-file.ts'
 
 const root = process.getuid?.() === 0
 const DEFAULT_FILE = '/etc/endoreg/provision.env'

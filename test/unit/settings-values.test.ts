@@ -1,5 +1,5 @@
 import t from 'tap'
-import { loadSettings } from '../../lib/settings.ts'
+import { loadSettings } from '../../lib/host/settings-file.ts'
 
 const file = '/dev/null'
 

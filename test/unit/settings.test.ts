@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { loadSettings } from '../../lib/settings.ts'
+import { loadSettings } from '../../lib/host/settings-file.ts'
 
 /** The settings of `env` and of a settings file, so that this machine's own file in /etc plays no part. */
 const load = (t: Test, env: NodeJS.ProcessEnv, file = '') =>

@@ -1,8 +1,8 @@
 import t from 'tap'
-import { parseAddress } from '../../lib/postgres/hba/address.ts'
-import { writeClients, writeToken, written } from '../../lib/postgres/hba/written.ts'
+import { parseAddress } from '../../lib/server/access/address.ts'
+import { writeClients, writeToken, written } from '../../lib/server/access/written.ts'
+import { withUnit } from '../../lib/show/effective.ts'
 import { from } from '../../lib/show/text.ts'
-import { withUnit } from '../../lib/show/unit.ts'
 
 t.test('a number with its unit, as SHOW writes it', async t => {
   const values: readonly (readonly [value: string, unit: string | null, text: string])[] = [

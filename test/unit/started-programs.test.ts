@@ -3,12 +3,12 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { finish, finishSync } from '../../lib/child-process.ts'
+import { finish, finishSync } from '../../lib/host/shell.ts'
 import { outputOf } from '../support/output.ts'
 import { nodeWith } from '../support/pool.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-const DOOR = 'lib/child-process.ts'
+const DOOR = 'lib/host/shell.ts'
 
 /** The sources of the commands, by their paths in the checkout. */
 const SOURCES = ['bin', 'lib'].flatMap(folder =>

@@ -1,6 +1,6 @@
 import t from 'tap'
-import { visible } from '../../lib/output.ts'
-import { table, widthOf, wrap } from '../../lib/table.ts'
+import { visible } from '../../lib/frame/output.ts'
+import { table, widthOf, wrap } from '../../lib/frame/table.ts'
 
 const HEAD = ['NAME', 'VALUE', 'WHERE'] as const
 const ROWS = [

@@ -1,6 +1,7 @@
 import t from 'tap'
-import { ExitCode } from '../../lib/errors.ts'
-import { KNOWN, loadSettings } from '../../lib/settings.ts'
+import { ExitCode } from '../../lib/frame/failure.ts'
+import { KNOWN } from '../../lib/frame/settings.ts'
+import { loadSettings } from '../../lib/host/settings-file.ts'
 import pkg from '../../package.json' with { type: 'json' }
 import { parseUnit, readUnits, type UnitFile, unitNames } from '../support/unit-file.ts'
 

@@ -11,9 +11,9 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { withIds } from '../../lib/files/identity.ts'
-import { doJob } from '../../lib/files/job.ts'
-import { inspectVault, readVault } from '../../lib/files/vault.ts'
+import { withIds } from '../../lib/host/identity.ts'
+import { doJob } from '../../lib/host/job.ts'
+import { inspectVault, readVault } from '../../lib/provision/vault.ts'
 import { isRoot } from '../support/command.ts'
 import { accountOf, needsIds, scratch } from '../support/scratch.ts'
 

@@ -1,17 +1,10 @@
 import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { inFolder } from '../../lib/files/folder.ts'
-import { effectiveUid } from '../../lib/files/identity.ts'
-import {
-  adoptStage,
-  dropStage,
-  inspectStage,
-  isStaged,
-  stageName,
-  writeStage,
-} from '../../lib/files/stage.ts'
-import { inspectVault } from '../../lib/files/vault.ts'
+import { inFolder } from '../../lib/host/folder.ts'
+import { effectiveUid } from '../../lib/host/identity.ts'
+import { adoptStage, dropStage, inspectStage, isStaged, stageName, writeStage } from '../../lib/host/stage.ts'
+import { inspectVault } from '../../lib/provision/vault.ts'
 import { scratch } from '../support/scratch.ts'
 
 const OWNER = { uid: effectiveUid(), gid: process.getegid?.() ?? 0, mode: 0o640, names: 'me:mine' }

@@ -1,14 +1,15 @@
+import { readdirSync } from 'node:fs'
 import * as v from 'valibot'
-import { ExitCode, Failure } from '../../errors.ts'
+import { doing, ExitCode, Failure } from '../../frame/failure.ts'
+import type { Folder } from '../../host/folder.ts'
 import { isBackupName } from '../folder.ts'
 import { type Backup, DESCRIPTION, type Description, description, REASONS, type Reason } from '../terms.ts'
-import { must } from './call.ts'
-import { documentIn, node, snapshot } from './output.ts'
-import { QUICK, STANDSTILL } from './program.ts'
+import { must } from './failure.ts'
+import { documentIn, LONG, node, QUICK, STANDSTILL, snapshot, status } from './program.ts'
 import type { Remote } from './remote.ts'
 
 /** Tells our snapshots from all others in the repository. */
-export const TAG = 'endoreg'
+const TAG = 'endoreg'
 const REASON = 'reason='
 
 /** The tags of a copy: the same for all that are kept by one count. */
@@ -52,12 +53,12 @@ export function copyOf({ id, hostname, paths, tags }: v.InferOutput<typeof snaps
 }
 
 /** What is in a copy: its files with their sizes, and whatever else, which no backup has. */
-export type Content = {
+type Content = {
   readonly files: ReadonlyMap<string, number>
   readonly others: readonly string[]
 }
 
-export async function contentOf(remote: Remote, { name, snapshot: id }: Copy): Promise<Content> {
+async function contentOf(remote: Remote, { name, snapshot: id }: Copy): Promise<Content> {
   const args = ['ls', '--json', READ, id] as const
   const { out } = await must(remote, { args, limit: STANDSTILL }, `look into the copy of ${name}`)
   return contentIn(out)
@@ -105,4 +106,118 @@ const unreadable = ({ shown }: Remote, message: string, command: string): Failur
     message: `${message} (${shown})`,
     cause: `what restic ${command} gives cannot be read`,
     hint: 'Try another copy, and see whether restic check finds the repository damaged.',
+  })
+
+/**
+ * Takes away some of `copies`, those of the backups of one host, so that of each kind as many stay as are kept here, and the packs that only
+ * they needed. Copies of other hosts and whatever else is in the repository stay. Where this host may only add, a warning
+ * says that somebody else has to do it.
+ *
+ * @param copies in the order of their names
+ * @param keep at least 1
+ * @param here the names of the backups on this host that are kept
+ * Fails as `push` does.
+ */
+export async function forget(
+  remote: Remote,
+  copies: readonly Copy[],
+  keep: number,
+  here: ReadonlySet<string>,
+): Promise<void> {
+  const { report } = remote.run
+  const old = superfluousCopies(copies, keep, here)
+  if (old.length === 0) return
+  const ids = old.map(({ snapshot }) => snapshot)
+  try {
+    await must(remote, { args: ['forget', '--prune', ...ids], limit: LONG }, 'take old copies away')
+    for (const { name } of old) {
+      report.change({
+        resource: `copy of backup ${name}`,
+        action: `remove from ${remote.shown} (--keep ${keep})`,
+      })
+    }
+  } catch (error) {
+    if (!(error instanceof Failure) || error.code !== ExitCode.notPermitted) throw error
+    report.warning(
+      `old copies stay in ${remote.shown}, for this host may not take anything away there (${error.reason}); on its own host: restic forget --prune ${ids.map(id => id.slice(0, 8)).join(' ')}`,
+    )
+  } finally {
+    report.waited()
+  }
+}
+
+/**
+ * The copies to take away: of each kind `keep` stay. What is kept on this host stays in any case, since there it is known what
+ * is newer; of the others, which only have the time of a clock that may have gone back, the last by their names.
+ *
+ * @param copies in the order of their names
+ */
+export function superfluousCopies(
+  copies: readonly Copy[],
+  keep: number,
+  here: ReadonlySet<string>,
+): readonly Copy[] {
+  return REASONS.flatMap(kind => {
+    const its = copies.filter(({ reason }) => reason === kind)
+    const others = its.filter(({ name }) => !here.has(name))
+    const room = Math.max(1, keep) - (its.length - others.length)
+    return room > 0 ? others.slice(0, -room) : others
+  })
+}
+
+/**
+ * Puts the files of a copy into the empty folder `into`, which is ours alone. Sizes are compared; the digests in the
+ * description are whoever uses the files to compare.
+ *
+ * Fails as `push` does; with 78 where the snapshot has anything but files in it.
+ */
+export async function fetchCopy(remote: Remote, copy: Copy, into: Folder): Promise<void> {
+  const { report } = remote.run
+  const message = `fetch the copy of ${copy.name} into ${into.path}`
+  const { files, others } = await contentOf(remote, copy)
+  if (others.length > 0) throw strange(remote, copy, others)
+  const onLine = (line: string): boolean => {
+    const now = documentIn(status, line)
+    if (now) report.progress(`fetch ${copy.name}`, now.percent_done)
+    return now !== undefined
+  }
+  try {
+    report.progress(`fetch ${copy.name}`, 0)
+    await must(
+      remote,
+      {
+        args: ['restore', '--json', '--no-lock', copy.snapshot, '--target=.'],
+        folder: into.at('.'),
+        onLine,
+        limit: LONG,
+      },
+      message,
+    )
+  } finally {
+    report.waited()
+  }
+  doing(message, () => requireFiles(into, files, message))
+}
+
+/** Fails with 74 where there are not just `files` in the folder, with their sizes. */
+export function requireFiles(into: Folder, files: ReadonlyMap<string, number>, message: string): void {
+  const there = readdirSync(into.at('.'))
+  const wrong = [...new Set([...there, ...files.keys()])].find(name => {
+    const stat = into.look(name)
+    return !stat?.isFile() || stat.size !== files.get(name)
+  })
+  if (wrong === undefined) return
+  throw new Failure(ExitCode.inputOutput, {
+    message,
+    cause: `${wrong} is missing, or has not the size that it has in the repository`,
+    hint: 'Look at the health of the disk (dmesg), and run it again.',
+  })
+}
+
+/** What root would make of it is for whoever has made it to say: links, devices, folders. */
+const strange = ({ shown }: Remote, { name, snapshot }: Copy, others: readonly string[]): Failure =>
+  new Failure(ExitCode.configuration, {
+    message: `fetch the copy of ${name} (${shown})`,
+    cause: `${others[0]} is in it, and a backup has nothing but files`,
+    hint: `It was not made by backup-postgres: look at it (restic ls ${snapshot.slice(0, 8)}), and take another one.`,
   })

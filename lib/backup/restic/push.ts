@@ -1,12 +1,10 @@
-import { ExitCode, Failure } from '../../errors.ts'
-import { openFolder } from '../../files/folder.ts'
-import { bytesText } from '../../text.ts'
+import { ExitCode, Failure } from '../../frame/failure.ts'
+import { bytesText } from '../../frame/text.ts'
+import { openFolder } from '../../host/folder.ts'
 import type { Backup } from '../terms.ts'
-import { must, patiently } from './call.ts'
 import { type Copy, holds, listCopies, tagsOf } from './copies.ts'
-import { explain } from './failure.ts'
-import { documentIn, status, summary } from './output.ts'
-import { type Ended, STANDSTILL } from './program.ts'
+import { explain, isMissing, must, patiently } from './failure.ts'
+import { documentIn, type Ended, LONG, packsIn, QUICK, STANDSTILL, status, summary } from './program.ts'
 import type { Remote } from './remote.ts'
 
 /** How restic ends where it could not read everything: there is a snapshot, and it is no copy. */
@@ -123,3 +121,65 @@ const gone = (message: string): Failure =>
     cause: 'the folder has gone meanwhile',
     hint: 'Run it again.',
   })
+
+/**
+ * Makes the repository where there is none. Only for whoever asks for it by name: a folder whose disk is not mounted
+ * looks the same, and would become one on the wrong disk.
+ *
+ * Fails as `push` does; with 78 where there is one with another password.
+ */
+export async function initRemote(remote: Remote): Promise<void> {
+  const { report, check } = remote.run
+  const resource = remote.shown
+  const message = 'make the repository'
+  try {
+    const found = await patiently(remote, { args: ['cat', '--no-lock', 'config'], limit: QUICK })
+    if (found.code === 0) return
+    if (!isMissing(found)) throw explain(remote, found, message)
+    if (!check) await must(remote, { args: ['init'], limit: QUICK }, message)
+    report.change({ resource, action: 'create' })
+  } finally {
+    report.waited()
+  }
+}
+
+/** Parts that the packs are read in. */
+const PARTS = 4
+const DAY = 86_400_000
+/** Days from a Monday to the first day of the clock, a Thursday. */
+const THURSDAY = 3
+
+/** The part, from 1, whose turn it is in the week of `date`: weeks begin on Monday, UTC, and four make a round. */
+export const partOf = (date: Date): number => (Math.floor((date.getTime() / DAY + THURSDAY) / 7) % PARTS) + 1
+
+/**
+ * Has restic see whether everything in the repository is there and fits, and read one part of its packs: a call a week
+ * reads all of them in four weeks.
+ *
+ * Fails with 74 where it is damaged, else as `push` does.
+ */
+export async function checkRepository(remote: Remote, date: Date): Promise<void> {
+  const { report } = remote.run
+  const part = partOf(date)
+  const what = `read part ${part} of ${PARTS}`
+  const onLine = (line: string): boolean => {
+    const read = packsIn(line)
+    if (read !== undefined) report.progress(`${what} of ${remote.shown}`, read)
+    return read !== undefined
+  }
+  const name = `restic repository, part ${part} of ${PARTS}`
+  try {
+    report.progress(`${what} of ${remote.shown}`, 0)
+    await must(
+      remote,
+      { args: ['check', `--read-data-subset=${part}/${PARTS}`], onLine, limit: LONG },
+      `check the repository and ${what}`,
+    )
+    report.checked({ name, ok: true })
+  } catch (error) {
+    report.checked({ name, ok: false })
+    throw error
+  } finally {
+    report.waited()
+  }
+}

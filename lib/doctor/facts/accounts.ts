@@ -1,5 +1,6 @@
-import { type Account, findAccount, findGroup, type Group, isMember } from '../../files/accounts.ts'
-import type { Settings } from '../../settings.ts'
+import type { Settings } from '../../frame/settings.ts'
+import { findAccount, findGroup, type Group, isMember } from '../../host/accounts.ts'
+import type { Account } from '../../host/identity.ts'
 import { type Fact, look } from './fact.ts'
 
 /** The accounts and groups that the settings name, as far as this host has them. */

@@ -1,4 +1,4 @@
-import { ExitCode, errnoOf, Failure, systemFailure } from '../../errors.ts'
+import { ExitCode, errnoOf, Failure, systemFailure } from '../../frame/failure.ts'
 
 /** What could not be looked at, and why. */
 export type Unknown = {

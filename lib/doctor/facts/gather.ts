@@ -1,24 +1,41 @@
 import { existsSync, realpathSync, statSync } from 'node:fs'
 import { listBackups, type Shelf } from '../../backup/folder.ts'
-import type { Account } from '../../files/accounts.ts'
-import { splitPath } from '../../files/folder.ts'
-import { effectiveUid } from '../../files/identity.ts'
-import { readVault } from '../../files/vault.ts'
-import { loadManifest } from '../../manifest.ts'
-import type { Settings } from '../../settings.ts'
-import type { Manifest } from '../../terms.ts'
+import type { Settings } from '../../frame/settings.ts'
+import type { Manifest } from '../../frame/terms.ts'
+import { splitPath } from '../../host/folder.ts'
+import type { Account } from '../../host/identity.ts'
+import { effectiveUid } from '../../host/identity.ts'
+import { loadManifest } from '../../provision/manifest.ts'
+import { readVault } from '../../provision/vault.ts'
+import { type DataFolder, findDataFolder } from '../../server/data-folder.ts'
+import { inspectPatroni } from '../../server/patroni.ts'
 import { type Accounts, gatherAccounts } from './accounts.ts'
-import { type DataFolder, findDataFolder } from './data-folder.ts'
-import { type Disk, gatherDisks } from './disks.ts'
 import { type Fact, known, look, unknown } from './fact.ts'
-import { gatherNames, type Names } from './names.ts'
-import { gatherPasswordFiles, type PasswordFiles, requireRight } from './password-files.ts'
-import { type Agreement, type Attempt, attemptLogins, compare, readable } from './passwords.ts'
-import { inspectPatroni } from './patroni.ts'
-import { gatherForeign, type Listener } from './ports.ts'
-import { gatherClock, gatherTools, type Tools } from './programs.ts'
-import { type Begun, gatherReset } from './reset.ts'
-import { gatherRules, type Rules } from './rules.ts'
+import {
+  type Begun,
+  type Disk,
+  gatherClock,
+  gatherDisks,
+  gatherForeign,
+  gatherNames,
+  gatherReset,
+  gatherRules,
+  gatherTools,
+  type Listener,
+  type Names,
+  type Rules,
+  type Tools,
+} from './host.ts'
+import {
+  type Agreement,
+  type Attempt,
+  attemptLogins,
+  compare,
+  gatherPasswordFiles,
+  type PasswordFiles,
+  readable,
+  requireRight,
+} from './passwords.ts'
 import { gatherServer, notUp, type ServerFacts } from './server.ts'
 import { gatherUnits, hasSystemd, type Unit } from './units.ts'
 import { gatherWays, type Ways } from './ways.ts'

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { ask } from '../../programs.ts'
+import { ask } from '../../host/shell.ts'
 import { type Fact, known, unknown } from './fact.ts'
 
 /** The units of a host, in the order in which each needs the one before it. */

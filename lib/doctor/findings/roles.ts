@@ -1,10 +1,9 @@
-import { diffDatabases, diffRoles } from '../../postgres/diff.ts'
-import type { Cluster } from '../../postgres/inspect.ts'
+import type { FindingId } from '../../frame/finding.ts'
+import { diffDatabases, diffRoles } from '../../provision/roles.ts'
+import type { Cluster } from '../../server/roles.ts'
 import { look } from '../facts/fact.ts'
 import type { Facts } from '../facts/gather.ts'
-import type { FindingId } from '../terms.ts'
-import { able, type Part, Parts } from './part.ts'
-import { isStandby, serverSelf } from './server-views.ts'
+import { able, isStandby, type Part, Parts, serverSelf } from './part.ts'
 
 /** Roles, databases and the application's rights there. Of a server that is down nothing is said. */
 export function roleFindings(facts: Facts): Part {

@@ -1,10 +1,9 @@
-import type { Problem } from '../../postgres/known-problems.ts'
-import { identifier } from '../../postgres/quote.ts'
+import type { Problem } from '../../server/problem.ts'
+import { identifier } from '../../server/sql.ts'
 import type { Facts } from '../facts/gather.ts'
-import type { ServerState } from '../facts/server-queries.ts'
-import { able, type Part, Parts, patroniOf } from './part.ts'
-import { isInterrupted } from './reset.ts'
-import { isStandby, serverSelf } from './server-views.ts'
+import type { ServerState } from '../facts/server.ts'
+import { isInterrupted } from './host.ts'
+import { able, isStandby, type Part, Parts, patroniOf, serverSelf } from './part.ts'
 
 /** Whether there is a server, whether it is ours, and how it is. */
 export function serverFindings(facts: Facts): Part {

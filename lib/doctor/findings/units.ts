@@ -1,6 +1,6 @@
+import type { FindingId } from '../../frame/finding.ts'
 import type { Facts } from '../facts/gather.ts'
 import type { Unit } from '../facts/units.ts'
-import type { FindingId } from '../terms.ts'
 import { able, type Part, Parts, patroniOf } from './part.ts'
 
 /** The units: each needs the one before it, so of those that did not start the first is what matters. */

@@ -1,9 +1,9 @@
-import { accountName, groupName } from '../../files/accounts.ts'
-import { splitPath } from '../../files/folder.ts'
-import { octal, type State } from '../../files/secret-file.ts'
+import { accountName, groupName } from '../../host/accounts.ts'
+import { octal, type State } from '../../host/file.ts'
+import { splitPath } from '../../host/folder.ts'
 import type { Unknown } from '../facts/fact.ts'
 import type { Facts } from '../facts/gather.ts'
-import { folderCommand, isVaultFolder, planFolder } from './folder-plan.ts'
+import { folderCommand, isVaultFolder, planFolder } from './application.ts'
 import { able, type Part, Parts } from './part.ts'
 
 /** The mode of the vault file and of its folder. */

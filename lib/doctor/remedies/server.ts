@@ -1,17 +1,21 @@
-import type { Run } from '../../command.ts'
-import { account } from '../../files/accounts.ts'
-import { keepBefore } from '../../files/configuration-file.ts'
-import { inSession } from '../../postgres/in-session.ts'
-import { identifier, literal } from '../../postgres/quote.ts'
-import { reload } from '../../postgres/reload.ts'
-import { run as send } from '../../postgres/session.ts'
-import { statementFailure } from '../../postgres/statement-failure.ts'
-import { perform, startUnits } from '../../programs.ts'
-import { serverSelf } from '../findings/server-views.ts'
+import { ExitCode, Failure } from '../../frame/failure.ts'
+import type { Run } from '../../frame/run.ts'
+import { account } from '../../host/accounts.ts'
+import { keepBefore, readBytes } from '../../host/configuration-file.ts'
+import type { Account } from '../../host/identity.ts'
+import { perform, startUnits } from '../../host/shell.ts'
+import { writeAccess } from '../../provision/apply-access.ts'
+import { Overtaken } from '../../provision/vault-plan.ts'
+import { inSession } from '../../server/ready.ts'
+import { reload } from '../../server/reload.ts'
+import { run as send } from '../../server/session.ts'
+import { identifier, literal } from '../../server/sql.ts'
+import { statementFailure } from '../../server/statement-failure.ts'
+import { serverSelf } from '../findings/part.ts'
 import { type Remedy, subjects } from './terms.ts'
 
 /** Milliseconds for a statement of a remedy. */
-export const LIMIT = 30_000
+const LIMIT = 30_000
 
 async function execute(run: Run, database: string, sql: string, doing: string): Promise<void> {
   await inSession(run, database, LIMIT, async client => {
@@ -76,7 +80,7 @@ export const listen: Remedy = {
 }
 
 /** Reloads, and waits until it has happened. */
-export async function reloadServer(run: Run): Promise<void> {
+async function reloadServer(run: Run): Promise<void> {
   await inSession(run, run.settings.adminDatabase, LIMIT, client =>
     reload(client, LIMIT, 'reload the configuration of PostgreSQL'),
   )
@@ -100,5 +104,56 @@ export const schema: Remedy = {
       resource: `database ${dbName}`,
       action: `grant CREATE on schema public to ${dbUser}`,
     })
+  },
+}
+
+/** A local rule on a line of its own: `trust` at the end but for a comment. */
+const LOCAL_TRUST = /^(\s*local\s+\S+\s+\S+\s+)trust(\s*(?:#.*)?)$/
+
+/**
+ * Lets the rule say peer: the account postgres, and root through it, get in as before, and nobody else. Only to take
+ * it out could shut the administration out, where no other rule is for it.
+ */
+async function replaceTrust(run: Run, place: string, owner: Account): Promise<void> {
+  const cut = place.lastIndexOf(':')
+  const [path, line] = [place.slice(0, cut), Number(place.slice(cut + 1))]
+  const text = readBytes.as(owner, path)
+  const mended = sayPeer(text, line)
+  if (mended === undefined) throw refuse(place, 'the line is not as simple as it has to be for that')
+  const rewrite = { path, before: Buffer.from(text, 'latin1'), after: Buffer.from(mended, 'latin1') }
+  try {
+    await inSession(run, run.settings.adminDatabase, LIMIT, client =>
+      writeAccess([rewrite], { client, owner, limit: LIMIT }),
+    )
+  } catch (error) {
+    if (error instanceof Overtaken) throw refuse(place, 'somebody else changed it meanwhile')
+    throw error
+  }
+  run.report.change({ resource: `access rule ${place}`, action: 'say peer instead of trust' })
+}
+
+/** The text with peer for trust in that line; undefined where the line is not as simple as that. */
+export function sayPeer(text: string, line: number): string | undefined {
+  const lines = text.split('\n')
+  const [, rule, rest] = LOCAL_TRUST.exec(lines[line - 1] ?? '') ?? []
+  if (rule === undefined) return undefined
+  lines[line - 1] = `${rule}peer${rest ?? ''}`
+  return lines.join('\n')
+}
+
+const refuse = (place: string, cause: string): Failure =>
+  new Failure(ExitCode.configuration, {
+    message: `take trust out of ${place}`,
+    cause,
+    hint: 'Change the line by hand, and reload PostgreSQL.',
+  })
+
+export const trustRule: Remedy = {
+  fix: 'trust-rule',
+  does: findings => `say peer instead of trust: ${subjects(findings)}`,
+  apply: async (run, findings) => {
+    const keeper = account(run.settings.postgresAccount, 'ENDOREG_PG_OS_USER')
+    for (const { subject } of findings) await replaceTrust(run, subject, keeper)
+    await reloadServer(run)
   },
 }

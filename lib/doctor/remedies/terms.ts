@@ -1,6 +1,6 @@
-import type { Run } from '../../command.ts'
+import type { Finding, Fix } from '../../frame/finding.ts'
+import type { Run } from '../../frame/run.ts'
 import type { Facts } from '../facts/gather.ts'
-import type { Finding, Fix } from '../terms.ts'
 
 /** How fix-postgres does one kind of fix. */
 export type Remedy = {

@@ -1,5 +1,5 @@
-import type { Disk } from '../../../lib/doctor/facts/disks.ts'
 import { known } from '../../../lib/doctor/facts/fact.ts'
+import type { Disk } from '../../../lib/doctor/facts/host.ts'
 import type { Case } from './cases.ts'
 import { backup, cluster, HBA, NOW, notUp, ROLE, SECONDS, up, withRole } from './facts.ts'
 

@@ -1,5 +1,5 @@
 import type { Facts } from '../../../lib/doctor/facts/gather.ts'
-import type { Finding } from '../../../lib/doctor/terms.ts'
+import type { Finding } from '../../../lib/frame/finding.ts'
 
 /** A host as its facts tell of it, and everything that is found: as `line` writes it, the worst first. */
 export type Case = {

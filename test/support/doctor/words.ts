@@ -1,5 +1,5 @@
 import { REMEDIES } from '../../../lib/doctor/remedies/all.ts'
-import { FINDING_IDS, type Finding, SEVERITIES } from '../../../lib/doctor/terms.ts'
+import { FINDING_IDS, type Finding, SEVERITIES } from '../../../lib/frame/finding.ts'
 
 const includes = (list: readonly string[], item: string): boolean => list.includes(item)
 

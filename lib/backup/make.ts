@@ -1,0 +1,255 @@
+import { closeSync, fsyncSync, mkdirSync, renameSync, rmSync } from 'node:fs'
+import { hostname } from 'node:os'
+import pkg from '../../package.json' with { type: 'json' }
+import { doing, ExitCode, Failure, systemFailure } from '../frame/failure.ts'
+import { count } from '../frame/report.ts'
+import type { Run } from '../frame/run.ts'
+import { bytesText } from '../frame/text.ts'
+import { replaceFile } from '../host/file.ts'
+import { type Folder, openFolder } from '../host/folder.ts'
+import { effectiveUid } from '../host/identity.ts'
+import { inSession } from '../server/ready.ts'
+import { identifier } from '../server/sql.ts'
+import { ask } from '../server/statement-failure.ts'
+import { describeCluster, describeDatabases, hasDatabase, isSafeToDump } from './describe.ts'
+import { archiveName, dumpDatabase, Unkept } from './dump.ts'
+import {
+  digestOf,
+  listBackups,
+  nameOf,
+  openBackups,
+  openFile,
+  partialName,
+  readBackup,
+  removePartials,
+} from './folder.ts'
+import { dumpGlobals, saveConfiguration } from './globals.ts'
+import {
+  type Backup,
+  DESCRIPTION,
+  type Description,
+  GLOBALS,
+  isRestoring,
+  type Reason,
+  type SavedDatabase,
+  type SavedFile,
+  withDigest,
+} from './terms.ts'
+
+/** Milliseconds that the catalogs get. */
+const LIMIT = 60_000
+
+/** A backup that was made, and the Failure to end with where it lacks a database. */
+export type MadeBackup = { readonly backup: Backup; readonly lacking: Failure | undefined }
+
+/**
+ * Makes a backup of every database that can be read, of roles and tablespaces. It gets its name when everything in it has
+ * been read again and is on the disk; whatever ends the run before leaves nothing with the name of a backup.
+ *
+ * For the holder of the maintenance's lock (`withMaintenanceLock`).
+ *
+ * Fails with 69 where PostgreSQL's programs are missing, 74 where the disk is full, 75 where the server is not ready,
+ * 77 without a superuser, 78 where others can write into the folder of the backups.
+ */
+export async function createBackup(run: Run, reason: Reason): Promise<MadeBackup> {
+  const folder = openBackups(run.settings)
+  try {
+    doing(`clean up ${folder.path}`, () => removePartials(folder))
+    const started = await freeTime(run, folder, reason)
+    const name = nameOf(started, reason)
+    return await withPartial(folder, name, async partial => {
+      const lacking = await fill(run, partial, { name, reason, started, sequence: nextSequence(run) })
+      return { backup: finish(folder, name, partial), lacking }
+    })
+  } catch (error) {
+    throw systemFailure(error, `make a backup in ${folder.path}`)
+  } finally {
+    run.report.waited()
+    folder.close()
+  }
+}
+
+/** One more than any backup has: a clock may go back, this does not. */
+const nextSequence = ({ settings }: Run): number =>
+  Math.max(0, ...listBackups(settings).backups.map(({ description }) => description.sequence ?? 0)) + 1
+
+/** A moment whose name no backup has: names have whole seconds. */
+async function freeTime({ deadline }: Run, folder: Folder, reason: Reason): Promise<Date> {
+  for (;;) {
+    const now = new Date()
+    if (!folder.look(nameOf(now, reason))) return now
+    await deadline.clock.sleep(1000 - now.getMilliseconds())
+  }
+}
+
+/** Does `work` in a new folder; what has not got another name by then is taken away. */
+async function withPartial<T>(
+  folder: Folder,
+  name: string,
+  work: (partial: Folder) => Promise<T>,
+): Promise<T> {
+  const path = partialName(name)
+  const remove = (): void => rmSync(folder.at(path), { recursive: true, force: true })
+  doing(`create ${folder.show(path)}`, () => mkdirSync(folder.at(path), { mode: 0o700 }))
+  // A signal ends the process in the middle of the work.
+  process.once('exit', remove)
+  const partial = openFolder(folder.show(path))
+  try {
+    if (!partial) throw new Error(`${path} has gone`)
+    return await work(partial)
+  } finally {
+    partial?.close()
+    process.removeListener('exit', remove)
+    remove()
+  }
+}
+
+type Begun = Pick<Description, 'name' | 'reason'> & { readonly started: Date; readonly sequence: number }
+
+/**
+ * Fills the folder of a backup, its description last. Gives the Failure to end with where a database is not in it; fails
+ * with that where none is.
+ */
+async function fill(run: Run, partial: Folder, begun: Begun): Promise<Failure | undefined> {
+  const { settings } = run
+  const { cluster, listed, configuration } = await inSession(
+    run,
+    settings.adminDatabase,
+    LIMIT,
+    async client => {
+      // Names are bytes, of which the encoding of this database need not know anything.
+      await ask(client, "SET client_encoding TO 'SQL_ASCII'", LIMIT, 'read the databases for the backup')
+      const described = await describeCluster(client, LIMIT)
+      const { major, version } = described.server
+      if (!(await isSafeToDump(client, LIMIT))) {
+        run.report.warning(
+          `PostgreSQL ${version} lets whoever owns a table run code as the superuser of a backup (CVE-2024-7348): update it to the last minor version`,
+        )
+      }
+      return {
+        cluster: described,
+        listed: await describeDatabases(client, major, LIMIT),
+        configuration: await saveConfiguration(run.report, client, partial, major),
+      }
+    },
+  )
+  const { major } = cluster.server
+  const ours = listed.closed.filter(name => !isRestoring(name))
+  const unread = new Map(ours.map(name => [name, closed(name)]))
+  const databases = listed.databases.filter(({ name }) => !isRestoring(name))
+  const saved: SavedDatabase[] = []
+  const omitted = [...cluster.omitted]
+  const total = databases.reduce((sum, { size }) => sum + size, 0)
+  let before = 0
+  for (const part of databases) {
+    const oid = listed.oids.get(part.name) ?? 0
+    const share = { before: before / total, own: part.size / total }
+    try {
+      const dumped = await dumpDatabase(run, partial, part, oid, major, share)
+      saved.push(dumped.saved)
+      omitted.push(...dumped.omitted.map(what => `${part.name}: ${what}`))
+    } catch (error) {
+      // No other one would fare better.
+      if (!(error instanceof Failure) || error instanceof Unkept) throw error
+      rmSync(partial.at(archiveName(part.name)), { force: true })
+      if (await isThere(run, oid, error)) unread.set(part.name, error)
+      else
+        run.report.warning(`the database ${part.name} was dropped meanwhile, so it is not part of the backup`)
+    }
+    before += part.size
+  }
+  const lacking = lackingIn(unread)
+  if (lacking && saved.length === 0) throw lacking
+  await dumpGlobals(run, partial, major)
+  const files: SavedFile[] = []
+  for (const { file } of [...saved, { file: GLOBALS }, ...configuration]) {
+    const handle = openFile(partial, file)
+    try {
+      files.push(await digestOf(handle, file))
+    } finally {
+      closeSync(handle)
+    }
+  }
+  const { name, reason, started, sequence } = begun
+  describe(partial, {
+    format: 1,
+    name,
+    host: hostname(),
+    reason,
+    sequence,
+    started: started.toISOString(),
+    finished: new Date().toISOString(),
+    madeBy: `endoreg-provision ${pkg.version}`,
+    ...cluster,
+    roles: [...cluster.roles],
+    tablespaces: [...cluster.tablespaces],
+    databases: saved,
+    unread: [...unread].map(([database, failure]) => ({ name: database, why: failure.reason })),
+    configuration,
+    omitted,
+    files,
+  })
+  return lacking
+}
+
+function describe(partial: Folder, description: Description): void {
+  const owner = { uid: effectiveUid(), gid: process.getegid?.() ?? 0, mode: 0o600, names: '' }
+  doing(`write ${partial.show(DESCRIPTION)}`, () =>
+    replaceFile(partial, DESCRIPTION, Buffer.from(withDigest(description)), owner),
+  )
+}
+
+const closed = (name: string): Failure =>
+  new Failure(ExitCode.configuration, {
+    message: `dump the database ${name}`,
+    cause: 'it lets nobody connect',
+    hint: `Drop it, or let connections in: ALTER DATABASE ${identifier(name)} ALLOW_CONNECTIONS true (after an interrupted DROP DATABASE only DROP works).`,
+  })
+
+/** Whether a database that could not be dumped is there still. Throws what went wrong where the server does not answer. */
+async function isThere(run: Run, oid: number, error: Failure): Promise<boolean> {
+  try {
+    return await inSession(run, run.settings.adminDatabase, LIMIT, client => hasDatabase(client, oid, LIMIT))
+  } catch {
+    throw error
+  }
+}
+
+/** What to end with where databases could not be read: the first that a second try would not help decides. */
+function lackingIn(unread: ReadonlyMap<string, Failure>): Failure | undefined {
+  const failures = [...unread.values()]
+  const decides = failures.find(({ code }) => code !== ExitCode.tryLater) ?? failures[0]
+  if (!decides) return undefined
+  return new Failure(decides.code, {
+    message: 'make a backup of every database',
+    cause: [...unread].map(([name, { reason }]) => `${name} is not in it: ${reason}`).join('; '),
+    hint: decides.hint,
+  })
+}
+
+/** Gives the filled folder its name, and looks at it as whoever restores will. */
+function finish(folder: Folder, name: string, partial: Folder): Backup {
+  doing(`put the backup ${folder.show(name)} in its place`, () => {
+    partial.withHandle(fsyncSync)
+    renameSync(folder.at(partialName(name)), folder.at(name))
+    folder.withHandle(fsyncSync)
+  })
+  const backup = readBackup(folder, name)
+  if (typeof backup !== 'string') return backup
+  throw new Failure(ExitCode.inputOutput, {
+    message: `read the backup ${folder.show(name)} again`,
+    cause: backup,
+    hint: 'Look at the health of the disk (dmesg), and run it again.',
+  })
+}
+
+/** Says that `backup` was made, and what is not in it. */
+export function tellOf({ report }: Run, { path, size, description }: Backup): void {
+  for (const { name, why } of description.unread ?? []) {
+    report.warning(`the database ${name} could not be read and is not in the backup: ${why}`)
+  }
+  report.change({
+    resource: `backup ${path}`,
+    action: `make (${count(description.databases.length, 'database')}, ${bytesText(size)})`,
+  })
+}

@@ -1,0 +1,156 @@
+import type { ChildProcess } from 'node:child_process'
+import { ExitCode, Failure, type FailureCode } from '../frame/failure.ts'
+import type { Run } from '../frame/run.ts'
+import { scrubber } from '../frame/scrub.ts'
+import type { Settings } from '../frame/settings.ts'
+import { account, homeOf } from '../host/accounts.ts'
+import { effectiveUid } from '../host/identity.ts'
+import { apart, childProcess, tied } from '../host/shell.ts'
+import { findProgram, type ProgramName } from '../server/programs.ts'
+import { PINNED, PINNED_SINCE_17, toOptions } from '../server/session.ts'
+
+/** A program of PostgreSQL that is to run: its arguments, and its standard input and output where it has any. */
+export type Child = {
+  readonly program: ProgramName
+  readonly major: number
+  readonly args: readonly string[]
+  /** The database it connects to: in its environment, since as an argument it would be read as a connection string. */
+  readonly database?: string
+  readonly input?: number | 'pipe'
+  readonly output?: number | 'pipe'
+  /** Further variables; what PGOPTIONS has comes after what every session of ours has. */
+  readonly env?: Readonly<Record<string, string>>
+}
+
+/** A program at work. */
+export type Started = {
+  readonly process: ChildProcess
+  /** Settled when it has ended: what it wrote to standard error, scrubbed, and how it ended. */
+  readonly ended: Promise<{
+    readonly code: number | null
+    readonly signal: NodeJS.Signals | null
+    readonly said: string
+  }>
+}
+
+/** Characters of what a program writes to standard error that are kept. */
+const MOST = 65_536
+
+/**
+ * Starts a program of PostgreSQL against the server of `settings`: as the account ENDOREG_PG_OS_USER where a session
+ * of ours would be, so that it is let in by the same rule, else as this one. It ends with this process, however
+ * that ends (PR_SET_PDEATHSIG of prctl(2)). It asks for no password, and inherits none.
+ *
+ * Fails with 69 where the program is not to be found.
+ */
+export async function startChild(settings: Settings, child: Child): Promise<Started> {
+  const path = await findProgram(child.program, child.major)
+  const changes = effectiveUid() === 0 && settings.host.startsWith('/')
+  const postgres = changes ? account(settings.postgresAccount, 'ENDOREG_PG_OS_USER') : undefined
+  const inherited = ['PGPASSFILE', 'PGSSLMODE', 'PGSSLROOTCERT', 'PGSSLCERT', 'PGSSLKEY', 'HOME', 'TMPDIR']
+  const [program, ...args] = tied('TERM', postgres, path, ...child.args)
+  const running = childProcess().spawn(program, args, {
+    ...apart({
+      ...Object.fromEntries(inherited.flatMap(name => entry(name))),
+      ...(postgres ? { HOME: homeOf(postgres) } : {}),
+      PGHOST: settings.host,
+      PGPORT: String(settings.port),
+      PGUSER: settings.adminRole,
+      ...(child.database === undefined ? {} : { PGDATABASE: child.database }),
+      PGAPPNAME: 'endoreg-provision',
+      ...child.env,
+      PGOPTIONS: [
+        toOptions({ ...PINNED, ...(child.major >= 17 ? PINNED_SINCE_17 : {}) }),
+        // What it says is looked at, and the server may speak any language.
+        '-c lc_messages=C',
+        child.env?.['PGOPTIONS'] ?? '',
+      ].join(' '),
+    }),
+    stdio: [child.input ?? 'ignore', child.output ?? 'ignore', 'pipe'],
+  })
+  let said = ''
+  running.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    said = (said + text).slice(-MOST)
+  })
+  const ended = new Promise<Awaited<Started['ended']>>((resolve, reject) => {
+    running.once('error', error => reject(notStarted(error)))
+    running.once('close', (code, signal) => resolve({ code, signal, said: scrubber([])(said).trim() }))
+  })
+  ended.catch(() => {})
+  return { process: running, ended }
+}
+
+const entry = (name: string): [string, string][] => {
+  const value = process.env[name]
+  return value === undefined ? [] : [[name, value]]
+}
+
+const notStarted = (error: Error): Failure =>
+  new Failure(ExitCode.unavailable, {
+    message: 'start a program with setpriv',
+    cause: error.message,
+    hint: 'Install util-linux, which brings setpriv.',
+  })
+
+/**
+ * Waits until a program has ended well.
+ *
+ * @param message what it was to do, for the error
+ * @param report where what it says in passing (warnings) is told
+ */
+export async function succeed(
+  { report }: Pick<Run, 'report'>,
+  started: Started,
+  message: string,
+): Promise<void> {
+  const { code, signal, said } = await started.ended
+  if (code !== 0) throw failed(message, said, signal)
+  for (const line of said.split('\n').filter(text => /\bwarning:/.test(text))) report.warning(line)
+}
+
+/** What a program's last words mean; PostgreSQL's programs have exit code 1 for everything. */
+const KNOWN: readonly (readonly [pattern: RegExp, code: FailureCode, hint: string])[] = [
+  [
+    /No space left on device|Disk quota exceeded/,
+    ExitCode.inputOutput,
+    'Free some space (df -h) and run it again; no backup was touched.',
+  ],
+  [
+    /Input\/output error/,
+    ExitCode.inputOutput,
+    'Look at the kernel log (dmesg) and the health of the disk before running it again.',
+  ],
+  [
+    /invalid page|could not read block|missing chunk number|unexpected chunk number|compressed .*data is corrupt/,
+    ExitCode.inputOutput,
+    'The data itself is damaged: keep the backups there are, and look at the disk (dmesg) and at the log of PostgreSQL.',
+  ],
+  [
+    /connection to server|server closed the connection|terminating connection|the database system is/,
+    ExitCode.tryLater,
+    'See what PostgreSQL does (journalctl -u postgresql), and run it again.',
+  ],
+  [/permission denied/, ExitCode.notPermitted, 'Set PGUSER to a superuser (postgres).'],
+  [
+    /lock timeout|canceling statement/,
+    ExitCode.tryLater,
+    'Another session holds a lock (SELECT * FROM pg_locks); run it again later.',
+  ],
+]
+
+/** What the server said, where the line that says so comes after the error (pg_dump.c, from PostgreSQL 14). */
+const FROM_SERVER = /^\w+: detail: Error message from server: (.*)$/m
+
+/** The Failure for a program of PostgreSQL that did not succeed. */
+export function failed(message: string, said: string, signal: NodeJS.Signals | null): Failure {
+  const lines = said.split('\n').filter(Boolean)
+  const line = lines.find(text => /\b(?:error|fatal|FATAL|ERROR|PANIC):/.test(text))
+  const server = FROM_SERVER.exec(said)?.[1]
+  const why = [line ?? lines.at(-1) ?? 'it ended without a word', ...(server ? [server] : [])].join(': ')
+  const [, code, hint] = KNOWN.find(([pattern]) => pattern.test(said)) ?? []
+  return new Failure(code ?? ExitCode.inputOutput, {
+    message,
+    cause: signal ? `it was ended by ${signal}` : why,
+    hint: hint ?? 'Run it again; the log of PostgreSQL may say more: journalctl -u postgresql',
+  })
+}

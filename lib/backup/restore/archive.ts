@@ -1,0 +1,150 @@
+import { readFileSync } from 'node:fs'
+import type { Run } from '../../frame/run.ts'
+import { SILENT_OPTIONS } from '../../server/sql.ts'
+import { failed, startChild, succeed } from '../programs.ts'
+import type { Backup, SavedDatabase } from '../terms.ts'
+import { RefusalListener, type Refused } from './refused.ts'
+import { withFile } from './source.ts'
+
+/** Milliseconds between two looks at how far it is. */
+const TURN = 500
+
+/** Where in the whole restore something is, from 0 to 1. */
+export type Share = { readonly before: number; readonly own: number }
+
+/**
+ * No text of a statement gets into the server's log: user mappings and subscriptions have passwords.
+ */
+const OPTIONS = `${SILENT_OPTIONS} -c log_error_verbosity=terse`
+
+/** Nothing of a database that is being made has to outlast a power cut: what puts it in its place waits for the disk. */
+const NEW = { args: [], options: ' -c synchronous_commit=off' }
+const HOW = {
+  new: NEW,
+  // Its slot is the other's.
+  beside: { ...NEW, args: ['--no-subscriptions'] },
+  'in place': { args: ['--clean', '--if-exists', '--single-transaction'], options: '' },
+} as const
+export type How = keyof typeof HOW
+
+/** What pg_restore restores one after the other: what there is to define, the rows, and what is made of rows. */
+export const SECTIONS = ['pre-data', 'data', 'post-data'] as const
+
+/**
+ * Has pg_restore put the archive of `saved` into `database`.
+ *
+ * @param major of the server
+ * @param how into an empty one, which what others have bound stays out of where it is `beside`, or, in one transaction,
+ * in the place of what has the same names
+ * @param section where it is not to be all of it
+ * @returns what PostgreSQL refused; then the rest is there, in place nothing
+ * Fails with 74 where the archive is damaged or the disk full, 75 where the server has gone.
+ */
+export async function restoreArchive(
+  run: Run,
+  backup: Backup,
+  saved: SavedDatabase,
+  database: string,
+  major: number,
+  how: How,
+  share: Share,
+  section?: (typeof SECTIONS)[number],
+): Promise<readonly Refused[]> {
+  const { args, options } = HOW[how]
+  const part = section === undefined ? [] : [`--section=${section}`]
+  return withFile(backup, saved.file, async handle => {
+    const size = backup.description.files.find(({ name }) => name === saved.file)?.size ?? 0
+    const tell = (): void => {
+      const done = size === 0 ? 0 : positionOf(handle) / size
+      run.report.progress(`restore ${saved.name}`, share.before + share.own * done)
+    }
+    tell()
+    const timer = setInterval(tell, TURN)
+    try {
+      const child = await startChild(run.settings, {
+        program: 'pg_restore',
+        major,
+        args: [`--dbname=${database}`, '--no-password', '--verbose', ...args, ...part],
+        input: handle,
+        env: { PGOPTIONS: OPTIONS + options },
+      })
+      const { stderr } = child.process
+      if (!stderr) throw new Error('there is no pipe')
+      const listener = new RefusalListener(stderr)
+      const { code, signal, said } = await child.ended
+      const refused = listener.end()
+      for (const warning of listener.warnings) run.report.warning(`${saved.name}: ${warning}`)
+      if (code === 0) return []
+      if (listener.broken === undefined && !signal && refused.length > 0) return refused
+      throw failed(`restore the database ${saved.name}`, listener.broken ?? said, signal)
+    } finally {
+      clearInterval(timer)
+    }
+  })
+}
+
+/** Where the next byte is read from: pg_restore shares that with the handle it was given (proc(5), fdinfo). */
+function positionOf(handle: number): number {
+  const [, position] = /^pos:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${handle}`, 'utf8')) ?? []
+  return Number(position ?? 0)
+}
+
+/** What is in the archive of `saved` beside what every new database has, a line of pg_restore(1) for each. */
+export async function listArchive(
+  run: Run,
+  backup: Backup,
+  saved: SavedDatabase,
+  major: number,
+): Promise<readonly string[]> {
+  const lines: string[] = []
+  await readArchive(run, backup, saved, major, ['--list'], line => {
+    if (/^\d/.test(line)) lines.push(line)
+  })
+  return lines
+}
+
+/**
+ * The tablespaces in which the archive of `saved` has objects: what it sets the session to before one
+ * (_selectTablespace() of pg_backup_archiver.c). A function's text could say the same.
+ */
+export async function tablespacesIn(
+  run: Run,
+  backup: Backup,
+  saved: SavedDatabase,
+  major: number,
+): Promise<ReadonlySet<string>> {
+  const found = new Set<string>()
+  const script = ['--section=pre-data', '--section=post-data', '--file=-']
+  await readArchive(run, backup, saved, major, script, line => {
+    const [, quoted, plain] = /^SET default_tablespace = (?:"(.*)"|(\w+));$/.exec(line) ?? []
+    const name = quoted?.replaceAll('""', '"') ?? plain
+    if (name !== undefined) found.add(name)
+  })
+  return found
+}
+
+async function readArchive(
+  run: Run,
+  backup: Backup,
+  saved: SavedDatabase,
+  major: number,
+  args: readonly string[],
+  tell: (line: string) => void,
+): Promise<void> {
+  await withFile(backup, saved.file, async handle => {
+    const child = await startChild(run.settings, {
+      program: 'pg_restore',
+      major,
+      args,
+      input: handle,
+      output: 'pipe',
+    })
+    let rest = ''
+    child.process.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      const lines = (rest + text).split('\n')
+      rest = lines.pop() ?? ''
+      for (const line of lines) tell(line)
+    })
+    await succeed(run, child, `read the archive ${backup.path}/${saved.file}`)
+  })
+}

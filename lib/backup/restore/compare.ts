@@ -1,0 +1,161 @@
+import pg from 'pg'
+import type { Session } from '../../server/session.ts'
+import { identifier } from '../../server/sql.ts'
+import { statementFailure } from '../../server/statement-failure.ts'
+import { type Counted, countLargeObjects, listExtensions, listTables, type SharedPart } from '../describe.ts'
+import type { SavedDatabase, SavedRole } from '../terms.ts'
+import { defaultRights } from './sql.ts'
+
+/** Names in one sentence. */
+const MOST = 5
+
+function list(names: readonly string[]): string {
+  const rest = names.length - MOST
+  const shown = names.slice(0, MOST).join(', ')
+  return rest > 0 ? `${shown} and ${rest} more` : shown
+}
+
+/** What the one has and the other has not, by `key`. */
+function missing<T>(has: readonly T[], lacks: readonly T[], key: (item: T) => string): T[] {
+  const known = new Set(lacks.map(key))
+  return has.filter(item => !known.has(key(item)))
+}
+
+const plural = (names: readonly string[], noun: string): string =>
+  `${noun}${names.length === 1 ? '' : 's'} ${list(names)}`
+
+/** The sentences for what is missing, or there beside what the backup says; `show` is how a person knows it. */
+function differing<T>(
+  saved: readonly T[],
+  found: readonly T[],
+  noun: string,
+  show: (item: T) => string,
+  key: (item: T) => string = show,
+): string[] {
+  const gone = missing(saved, found, key).map(show)
+  const extra = missing(found, saved, key).map(show)
+  return [
+    ...(gone.length > 0 ? [`without the ${plural(gone, noun)}`] : []),
+    ...(extra.length > 0 ? [`with the ${plural(extra, noun)}, of which the backup does not know`] : []),
+  ]
+}
+
+type Named = { readonly schema: string; readonly name: string }
+const tableName = ({ schema, name }: Named): string => `${schema}.${name}`
+/** Names may have dots themselves. */
+const tableKey = ({ schema, name }: Named): string => JSON.stringify([schema, name])
+const itself = (name: string): string => name
+
+/** How what a restored database contains differs from what the backup says; empty where it does not. */
+export function compareContents(saved: SavedDatabase, found: Counted): string[] {
+  const rows = new Map(found.tables.map(item => [tableKey(item), item.rows]))
+  const wrong = saved.tables.flatMap(item => {
+    const number = rows.get(tableKey(item))
+    return number === undefined || number === item.rows
+      ? []
+      : [`${tableName(item)} ${number} instead of ${item.rows}`]
+  })
+  return [
+    ...differing<Named>(saved.tables, found.tables, 'table', tableName, tableKey),
+    ...(wrong.length > 0 ? [`with other numbers of rows: ${list(wrong)}`] : []),
+    ...(saved.largeObjects === found.largeObjects
+      ? []
+      : [`with ${found.largeObjects} instead of ${saved.largeObjects} large objects`]),
+    // Its version is the host's: an archive says only that there is one.
+    ...differing(saved.extensions, found.extensions, 'extension', ({ name }) => name),
+  ]
+}
+
+/** What CREATE DATABASE decides for ever. */
+const FIXED = ['encoding', 'collate', 'ctype', 'provider', 'locale', 'icuRules', 'tablespace'] as const
+const OTHER = ['owner', 'connectionLimit', 'isTemplate', 'comment'] as const
+
+/**
+ * How a restored database differs from what the backup says of it, other than by its contents.
+ *
+ * @param made whether it was created for that, and not there before
+ */
+export function compareShared(saved: SavedDatabase, found: SharedPart, made: boolean): string[] {
+  const said = (value: string | number | boolean | null): string => (value === null ? 'none' : String(value))
+  const right = (
+    { grantee, privilege, grantable, grantor }: NonNullable<SavedDatabase['rights']>[number],
+    owner: string,
+  ): string => {
+    // An owner can grant all rights anyway.
+    const more = grantable && grantee !== owner ? ' with grant option' : ''
+    return `${privilege} of ${grantee ?? 'PUBLIC'}${more}${grantor === undefined || grantor === owner ? '' : ` by ${grantor}`}`
+  }
+  const rights = ({ rights: own, owner }: Pick<SavedDatabase, 'rights' | 'owner'>): string[] =>
+    (own ?? defaultRights(owner)).map(item => right(item, owner))
+  const setting = ({ role, name, value }: SavedDatabase['settings'][number]): string =>
+    `${name} = ${value}${role === null ? '' : ` of ${role}`}`
+  return [
+    ...[...(made ? FIXED : []), ...OTHER]
+      .filter(name => saved[name] !== found[name])
+      .map(name => `with ${name} ${said(found[name])} instead of ${said(saved[name])}`),
+    ...differing(rights(saved), rights(found), 'right', itself),
+    ...differing(saved.settings, found.settings, 'setting', setting),
+  ]
+}
+
+const FLAGS = [
+  'superuser',
+  'inherit',
+  'createRole',
+  'createDatabase',
+  'login',
+  'replication',
+  'bypassRls',
+  'connectionLimit',
+] as const
+
+/** How roles differ from what the backup says, a sentence for each; those that the backup does not have are left out. */
+export function compareRoles(saved: readonly SavedRole[], found: readonly SavedRole[]): string[] {
+  const present = new Map(found.map(role => [role.name, role]))
+  return saved.flatMap(role => {
+    const its = present.get(role.name)
+    if (!its) return [`role ${role.name}: missing`]
+    const differences = [
+      ...FLAGS.filter(flag => role[flag] !== its[flag]).map(
+        flag => `with ${flag} ${its[flag]} instead of ${role[flag]}`,
+      ),
+      ...differing(role.memberOf, its.memberOf, 'membership', itself),
+    ]
+    return differences.length === 0 ? [] : [`role ${role.name}: ${differences.join(', ')}`]
+  })
+}
+
+const LIMIT = 60_000
+
+/** undefined_table, invalid_schema_name, wrong_object_type, undefined_column (PostgreSQL manual, appendix A). */
+const ANOTHER_BY_NOW = new Set(['42P01', '3F000', '42809', '42703'])
+
+/**
+ * What is in the database of `client`, where its roles may be at work, without running anything of theirs: not even
+ * `SELECT count(*)` is safe for a superuser, since the planner computes what is constant in the expressions of a
+ * table's indexes (RelationGetIndexExpressions() of relcache.c). COPY plans nothing, and looks under its lock whether
+ * it has a table (BeginCopyTo() of copyto.c): a view that has taken its name is refused, and counts as no table.
+ */
+export async function countInPlace(client: Session): Promise<Counted> {
+  const tables: Counted['tables'] = []
+  for (const { schema, name, narrow } of await listTables(client, LIMIT)) {
+    const columns = narrow === undefined ? '' : ` (${identifier(narrow)})`
+    const number = await copied(client, `${identifier(schema)}.${identifier(name)}${columns}`)
+    if (number !== undefined) tables.push({ schema, name, rows: number })
+  }
+  return {
+    extensions: await listExtensions(client, LIMIT),
+    tables,
+    largeObjects: await countLargeObjects(client, LIMIT),
+  }
+}
+
+/** How many rows COPY writes of `table`; undefined where there is no such table any more. */
+async function copied(client: Session, table: string): Promise<number | undefined> {
+  try {
+    return (await client.query(`COPY ${table} TO '/dev/null'`)).rowCount ?? undefined
+  } catch (error) {
+    if (error instanceof pg.DatabaseError && ANOTHER_BY_NOW.has(error.code ?? '')) return undefined
+    throw statementFailure(error, `count the rows of ${table}`)
+  }
+}

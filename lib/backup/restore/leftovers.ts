@@ -1,0 +1,98 @@
+import { Failure } from '../../frame/failure.ts'
+import type { Run } from '../../frame/run.ts'
+import type { Session } from '../../server/session.ts'
+import { identifier, literal } from '../../server/sql.ts'
+import { ask } from '../../server/statement-failure.ts'
+import { isRestoring, type SavedDatabase } from '../terms.ts'
+import { type Bound, detach, freeName, KEPT, listBound, NEW } from './bound.ts'
+import { endingSessions, sessionsOf } from './sessions.ts'
+
+/** Milliseconds that dropping a database may take: its files are removed, and its sessions ended. */
+const LIMIT = 300_000
+
+/**
+ * Drops the databases that killed restores have left: half of a new one, or an old one that was put aside, unless a
+ * subscription lives on in that. Only
+ * for the holder of the maintenance's lock: they may be another run's work in progress.
+ */
+export async function dropLeftovers(run: Run, client: Session): Promise<void> {
+  const names = await databaseNames(client)
+  const taken = new Set(names)
+  for (const name of names.filter(isRestoring)) {
+    const isNew = name.startsWith(NEW)
+    const living = isNew ? undefined : (await listBound(client, [name])).find(isSubscription)
+    if (living) await keep(run, client, name, living.name, taken)
+    else await dropOrSay(run, client, name, 'drop, a killed restore left it')
+  }
+}
+
+const isSubscription = ({ kind }: Bound): boolean => kind === 'subscription'
+
+/** What was put aside with a subscription in it has rows by now that nothing else has. */
+async function keep(
+  run: Run,
+  client: Session,
+  name: string,
+  subscription: string,
+  taken: Set<string>,
+): Promise<void> {
+  const kept = freeName(KEPT, taken)
+  const doing = `keep the database ${name} as ${kept}`
+  const rename = `ALTER DATABASE ${identifier(name)} RENAME TO ${identifier(kept)}`
+  try {
+    await endingSessions(run, sessionsOf(name), () => ask(client, rename, LIMIT, doing))
+    run.report.change({ resource: `database ${kept}`, action: `keep, it was ${name}` })
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error
+    run.report.warning(`cannot ${error.message}: ${error.reason}. The next restore tries it again.`)
+  }
+  run.report.warning(`the subscription ${subscription} lives on in it, with the rows that it took there`)
+}
+
+/**
+ * Drops those of `databases` that are half dropped already: nobody can connect to them or do anything else with them
+ * (pg_database.h, DATCONNLIMIT_INVALID_DB).
+ */
+export async function dropInvalid(
+  run: Run,
+  client: Session,
+  databases: readonly SavedDatabase[],
+): Promise<void> {
+  const query = 'SELECT datname AS name FROM pg_database WHERE datconnlimit = -2 ORDER BY 1'
+  const [rows = []] = await ask(client, query, LIMIT, 'list the databases')
+  const invalid = new Set(rows.map(row => String(row['name'])))
+  for (const { name } of databases.filter(saved => invalid.has(saved.name))) {
+    await drop(run, client, name)
+    run.report.change({ resource: `database ${name}`, action: 'drop, it was half dropped already' })
+  }
+}
+
+/** The names of all databases. */
+export async function databaseNames(client: Session): Promise<string[]> {
+  const query = 'SELECT datname AS name FROM pg_database ORDER BY 1'
+  const [rows = []] = await ask(client, query, LIMIT, 'list the databases')
+  return rows.map(row => String(row['name']))
+}
+
+/** Drops a database whatever it is: a template, one that is in use, or one that was half dropped. */
+export async function drop(run: Run, client: Session, name: string): Promise<void> {
+  const doing = `drop the database ${name}`
+  const database = identifier(name)
+  const query = `SELECT FROM pg_database WHERE datname = ${literal(name)} AND datistemplate AND datconnlimit <> -2`
+  const [rows = []] = await ask(client, query, LIMIT, doing)
+  // To alter one that is half dropped ends the session.
+  if (rows.length > 0) await ask(client, `ALTER DATABASE ${database} IS_TEMPLATE false`, LIMIT, doing)
+  if (name.startsWith(NEW)) await detach(run, client, name)
+  await ask(client, `DROP DATABASE IF EXISTS ${database} WITH (FORCE)`, LIMIT, doing)
+}
+
+/** As `drop`, for one that is not needed any more: where it cannot be dropped now, the next restore does it. */
+export async function dropOrSay(run: Run, client: Session, name: string, action: string): Promise<void> {
+  try {
+    await drop(run, client, name)
+    run.report.change({ resource: `database ${name}`, action })
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error
+    run.report.warning(`cannot ${error.message}: ${error.reason}. The next restore tries it again.`)
+  }
+}

@@ -1,0 +1,206 @@
+import { closeSync, constants, fsyncSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
+import { release } from 'node:os'
+import { resolve } from 'node:path'
+import pkg from '../../package.json' with { type: 'json' }
+import { ExitCode, errnoOf, Failure, systemFailure } from '../frame/failure.ts'
+import { describe } from '../frame/finding.ts'
+import { visibleJson, visibleLines } from '../frame/output.ts'
+import { scrubber } from '../frame/scrub.ts'
+import type { Settings } from '../frame/settings.ts'
+import { inFolder, splitPath } from '../host/folder.ts'
+import { ask } from '../host/shell.ts'
+import { filesOf, readTail } from '../server/as-postgres.ts'
+import { abandon, openPlainSession, run } from '../server/session.ts'
+import type { Diagnosis } from './diagnose.ts'
+import { look } from './facts/fact.ts'
+import type { Facts } from './facts/gather.ts'
+import { secretsIn } from './facts/passwords.ts'
+import { CHAIN } from './facts/units.ts'
+import { type Entry, tar } from './tar.ts'
+
+/** Lines of the journal of each unit. */
+const LINES = 200
+/** Milliseconds for the session and its queries. */
+const LIMIT = 3000
+
+/** Everything for a ticket, with `scrub` over each text. */
+async function collect(
+  facts: Facts,
+  diagnosis: Diagnosis,
+  scrub: (text: string) => string,
+): Promise<Entry[]> {
+  const { settings } = facts
+  // Text by text: over the whole document, quotes of its own could hide where a secret ends.
+  const json = JSON.stringify(
+    diagnosis,
+    (_, value: unknown) => (typeof value === 'string' ? scrub(value) : value),
+    2,
+  )
+  const entries: Entry[] = [
+    { name: 'report.txt', text: reportText(diagnosis) },
+    { name: 'settings.txt', text: settingsText(settings) },
+    { name: 'versions.txt', text: versionsText(facts) },
+    ...rulesFiles(facts),
+    ...(await fromServer(facts)),
+    ...(await fromSystemd(facts)),
+  ]
+  return [
+    ...entries.map(({ name, text }) => ({ name, text: visibleLines(scrub(text)) })),
+    { name: 'report.json', text: visibleJson(`${json}\n`) },
+  ]
+}
+
+const reportText = ({ findings, right, unseen }: Diagnosis): string =>
+  [
+    ...findings.flatMap(describe),
+    ...right.map(line => `right: ${line}`),
+    ...unseen.map(line => `not looked at: ${line}`),
+    '',
+  ].join('\n')
+
+const settingsText = (settings: Settings): string =>
+  Object.entries(settings)
+    .map(
+      ([name, value]) => `${name} = ${typeof value === 'object' ? JSON.stringify(value) : (value ?? '')}\n`,
+    )
+    .join('')
+
+function versionsText({ server, tools }: Facts): string {
+  const system = look(() => readFileSync('/etc/os-release', 'utf8'))
+  const told = server.state === 'up' && server.self.known ? server.self.value.version : 'not known'
+  return [
+    `endoreg-provision ${pkg.version}`,
+    `Node.js ${process.version}`,
+    `Linux ${release()}`,
+    `PostgreSQL ${told}; psql ${tools.psql ?? 'none'}, pg_dump ${tools.pg_dump ?? 'none'}`,
+    system.known ? system.value : '',
+  ].join('\n')
+}
+
+/** The access rules and identity maps as they are on the disk. */
+function rulesFiles({ data, accounts }: Facts): Entry[] {
+  if (!data.known || !accounts.known || !accounts.value.postgres) return []
+  const { hbaFile, identFile } = data.value
+  const files = filesOf(accounts.value.postgres, [hbaFile, identFile])
+  return (
+    [
+      ['pg_hba.conf', hbaFile],
+      ['pg_ident.conf', identFile],
+    ] as const
+  ).flatMap(([name, path]) => {
+    const text = look(() => files.read(path))
+    return text.known ? [{ name, text: `# ${path}\n${text.value}` }] : []
+  })
+}
+
+const SETTINGS = `SET search_path = pg_catalog;
+  SELECT name, setting, source FROM pg_settings WHERE source NOT IN ('default', 'override', 'client', 'session') ORDER BY name`
+const LOG_FILE = 'SELECT pg_current_logfile() AS file'
+
+async function fromServer({ server, settings, accounts, data }: Facts): Promise<Entry[]> {
+  const entries: Entry[] = []
+  let log: string | undefined
+  if (server.state === 'up') {
+    try {
+      const client = await openPlainSession(settings, settings.adminDatabase, LIMIT)
+      try {
+        const [, rows] = await run(client, SETTINGS, LIMIT, 'read the settings')
+        const lines = (rows ?? []).map(row => `${row['name']} = ${row['setting']} (${row['source']})\n`)
+        entries.push({ name: 'pg_settings.txt', text: lines.join('') })
+        const [found] = await run(client, LOG_FILE, LIMIT, 'ask for the log')
+        const file = found?.[0]?.['file']
+        if (typeof file === 'string' && data.known)
+          log = file.startsWith('/') ? file : `${data.value.path}/${file}`
+      } finally {
+        abandon(client)
+      }
+    } catch {
+      // The report says why there was no session.
+    }
+  }
+  const postgres = accounts.known ? accounts.value.postgres : undefined
+  if (!postgres || !data.known) return entries
+  const { major } = data.value
+  const places = [...(log ? [log] : []), `/var/log/postgresql/postgresql-${major}-main.log`]
+  const tail = places.map(path => readTail.as(postgres, path)).find(text => text !== '')
+  return tail ? [...entries, { name: 'postgresql.log', text: tail }] : entries
+}
+
+async function fromSystemd({ systemd }: Facts): Promise<Entry[]> {
+  if (!systemd) return []
+  const said = async (name: string, program: string, ...args: readonly string[]): Promise<Entry> => ({
+    name,
+    text: (await ask(program, ...args)) ?? `${program} did not answer\n`,
+  })
+  return Promise.all([
+    said('units.txt', 'systemctl', 'cat', '--no-pager', ...CHAIN),
+    said(
+      'unit-states.txt',
+      'systemctl',
+      'show',
+      '--no-pager',
+      '--property=Id,LoadState,ActiveState,SubState,Result,UnitFileState,DropInPaths,NRestarts',
+      ...CHAIN,
+    ),
+    ...[...CHAIN, 'postgresql@*'].map(unit =>
+      said(
+        `journal/${unit.replace('@*', '-clusters')}.txt`,
+        'journalctl',
+        '--no-pager',
+        `--lines=${LINES}`,
+        '--output=short-iso',
+        `--unit=${unit}`,
+      ),
+    ),
+  ])
+}
+
+/** The names of the files in the archive come below this one. */
+const FOLDER = 'endoreg-bundle'
+
+/**
+ * Writes everything for a ticket, without its secrets, into the new file `path`, which only its owner can read.
+ * Fails with 73 where something is there already, a link too.
+ */
+export async function writeBundle(path: string, facts: Facts, diagnosis: Diagnosis): Promise<void> {
+  const entries = await collect(facts, diagnosis, scrubber(secretsOf(facts)))
+  const below = entries.map(({ name, text }) => ({ name: `${FOLDER}/${name}`, text }))
+  create(resolve(path), tar(below, facts.now))
+}
+
+/** What is known to be secret. */
+function secretsOf(facts: Facts): string[] {
+  const { server, settings } = facts
+  const stored = server.state === 'up' && server.cluster.known ? server.cluster.value.roles : undefined
+  const verifier = stored?.get(settings.dbUser)?.verifier
+  return verifier ? [...secretsIn(facts), verifier] : secretsIn(facts)
+}
+
+function create(path: string, bytes: Buffer): void {
+  const message = `write the bundle ${path}`
+  const { folder: folderPath, name } = splitPath(path)
+  try {
+    const done = inFolder(folderPath, folder => {
+      const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
+      const handle = openSync(folder.at(name), flags, 0o600)
+      try {
+        for (let written = 0; written < bytes.length; ) written += writeSync(handle, bytes, written)
+        fsyncSync(handle)
+      } catch (error) {
+        rmSync(folder.at(name), { force: true })
+        throw error
+      } finally {
+        closeSync(handle)
+      }
+      return true
+    })
+    if (!done) throw Object.assign(new Error(folderPath), { code: 'ENOENT' })
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw systemFailure(error, message)
+    throw new Failure(ExitCode.cannotCreate, {
+      message,
+      cause: 'there is something of that name already',
+      hint: 'Give another name, or take it away first.',
+    })
+  }
+}

@@ -1,0 +1,164 @@
+import { readFileSync } from 'node:fs'
+import { networkInterfaces } from 'node:os'
+import type { Settings } from '../../frame/settings.ts'
+import type { Account } from '../../host/identity.ts'
+import { isMaintained } from '../../host/lock.ts'
+import { ask } from '../../host/shell.ts'
+import { inspectData, saysMoved } from '../../reset/found.ts'
+import { readJournal } from '../../reset/journal.ts'
+import type { Journal } from '../../reset/terms.ts'
+import { parseHba } from '../../server/access/parse.ts'
+import type { HbaRule, Parsed, Surroundings } from '../../server/access/terms.ts'
+import { filesOf, measure, type Space } from '../../server/as-postgres.ts'
+import { resolveAddresses } from '../../server/prove.ts'
+import { type Holder, holderOf, listenersAt, socketsOf, type TcpSocket } from '../../server/sockets.ts'
+import { type Fact, look, lookLater } from './fact.ts'
+
+/** How this host finds the address of the database. */
+export type Names = {
+  /** The addresses that /etc/hosts has for localhost, in its order. */
+  readonly hosts: Fact<readonly string[]>
+  /** What the resolver gives for ENDOREG_DB_HOST, in its order. */
+  readonly resolved: Fact<readonly string[]>
+  /** Whether the loopback interface has an IPv6 address. */
+  readonly ipv6: boolean
+}
+
+/** The addresses that the text of a hosts(5) file has for `name`. */
+export const addressesIn = (text: string, name: string): string[] =>
+  text.split('\n').flatMap(line => {
+    const [address, ...names] = (line.split('#')[0] ?? '').trim().split(/\s+/)
+    return address && names.includes(name) ? [address] : []
+  })
+
+const hasIpv6 = (): boolean =>
+  Object.values(networkInterfaces()).some(addresses => addresses?.some(({ address }) => address === '::1'))
+
+export async function gatherNames({ dbHost }: Settings): Promise<Names> {
+  return {
+    hosts: look(() => addressesIn(readFileSync('/etc/hosts', 'utf8'), 'localhost')),
+    resolved: await lookLater(() => resolveAddresses(dbHost)),
+    ipv6: hasIpv6(),
+  }
+}
+
+/** Who listens at a TCP port of this host. */
+export type Listener = Holder & Pick<TcpSocket, 'family' | 'inode'>
+
+/**
+ * Who listens at `port` beside the process `own`.
+ *
+ * @param own the server that we mean; undefined where none is known
+ */
+export const gatherForeign = (port: number, own: number | undefined): Fact<readonly Listener[]> =>
+  look(() => {
+    const all = listenersAt(port)
+    if (all.length === 0) return []
+    const ours = own === undefined ? new Set<string>() : socketsOf(String(own))
+    // Where its sockets are not to be seen, nobody can be told from it.
+    if (own !== undefined && ours.size === 0) return []
+    return all
+      .filter(({ inode }) => !ours.has(inode))
+      .map(found => ({ family: found.family, inode: found.inode, ...holderOf(found) }))
+  })
+
+/** The major versions of PostgreSQL's programs on the PATH. */
+export type Tools = Readonly<Record<'psql' | 'pg_dump', number | undefined>>
+
+const majorOf = (said: string | undefined): number | undefined => {
+  const [, major] = /\(PostgreSQL\) (\d+)/.exec(said ?? '') ?? []
+  return major === undefined ? undefined : Number(major)
+}
+
+export async function gatherTools(): Promise<Tools> {
+  const [psql, dump] = await Promise.all([ask('psql', '--version'), ask('pg_dump', '--version')])
+  return { psql: majorOf(psql), pg_dump: majorOf(dump) }
+}
+
+/** Whether systemd says that the clock follows a time server; undefined where it says nothing. */
+export async function gatherClock(): Promise<boolean | undefined> {
+  const said = await ask('timedatectl', 'show', '--property=NTPSynchronized')
+  return said === undefined ? undefined : said.trim() === 'NTPSynchronized=yes'
+}
+
+/** A reset or an undo that was begun and not finished. */
+export type Begun = {
+  readonly journal: Journal
+  /** Whether there is a data folder. */
+  readonly there: boolean
+  /** Whether the folder that it is about has its new name. */
+  readonly moved: boolean
+  /** Whether somebody is at work, with it or with something else. */
+  readonly busy: boolean
+}
+
+/** Looks whether one was interrupted. */
+export async function gatherReset(
+  settings: Settings,
+  postgres: Account | undefined,
+): Promise<Fact<Begun | undefined>> {
+  // Before the journal: what ends in between has taken that away.
+  const busy = await isMaintained(settings)
+  return look(() => {
+    const journal = readJournal(settings)
+    if (!journal || !postgres) return undefined
+    const found = inspectData.as(postgres, journal.cluster.data)
+    return { journal, there: found.state !== 'missing', moved: saysMoved(found, journal), busy }
+  })
+}
+
+/** The access rules as the files have them, which need not be what PostgreSQL has loaded. */
+export type Rules = {
+  readonly path: string
+  readonly parsed: Parsed<HbaRule>
+  readonly around: Surroundings
+}
+
+/** @param groups the roles that the application's role belongs to */
+export const gatherRules = (
+  path: string,
+  major: number,
+  postgres: Account,
+  groups: readonly string[],
+  application: string,
+): Fact<Rules> =>
+  look(() => ({
+    path,
+    parsed: parseHba(path, filesOf(postgres, [path]), major),
+    around: {
+      major,
+      // Only the application's role is asked about; of a server that is down no memberships are known.
+      isMember: (role, group) => role === group || (role === application && groups.includes(group)),
+      interfaces: Object.values(networkInterfaces())
+        .flatMap(addresses => addresses ?? [])
+        .map(({ address, netmask }) => ({ address, netmask })),
+      hostName: address => (address === '127.0.0.1' || address === '::1' ? 'localhost' : undefined),
+    },
+  }))
+
+/** The file system where something lives. */
+export type Disk = Space & { readonly holds: string }
+
+/** The space where PostgreSQL's data and log of changes and the vault live, each file system once. */
+export const gatherDisks = (
+  data: string | undefined,
+  postgres: Account | undefined,
+  vaultFolder: string,
+): Fact<readonly Disk[]> =>
+  look(() => {
+    const named = [
+      ...(data && postgres
+        ? measure.as(postgres, [data, `${data}/pg_wal`]).map(found => ({
+            ...found,
+            holds: found.path === data ? 'data' : 'write-ahead log',
+          }))
+        : []),
+      ...measure.here([vaultFolder]).map(found => ({ ...found, holds: 'vault' })),
+    ]
+    const disks = new Map<number, Disk>()
+    for (const disk of named) {
+      const before = disks.get(disk.device)
+      disks.set(disk.device, before ? { ...before, holds: `${before.holds} and ${disk.holds}` } : disk)
+    }
+    return [...disks.values()]
+  })

@@ -1,0 +1,137 @@
+import { existsSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { doing, ExitCode, Failure } from '../../frame/failure.ts'
+import type { Finding, FindingId } from '../../frame/finding.ts'
+import type { Settings } from '../../frame/settings.ts'
+import { appendLine, keepBefore } from '../../host/configuration-file.ts'
+import { octal, setOwnership } from '../../host/file.ts'
+import { inFolder } from '../../host/folder.ts'
+import { perform, startUnits } from '../../host/shell.ts'
+import type { Unit } from '../facts/units.ts'
+import { type FolderPlan, planFolder } from '../findings/application.ts'
+import { type Remedy, subjects } from './terms.ts'
+
+/** The numbers of the NixOS hosts, for the names that ship; where one is taken, systemd-sysusers takes another. */
+const NUMBERS: Readonly<Record<string, string>> = { 'endoreg-service': '101', 'endoreg-service-user': '400' }
+
+const FILES = ['/etc/passwd', '/etc/group', '/etc/shadow', '/etc/gshadow']
+
+/** What units/sysusers.d declares, with the names of the settings. */
+function declarations({ serviceUser, serviceGroup, vaultOwner, vaultGroup, apiDir }: Settings): string[] {
+  const number = (name: string): string => NUMBERS[name] ?? '-'
+  return [
+    `g ${serviceGroup} ${number(serviceGroup)}`,
+    `u ${serviceUser} ${number(serviceUser)}:${serviceGroup} "EndoReg API" ${dirname(apiDir)}`,
+    `g ${vaultGroup} -`,
+    `m ${serviceUser} ${vaultGroup}`,
+    `u ${vaultOwner} - "EndoReg administrator"`,
+  ]
+}
+
+/** Makes what is missing; what is there stays as it is. */
+export const accounts: Remedy = {
+  fix: 'accounts',
+  does: findings => `make accounts, groups and memberships: ${subjects(findings)}`,
+  apply: async ({ report, settings }, findings) => {
+    for (const file of FILES) if (existsSync(file)) keepBefore.here(file)
+    await perform('systemd-sysusers', '--inline', ...declarations(settings))
+    for (const { id, subject } of findings) {
+      const [kind] = id.split('-')
+      report.change(
+        kind === 'membership'
+          ? { resource: `account ${subject}`, action: `add to the group ${settings.vaultGroup}` }
+          : { resource: `${kind} ${subject}`, action: 'create' },
+      )
+    }
+  },
+}
+
+/** Gives a folder its owner and mode; one that another account could have put there is left alone. */
+function open({ path, desired }: FolderPlan): void {
+  const done = inFolder(path, folder => {
+    if (!folder.safe) return false
+    folder.withHandle(handle => setOwnership(handle, desired, path))
+    return true
+  })
+  if (done) return
+  throw new Failure(ExitCode.configuration, {
+    message: `set owner and mode of ${path}`,
+    cause: 'another account can put another folder in its place',
+    hint: `See who can write the folders above it: namei -l ${path}`,
+  })
+}
+
+export const folders: Remedy = {
+  fix: 'folders',
+  does: findings => `let the service account through: ${subjects(findings)}`,
+  apply: async ({ report }, findings, facts) => {
+    for (const { subject } of findings) {
+      const plan: FolderPlan | undefined =
+        planFolder(facts, subject, 'vault') ?? planFolder(facts, subject, 'checkout')
+      if (!plan) continue
+      const { path, desired } = plan
+      open(plan)
+      report.change({
+        resource: `folder ${path}`,
+        action: `set owner and mode, ${desired.names} ${octal(desired.mode)}`,
+      })
+    }
+  },
+}
+
+const HOSTS = '/etc/hosts'
+
+export const hosts: Remedy = {
+  fix: 'hosts',
+  does: findings => `give localhost its address in ${HOSTS}: ${subjects(findings)}`,
+  apply: async ({ report }, findings) => {
+    for (const { subject } of findings) {
+      doing(`change ${HOSTS}`, () => appendLine.here(HOSTS, `${subject} localhost`))
+      report.change({ resource: `file ${HOSTS}`, action: `add "${subject} localhost"` })
+    }
+  },
+}
+
+/** One thing that is done to a unit; all of them are read again at once. */
+type UnitStep =
+  | { readonly action: 'daemon-reload' }
+  | { readonly action: 'unmask' | 'enable' | 'start'; readonly name: string }
+
+/** What the findings ask for, in the order in which each unit needs the one before it. */
+export function unitSteps(findings: readonly Finding[], all: readonly Unit[]): UnitStep[] {
+  const has = (wanted: FindingId, { name }: Unit): boolean =>
+    findings.some(({ id, subject }) => id === wanted && subject === name)
+  return [
+    ...(findings.some(({ id }) => id === 'unit-not-loaded') ? [{ action: 'daemon-reload' } as const] : []),
+    ...all.flatMap(unit => {
+      const { name } = unit
+      const masked = has('unit-masked', unit)
+      return [
+        ...(masked ? [{ action: 'unmask', name } as const] : []),
+        ...(masked || has('unit-disabled', unit) ? [{ action: 'enable', name } as const] : []),
+      ]
+    }),
+    ...all
+      .filter(({ load, active }) => active !== 'active' && load !== 'not-found')
+      .map(({ name }) => ({ action: 'start', name }) as const),
+  ]
+}
+
+/** Unmasks, enables and starts. */
+export const units: Remedy = {
+  fix: 'units',
+  does: findings => `unmask, enable and start: ${subjects(findings)}`,
+  apply: async ({ report }, findings, facts) => {
+    for (const step of unitSteps(findings, facts.units.known ? facts.units.value : [])) {
+      if (step.action === 'daemon-reload') {
+        await perform('systemctl', 'daemon-reload')
+        report.change({ resource: 'systemd', action: 'read the units again' })
+        continue
+      }
+      const { action, name } = step
+      if (action === 'start') await startUnits('start', name)
+      else await perform('systemctl', action, name)
+      report.change({ resource: name, action })
+    }
+  },
+}

@@ -1,0 +1,42 @@
+import type { Deadline } from './deadline.ts'
+import type { Interruption } from './interruption.ts'
+import type { Report } from './report.ts'
+import type { Settings } from './settings.ts'
+
+/** What one run of a command works with. */
+export type Run = {
+  readonly settings: Settings
+  /** Check mode: say what would change, and change nothing. */
+  readonly check: boolean
+  /** Those of the command's own flags that were given. */
+  readonly flags: ReadonlySet<string>
+  /** What was given with those of the command's own options that take a value. */
+  readonly values: ReadonlyMap<string, string>
+  readonly report: Report
+  readonly deadline: Deadline
+  readonly interruption: Interruption
+}
+
+/** A command as its executable declares it. */
+export type Command = {
+  readonly name: string
+  /** One sentence: what it does. */
+  readonly summary: string
+  /** The account it is made for: "root". */
+  readonly runsAs: string
+  /** What it takes beside the options of every command, with their help. */
+  readonly flags?: Readonly<Record<string, string>>
+  /** Its own options with a value: what the value is called in the help ("FILE"), and the help. */
+  readonly values?: Readonly<Record<string, readonly [value: string, help: string]>>
+  /** Those of its options that make a run of another kind: the metrics keep its result apart. */
+  readonly kinds?: readonly string[]
+  /** Whether it changes nothing ever, and so has no check mode. */
+  readonly onlyLooks?: true
+  /** What its exit code 1 says, where that is more than drift. */
+  readonly exitOne?: string
+  /** Does the work; returns the line that sums up. */
+  readonly run: (run: Run) => Promise<string | Concluded>
+}
+
+/** The end of a run that found something wrong which is no failure of its own: exit code 1. */
+export type Concluded = { readonly summary: string; readonly amiss: boolean }

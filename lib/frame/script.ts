@@ -1,0 +1,192 @@
+import { type ParseArgsConfig, parseArgs } from 'node:util'
+import pkg from '../../package.json' with { type: 'json' }
+import { type Clock, Deadline, systemClock } from './deadline.ts'
+import { ExitCode, errnoOf, Failure } from './failure.ts'
+import { Interruption } from './interruption.ts'
+import { writeAll } from './output.ts'
+import { Report } from './report.ts'
+import type { Command, Run } from './run.ts'
+import type { Settings } from './settings.ts'
+import { nearest } from './text.ts'
+
+const OPTIONS = {
+  help: { type: 'boolean' },
+  version: { type: 'boolean' },
+  json: { type: 'boolean' },
+  'env-file': { type: 'string' },
+} as const
+const CHECK = { check: { type: 'boolean' } } as const
+
+function usage({ name, summary, runsAs, flags = {}, values = {}, onlyLooks, exitOne }: Command): string {
+  const options: readonly (readonly [option: string, help: string])[] = [
+    ...Object.entries(flags),
+    ...Object.entries(values).map(([option, [value, help]]) => [`${option} ${value}`, help] as const),
+    ...(onlyLooks
+      ? []
+      : [['check', 'say what would change, change nothing; exit 1 where something would'] as const]),
+    ['json', 'one JSON document on standard output'],
+    ['env-file FILE', 'read settings from FILE, not from /etc/endoreg/provision.env'],
+    ['help', 'this text'],
+    ['version', 'the version'],
+  ]
+  const width = Math.max(15, ...options.map(([option]) => option.length + 1))
+  return `Usage: ${name} [OPTION...]
+
+${summary}
+Runs as ${runsAs}.
+
+${options.map(([option, help]) => `  --${option.padEnd(width)}${help}\n`).join('')}
+Exit codes: 0 done, 1 ${exitOne ?? 'drift (--check)'}, 64 usage, 69 something needed is missing, 70 a bug,
+73 cannot create, 74 input/output, 75 try again later, 77 not permitted, 78 configuration.
+`
+}
+
+/** What leaves for Prometheus how a run went. */
+export type Metrics = {
+  /** The run ends with the exit code `code`. */
+  readonly end: (code: number) => Promise<void>
+  /** The run is ended now, by a signal or a bug. */
+  readonly interrupted: (code: number) => void
+}
+
+/** What the frame asks of the floor above it, which opens files. */
+export type Host = {
+  /** The settings; `envFile` is the file named on the command line. Fails with 78 and every problem at once. */
+  readonly loadSettings: (env: NodeJS.ProcessEnv, envFile: string | undefined) => Settings
+  readonly metrics: (command: Command, run: Run) => Promise<Metrics>
+}
+
+/**
+ * The frame every executable runs in: options, settings, the work, its report and the exit code. Ends the
+ * process: nothing is left to wait for, since every session and file is done with by then.
+ */
+export async function main(command: Command, host: Host, clock: Clock = systemClock): Promise<never> {
+  // Folders above the managed ones are for everybody; whatever is secret sets its own mode.
+  process.umask(0o022)
+  // Node's and the libraries' warnings are for whoever develops them, and may quote what is in a file.
+  process.removeAllListeners('warning')
+  // The driver reads them, and they are meant for another session than ours.
+  for (const name of ['PGOPTIONS', 'PGREPLICATION', 'PGSSLNEGOTIATION']) delete process.env[name]
+  process.exit(await runCommand(command, host, process.argv.slice(2), clock))
+}
+
+/** The report for `args` before they are understood. */
+const startReport = ({ name }: Command, args: readonly string[]): Report =>
+  new Report({ command: name, check: args.includes('--check'), json: args.includes('--json') })
+
+async function runCommand(
+  command: Command,
+  host: Host,
+  args: readonly string[],
+  clock: Clock,
+): Promise<number> {
+  let report = startReport(command, args)
+  let metrics: Metrics | undefined
+  const stop = (failure: Failure): never => {
+    metrics?.interrupted(failure.code)
+    report.failure(failure)
+    process.exit(failure.code)
+  }
+  // Thrown where nothing waits for it, inside a library's event. It must not end as exit code 1, which says drift.
+  process.once('uncaughtException', error => stop(bug(error)))
+  const interruption = new Interruption(stop)
+  try {
+    const options = parseOptions(command, args)
+    if (options.help) return print(usage(command))
+    if (options.version) return print(`${command.name} ${pkg.version}\n`)
+    const { check, json, flags, values } = options
+    report = new Report({ command: command.name, check, json, clock })
+    const settings = host.loadSettings(process.env, options.envFile)
+    const deadline = new Deadline(settings.readyTimeout, clock)
+    const run: Run = { settings, check, flags, values, report, deadline, interruption }
+    metrics = settings.metricsDir === undefined ? undefined : await host.metrics(command, run)
+    const end = await command.run(run)
+    const { summary, amiss } = typeof end === 'string' ? { summary: end, amiss: false } : end
+    const code = amiss || (check && report.changes.length > 0) ? ExitCode.drift : ExitCode.done
+    await metrics?.end(code)
+    report.summary(summary)
+    return code
+  } catch (error) {
+    const failure = error instanceof Failure ? error : bug(error)
+    await metrics?.end(failure.code)
+    report.failure(failure)
+    return failure.code
+  }
+}
+
+function print(text: string): number {
+  writeAll(1, text)
+  return ExitCode.done
+}
+
+type Options = {
+  readonly help: boolean
+  readonly version: boolean
+  readonly json: boolean
+  readonly check: boolean
+  readonly envFile: string | undefined
+  readonly flags: ReadonlySet<string>
+  readonly values: ReadonlyMap<string, string>
+}
+
+function parseOptions(command: Command, args: readonly string[]): Options {
+  const own = Object.keys(command.flags ?? {})
+  const ownValues = Object.keys(command.values ?? {})
+  const known: ParseArgsConfig['options'] = {
+    ...OPTIONS,
+    ...(command.onlyLooks ? {} : CHECK),
+    ...Object.fromEntries(own.map(flag => [flag, { type: 'boolean' } as const])),
+    ...Object.fromEntries(ownValues.map(option => [option, { type: 'string' } as const])),
+  }
+  try {
+    const { values } = parseArgs({ args: [...args], options: known, strict: true, allowPositionals: false })
+    const on = (flag: string): boolean => values[flag] === true
+    const given = new Map<string, string>()
+    for (const option of ['env-file', ...ownValues]) {
+      const value = values[option]
+      if (typeof value !== 'string') continue
+      if (value === '') {
+        const [what] = command.values?.[option] ?? ['FILE']
+        throw usageFailure(command, `Option '--${option}' needs a value: ${what}`, undefined)
+      }
+      given.set(option, value)
+    }
+    return {
+      help: on('help'),
+      version: on('version'),
+      json: on('json'),
+      check: on('check'),
+      envFile: given.get('env-file'),
+      flags: new Set(own.filter(on)),
+      values: given,
+    }
+  } catch (error) {
+    if (!errnoOf(error)?.startsWith('ERR_PARSE_ARGS_')) throw error
+    const cause = error instanceof Error ? (error.message.split('. ')[0] ?? '') : ''
+    const option = args.find(arg => cause.includes(`'${arg.split('=')[0]}`))
+    const near =
+      option &&
+      nearest(
+        option,
+        Object.keys(known).map(name => `--${name}`),
+      )
+    throw usageFailure(command, cause, near)
+  }
+}
+
+const usageFailure = ({ name }: Command, cause: string, near: string | undefined): Failure =>
+  new Failure(ExitCode.usage, {
+    message: 'understand the command line',
+    cause,
+    hint: `${near ? `Did you mean ${near}? ` : ''}See: ${name} --help`,
+  })
+
+/** What was not foreseen: where it happened, which a report of it needs. */
+function bug(error: unknown): Failure {
+  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  return new Failure(ExitCode.bug, {
+    message: 'go on: this is a bug',
+    cause: stack.split('\n').slice(0, 12).join(' '),
+    hint: `Report it with this text and the version, ${pkg.version}. Running the command again is safe.`,
+  })
+}

@@ -1,0 +1,83 @@
+import { once } from 'node:events'
+import { closeSync, constants, existsSync, openSync } from 'node:fs'
+import { ExitCode, Failure, systemFailure } from '../frame/failure.ts'
+import type { Run } from '../frame/run.ts'
+import type { Settings } from '../frame/settings.ts'
+import { makeFolder } from './folder.ts'
+import { apart, ask, childProcess, tied } from './shell.ts'
+
+/** The part of a run that waits. */
+type Waiting = Pick<Run, 'settings' | 'deadline' | 'report'>
+
+const NAME = 'maintenance.lock'
+/** What flock(1) is told to exit with where another process holds the lock. */
+const HELD = 9
+
+/**
+ * Does `work` as the only one of all backups, restores, drills and resets of this host. The lock is on an open
+ * file (flock(2)), so it goes with the process, however that ends, and needs no server. Node.js has no such
+ * call: flock(1) takes the lock on a handle that it shares with this process, and leaves it behind.
+ *
+ * Fails with 75 where another run holds it for longer than ENDOREG_READY_TIMEOUT.
+ */
+export async function withMaintenanceLock<T>(run: Waiting, work: () => Promise<T>): Promise<T> {
+  const handle = openLock(run.settings.stateDir)
+  try {
+    await take(run, handle)
+    return await work()
+  } finally {
+    closeSync(handle)
+  }
+}
+
+/** Whether a backup, restore, drill or reset is at work now. The lock's file is there where one ever was. */
+export async function isMaintained({ stateDir }: Settings): Promise<boolean> {
+  const path = `${stateDir}/${NAME}`
+  return existsSync(path) && (await ask('flock', '--shared', '--nonblock', path, 'true')) === undefined
+}
+
+function openLock(path: string): number {
+  try {
+    const folder = makeFolder(path, 0o700)
+    try {
+      return openSync(folder.at(NAME), constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
+    } finally {
+      folder.close()
+    }
+  } catch (error) {
+    throw systemFailure(error, `open the lock of the maintenance, ${path}/${NAME}`)
+  }
+}
+
+async function take({ report, deadline, settings }: Waiting, handle: number): Promise<void> {
+  const what = 'another backup, restore, drill or reset'
+  const seconds = Math.ceil(deadline.remaining() / 1000)
+  const options = ['--exclusive', '--timeout', String(seconds), '--conflict-exit-code', String(HELD)]
+  const [program, ...args] = tied('KILL', undefined, 'flock', ...options, '3')
+  const flock = childProcess().spawn(program, args, {
+    ...apart(),
+    stdio: ['ignore', 'ignore', 'ignore', handle],
+  })
+  const code = await report.remind(what, 'it is at work', deadline, async () => {
+    try {
+      const [status]: unknown[] = await once(flock, 'close')
+      return status
+    } catch (error) {
+      return error
+    }
+  })
+  report.waited()
+  if (code === 0) return
+  if (code === HELD) {
+    throw new Failure(ExitCode.tryLater, {
+      message: `wait for ${what}`,
+      cause: `it did not end within ${settings.readyTimeout} s`,
+      hint: `See which it is (fuser -v ${settings.stateDir}/${NAME}), and run it again.`,
+    })
+  }
+  throw new Failure(ExitCode.unavailable, {
+    message: 'take the lock of the maintenance',
+    cause: code instanceof Error ? code.message : `flock ended with ${String(code)}`,
+    hint: 'Install util-linux, which brings flock.',
+  })
+}

@@ -1,0 +1,23 @@
+import type { Clock } from '../frame/deadline.ts'
+import type { Command } from '../frame/run.ts'
+import { main } from '../frame/script.ts'
+import { loadSettings } from './settings-file.ts'
+
+/** Runs a command in the frame, on this host; the process ends with it. */
+export const script = (command: Command, clock?: Clock): Promise<never> =>
+  main(
+    command,
+    {
+      loadSettings,
+      metrics: async (of, run) => {
+        // Loaded only where metrics are left.
+        const { leave, leaveAtOnce } = await import('./metrics.ts')
+        const { describeRun } = await import('../frame/metrics.ts')
+        return {
+          end: code => leave(run, describeRun(of, run, code)),
+          interrupted: code => leaveAtOnce(run, describeRun(of, run, code)),
+        }
+      },
+    },
+    clock,
+  )

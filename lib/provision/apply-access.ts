@@ -1,0 +1,215 @@
+import type pg from 'pg'
+import * as v from 'valibot'
+import { ExitCode, errnoOf, Failure, systemFailure } from '../frame/failure.ts'
+import { accountName, groupName } from '../host/accounts.ts'
+import { keptName } from '../host/configuration-file.ts'
+import {
+  createOnce,
+  litter,
+  lookReplaceable,
+  type Ownership,
+  readRegular,
+  replaceFile,
+} from '../host/file.ts'
+import { type Folder, inFolder, splitPath } from '../host/folder.ts'
+import type { Account } from '../host/identity.ts'
+import { effectiveUid } from '../host/identity.ts'
+import { bytes, job } from '../host/job.ts'
+import { splitBlock } from '../server/access/block.ts'
+import type { Rewrite } from '../server/access/desired.ts'
+import { parseIdent } from '../server/access/ident.ts'
+import { type AccessFiles, inspectAccessFiles } from '../server/access/inspect.ts'
+import { ask } from '../server/statement-failure.ts'
+import { removeLitter } from './vault.ts'
+import { Overtaken } from './vault-plan.ts'
+
+/** The largest of these files that is read, in bytes. */
+const LARGEST = 16_777_216
+
+/** Why a configuration file of PostgreSQL is not ours to write; undefined where it is. */
+export function whyNotOurs(path: string, owner: Account): string | undefined {
+  const why = path.startsWith('/nix/store/') ? 'is in the Nix store' : look.as(owner, path)
+  return why && `${path} ${why}`
+}
+
+const look = job('look at access rules', [v.string()], v.optional(v.string()), path => {
+  const { folder: parent, name } = splitPath(path)
+  return inFolder(parent, folder => {
+    const found = folder.look(name)
+    if (!found) return undefined
+    if (found.isSymbolicLink()) return 'is a link'
+    if (!found.isFile()) return 'is no file'
+    if (found.nlink > 1) return 'has a second name (hard link)'
+    if (found.uid !== effectiveUid()) return `belongs to ${accountName(found.uid)}`
+    try {
+      lookReplaceable(folder, name)
+    } catch (error) {
+      if (errnoOf(error) !== 'EBUSY' && errnoOf(error) !== 'EPERM')
+        throw systemFailure(error, `replace ${path}`)
+      return `cannot be replaced (${errnoOf(error) === 'EBUSY' ? 'something is mounted over it' : 'it is immutable'})`
+    }
+    const groups = [process.getegid?.(), ...(process.getgroups?.() ?? [])]
+    return groups.includes(found.gid) ? undefined : `is of the group ${groupName(found.gid)}`
+  })
+})
+
+/** When the file was changed or put there (ctime of stat(2)), in seconds since 1970; 0 where there is none. */
+export const changedAt = job('time of access rules', [v.string()], v.number(), path => {
+  const { folder: parent, name } = splitPath(path)
+  return (inFolder(parent, folder => folder.look(name)?.ctimeMs) ?? 0) / 1000
+})
+
+/** Replaces a file that holds `before` with `after`, keeping owner and mode; false where it holds something else. */
+const rewrite = job(
+  'rewrite access rules',
+  [v.string(), bytes, bytes, v.boolean()],
+  v.boolean(),
+  (path, before, after, keep) => {
+    const { folder: parent, name } = splitPath(path)
+    const done = inFolder(parent, folder => rewriteIn(folder, name, before, after, keep))
+    if (done !== undefined) return done
+    throw new Failure(ExitCode.configuration, {
+      message: `write ${path}`,
+      cause: `there is no folder ${parent}`,
+      hint: "See where PostgreSQL has it: psql -c 'SHOW hba_file'",
+    })
+  },
+)
+
+function rewriteIn(
+  folder: Folder,
+  name: string,
+  before: Uint8Array,
+  after: Uint8Array,
+  keep: boolean,
+): boolean {
+  for (const own of [name, keptName(name)])
+    for (const leftover of litter(folder, own)) removeLitter.here(folder.path, leftover)
+  const found = readThere(folder, name)
+  if (!found.bytes.equals(before)) return false
+  if (keep && found.bytes.length > 0) createOnce(folder, keptName(name), before, found.owner)
+  replaceFile(folder, name, after, found.owner)
+  return true
+}
+
+/** The file with its owner and mode; one that is missing is empty, and gets those of a new one. */
+function readThere(folder: Folder, name: string): { bytes: Buffer; owner: Ownership } {
+  try {
+    const { bytes: content, stat } = readRegular(folder, name, LARGEST)
+    const { uid, gid, mode } = stat
+    return { bytes: content, owner: { uid, gid, mode: mode & 0o7777, names: accountName(uid) } }
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error
+    const uid = effectiveUid()
+    return {
+      bytes: Buffer.alloc(0),
+      owner: { uid, gid: process.getegid?.() ?? uid, mode: 0o640, names: accountName(uid) },
+    }
+  }
+}
+
+/**
+ * Replaces the content of a configuration file of PostgreSQL, whole or not at all, with the rights of `owner`
+ * and no others; owner and mode stay. The first time, the file as it was is kept beside it.
+ *
+ * Throws Overtaken where it does not hold `before` any more.
+ */
+export function rewriteAccessFile(owner: Account, path: string, before: Uint8Array, after: Uint8Array): void {
+  if (!rewrite.as(owner, path, before, after, true)) throw new Overtaken()
+}
+
+/** Puts `before` back where `after` was just written; throws Overtaken where somebody has written it meanwhile. */
+export function restoreAccessFile(owner: Account, path: string, before: Uint8Array, after: Uint8Array): void {
+  if (!rewrite.as(owner, path, after, before, false)) throw new Overtaken()
+}
+
+/** Where and with whose rights the files are written. */
+export type Writing = {
+  readonly client: pg.Client
+  readonly owner: Account
+  /** Milliseconds a statement gets. */
+  readonly limit: number
+}
+
+type FileProblem = { readonly path: string; readonly line: number; readonly error: string }
+
+/**
+ * What PostgreSQL does not take in its files as they are now, loaded or not. A rule that it loads although it
+ * can match nothing (hostssl without TLS) has an error there as well, but a type (pg_hba_file_rules, hbafuncs.c).
+ * Its opinion of identity maps can be asked since 15; before, the parser's has to do.
+ */
+async function findProblem({ client, limit }: Writing): Promise<FileProblem | undefined> {
+  const access = await inspectAccessFiles(client, limit)
+  const look = async (path: string, view: string, sound: string): Promise<FileProblem | undefined> => {
+    const [rows] = await ask(
+      client,
+      `SELECT line_number AS line, error FROM ${view} WHERE error IS NOT NULL AND ${sound} IS NULL`,
+      limit,
+      `look for errors in ${path}`,
+    )
+    const [first] = rows ?? []
+    return first && { path, line: Number(first['line']), error: String(first['error']) }
+  }
+  const rules = await look(access.hba.path, 'pg_hba_file_rules', 'type')
+  if (rules || !access.ident.exists) return rules
+  if (access.major >= 15) return look(access.ident.path, 'pg_ident_file_mappings', 'map_name')
+  return parseProblem(access)
+}
+
+function parseProblem({ ident, major }: AccessFiles): FileProblem | undefined {
+  const files = { read: () => ident.bytes.toString('utf8'), list: () => [] }
+  const [first] = parseIdent(ident.path, files, major).errors
+  return first && { path: first.file, line: first.line, error: first.message }
+}
+
+/**
+ * Writes what is due of the two files, and asks PostgreSQL whether either has errors then; if so, puts back what
+ * was there. Nothing of it is in force before `reload`.
+ *
+ * @param due first what the other one refers to; without errors before, as `refuseFaulty` sees to it
+ * Fails with 78 where PostgreSQL finds an error. Throws Overtaken where somebody else writes them.
+ */
+export async function writeAccess(due: readonly Rewrite[], writing: Writing): Promise<void> {
+  const written: Rewrite[] = []
+  const restore = (): void => {
+    for (const { path, before, after } of written.reverse())
+      restoreAccessFile(writing.owner, path, before, after)
+  }
+  try {
+    for (const rewrite of due) {
+      rewriteAccessFile(writing.owner, rewrite.path, rewrite.before, rewrite.after)
+      written.push(rewrite)
+    }
+    const problem = await findProblem(writing)
+    if (problem)
+      throw faulty(problem, 'would have an error with the declared lines, so it is as it was again')
+  } catch (error) {
+    restore()
+    throw error
+  }
+}
+
+/**
+ * Looks for errors in the files as they are. Where it is in our own block, a run was killed between writing and
+ * asking: then takes the block out, and throws Overtaken for a new plan.
+ *
+ * Fails with 78 where somebody else's line has an error.
+ */
+export async function refuseFaulty(current: readonly Rewrite[], writing: Writing): Promise<void> {
+  const problem = await findProblem(writing)
+  if (!problem) return
+  for (const { path, before } of current) {
+    const { rest, lines } = splitBlock(before.toString('latin1'))
+    if (path !== problem.path || !lines.has(problem.line)) continue
+    rewriteAccessFile(writing.owner, path, before, Buffer.from(rest, 'latin1'))
+    throw new Overtaken(faulty(problem, 'has an error in the declared lines, which are taken out again'))
+  }
+  throw faulty(problem, 'has an error, so PostgreSQL would load nothing of it, and would not even start')
+}
+
+const faulty = ({ path, line, error }: FileProblem, what: string): Failure =>
+  new Failure(ExitCode.configuration, {
+    message: `bring the access rules to the declared state`,
+    cause: `${path} ${what}: line ${line}: ${error}`,
+    hint: 'Correct that line, in the file or in the manifest, and run it again. What is loaded stays in force meanwhile.',
+  })

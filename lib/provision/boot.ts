@@ -1,0 +1,182 @@
+import { existsSync } from 'node:fs'
+import { Deadline } from '../frame/deadline.ts'
+import { ExitCode, Failure, systemFailure } from '../frame/failure.ts'
+import type { Password } from '../frame/password.ts'
+import type { Run } from '../frame/run.ts'
+import type { Settings } from '../frame/settings.ts'
+import type { Change } from '../frame/terms.ts'
+import type { Ownership } from '../host/file.ts'
+import { splitPath } from '../host/folder.ts'
+import type { Account } from '../host/identity.ts'
+import { isStaged } from '../host/stage.ts'
+import { explainLock, LOCK_CAUSE, LOCK_DATABASE, TAKE_LOCK } from '../server/lock.ts'
+import { Login } from '../server/login.ts'
+import { explain, toFailure } from '../server/problem.ts'
+import {
+  applicationGoal,
+  applicationTarget,
+  proofFailure,
+  proveLogins,
+  resolveAddresses,
+  toCheck,
+} from '../server/prove.ts'
+import { untilReady } from '../server/ready.ts'
+import { ScramPassword } from '../server/scram.ts'
+import { provideCheckout } from './checkout.ts'
+import { type Checkout, inspectCheckout, planPasswordCopy, planSettings } from './copies.ts'
+import { correctSettings } from './db-yaml.ts'
+import { serviceOwnership } from './owners.ts'
+import { readVault } from './vault.ts'
+
+/** How often the files are planned and written; the second time there is nothing left to write. */
+const ROUNDS = 2
+
+/** Waits until the application role logs in, and installs what the API reads: conf/db_pwd and conf/db.yaml. */
+export async function boot(run: Run): Promise<string> {
+  const { settings, check, report } = run
+  const { service, owner } = serviceOwnership(settings)
+  const there = await provideCheckout(run, service)
+  if (!there) return `${report.tally()}; then the configuration`
+  requireCheckout(settings, service, owner)
+  const addresses = await resolveAddresses(settings.dbHost)
+  // The repository had its own time.
+  const waiting = { ...run, deadline: new Deadline(settings.readyTimeout, run.deadline.clock) }
+  const password = await waitForLogin(waiting, service, addresses)
+
+  const plan = (locked: boolean): Change[] =>
+    planFiles(settings, service, owner, readPassword(settings, service), locked)
+  const changes = plan(true)
+  if (check) {
+    for (const change of changes) report.change(change)
+  } else if (changes.length > 0) {
+    const lock = await openLock(waiting, addresses[0] ?? settings.dbHost, password)
+    try {
+      // Planned again, because another writer may have changed them and the vault meanwhile; and once more
+      // afterwards, for the case that there was no lock to be had.
+      for (let round = 0; round < ROUNDS; round++) {
+        for (const change of plan(lock !== undefined)) {
+          if (change.by === 'file') await installing(change, change.run)
+          report.change(change)
+        }
+      }
+    } finally {
+      lock?.close()
+    }
+  }
+  return `${report.tally()}; ${settings.dbUser} logs in at ${addresses.join(' and ')}`
+}
+
+async function installing({ resource }: Change, work: () => unknown): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    throw systemFailure(error, `install ${resource}`)
+  }
+}
+
+/** Where the host gives the unit the credential db_pwd (systemd.exec(5), LoadCredentialEncrypted=), the password is there. */
+function readPassword(settings: Settings, service: Account): Password {
+  const credential = `${process.env['CREDENTIALS_DIRECTORY'] ?? ''}/db_pwd`
+  if (credential !== '/db_pwd' && credential.startsWith('/') && existsSync(credential))
+    return readVault.here(credential, null)
+  return readVault.as(service, settings.vaultFile, settings.vaultManagedBy ?? null)
+}
+
+/** Milliseconds between two looks at a rotation that is under way. */
+const ROTATION_POLL = 50
+
+/** Whether another run replaces the password at this moment, or was killed over it. */
+function isRotating({ vaultFile }: Settings, service: Account): boolean {
+  const { folder, name } = splitPath(vaultFile)
+  try {
+    return isStaged.as(service, folder, name)
+  } catch {
+    return false
+  }
+}
+
+/** Waits for the login with the vault's password; where the vault changes meanwhile, with the new one. */
+async function waitForLogin(run: Run, service: Account, addresses: readonly string[]): Promise<Password> {
+  const { settings, report, deadline } = run
+  for (;;) {
+    const password = readPassword(settings, service)
+    const scram = await ScramPassword.from(password)
+    const outcomes = await proveLogins({ settings, addresses, deadline, report, up: false }, scram)
+    const failure = proofFailure(settings, outcomes, false)
+    if (failure && deadline.remaining() > 0) {
+      // In this order: a rotation puts the new password into the vault before it removes its journal.
+      if (isRotating(settings, service)) {
+        report.waiting('the password in the vault', 'it is being replaced', deadline)
+        await deadline.clock.sleep(ROTATION_POLL)
+        continue
+      }
+      if (!readPassword(settings, service).equals(password)) continue
+    }
+    for (const outcome of outcomes) report.checked(toCheck(settings, outcome))
+    if (failure) throw failure
+    return password
+  }
+}
+
+/** @param locked whether nobody else writes: only then is a temporary file one that a killed run left */
+function planFiles(
+  settings: Settings,
+  service: Account,
+  owner: Ownership,
+  password: Password,
+  locked: boolean,
+): Change[] {
+  const found = requireCheckout(settings, service, owner)
+  const checkout = locked ? found : { ...found, litter: [] }
+  const corrected = correctSettings(settings, checkout.settings?.text)
+  return [
+    ...planPasswordCopy(checkout, password, service, owner),
+    ...planSettings(checkout, corrected, service, owner),
+  ]
+}
+
+function requireCheckout(settings: Settings, service: Account, owner: Ownership): Checkout {
+  const checkout = inspectCheckout.as(service, settings.apiDir, owner)
+  if (checkout) return checkout
+  // The address may hold a token.
+  const source = settings.apiRepository?.replace(/\/\/[^/@]*@/, '//') ?? 'REPOSITORY'
+  throw new Failure(ExitCode.configuration, {
+    message: `install the API's configuration in ${settings.apiDir}/conf`,
+    cause: `there is no checkout at ${settings.apiDir} yet`,
+    hint: `Clone it: sudo -u ${settings.serviceUser} git clone --branch ${settings.apiBranch} ${source} ${settings.apiDir}; or set ENDOREG_API_DIR to where it is.`,
+  })
+}
+
+/**
+ * A session of the application role that holds the writers' lock. Where the role may not connect to the
+ * lock's database, the API shall start all the same: then without the lock, and with a second look.
+ */
+async function openLock(run: Run, address: string, password: Password): Promise<Login | undefined> {
+  const { settings, deadline, report } = run
+  const target = { ...applicationTarget(settings, address), database: LOCK_DATABASE }
+  const goal = applicationGoal(target)
+  const scram = await ScramPassword.from(password)
+  const what = `the database ${LOCK_DATABASE}, where the writers' lock is`
+  try {
+    const login = await untilReady(
+      limit => Login.open(target, scram, Math.max(limit, 2000)),
+      error => explain(error, goal),
+      what,
+      deadline,
+      report,
+    )
+    const limit = Math.max(deadline.remaining(), 2000)
+    const take = `SET lock_timeout = ${Math.ceil(limit)}; ${TAKE_LOCK}`
+    await report.remind('the lock of the writers', LOCK_CAUSE, deadline, () =>
+      explainLock(() => login.query(take, limit + 1000)),
+    )
+    return login
+  } catch (error) {
+    if (!(error instanceof Failure)) throw toFailure(explain(error, goal), `take the lock in ${what}`)
+    if (error.code === ExitCode.tryLater) throw error
+    report.warning(`going on without the writers' lock: ${error.reason}. ${error.hint}`)
+    return undefined
+  } finally {
+    report.waited()
+  }
+}

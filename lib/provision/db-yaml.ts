@@ -1,0 +1,142 @@
+import { resolve } from 'node:path'
+import { type Document, isMap, isScalar, type YAMLParseError } from 'yaml'
+import { ExitCode, Failure } from '../frame/failure.ts'
+import type { Settings } from '../frame/settings.ts'
+import { type Entry, editYaml, parseAsWritten, parseYaml, rewriteYaml, unreadable } from './yaml-edit.ts'
+
+/** The keys of db.yaml that are managed, in the order a new file has them. */
+export type DatabaseSettings = {
+  readonly engine: string
+  readonly name: string
+  readonly user: string
+  readonly host: string
+  readonly port: number
+  readonly password_file: string
+}
+
+/** Whether `present`, the text of a value in the file, means the desired value of `key`. */
+type Same = (key: keyof DatabaseSettings, present: string) => boolean
+
+const KEYS = ['engine', 'name', 'user', 'host', 'port', 'password_file'] as const
+
+/**
+ * `text` with the managed keys corrected: only their values change, and missing keys are added at the end,
+ * so that comments, order, quoting and all other keys stay as they are, byte for byte.
+ *
+ * @param text the present content; undefined where there is no file
+ * @param shown the file's path, for the error
+ * @returns the new text, and the keys that differed; none where the text is right as it is
+ * Fails with 78 where `text` is no YAML mapping.
+ */
+export function correctDatabaseSettings(
+  text: string | undefined,
+  desired: DatabaseSettings,
+  same: Same,
+  shown: string,
+): { text: string; differing: string[] } {
+  const current = text ?? ''
+  const document = parseYaml(current)
+  const before = values(document, shown)
+  const why = unreadable(current)
+  if (why) throw unusable(shown, why)
+  const differing = KEYS.filter(key => !right(document, before[key], key, same))
+  if (differing.length === 0) return { text: current, differing }
+
+  const written = unmanagedAsWritten(current)
+  const holds = (candidate: string): boolean => {
+    const parsed = parseYaml(candidate)
+    if (parsed.errors.length > 0) return false
+    const after = values(parsed, shown)
+    return (
+      KEYS.every(key => right(parsed, after[key], key, same)) &&
+      others(after) === others(before) &&
+      unmanagedAsWritten(candidate) === written
+    )
+  }
+  const entries = differing.map((key): Entry => [key, desired[key]])
+  const roads = [
+    () => editYaml(current, document, entries, false),
+    () => editYaml(current, document, entries, true),
+    () => rewriteYaml(current, entries),
+  ]
+  for (const road of roads) {
+    const candidate = road()
+    if (candidate !== undefined && holds(candidate)) return { text: candidate, differing }
+  }
+  throw unusable(shown, 'its values cannot be replaced without touching others')
+}
+
+/** The top-level keys and values of `document`. */
+function values(document: Document.Parsed, shown: string): Record<string, unknown> {
+  const [problem] = document.errors
+  if (problem) throw unusable(shown, `it is no valid YAML: ${problem.code} ${where(problem)}`)
+  let content: unknown
+  try {
+    content = document.toJS()
+  } catch (error) {
+    throw unusable(shown, `its aliases cannot be resolved (${error instanceof Error ? error.name : 'error'})`)
+  }
+  if (content === null || content === undefined) return {}
+  if (typeof content !== 'object' || !isMap(document.contents) || content instanceof Set) {
+    throw unusable(shown, 'it is not a mapping of keys to values')
+  }
+  return { ...content }
+}
+
+/** Where, and not what: the line may hold a password. */
+const where = ({ linePos }: YAMLParseError): string =>
+  linePos ? `at line ${linePos[0].line}, column ${linePos[0].col}` : ''
+
+/** Whether `value`, of `key` in `document`, is right; a number only where it is written as one writes it. */
+function right(document: Document.Parsed, value: unknown, key: keyof DatabaseSettings, same: Same): boolean {
+  if (typeof value === 'string') return same(key, value)
+  if (typeof value !== 'number') return false
+  const node = document.get(key, true)
+  const written = isScalar(node) ? node.source : undefined
+  return same(key, written ?? String(value))
+}
+
+const others = (from: Record<string, unknown>): string =>
+  JSON.stringify(Object.entries(from).filter(([key]) => !KEYS.some(managed => managed === key)))
+
+const unmanagedAsWritten = (text: string): string => {
+  const content: unknown = parseAsWritten(text).toJS()
+  return others(typeof content === 'object' && content !== null ? { ...content } : {})
+}
+
+function unusable(shown: string, cause: string): Failure {
+  return new Failure(ExitCode.configuration, {
+    message: `read the database settings in ${shown}`,
+    cause,
+    hint: 'Correct the file by hand, or move it away: a new one is written then.',
+  })
+}
+
+/**
+ * The text of `conf/db.yaml` with what the settings say, and the keys that differed.
+ *
+ * @param text the present content; undefined where there is no file
+ * Fails with 78 where it is no YAML mapping.
+ */
+export function correctSettings(
+  settings: Settings,
+  text: string | undefined,
+): { text: string; differing: string[] } {
+  const copy = `${settings.apiDir}/conf/db_pwd`
+  const desired: DatabaseSettings = {
+    engine: 'django.db.backends.postgresql',
+    name: settings.dbName,
+    user: settings.dbUser,
+    host: settings.dbHost,
+    port: settings.dbPort,
+    password_file: copy,
+  }
+  return correctDatabaseSettings(
+    text,
+    desired,
+    (key, present) =>
+      present === String(desired[key]) ||
+      (key === 'password_file' && resolve(settings.apiDir, present) === copy),
+    `${settings.apiDir}/conf/db.yaml`,
+  )
+}

@@ -1,0 +1,151 @@
+import { Deadline } from '../frame/deadline.ts'
+import type { Run } from '../frame/run.ts'
+import type { Settings } from '../frame/settings.ts'
+import { homeOf } from '../host/accounts.ts'
+import type { Account } from '../host/identity.ts'
+import { needsNoChange } from '../host/identity.ts'
+import { apart, cutOff, signalGroup, tied } from '../host/shell.ts'
+
+/** What a program left behind. */
+export type Ended = {
+  readonly code: number | null
+  readonly out: string
+  /** The last line it wrote for people that says what is wrong. */
+  readonly said: string
+}
+
+/** Runs a program with its arguments, for `limit` milliseconds at the most; never fails. */
+export type Programs = (
+  limit: number,
+  ...command: readonly [program: string, ...args: string[]]
+) => Promise<Ended>
+
+/** Never asks: nobody is there to answer. */
+const UNATTENDED = {
+  GIT_TERMINAL_PROMPT: '0',
+  GIT_ASKPASS: '/bin/false',
+  SSH_ASKPASS: '/bin/false',
+  LC_ALL: 'C',
+} as const
+/** Milliseconds in which git takes away its locks. */
+const GRACE = 5000
+const SSH = 'ssh -oBatchMode=yes -oConnectTimeout=10'
+/** Variables by which a caller's own repository would be meant. */
+const FOREIGN = /^GIT_(?:DIR|WORK_TREE|INDEX_FILE|OBJECT_DIRECTORY|ALTERNATE_OBJECT_DIRECTORIES|NAMESPACE)$/
+/** The way out of the clinic, which is all that another account gets of root's environment. */
+const WAY_OUT = /^(?:(?:https?|all|no)_proxy|(?:NIX_)?SSL_CERT_FILE)$/i
+
+/**
+ * What of this process's environment goes on to programs of `account`, which the checkout may choose (hooks, filters,
+ * helpers of git's): of the account's own all that does not name a repository; of root's the way out, without a password.
+ */
+const inherited = (account: Account): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(process.env).flatMap(([name, value = '']) => {
+      const passes = needsNoChange(account) ? !FOREIGN.test(name) : WAY_OUT.test(name) && !value.includes('@')
+      return passes ? [[name, value]] : []
+    }),
+  )
+
+/**
+ * How programs run as `account` in `folder`, with its home and, as root, with its ids and groups. Not even the folder is
+ * entered with root's.
+ */
+export async function programsOf(
+  run: Pick<Run, 'report' | 'deadline'>,
+  account: Account,
+  folder: string,
+): Promise<Programs> {
+  // Loaded late: a run that finds its checkout starts no program.
+  const { $ } = await import('zx/core')
+  const shell = $({
+    ...apart({
+      GIT_SSH_COMMAND: SSH,
+      ...inherited(account),
+      ...UNATTENDED,
+      HOME: homeOf(account),
+    }),
+    nothrow: true,
+    quiet: true,
+    // With an empty input zx leaves a pipe open that never ends, and whoever reads it waits for the limit.
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  return async (limit, ...command) => {
+    const { report, deadline } = run
+    const running = shell`${tied('TERM', account, 'env', `--chdir=${folder}`, `PWD=${folder}`, ...command)}`
+    let late = false
+    const stop = setTimeout(() => {
+      late = true
+      if (running.child) signalGroup(running.child, 'SIGTERM')
+    }, limit)
+    const end = setTimeout(() => running.child && cutOff(running.child), limit + GRACE)
+    const { exitCode, stdout, stderr, signal } = await report.remind(
+      command.slice(0, 2).join(' '),
+      `it is at work in ${folder}`,
+      new Deadline(limit / 1000, deadline.clock),
+      () => running,
+    )
+    for (const timer of [stop, end]) clearTimeout(timer)
+    report.waited()
+    if (late && exitCode !== 0)
+      return { code: null, out: '', said: `it did not end within ${Math.round(limit / 1000)} s` }
+    return {
+      code: exitCode,
+      out: stdout.trim(),
+      said: signal ? `it was ended by ${signal}` : complaint(stderr),
+    }
+  }
+}
+
+/** git's own verdict where it gives one, else the last line; without what stands before an @ in an address. */
+function complaint(stderr: string): string {
+  const lines = stderr
+    .split('\n')
+    .map(line => line.trim())
+    .filter(Boolean)
+  const line =
+    lines.find(candidate => /^(?:fatal|error):/.test(candidate)) ?? lines.at(-1) ?? 'it said nothing'
+  return line.replace(/\/\/[^/@\s]*@/g, '//')
+}
+
+/** Milliseconds that the network gets; a clinic that is offline must not wait for longer at every boot. */
+const NETWORK_LIMIT = 60_000
+const LOCAL_LIMIT = 60_000
+
+/** git in one checkout. */
+export class Git {
+  readonly #programs: Programs
+
+  constructor(programs: Programs) {
+    this.#programs = programs
+  }
+
+  run(...args: string[]): Promise<Ended> {
+    return this.#programs(LOCAL_LIMIT, 'git', ...args)
+  }
+
+  /** Runs what may have to wait for another host. */
+  remote(...args: string[]): Promise<Ended> {
+    return this.#programs(NETWORK_LIMIT, 'git', ...args)
+  }
+
+  /** The commit that `name` means; empty where there is none. */
+  async commit(name: string): Promise<string> {
+    return (await this.run('rev-parse', '--verify', `${name}^{commit}`)).out
+  }
+
+  /** Whether `newer` has `older` in its history; false as well where `older` is not known here. */
+  async isAncestor(older: string, newer: string): Promise<boolean> {
+    return (await this.run('merge-base', '--is-ancestor', older, newer)).code === 0
+  }
+}
+
+/** A commit as people write it. */
+export const short = (commit: string): string => commit.slice(0, 10)
+
+/**
+ * git in the checkout, or in the folder `path` of it, as an operator types it: as the service account, since
+ * git refuses root a checkout of another account ("dubious ownership").
+ */
+export const gitThere = ({ serviceUser, apiDir }: Settings, path = ''): string =>
+  `sudo -u ${serviceUser} git -C ${apiDir}${path && `/${path}`}`

@@ -1,0 +1,192 @@
+import { isIP } from 'node:net'
+import * as v from 'valibot'
+import shipped from '../../units/manifest.json' with { type: 'json' }
+import { ExitCode, Failure } from '../frame/failure.ts'
+import type { Settings } from '../frame/settings.ts'
+import type { Manifest } from '../frame/terms.ts'
+import { databaseName, type Rule, roleName, text } from '../frame/text.ts'
+import { readTrustedFile } from '../host/trusted-file.ts'
+import { parseIdent } from '../server/access/ident.ts'
+import { parseHba } from '../server/access/parse.ts'
+import { declaredRules, renderMappings, renderRules } from '../server/access/render.ts'
+import type { FileError, Files } from '../server/access/terms.ts'
+
+const NEWEST_MAJOR = 18
+
+/** The application role and database in the manifest that ships; settings may call them otherwise. */
+const APPLICATION = 'endoregDbLocal'
+
+/** A text that keeps `rule`. */
+const ruled = (rule: Rule) =>
+  v.pipe(
+    v.string(),
+    v.nonEmpty('is empty'),
+    v.rawCheck(({ dataset, addIssue }) => {
+      const message = dataset.typed ? rule(dataset.value) : undefined
+      if (message !== undefined) addIssue({ message })
+    }),
+  )
+const name = ruled(databaseName)
+/** A date, or a time with seconds that says where: 2030-01-31, 2030-01-31T23:59:59Z, 2030-01-31T23:59:59+01:00 */
+const ISO_8601 =
+  /^((?!0000)\d{4}-\d\d-\d\d)(?:T\d\d:\d\d:\d\d(?:\.\d{1,3})?(?:Z|[+-](?:0\d|1[0-4]):[0-5]\d))?$/
+
+/** Date.parse() takes 30 February for 2 March. */
+function isTime(value: string): boolean {
+  const [, day] = ISO_8601.exec(value) ?? []
+  if (day === undefined || Number.isNaN(Date.parse(value))) return false
+  return new Date(day).toISOString().startsWith(day)
+}
+
+const role = v.strictObject({
+  name: ruled(roleName),
+  login: v.optional(v.boolean(), true),
+  replication: v.optional(v.boolean(), false),
+  validUntil: v.optional(
+    v.nullable(v.pipe(v.string(), v.check(isTime, 'is no ISO 8601 date, or time with its offset from UTC'))),
+    null,
+  ),
+  connectionLimit: v.optional(v.pipe(v.number(), v.integer(), v.minValue(-1), v.maxValue(2 ** 31 - 1)), -1),
+})
+/** What may stand in the field of an address, one word: a keyword, a range, a host or all below a domain. */
+const ADDRESS = /^(?:loopback|all|samehost|samenet|[0-9A-Fa-f.:]+\/\d{1,3}|\.?[A-Za-z0-9][A-Za-z0-9.-]*)$/
+const rule = v.strictObject({
+  type: v.picklist(['local', 'host', 'hostssl', 'hostnossl']),
+  database: name,
+  role: name,
+  address: v.optional(v.pipe(v.string(), v.regex(ADDRESS, 'is no address, range, host name or keyword'))),
+  method: v.pipe(v.string(), v.regex(/^[a-z0-9-]+$/, 'is no method of authentication')),
+  map: v.optional(name),
+})
+/** What a manifest file may say. */
+export const manifestSchema = v.strictObject({
+  /** For editors, which complete from it. */
+  $schema: v.optional(v.string()),
+  passwordManagedBy: v.optional(ruled(text)),
+  remoteAdministrator: v.optional(
+    v.pipe(
+      v.string(),
+      v.check(value => isIP(value) !== 0 && !value.includes('%'), 'is no IP address'),
+    ),
+  ),
+  roles: v.array(role),
+  databases: v.array(v.strictObject({ name, owner: name })),
+  hba: v.optional(v.array(rule), []),
+  ident: v.optional(v.array(v.strictObject({ map: name, account: name, role: name })), []),
+})
+
+/**
+ * The declared state: the file the settings name, else the manifest that ships, in which the application's
+ * role and database take their names from the settings. Fails with 78 and every problem with its path.
+ */
+export function loadManifest(settings: Settings): Manifest {
+  const file = settings.manifestFile
+  // Its access rules are known to be good: a test says so, and looking costs 5 ms at every start.
+  if (file === undefined)
+    return check(rename(shipped, settings), 'the manifest that ships', settings, () => [])
+  const json = readTrustedFile(file, 'read the manifest', false) ?? ''
+  let content: unknown
+  try {
+    content = JSON.parse(json)
+  } catch (error) {
+    throw refuse(file, [error instanceof Error ? error.message : String(error)])
+  }
+  return parseManifest(content, file, settings)
+}
+
+/** Checks `content` and gives it its type; `shown` is what it is called in the error. */
+export const parseManifest = (content: unknown, shown: string, settings: Settings): Manifest =>
+  check(content, shown, settings, accessProblems)
+
+function check(
+  content: unknown,
+  shown: string,
+  settings: Settings,
+  access: (manifest: Manifest) => readonly string[],
+): Manifest {
+  const result = v.safeParse(manifestSchema, content)
+  if (!result.success) throw refuse(shown, result.issues.map(describe))
+  const { $schema: _, ...manifest } = result.output
+  const problems = [
+    ...repeated('roles', manifest.roles),
+    ...repeated('databases', manifest.databases),
+    ...applicationProblems(manifest, settings),
+    ...access(manifest),
+  ]
+  if (problems.length > 0) throw refuse(shown, problems)
+  return manifest
+}
+
+function describe(issue: v.BaseIssue<unknown>): string {
+  const path = v.getDotPath(issue) ?? 'the document'
+  if (issue.kind === 'schema' && issue.expected === 'never') return `${path}: unknown key`
+  return `${path}: ${issue.kind === 'schema' ? `expected ${issue.expected}, found ${issue.received}` : issue.message}`
+}
+
+function repeated(list: string, entries: readonly { name: string }[]): string[] {
+  const names = entries.map(entry => entry.name)
+  return names
+    .filter((entry, index) => names.indexOf(entry) !== index)
+    .map(entry => `${list}: ${JSON.stringify(entry)} is there twice`)
+}
+
+/** What this program proves and sets the password of has to be declared. */
+function applicationProblems(manifest: Manifest, settings: Settings): string[] {
+  const { dbUser, dbName } = settings
+  const problems: string[] = []
+  const declared = manifest.roles.find(candidate => candidate.name === dbUser)
+  if (!declared) problems.push(`roles: ${JSON.stringify(dbUser)} (ENDOREG_DB_USER) is missing`)
+  if (declared?.login === false)
+    problems.push(`roles: ${JSON.stringify(dbUser)} (ENDOREG_DB_USER) needs "login": true`)
+  const administrator = manifest.roles.find(candidate => candidate.name === settings.adminRole)
+  if (administrator && (!administrator.login || administrator.validUntil !== null)) {
+    problems.push(
+      `roles: ${JSON.stringify(administrator.name)} (PGUSER) needs "login": true and no "validUntil", or nobody could provision this host again`,
+    )
+  }
+  if (!manifest.databases.some(database => database.name === dbName)) {
+    problems.push(`databases: ${JSON.stringify(dbName)} (ENDOREG_DB_NAME) is missing`)
+  }
+  return problems
+}
+
+/** What PostgreSQL would not take; the newest major takes everything that can be declared. */
+function accessProblems({ hba, ident }: Manifest): string[] {
+  const each = <T>(
+    list: string,
+    entries: readonly T[],
+    errors: (entry: T) => readonly FileError[],
+  ): string[] =>
+    entries.flatMap((entry, index) => errors(entry).map(({ message }) => `${list}.${index}: ${message}`))
+  const parsing = (text: string): Files => ({ read: () => text, list: () => [] })
+  return [
+    ...each('hba', hba, entry => {
+      const text = renderRules(declaredRules({ hba: [entry] })).join('\n')
+      return parseHba('the rule', parsing(text), NEWEST_MAJOR).errors
+    }),
+    ...each(
+      'ident',
+      ident,
+      entry => parseIdent('the mapping', parsing(renderMappings([entry]).join('\n')), NEWEST_MAJOR).errors,
+    ),
+  ]
+}
+
+function rename(content: typeof shipped, settings: Settings): unknown {
+  const role = (value: string): string => (value === APPLICATION ? settings.dbUser : value)
+  const database = (value: string): string => (value === APPLICATION ? settings.dbName : value)
+  return {
+    roles: content.roles.map(entry => ({ ...entry, name: role(entry.name) })),
+    databases: content.databases.map(entry => ({ name: database(entry.name), owner: role(entry.owner) })),
+    hba: content.hba.map(entry => ({ ...entry, role: role(entry.role), database: database(entry.database) })),
+    ident: content.ident,
+  }
+}
+
+function refuse(shown: string, problems: readonly string[]): Failure {
+  return new Failure(ExitCode.configuration, {
+    message: `read the manifest ${shown}`,
+    cause: problems.join('; '),
+    hint: 'Correct it; nothing was touched.',
+  })
+}

@@ -1,0 +1,92 @@
+import { createHash } from 'node:crypto'
+import { rmSync } from 'node:fs'
+import { errnoOf, systemFailure } from '../frame/failure.ts'
+import { litter, readRegular, replaceFile } from '../host/file.ts'
+import { type Folder, inFolder, makeFolder } from '../host/folder.ts'
+import { effectiveUid } from '../host/identity.ts'
+
+/** The one in use and the next: a run that is killed between the two has told of both. */
+const REMEMBERED = 2
+
+/**
+ * Which verifiers this program has set, as hashes, in the state folder: to tell a password that somebody else
+ * has set from one that is only old.
+ */
+export class Memory {
+  readonly #folder: string
+  readonly #file: string
+
+  /** @param cluster its identifier, since a host may have had others */
+  constructor(folder: string, cluster: string) {
+    this.#folder = folder
+    this.#file = `verifiers.${cluster}`
+  }
+
+  /** Whether nothing is remembered; always false for an ordinary account, which the folder is not for. */
+  isEmpty(): boolean {
+    return effectiveUid() === 0 && this.#read().length === 0
+  }
+
+  /** Whether `verifier` is none of those this program has set for `role`; false where it remembers none. */
+  isForeign(role: string, verifier: string | null): boolean {
+    const known = this.#read()
+    return known.length > 0 && !known.includes(hash(role, verifier))
+  }
+
+  /**
+   * Remembers that `verifier` is about to be set for `role`.
+   *
+   * @returns why it could not; an ordinary account, which the folder is not for, is not told
+   */
+  remember(role: string, verifier: string): string | undefined {
+    try {
+      const kept = this.#read().slice(-(REMEMBERED - 1))
+      const owner = { uid: effectiveUid(), gid: process.getegid?.() ?? 0, mode: 0o600, names: '' }
+      const lines = [...kept, hash(role, verifier)].map(line => `${line}\n`)
+      const folder = makeFolder(this.#folder, 0o700)
+      try {
+        replaceFile(folder, this.#file, Buffer.from(lines.join('')), owner)
+      } finally {
+        folder.close()
+      }
+    } catch (error) {
+      if (effectiveUid() === 0) return error instanceof Error ? error.message : String(error)
+    }
+    return undefined
+  }
+
+  /** Temporary files that a killed run left. */
+  litter(): readonly string[] {
+    return this.#looking(folder => litter(folder, this.#file)) ?? []
+  }
+
+  /** Takes one of them away. */
+  remove(leftover: string): void {
+    inFolder(this.#folder, folder => rmSync(folder.at(leftover), { force: true }))
+  }
+
+  /** Takes all of it away, when there is no such cluster any more. */
+  forget(): void {
+    inFolder(this.#folder, folder => rmSync(folder.at(this.#file), { force: true }))
+  }
+
+  #read(): readonly string[] {
+    const content = this.#looking(folder => readRegular(folder, this.#file).bytes.toString('utf8'))
+    return (content ?? '').split('\n').filter(line => /^[0-9a-f]{64}$/.test(line))
+  }
+
+  /** What `look` finds, or undefined where there is nothing to find, or an ordinary account may not look. */
+  #looking<T>(look: (folder: Folder) => T): T | undefined {
+    try {
+      return inFolder(this.#folder, look)
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT' || effectiveUid() !== 0) return undefined
+      throw systemFailure(error, `look into the state folder ${this.#folder}`)
+    }
+  }
+}
+
+const hash = (role: string, verifier: string | null): string =>
+  createHash('sha256')
+    .update(`${role}\0${verifier ?? ''}`)
+    .digest('hex')

@@ -1,0 +1,102 @@
+import { ExitCode, Failure } from '../frame/failure.ts'
+import type { Run } from '../frame/run.ts'
+import type { Change, PasswordChange } from '../frame/terms.ts'
+import type { Cluster } from '../server/roles.ts'
+import {
+  buildVerifier,
+  compareVerifier,
+  MOST_ITERATIONS,
+  type ScramPassword,
+  type VerifierState,
+} from '../server/scram.ts'
+import { Memory } from './memory.ts'
+
+const REASON: Readonly<Record<Exclude<VerifierState, 'same'>, string>> = {
+  'other password': 'the stored one differed from the vault',
+  'no password': 'it had none',
+  md5: 'the stored one was md5',
+  unusable: 'the stored verifier is not one PostgreSQL or this program can use',
+}
+
+/** The change after which PostgreSQL holds `password` for `role`: none where the stored verifier is of it already. */
+export async function diffPassword(
+  cluster: Cluster,
+  role: string,
+  password: ScramPassword,
+): Promise<PasswordChange[]> {
+  const state = await compareVerifier(cluster.roles.get(role)?.verifier ?? null, password)
+  if (state === 'same') return []
+  return [
+    {
+      by: 'verifier',
+      resource: `role ${role}`,
+      action: `set password (${REASON[state]})`,
+      role,
+      verifier: () => buildVerifier(password, Math.min(cluster.scramIterations, MOST_ITERATIONS)),
+    },
+  ]
+}
+
+/**
+ * The changes after which PostgreSQL holds `password`, or none. What this program sets it remembers, so that a
+ * verifier which somebody else has set is called that, or with ENDOREG_ON_FOREIGN_CHANGE=refuse ends the run with 78.
+ */
+export async function planPassword(
+  { settings, report }: Run,
+  cluster: Cluster,
+  password: ScramPassword,
+): Promise<Change[]> {
+  const { dbUser } = settings
+  const [change] = await diffPassword(cluster, dbUser, password)
+  const memory = new Memory(settings.stateDir, cluster.identifier)
+  const tidying = memory.litter().map(
+    (leftover): Change => ({
+      by: 'file',
+      resource: `file ${settings.stateDir}/${leftover}`,
+      action: 'remove, a killed run left it',
+      run: () => memory.remove(leftover),
+    }),
+  )
+  const current = cluster.roles.get(dbUser)
+  const remember = (verifier: string): boolean => {
+    const why = memory.remember(dbUser, verifier)
+    if (why) report.warning(`the state folder ${settings.stateDir} could not be written: ${why}`)
+    return !why
+  }
+  if (!change) {
+    const stored = current?.verifier
+    // Set before this program came to the host: a password that somebody else sets later shall be told from it.
+    if (!stored || !memory.isEmpty()) return tidying
+    return [
+      ...tidying,
+      {
+        by: 'file',
+        resource: `state folder ${settings.stateDir}`,
+        action: `remember that the password of the role ${dbUser} is the one from the vault`,
+        run: () => remember(stored),
+      },
+    ]
+  }
+  const foreign = current !== undefined && memory.isForeign(dbUser, current.verifier)
+  const when = current?.verifierSince ? ` at ${current.verifierSince}` : ''
+  if (foreign && settings.onForeignChange === 'refuse') throw refused(dbUser, settings.vaultFile, when)
+  if (foreign) report.warning(`somebody else changed the password of the role ${dbUser}${when}`)
+  return [
+    ...tidying,
+    {
+      ...change,
+      verifier: async () => {
+        const verifier = await change.verifier()
+        remember(verifier)
+        return verifier
+      },
+    },
+  ]
+}
+
+const refused = (role: string, vaultFile: string, when: string): Failure =>
+  new Failure(ExitCode.configuration, {
+    message: `set the password of the role ${role}`,
+    cause: `somebody else changed it${when}, and ENDOREG_ON_FOREIGN_CHANGE is refuse`,
+    hint: `Find out who. Then put the password in use into ${vaultFile}, or run once with ENDOREG_ON_FOREIGN_CHANGE=mend to set the one that is there.`,
+  })

@@ -1,0 +1,151 @@
+import { doing, ExitCode, Failure, systemFailure } from '../frame/failure.ts'
+import { Password, passwordBytes } from '../frame/password.ts'
+import type { Run } from '../frame/run.ts'
+import type { Settings } from '../frame/settings.ts'
+import type { Armed } from '../host/as-account.ts'
+import { rehearseReplacing, requireReplaceable } from '../host/file.ts'
+import { splitPath } from '../host/folder.ts'
+import { adoptStage, dropStage, writeStage } from '../host/stage.ts'
+import { proofFailure, proveLogins } from '../server/prove.ts'
+import { buildVerifier, MOST_ITERATIONS, ScramPassword } from '../server/scram.ts'
+import { statementFailure } from '../server/statement-failure.ts'
+import { setVerifier } from './apply.ts'
+import type { PreparedCopy } from './copies.ts'
+import { Memory } from './memory.ts'
+import { type Provisioned, statementLimit } from './provision.ts'
+import { notOursToRotate, vaultManager } from './vault-plan.ts'
+
+/** How the application's copy is prepared; undefined where there is no checkout. */
+type Prepare = ((password: Password) => Promise<PreparedCopy>) | undefined
+
+/**
+ * Replaces the password in the vault, PostgreSQL and db_pwd. The next one is staged beside the vault file
+ * before PostgreSQL knows it and until all three agree, so that at every instant the vault's password or the
+ * staged one logs in, and the next run finishes or undoes what is interrupted.
+ *
+ * @returns whether the password was replaced, or in check mode would be
+ * Fails with 78 where another tool manages the password; as the login does where the new one cannot be
+ * proved, and then the old one is in use again.
+ */
+export async function rotate(run: Run, provisioned: Provisioned, prepare: Prepare): Promise<boolean> {
+  const { check, report, settings, interruption } = run
+  const { current } = provisioned
+  refuseManaged(settings, provisioned)
+  if (current.vault.file.state === 'missing' && !current.interrupted.password) {
+    report.note('the password is new: there is nothing to rotate')
+    return false
+  }
+  const { folder, name } = splitPath(settings.vaultFile)
+  doing(`replace the password in ${settings.vaultFile}`, () =>
+    requireReplaceable.withRightsOf(provisioned.owner.account, folder, name),
+  )
+  if (check) {
+    for (const change of steps(run, `${settings.apiDir}/conf/db_pwd`, prepare !== undefined))
+      report.change(change)
+    return true
+  }
+  await interruption.protect(() => replace(run, provisioned, prepare))
+  return true
+}
+
+const steps = ({ settings }: Run, copy: string, withCopy: boolean) => [
+  { resource: `role ${settings.dbUser}`, action: 'set password (rotated)' },
+  { resource: `vault file ${settings.vaultFile}`, action: 'replace the password (rotated)' },
+  ...(withCopy ? [{ resource: `file ${copy}`, action: 'install (rotated)' }] : []),
+]
+
+async function replace(run: Run, provisioned: Provisioned, prepare: Prepare): Promise<void> {
+  const { settings, report } = run
+  const { client, current, owner, addresses } = provisioned
+  const { folder, name } = splitPath(settings.vaultFile)
+  const limit = statementLimit(settings)
+  const { clock } = run.deadline
+  const iterations = Math.min(current.cluster.scramIterations, MOST_ITERATIONS)
+  const next = Password.generate()
+  // Derived before anything changes: then proving the login costs PostgreSQL's time only.
+  const scram = await ScramPassword.from(next)
+  const verifier = await buildVerifier(scram, iterations)
+  const before = await buildVerifier(current.scram, iterations)
+  let began = clock.now()
+  const set = (wanted: string): Promise<void> =>
+    setVerifier(client, settings.dbUser, wanted, limit, () => {
+      began = clock.now()
+    }).catch(error => {
+      throw statementFailure(error, `set the password of the role ${settings.dbUser}`)
+    })
+  const onVault = <T>(what: string, work: () => T): T => doing(`${what} ${settings.vaultFile}`, work)
+  const drop = (): void =>
+    onVault('remove the next password beside', () => dropStage.withRightsOf(owner.account, folder, name))
+
+  onVault('write the next password beside', () =>
+    writeStage.withRightsOf(owner.account, folder, name, passwordBytes(next), owner.file),
+  )
+  let copy: PreparedCopy | undefined
+  let adopt: Armed<void>
+  try {
+    onVault('replace', () => rehearseReplacing.withRightsOf(owner.account, folder, name))
+    adopt = await adoptStage.armWithRightsOf(owner.account, folder, name)
+    copy = await prepare?.(next)
+  } catch (error) {
+    drop()
+    throw error
+  }
+  const memory = new Memory(settings.stateDir, current.cluster.identifier)
+  memory.remember(settings.dbUser, verifier)
+  await set(verifier)
+  try {
+    const options = { settings, addresses, deadline: run.deadline, report, up: true }
+    const failure = proofFailure(settings, await proveLogins(options, scram), true)
+    if (failure) throw failure
+    await adopt.fire().catch(error => {
+      throw systemFailure(error, `replace the password in ${settings.vaultFile}`)
+    })
+  } catch (error) {
+    client.allowUndoing()
+    memory.remember(settings.dbUser, before)
+    await set(before)
+    const role = `role ${settings.dbUser}`
+    report.change({ resource: role, action: 'set password (rotated)' })
+    report.change({ resource: role, action: 'set the password from before again' })
+    drop()
+    adopt.discard()
+    copy?.discard()
+    throw error instanceof Failure ? undone(error) : error
+  }
+  await copy?.place().catch(error => {
+    throw systemFailure(error, `install ${copy.path}`)
+  })
+  const milliseconds = Math.ceil(clock.now() - began)
+  if (copy) doing(`synchronise ${copy.path}`, copy.synchronise)
+  drop()
+  for (const step of steps(run, copy?.path ?? '', copy !== undefined)) report.change(step)
+  report.note(`a new login with the old password would have failed for ${milliseconds} ms`)
+}
+
+function refuseManaged(settings: Settings, { current, manifest }: Provisioned): void {
+  const path = settings.vaultFile
+  const message = 'rotate the password'
+  if (current.cluster.inRecovery) {
+    throw new Failure(ExitCode.configuration, {
+      message,
+      cause: 'PostgreSQL is in recovery (a standby), so the password comes from the primary',
+      hint: `Rotate it on the primary, and copy its vault file to ${path}.`,
+    })
+  }
+  if (current.vault.file.state === 'link') {
+    throw new Failure(ExitCode.configuration, {
+      message,
+      cause: `another tool manages ${path} (it is a link, in a linked folder, or a credential)`,
+      hint: 'Let that tool (sops-nix, agenix, systemd-creds) put a new password there, then run sync-password.',
+    })
+  }
+  const manager = vaultManager(settings, manifest)
+  if (manager) throw notOursToRotate(manager, path)
+}
+
+const undone = (failure: Failure): Failure =>
+  new Failure(failure.code, {
+    message: 'rotate the password; the old one is in use again',
+    cause: `cannot ${failure.message}: ${failure.reason}`,
+    hint: failure.hint,
+  })

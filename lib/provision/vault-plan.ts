@@ -1,0 +1,202 @@
+import { closeSync, constants, fstatSync, openSync } from 'node:fs'
+import * as v from 'valibot'
+import { ExitCode, Failure } from '../frame/failure.ts'
+import { type Password, passwordBytes } from '../frame/password.ts'
+import type { Settings } from '../frame/settings.ts'
+import type { Change, Manifest } from '../frame/terms.ts'
+import { accountName, groupName } from '../host/accounts.ts'
+import { createOnce, type Ownership, octal, ownership, type State, setOwnership } from '../host/file.ts'
+import { inFolder, makeFolder, splitPath } from '../host/folder.ts'
+import type { Account } from '../host/identity.ts'
+import { bytes, job } from '../host/job.ts'
+import { removeLitter, type Vault } from './vault.ts'
+
+/** Thrown while applying where another process was there first: look again and make a new plan. */
+export class Overtaken extends Error {
+  /** What to fail with where that does not help either. */
+  readonly failure: unknown
+
+  constructor(failure?: unknown) {
+    super('another process was there first')
+    this.failure = failure
+  }
+}
+
+/** What the vault file and its folder should belong to and allow, and the account of both. */
+export type VaultOwnership = {
+  readonly account: Account
+  readonly file: Ownership
+  readonly folder: Ownership
+}
+
+/**
+ * The changes that bring the vault to its desired state.
+ *
+ * @param generated the password a missing vault file gets; undefined where its stage has become the vault file
+ * Fails with 78 where the folder is shared with others or the file has a second name.
+ */
+export function planVault(vault: Vault, owner: VaultOwnership, generated: Password | undefined): Change[] {
+  if (vault.file.state === 'link') return []
+  const { folder: folderPath, name } = splitPath(vault.path)
+  const { folder } = vault
+  const changes: Change[] = []
+  const file = (action: string, run: () => void): Change => ({
+    by: 'file',
+    resource: `vault file ${vault.path}`,
+    action,
+    run,
+  })
+  const folderChange = (action: string): Change => ({
+    by: 'file',
+    resource: `vault folder ${folderPath}`,
+    action,
+    run: () => provideFolder.withRightsOf(owner.account, folderPath, owner.folder),
+  })
+
+  if (!folder) {
+    changes.push(folderChange(`create, ${describe(owner.folder)}`))
+  } else {
+    const drift = ownershipDrift(folder.stat, owner.folder)
+    if (drift) {
+      refuseSharedFolder(folder, vault.path)
+      changes.push(folderChange(drift))
+    }
+    for (const leftover of vault.litter) {
+      changes.push(
+        file('remove a temporary file that a killed run left', () =>
+          removeLitter.withRightsOf(owner.account, folder.path, leftover),
+        ),
+      )
+    }
+  }
+
+  if (!generated) return changes
+  if (vault.file.state === 'missing') {
+    changes.push(
+      file(`generate, ${describe(owner.file)}`, () => {
+        const content = passwordBytes(generated)
+        unlessOvertaken(create.withRightsOf(owner.account, folderPath, name, content, owner.file))
+      }),
+    )
+    return changes
+  }
+
+  const { stat } = vault.file
+  const drift = ownershipDrift(stat, owner.file)
+  if (drift && folder) {
+    refuseSecondName(stat, vault)
+    const exposed = (stat.mode & 0o004) !== 0 ? '; every account could read it, so rotate the password' : ''
+    changes.push(
+      file(drift + exposed, () =>
+        unlessOvertaken(mend.withRightsOf(owner.account, folderPath, name, stat.ino, owner.file)),
+      ),
+    )
+  }
+  return changes
+}
+
+function unlessOvertaken(done: boolean): void {
+  if (!done) throw new Overtaken()
+}
+
+/** Makes the vault's folder, or gives the one that is there its owner and mode. */
+const provideFolder = job('provide vault folder', [v.string(), ownership], v.void(), (path, owner) => {
+  const folder = makeFolder(path, 0o700)
+  try {
+    folder.withHandle(handle => setOwnership(handle, owner, path))
+  } finally {
+    folder.close()
+  }
+})
+
+/** Makes the vault file; false where another process had made it first. */
+const create = job(
+  'create vault file',
+  [v.string(), v.string(), bytes, ownership],
+  v.boolean(),
+  (path, name, content, owner) =>
+    inFolder(path, folder => createOnce(folder, name, content, owner) === 'created') ?? false,
+)
+
+/** Gives the vault file that was seen as the inode `ino` its owner and mode; false where it is another one now. */
+const mend = job(
+  'mend vault file',
+  [v.string(), v.string(), v.number(), ownership],
+  v.boolean(),
+  (path, name, ino, owner) =>
+    inFolder(path, folder => {
+      const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+      const handle = openSync(folder.at(name), flags)
+      try {
+        const found = fstatSync(handle)
+        if (found.ino !== ino || found.nlink > 1) return false
+        setOwnership(handle, owner, folder.show(name))
+        return true
+      } finally {
+        closeSync(handle)
+      }
+    }) ?? false,
+)
+
+const describe = (owner: Ownership): string => `${owner.names} ${octal(owner.mode)}`
+
+/** "admin:root 0644 -> admin:sensitiveServices 0640", or undefined where nothing differs. */
+export function ownershipDrift(current: State, desired: Ownership): string | undefined {
+  const mode = current.mode & 0o7777
+  if (current.uid === desired.uid && current.gid === desired.gid && mode === desired.mode) return undefined
+  const names = `${accountName(current.uid)}:${groupName(current.gid)}`
+  return `set owner and mode, ${names} ${octal(mode)} -> ${describe(desired)}`
+}
+
+/** A folder that others use as well would stop to work for them: never chown /etc or /tmp. */
+function refuseSharedFolder(folder: NonNullable<Vault['folder']>, path: string): void {
+  const sticky = (folder.stat.mode & 0o1000) !== 0
+  const topLevel = folder.path.split('/').length <= 2
+  const system =
+    /^\/(?:usr|var|etc)\/(?:lib|lib64|bin|sbin|share|local|cache|log|spool|tmp|run|opt|ssl|systemd|nixos)$/
+  if (!sticky && !topLevel && !system.test(folder.path)) return
+  throw new Failure(ExitCode.configuration, {
+    message: `set owner and mode of the vault folder ${folder.path}`,
+    cause: 'the whole system uses this folder',
+    hint: `Give the vault file a folder of its own: set ENDOREG_VAULT_FILE, which is ${path}.`,
+  })
+}
+
+/** Whoever gives the file a second name could have root change the owner of another file. */
+function refuseSecondName(stat: State, vault: Vault): void {
+  if (stat.nlink <= 1 + vault.litter.length + (vault.stage ? 1 : 0)) return
+  throw new Failure(ExitCode.configuration, {
+    message: `set owner and mode of the vault file ${vault.path}`,
+    cause: `it has ${stat.nlink} names (hard links), so it may be another file in truth`,
+    hint: `Find them (find / -xdev -inum ${stat.ino}) and remove those that should not be there.`,
+  })
+}
+
+/** Whoever puts the password into the vault file, where that is not this program, and what says so. */
+type Manager = { readonly tool: string; readonly saidBy: string }
+
+/** The setting is for hosts on which only some units see the vault file, and the manifest is the one that ships. */
+export function vaultManager(
+  { vaultManagedBy }: Settings,
+  { passwordManagedBy }: Pick<Manifest, 'passwordManagedBy'>,
+): Manager | undefined {
+  if (vaultManagedBy !== undefined) {
+    return { tool: vaultManagedBy, saidBy: 'the setting ENDOREG_VAULT_MANAGED_BY' }
+  }
+  return passwordManagedBy === undefined ? undefined : { tool: passwordManagedBy, saidBy: 'the manifest' }
+}
+
+/** A vault file that is not there, and is not for this program to make. */
+export const notOursToGenerate = ({ tool, saidBy }: Manager, path: string): Failure =>
+  new Failure(ExitCode.configuration, {
+    message: `generate the password in ${path}`,
+    cause: `${saidBy} says that ${tool} manages it, and there is none`,
+    hint: `Let ${tool} put it there first. Where only a unit gets it, as a credential, start that: systemctl restart postgres-endoreg-setup`,
+  })
+
+export const notOursToRotate = ({ tool, saidBy }: Manager, path: string): Failure =>
+  new Failure(ExitCode.configuration, {
+    message: 'rotate the password',
+    cause: `${saidBy} says that ${tool} manages it`,
+    hint: `Let ${tool} put a new password into ${path}, then run sync-password; where only a unit gets it, as a credential: systemctl restart postgres-endoreg-setup`,
+  })

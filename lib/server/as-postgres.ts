@@ -1,0 +1,122 @@
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  statfsSync,
+  statSync,
+} from 'node:fs'
+import * as v from 'valibot'
+import { errnoOf } from '../frame/failure.ts'
+import type { Account } from '../host/identity.ts'
+import { job } from '../host/job.ts'
+import type { Files } from './access/terms.ts'
+
+const LARGEST = 1_048_576
+const text = v.strictObject({
+  path: v.string(),
+  text: v.optional(v.string()),
+  /** Why there is none. */
+  errno: v.optional(v.string()),
+})
+
+/** The texts of files that belong to another account, read with its ids: it cannot show us more than it may see itself. */
+const readTexts = job('read texts', [v.array(v.string())], v.array(text), paths =>
+  paths.map(path => {
+    try {
+      return { path, text: readText(path) }
+    } catch (error) {
+      const errno = errnoOf(error)
+      if (!errno) throw error
+      return { path, errno }
+    }
+  }),
+)
+
+function readText(path: string): string {
+  // A pipe is not waited for.
+  const handle = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  try {
+    const stat = fstatSync(handle)
+    if (stat.isDirectory()) throw Object.assign(new Error(path), { code: 'EISDIR' })
+    if (!stat.isFile() || stat.size > LARGEST) throw Object.assign(new Error(path), { code: 'EINVAL' })
+    return readFileSync(handle, 'utf8')
+  } finally {
+    closeSync(handle)
+  }
+}
+
+/** Bytes at the end of a log. */
+const TAIL = 65_536
+
+/** The end of a log, from the beginning of a line; empty where it cannot be read. */
+export const readTail = job('read tail', [v.string()], v.string(), path => {
+  let handle: number | undefined
+  try {
+    handle = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+    const stat = fstatSync(handle)
+    if (!stat.isFile()) return ''
+    const start = Math.max(0, stat.size - TAIL)
+    const buffer = Buffer.alloc(Math.min(stat.size, TAIL))
+    const text = buffer.toString('utf8', 0, readSync(handle, buffer, 0, buffer.length, start))
+    return start === 0 ? text : text.slice(text.indexOf('\n') + 1)
+  } catch (error) {
+    if (errnoOf(error)) return ''
+    throw error
+  } finally {
+    if (handle !== undefined) closeSync(handle)
+  }
+})
+
+const list = job('list folder', [v.string()], v.array(v.string()), path => readdirSync(path))
+
+/**
+ * PostgreSQL's files as its own account reads them, each once; `expected` are read together, since each time may cost
+ * a process.
+ */
+export function filesOf(account: Account, expected: readonly string[]): Files {
+  const known = new Map<string, v.InferOutput<typeof text>>()
+  const fetch = (paths: string[]): void => {
+    for (const found of readTexts.as(account, paths)) known.set(found.path, found)
+  }
+  fetch([...expected])
+  return {
+    read: path => {
+      if (!known.has(path)) fetch([path])
+      const found = known.get(path)
+      if (found?.text !== undefined) return found.text
+      throw Object.assign(new Error(`${path} cannot be read`), { code: found?.errno ?? 'ENOENT' })
+    },
+    list: path => list.as(account, path),
+  }
+}
+
+const space = v.strictObject({
+  path: v.string(),
+  device: v.number(),
+  /** Bytes for those who are not root, of all bytes; and the same of inodes, which some file systems do not count. */
+  free: v.number(),
+  size: v.number(),
+  freeInodes: v.number(),
+  inodes: v.number(),
+})
+
+/** How much of a file system is left. */
+export type Space = v.InferOutput<typeof space>
+
+/** The space where these folders are; those that are not there are left out. */
+export const measure = job('measure', [v.array(v.string())], v.array(space), paths =>
+  paths.flatMap(path => {
+    try {
+      const { bavail, bsize, blocks, ffree, files } = statfsSync(path)
+      const [free, size] = [bavail * bsize, blocks * bsize]
+      return [{ path, device: statSync(path).dev, free, size, freeInodes: ffree, inodes: files }]
+    } catch (error) {
+      if (errnoOf(error)) return []
+      throw error
+    }
+  }),
+)

@@ -1,0 +1,120 @@
+import { posix } from 'node:path'
+import type { Settings } from '../frame/settings.ts'
+import type { Account } from '../host/identity.ts'
+import { fileProblem } from './access/open.ts'
+import type { Files } from './access/terms.ts'
+import { filesOf } from './as-postgres.ts'
+import { lastOfEach } from './conf.ts'
+import { readFileSettings } from './conf-files.ts'
+
+/** Where a server that is down keeps its data and configuration. */
+export type DataFolder = {
+  readonly path: string
+  /** The major version that made it (PG_VERSION). */
+  readonly major: number
+  readonly hbaFile: string
+  readonly identFile: string
+}
+
+/** A data folder that was found without a server to ask. */
+export type FoundFolder = DataFolder & { readonly configFile: string }
+
+const NEWEST = 30
+const OLDEST = 10
+const DEFAULT_PORT = 5432
+
+/** Where a cluster's data and its configuration usually are. */
+type Place = { readonly data: string; readonly configuration: string; readonly major: number }
+
+/** As NixOS and as Debian have them, the newest first. */
+const PLACES: readonly Place[] = Array.from(
+  { length: NEWEST - OLDEST + 1 },
+  (_, index) => NEWEST - index,
+).flatMap(major => [
+  debian(major, 'main'),
+  { data: `/var/lib/postgresql/${major}`, configuration: `/var/lib/postgresql/${major}`, major },
+])
+
+function debian(major: number, cluster: string): Place {
+  const path = `postgresql/${major}/${cluster}`
+  return { data: `/var/lib/${path}`, configuration: `/etc/${path}`, major }
+}
+
+/** The places for a data folder that is known. */
+function placesOf(data: string): readonly Place[] {
+  const [, major, cluster] = /^\/var\/lib\/postgresql\/(\d+)\/([^/]+)$/.exec(data) ?? []
+  const own = { data, configuration: data, major: Number.NaN }
+  return [...(cluster === undefined ? [] : [debian(Number(major), cluster)]), ...PLACES, own]
+}
+
+/**
+ * Looks for the data folder without a server to ask: the one at the port of the settings, or that which they name;
+ * a host may have several clusters. The configuration says where the data and the access rules are.
+ *
+ * @returns undefined where none of the places has one, as far as this account may look
+ */
+export function findDataFolder(settings: Settings, postgres: Account): FoundFolder | undefined {
+  const expected = placesFor(settings).flatMap(place => [versionFile(place), configFile(place)])
+  return chooseDataFolder(settings, filesOf(postgres, [...new Set(expected)]))
+}
+
+const placesFor = ({ dataDir }: Pick<Settings, 'dataDir'>): readonly Place[] =>
+  dataDir === undefined ? PLACES : placesOf(dataDir)
+
+/** The one of the places in these files. */
+export function chooseDataFolder(
+  { dataDir, port }: Pick<Settings, 'dataDir' | 'port'>,
+  files: Files,
+): FoundFolder | undefined {
+  const found = placesFor({ dataDir })
+    .flatMap(place => look(place, files) ?? [])
+    .filter(one => (dataDir === undefined ? one.port === port : one.folder.path === dataDir))
+  const [first] = dataDir === undefined ? found : found.slice(-1)
+  return (found.find(({ configured }) => configured) ?? first)?.folder
+}
+
+const versionFile = ({ data }: Pick<Place, 'data'>): string => `${data}/PG_VERSION`
+const configFile = ({ configuration }: Place): string => `${configuration}/postgresql.conf`
+
+type Found = {
+  readonly folder: FoundFolder
+  readonly port: number
+  /** Whether its configuration could be read. */
+  readonly configured: boolean
+}
+
+function look(place: Place, files: Files): Found | undefined {
+  const config = configFile(place)
+  const read = errnoAt(config, files) === undefined ? readFileSettings(config, place.data, files) : undefined
+  const settings = lastOfEach(read?.lines ?? [])
+  const setting = (name: string): string | undefined => settings.get(name)?.value
+  const path = read?.data ?? place.data
+  const version = versionFile({ data: path })
+  const errno = errnoAt(version, files)
+  const major =
+    errno === undefined ? Number(files.read(version)) : errno === 'EACCES' && read ? place.major : 0
+  if (!(major >= OLDEST)) return undefined
+  // Without its configuration it is taken for what the packages make: the rules stand beside it.
+  const rules = read ? path : place.configuration
+  return {
+    folder: {
+      path,
+      major,
+      configFile: config,
+      hbaFile: posix.resolve(path, setting('hba_file') ?? `${rules}/pg_hba.conf`),
+      identFile: posix.resolve(path, setting('ident_file') ?? `${rules}/pg_ident.conf`),
+    },
+    port: Number(setting('port') ?? DEFAULT_PORT),
+    configured: read !== undefined,
+  }
+}
+
+/** Why a file cannot be read, or undefined where it can. */
+function errnoAt(path: string, files: Files): string | undefined {
+  try {
+    files.read(path)
+    return undefined
+  } catch (error) {
+    return fileProblem(error).errno
+  }
+}

@@ -1,0 +1,188 @@
+import { accountName } from '../host/accounts.ts'
+import { ScramError, ScramExchange, type ScramPassword } from './scram.ts'
+import { describeHolder, type End, holderOf, otherEnd } from './sockets.ts'
+import { type Message, ProtocolError, ServerError, Wire } from './wire.ts'
+
+/** The server wants the password in a way in which it would get to know it. */
+export class UnsafeMethod extends Error {
+  readonly method: string
+
+  constructor(method: string) {
+    super(`the server asks for ${method}`)
+    this.method = method
+  }
+}
+
+/** The server lets the role in without asking for anything: it need not know the verifier. */
+export class UnaskedError extends Error {}
+
+/** What answers is a process of another account than PostgreSQL's. */
+export class ImpostorError extends Error {}
+
+/** Where and as whom to log in. */
+export type LoginTarget = {
+  readonly address: string
+  readonly port: number
+  readonly role: string
+  readonly database: string
+  /** The uid of PostgreSQL's account, where that is known to listen there itself. */
+  readonly owner?: number | undefined
+}
+
+/** invalid_authorization_specification: no access rule, or one that rejects. */
+const REFUSED_BY_RULES = '28000'
+
+/**
+ * A session of a role, over TCP and with SCRAM-SHA-256 to its end: the server has shown that it knows the verifier.
+ * One that lets in unasked has shown nothing, and may be anybody.
+ *
+ * Done here and not by the driver: whatever listens at the port, there is no code that could send it the
+ * password in plain text or as md5; and the driver normalises passwords that PostgreSQL leaves alone
+ * (those with a character that SASLprep forbids), so it would fail where the application logs in.
+ */
+export class Login {
+  readonly #wire: Wire
+
+  private constructor(wire: Wire) {
+    this.#wire = wire
+  }
+
+  /**
+   * Logs in; where the access rules refuse a plain connection, with TLS, as libpq does by default.
+   *
+   * @param password may still be on its way: everything up to the server's salt happens meanwhile
+   * @param limit milliseconds from the first packet to readiness
+   */
+  static async open(
+    target: LoginTarget,
+    password: ScramPassword | Promise<ScramPassword>,
+    limit: number,
+  ): Promise<Login> {
+    try {
+      return await Login.#open(target, password, limit, false)
+    } catch (refusal) {
+      if (!(refusal instanceof ServerError) || refusal.code !== REFUSED_BY_RULES) throw refusal
+      return await Login.#open(target, password, limit, true).catch(() => {
+        throw refusal
+      })
+    }
+  }
+
+  static async #open(
+    target: LoginTarget,
+    password: ScramPassword | Promise<ScramPassword>,
+    limit: number,
+    encrypted: boolean,
+  ): Promise<Login> {
+    const wire = await Wire.connect(target.address, target.port, limit)
+    try {
+      if (encrypted) await wire.encrypt()
+      wire.start({
+        user: target.role,
+        database: target.database,
+        client_encoding: 'UTF8',
+        application_name: 'endoreg-provision',
+      })
+      await wire.answered()
+      identify(target, wire.end)
+      await authenticate(wire, password)
+      while ((await wire.receive()).type !== 'Z');
+      wire.unlimit()
+      return new Login(wire)
+    } catch (error) {
+      wire.close()
+      // One that says nothing, or hangs up, is no other for that.
+      identify(target, undefined)
+      throw error
+    }
+  }
+
+  /**
+   * The first row of the last statement in `text`, as text and NULLs; empty where there is none.
+   *
+   * @param limit milliseconds to wait for the answer
+   */
+  async query(text: string, limit: number): Promise<readonly (string | null)[]> {
+    this.#wire.limit(limit)
+    this.#wire.send('Q', Buffer.from(`${text}\0`))
+    let row: readonly (string | null)[] = []
+    for (;;) {
+      const { type, body } = await this.#wire.receive()
+      if (type === 'D') row = parseRow(body)
+      if (type !== 'Z') continue
+      this.#wire.unlimit()
+      return row
+    }
+  }
+
+  close(): void {
+    this.#wire.close()
+  }
+}
+
+/**
+ * Looks whose process has answered, before it gets anything made of the password. SCRAM alone tells not whether
+ * somebody in between passes everything on to PostgreSQL, who could ask the application for the password itself.
+ */
+function identify({ address, port, owner }: LoginTarget, ours: End | undefined): void {
+  const found = owner === undefined ? undefined : otherEnd({ address, port }, ours)
+  if (owner === undefined || !found || found.uid === owner) return
+  throw new ImpostorError(
+    `${describeHolder(holderOf(found))} answers there, not PostgreSQL, which is of the account ${accountName(owner)}`,
+  )
+}
+
+/** Answers the server's questions until it says AuthenticationOk, after SCRAM to its end. */
+async function authenticate(wire: Wire, password: ScramPassword | Promise<ScramPassword>): Promise<void> {
+  const exchange = new ScramExchange(password)
+  let begun = false
+  for (;;) {
+    const message = await wire.receive()
+    if (message.type === 'v') continue
+    if (message.type !== 'R' || message.body.length < 4) throw new ProtocolError('it did not ask for a login')
+    const rest = message.body.subarray(4)
+    switch (message.body.readInt32BE(0)) {
+      case 0:
+        if (!begun) throw new UnaskedError('it let us in without asking for the password')
+        if (!exchange.finished) throw new ScramError('it let us in before it proved itself')
+        return
+      case 3:
+        throw new UnsafeMethod('the password in plain text')
+      case 5:
+        throw new UnsafeMethod('an md5 hash of the password')
+      case 10:
+        if (!rest.toString('latin1').split('\0').includes('SCRAM-SHA-256')) {
+          throw new UnsafeMethod('another method than SCRAM-SHA-256')
+        }
+        begun = true
+        wire.send('p', initialResponse(exchange.first()))
+        break
+      case 11:
+        wire.send('p', Buffer.from(await exchange.final(rest.toString('latin1'))))
+        break
+      case 12:
+        exchange.finish(rest.toString('latin1'))
+        break
+      default:
+        throw new UnsafeMethod('another method than SCRAM-SHA-256')
+    }
+  }
+}
+
+/** SASLInitialResponse: the mechanism, the length of the response, the response. */
+function initialResponse(response: string): Buffer {
+  const length = Buffer.alloc(4)
+  length.writeInt32BE(Buffer.byteLength(response), 0)
+  return Buffer.concat([Buffer.from('SCRAM-SHA-256\0'), length, Buffer.from(response)])
+}
+
+/** DataRow: a count, then each value's length (-1 for NULL) and bytes. */
+function parseRow(body: Message['body']): (string | null)[] {
+  const values: (string | null)[] = []
+  for (let at = 2; at + 4 <= body.length; ) {
+    const length = body.readInt32BE(at)
+    values.push(length < 0 ? null : body.toString('utf8', at + 4, at + 4 + length))
+    at += 4 + Math.max(length, 0)
+  }
+  return values
+}

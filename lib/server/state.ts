@@ -1,0 +1,126 @@
+import * as v from 'valibot'
+import { ExitCode, Failure } from '../frame/failure.ts'
+import type { Run } from '../frame/run.ts'
+import { explain, type Goal, toFailure } from './problem.ts'
+import { inSession } from './ready.ts'
+import { abandon, openSession } from './session.ts'
+import { ask } from './statement-failure.ts'
+
+/** Milliseconds that the catalogs get. */
+const LIMIT = 60_000
+
+const number = v.number()
+
+/** What a running server says of itself. */
+const server = v.strictObject({
+  version: v.string(),
+  major: number,
+  inRecovery: v.boolean(),
+  data: v.string(),
+  configuration: v.string(),
+  /** Absolute, as PostgreSQL has made them of what its configuration says. */
+  hbaFile: v.string(),
+  identFile: v.string(),
+  port: number,
+  /** What the command that starts it sets, which is in no file. */
+  commandLine: v.array(v.strictObject({ name: v.string(), value: v.string() })),
+  /** The id of its first process. */
+  pid: number,
+  checksums: v.boolean(),
+  walSegmentSize: number,
+  groupAccess: v.boolean(),
+  superuser: v.string(),
+  /** Bytes of files of WAL that are kept. */
+  minWal: number,
+  /** Bytes of a database with nothing in it. */
+  templateSize: number,
+  /** template0 is as initdb has made it. */
+  template: v.strictObject({
+    encoding: v.string(),
+    collate: v.string(),
+    ctype: v.string(),
+    provider: v.string(),
+    locale: v.nullable(v.string()),
+    icuRules: v.nullable(v.string()),
+  }),
+  databases: v.array(v.strictObject({ name: v.string(), size: number })),
+  /** Those of others, each kind with how many there are. */
+  sessions: v.array(v.strictObject({ role: v.string(), database: v.string(), program: v.string(), number })),
+})
+export type Server = v.InferOutput<typeof server>
+
+const QUERY = `
+  SELECT json_build_object(
+    'version', split_part(current_setting('server_version'), ' ', 1),
+    'major', current_setting('server_version_num')::int / 10000,
+    'inRecovery', pg_is_in_recovery(),
+    'data', current_setting('data_directory'),
+    'configuration', current_setting('config_file'),
+    'hbaFile', current_setting('hba_file'),
+    'identFile', current_setting('ident_file'),
+    'port', current_setting('port')::int,
+    'commandLine', (SELECT coalesce(json_agg(json_build_object('name', name, 'value', setting)), '[]')
+      FROM pg_settings WHERE source = 'command line'),
+    'pid', split_part(pg_read_file('postmaster.pid'), E'\\n', 1)::int,
+    'checksums', current_setting('data_checksums') = 'on',
+    'walSegmentSize', pg_size_bytes(current_setting('wal_segment_size')),
+    'groupAccess', current_setting('data_directory_mode') LIKE '%750',
+    'superuser', (SELECT rolname FROM pg_roles WHERE oid = 10),
+    'minWal', pg_size_bytes(current_setting('min_wal_size')),
+    'templateSize', pg_database_size('template0'),
+    'template', (SELECT json_build_object('encoding', pg_encoding_to_char(encoding),
+        'collate', datcollate, 'ctype', datctype, 'provider', coalesce(to_json(d)->>'datlocprovider', 'c'),
+        'locale', coalesce(to_json(d)->>'datlocale', to_json(d)->>'daticulocale'),
+        'icuRules', to_json(d)->>'daticurules')
+      FROM pg_database d WHERE datname = 'template0'),
+    'databases', (SELECT json_agg(json_build_object('name', datname, 'size', pg_database_size(oid)) ORDER BY datname)
+      FROM pg_database WHERE datname NOT IN ('template0', 'template1')),
+    'sessions', (SELECT coalesce(json_agg(s), '[]') FROM (
+      SELECT coalesce(usename, '') AS role, coalesce(datname, '') AS database, application_name AS program,
+             count(*)::int AS number
+        FROM pg_stat_activity WHERE backend_type IN ('client backend', 'walsender') AND pid <> pg_backend_pid()
+       GROUP BY 1, 2, 3 ORDER BY 1, 2, 3) s)) AS server`
+
+/**
+ * What the server of the settings says of itself; undefined where none listens.
+ *
+ * @param patient whether one that is starting is waited for; else it fails with 75
+ * Fails as the connection does; with 77 without a superuser.
+ */
+export async function askServer(run: Run, patient = true): Promise<Server | undefined> {
+  if (!(await listens(run, patient))) return undefined
+  return inSession(run, run.settings.adminDatabase, LIMIT, async client => {
+    const [rows] = await ask(client, QUERY, LIMIT, 'look at the cluster')
+    return v.parse(server, rows?.[0]?.['server'])
+  })
+}
+
+/** Fails where what listens lets this session not in. */
+async function listens({ settings }: Run, patient: boolean): Promise<boolean> {
+  const place = `${settings.host} port ${settings.port}`
+  const goal: Goal = {
+    place,
+    role: settings.adminRole,
+    database: settings.adminDatabase,
+    as: 'administrator',
+  }
+  try {
+    abandon(await openSession(settings, settings.adminDatabase, LIMIT, LIMIT))
+    return true
+  } catch (error) {
+    const problem = explain(error, goal)
+    if (problem.stage === 'refused' || (problem.stage === 'starting' && !patient))
+      throw toFailure(problem, `connect to PostgreSQL at ${place}`)
+    return problem.stage === 'starting'
+  }
+}
+
+/** Fails with 78 where the server follows another one. */
+export function refuseStandby({ inRecovery, data }: Server): void {
+  if (!inRecovery) return
+  throw new Failure(ExitCode.configuration, {
+    message: `empty the cluster in ${data}`,
+    cause: 'it is in recovery (a standby): what is in it comes from the primary',
+    hint: 'Do it on the primary; or promote this one first, where it is to be on its own: SELECT pg_promote()',
+  })
+}
