@@ -1,6 +1,7 @@
 import { accountName, groupName } from '../../host/accounts.ts'
 import { octal, type State } from '../../host/file.ts'
 import { splitPath } from '../../host/folder.ts'
+import { vaultManager } from '../../provision/vault-plan.ts'
 import type { Unknown } from '../facts/fact.ts'
 import type { Facts } from '../facts/gather.ts'
 import { folderCommand, isVaultFolder, planFolder } from './application.ts'
@@ -42,7 +43,7 @@ function unusable({ settings, root }: Facts, part: Parts, { why, hint, denied }:
 
 function missing(facts: Facts, part: Parts): void {
   const { settings, manifest, agreement } = facts
-  const tool = manifest.passwordManagedBy
+  const tool = vaultManager(settings, manifest)?.tool
   const elsewhere = agreement.copyIsVerifier === 'same'
   part.find({
     id: 'vault-missing',

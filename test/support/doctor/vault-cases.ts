@@ -141,6 +141,18 @@ export const VAULTS: readonly Case[] = [
     unseen: ['PostgreSQL: permission denied'],
   },
   {
+    name: 'no vault file, which another tool provides as the settings say',
+    told: {
+      vault: vault({ state: 'missing' }),
+      settings: { ...settings, vaultManagedBy: 'systemd-creds' },
+      server: { state: 'unasked', ...DENIED },
+      root: false,
+    },
+    finds: [`error vault-missing (${VAULT})`],
+    says: /remedy: let systemd-creds put it there/,
+    unseen: ['PostgreSQL: permission denied'],
+  },
+  {
     name: 'a password in the Nix store, which everybody can read there',
     told: {
       vault: vault({ state: 'link', password }),
