@@ -4,6 +4,7 @@ import t from 'tap'
 import { type Row, SoundHost } from '../support/broken-host.ts'
 import { SCRAM_RULES } from '../support/cluster.ts'
 import { type Host, needsRoot } from '../support/host.ts'
+import { PrivateEtc } from '../support/private-etc.ts'
 
 /** The tests' own way in, above what a row is about. */
 const ADMINISTRATION =
@@ -288,4 +289,50 @@ const ROWS: readonly Row[] = [
 t.test('logins, access rules and passwords', needsRoot, async t => {
   const sound = await SoundHost.create(t, { ENDOREG_MANAGE_HBA: 'write' })
   sound.rows(t, ROWS)
+})
+
+/** The /etc that PostgreSQL and the commands see in the rows about host names. */
+const etc = new PrivateEtc()
+/** `::1` has this name first, so it is the one that PostgreSQL compares with a rule. */
+const call =
+  (name: string, rule: string) =>
+  async (host: Host): Promise<void> => {
+    etc.write('hosts', `127.0.0.1 localhost\n::1 ${name} localhost\n`)
+    await loaded(host, ADMINISTRATION + IPV4 + rule)
+  }
+const BY_NAME = 'host all all localhost scram-sha-256\n'
+
+/** Rules that name a host, which is what the client's address is called where PostgreSQL runs. */
+const NAMED_ROWS: readonly Row[] = [
+  {
+    name: 'a rule for localhost, where ::1 is called gc-10',
+    breaks: call('gc-10', BY_NAME),
+    within: etc,
+    finds: ['hba-no-rule ::1'],
+    says: /no rule of .*pg_hba\.conf is for endoregDbLocal in endoregDbLocal from ::1/,
+    fix: 'setup',
+    mended: true,
+  },
+  {
+    name: 'a rule for gc-10 that rejects, where ::1 is called so',
+    breaks: call('gc-10', `host all all gc-10 reject\n${IPV6}`),
+    within: etc,
+    finds: ['hba-rejected ::1'],
+    says: /pg_hba\.conf:4 decides, with reject, before .*pg_hba\.conf:5 \(scram-sha-256\)/,
+    fix: 'setup',
+    mended: true,
+  },
+  {
+    name: 'a rule for localhost, where ::1 is called so',
+    breaks: call('localhost', BY_NAME),
+    within: etc,
+    finds: [],
+    says: /endoregDbLocal logs in at ::1/,
+  },
+]
+
+t.test('access rules that name a host', needsRoot, async t => {
+  etc.create(t)
+  const sound = await SoundHost.create(t, { ENDOREG_MANAGE_HBA: 'write' }, { prefix: etc.prefix })
+  sound.rows(t, NAMED_ROWS)
 })

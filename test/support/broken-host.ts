@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import type { Finding } from '../../lib/frame/finding.ts'
+import type { ClusterOptions } from './cluster.ts'
 import type { Result, RunOptions } from './command.ts'
 import { worded } from './doctor/words.ts'
 import { Host } from './host.ts'
@@ -42,8 +43,12 @@ export class SoundHost {
     this.host = host
   }
 
-  static async create(t: Test, env: Readonly<Record<string, string>> = {}): Promise<SoundHost> {
-    const sound = new SoundHost(await Host.create(t))
+  static async create(
+    t: Test,
+    env: Readonly<Record<string, string>> = {},
+    options: Partial<ClusterOptions> = {},
+  ): Promise<SoundHost> {
+    const sound = new SoundHost(await Host.create(t, options))
     const { host } = sound
     Object.assign(host.env, env)
     await standInTools(host)

@@ -23,6 +23,8 @@ export type ClusterOptions = {
   /** What the server is given on its command line, and in its environment beside that of the tests. */
   readonly args?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
+  /** What begins its command line, as root: a namespace of its own. */
+  readonly prefix?: readonly string[]
 }
 
 /** The superuser's password over TCP, for the tests' own queries. */
@@ -147,14 +149,18 @@ export class Cluster {
 
   /** Starts the server and does not wait. */
   launch(): void {
-    const { bin, runner, args = [], env = {} } = this.#options
+    const { bin, runner, args = [], env = {}, prefix } = this.#options
+    const { uid, gid } = runner
     const log = openSync(this.log, 'a', 0o644)
     // Whatever ends the test ends its server.
     const postgres = ['--pdeathsig', 'QUIT', join(bin, 'postgres'), '-D', this.data, ...args]
-    this.#server = spawn('setpriv', postgres, {
+    const ids = ['--reuid', String(uid), '--regid', String(gid), '--clear-groups']
+    const [program = '', ...words] = prefix
+      ? [...prefix, 'setpriv', ...ids, ...postgres]
+      : ['setpriv', ...postgres]
+    this.#server = spawn(program, words, {
       env: { ...process.env, ...env },
-      uid: runner.uid,
-      gid: runner.gid,
+      ...(prefix ? {} : { uid, gid }),
       cwd: '/',
       stdio: ['ignore', log, log],
     })

@@ -129,7 +129,13 @@ export async function gather(settings: Settings): Promise<Facts> {
     ),
     rules:
       data.known && postgres
-        ? gatherRules(data.value.hbaFile, data.value.major, postgres, self?.groups ?? [], settings.dbUser)
+        ? await gatherRules(
+            { path: data.value.hbaFile, major: data.value.major },
+            postgres,
+            [...addresses, '127.0.0.1', '::1'],
+            self?.groups ?? [],
+            settings.dbUser,
+          )
         : unknown(data.known ? 'there is no account of PostgreSQL' : data.why),
     agreement: await compare(passwords, server, settings.dbUser, attempts),
     attempts,

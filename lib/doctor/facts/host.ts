@@ -7,6 +7,7 @@ import { ask } from '../../host/shell.ts'
 import { inspectData, saysMoved } from '../../reset/found.ts'
 import { readJournal } from '../../reset/journal.ts'
 import type { Journal } from '../../reset/terms.ts'
+import { hostNames } from '../../server/access/desired.ts'
 import { parseHba } from '../../server/access/parse.ts'
 import type { HbaRule, Parsed, Surroundings } from '../../server/access/terms.ts'
 import { filesOf, measure, type Space } from '../../server/as-postgres.ts'
@@ -114,27 +115,35 @@ export type Rules = {
   readonly around: Surroundings
 }
 
-/** @param groups the roles that the application's role belongs to */
+/**
+ * @param clients the addresses from which logins come; where rules name hosts, the resolver says what each is called
+ * @param groups the roles that the application's role belongs to
+ */
 export const gatherRules = (
-  path: string,
-  major: number,
+  { path, major }: { readonly path: string; readonly major: number },
   postgres: Account,
+  clients: readonly string[],
   groups: readonly string[],
   application: string,
-): Fact<Rules> =>
-  look(() => ({
-    path,
-    parsed: parseHba(path, filesOf(postgres, [path]), major),
-    around: {
-      major,
-      // Only the application's role is asked about; of a server that is down no memberships are known.
-      isMember: (role, group) => role === group || (role === application && groups.includes(group)),
-      interfaces: Object.values(networkInterfaces())
-        .flatMap(addresses => addresses ?? [])
-        .map(({ address, netmask }) => ({ address, netmask })),
-      hostName: address => (address === '127.0.0.1' || address === '::1' ? 'localhost' : undefined),
-    },
-  }))
+): Promise<Fact<Rules>> =>
+  lookLater(async () => {
+    const parsed = parseHba(path, filesOf(postgres, [path]), major)
+    const named = parsed.lines.some(({ address }) => address?.kind === 'name')
+    const names = named ? await hostNames(clients) : new Map<string, string>()
+    return {
+      path,
+      parsed,
+      around: {
+        major,
+        // Only the application's role is asked about; of a server that is down no memberships are known.
+        isMember: (role, group) => role === group || (role === application && groups.includes(group)),
+        interfaces: Object.values(networkInterfaces())
+          .flatMap(addresses => addresses ?? [])
+          .map(({ address, netmask }) => ({ address, netmask })),
+        hostName: address => names.get(address),
+      },
+    }
+  })
 
 /** The file system where something lives. */
 export type Disk = Space & { readonly holds: string }

@@ -3,6 +3,7 @@ import { networkInterfaces } from 'node:os'
 import type pg from 'pg'
 import type { Manifest } from '../../frame/terms.ts'
 import { ask } from '../statement-failure.ts'
+import { parseAddress, writeAddress } from './address.ts'
 import { attemptsOf, usualPairs } from './attempts.ts'
 import { blockOf, insertBlock, splitBlock } from './block.ts'
 import { mapAccount, parseIdent } from './ident.ts'
@@ -32,7 +33,8 @@ async function surroundingsOf(
   )
   const members = grouped ? await memberships(client, limit) : new Set<string>()
   const named = rules.some(({ address }) => address?.kind === 'name')
-  const names = named ? await hostNames(attempts) : new Map<string, string>()
+  const clients = attempts.flatMap(attempt => (attempt.type === 'host' ? [attempt.address] : []))
+  const names = named ? await hostNames(clients) : new Map<string, string>()
   return {
     major,
     isMember: (role, group) => role === group || members.has(membership(role, group)),
@@ -72,15 +74,21 @@ async function memberships(client: pg.Client, limit: number): Promise<ReadonlySe
   return new Set((rows ?? []).map(row => membership(String(row['role']), String(row['group']))))
 }
 
+/** An address as every writing of it is compared: `0:0:0:0:0:0:0:1` is `::1`. */
+function writtenShort(text: string): string {
+  const address = parseAddress(text)
+  return address ? writeAddress(address) : text
+}
+
 /** The host name of each client's address, where it leads back to that address, as PostgreSQL asks for it. */
-async function hostNames(attempts: readonly LoginAttempt[]): Promise<ReadonlyMap<string, string>> {
-  const addresses = new Set(attempts.flatMap(attempt => (attempt.type === 'host' ? [attempt.address] : [])))
+export async function hostNames(addresses: readonly string[]): Promise<ReadonlyMap<string, string>> {
   const found = await Promise.all(
-    [...addresses].map(async address => {
+    [...new Set(addresses)].map(async address => {
       try {
         const { hostname } = await lookupService(address, 0)
         const back = await lookup(hostname, { all: true })
-        return back.some(one => one.address === address) ? ([[address, hostname]] as const) : []
+        const leadsBack = back.some(one => writtenShort(one.address) === writtenShort(address))
+        return leadsBack ? ([[address, hostname]] as const) : []
       } catch {
         return []
       }
