@@ -1,259 +1,350 @@
-import { isIP } from 'node:net'
-import { ExitCode, Failure } from './failure.ts'
-import { databaseName, nearest, PLAIN, type Rule, roleName, text } from './text.ts'
+import type { RULES } from './rules.ts'
 
-/** Everything that can be set, with defaults filled in. */
-export type Settings = {
-  /** The administrative connection: a socket's folder (absolute) or a host. */
-  readonly host: string
-  readonly port: number
-  readonly adminRole: string
-  readonly adminDatabase: string
-  /** The account whose effective uid root takes to connect to a socket. */
-  readonly postgresAccount: string
-  /** Where the cluster's data is, for a look at a server that is down; undefined for the usual places. */
-  readonly dataDir: string | undefined
-  readonly dbName: string
-  readonly dbUser: string
-  readonly dbHost: string
-  readonly dbPort: number
-  readonly vaultFile: string
-  readonly vaultOwner: string
-  readonly vaultGroup: string
-  /** The tool that puts the password into the vault file, where that is not this program. */
-  readonly vaultManagedBy: string | undefined
-  readonly serviceUser: string
-  readonly serviceGroup: string
-  readonly apiDir: string
-  readonly apiRepository: string | undefined
-  readonly apiBranch: string
-  readonly apiUpdate: string
-  /** Seconds. */
-  readonly readyTimeout: number
-  readonly manifestFile: string | undefined
-  /** Where hashes of the verifiers that were set are kept. */
-  readonly stateDir: string
-  readonly onForeignChange: string
-  /** Whether access rules are written or only compared; undefined where PostgreSQL's layout decides. */
-  readonly manageHba: string | undefined
-  /** The folder of the backups. */
-  readonly backupDir: string
-  /** Where the results of runs are left for Prometheus; undefined for nowhere. */
-  readonly metricsDir: string | undefined
-  /** Where restic keeps copies of the backups, in its own variables; undefined for both: there are no copies. */
-  readonly resticRepository: string | undefined
-  readonly resticRepositoryFile: string | undefined
-  readonly resticPasswordFile: string | undefined
-  /** Further variables that restic and what it starts understand, and that hold no secret. */
-  readonly resticVariables: Readonly<Record<string, string>>
+/** A row of the table: a setting, with all that is said about it anywhere (`npm run settings` writes that). */
+export type Setting = {
+  readonly name: string
+  /** What a value has to be: the name of a rule, or the words of which it has to be one. */
+  readonly kind: keyof typeof RULES | readonly [string, string]
+  /** The value where nobody sets it. Without one the setting is optional, and an empty value takes it back. */
+  readonly default?: string
+  /** For people: what holds where nobody sets it, if that is not a fixed value. */
+  readonly otherwise?: string
+  /** What the settings file shows instead of a default. */
+  readonly shown?: string
+  /** A value that a host might set. */
+  readonly example: string
+  /** One or two sentences, in Markdown. */
+  readonly help: string
+  /** What the settings file says beside: what else a host has to do for another value. */
+  readonly more?: string
 }
 
-const path: Rule = value =>
-  text(value) ??
-  (!value.startsWith('/') || /\/$|\/\/|\/\.\.?(?:\/|$)/.test(value)
-    ? 'must be an absolute path without //, /./, /../ and without / at its end'
-    : undefined)
-const port: Rule = value =>
-  /^\d{1,5}$/.test(value) && Number(value) >= 1 && Number(value) <= 65_535
-    ? undefined
-    : 'must be a port from 1 to 65535'
-const seconds: Rule = value =>
-  /^\d{1,5}(?:\.\d{1,3})?$/.test(value) && Number(value) > 0 && Number(value) <= 86_400
-    ? undefined
-    : 'must be seconds, more than 0 and at most 86400'
-const host: Rule = value =>
-  /^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?$/.test(value) || isIP(value)
-    ? undefined
-    : 'must be a host name or an address'
-const socketOrHost: Rule = value => (value.startsWith('/') ? path(value) : host(value))
-const name: Rule = value =>
-  /^\w[\w.@$-]*$/.test(value) || (!PLAIN.test(value) && /^[\p{L}\p{N}_][\p{L}\p{N}_.@$-]*$/u.test(value))
-    ? undefined
-    : 'is no name of an account or group'
-/** git shows an address in its argument list, so a password cannot be part of it. */
-const repository: Rule = value =>
-  value.startsWith('-')
-    ? 'must not begin with -'
-    : /^[a-z+]+:\/\/[^/@]*:[^/@]*@/.test(value)
-      ? 'has a password in it: use a key or a credential helper of the service account'
-      : text(value)
-/** Everybody on the host sees the environment of what root runs for them, so a password cannot be part of it. */
-const remote: Rule = value =>
-  /:\/\/[^/@]*:[^/@]*@/.test(value)
-    ? 'has a password in it: write the address into a file that only root reads, for RESTIC_REPOSITORY_FILE'
-    : text(value)
-const branch: Rule = value =>
-  /^[\w][\w./+-]*$/.test(value) && !value.includes('..') ? undefined : 'is no name of a branch'
-const oneOf =
-  (...values: readonly [string, string]): Rule =>
-  value =>
-    values.includes(value) ? undefined : `must be "${values[0]}" or "${values[1]}"`
-const update = oneOf('never', 'boot')
-const onForeignChange = oneOf('mend', 'refuse')
-const manageHba = oneOf('check', 'write')
-
-type Entry = { readonly rule: Rule; readonly default?: string }
-
-export const KNOWN = {
-  PGHOST: { rule: socketOrHost, default: '/run/postgresql' },
-  PGPORT: { rule: port, default: '5432' },
-  PGUSER: { rule: text, default: 'postgres' },
-  PGDATABASE: { rule: text, default: 'postgres' },
-  ENDOREG_ENV_FILE: { rule: text },
-  ENDOREG_PG_OS_USER: { rule: name, default: 'postgres' },
-  ENDOREG_PG_DATA: { rule: path },
-  ENDOREG_DB_NAME: { rule: databaseName, default: 'endoregDbLocal' },
-  ENDOREG_DB_USER: { rule: roleName, default: 'endoregDbLocal' },
-  ENDOREG_DB_HOST: { rule: host, default: 'localhost' },
-  ENDOREG_DB_PORT: { rule: port },
-  ENDOREG_VAULT_FILE: { rule: path, default: '/etc/secrets/vault/SCRT_local_password_maintenance_password' },
-  ENDOREG_VAULT_OWNER: { rule: name, default: 'admin' },
-  ENDOREG_VAULT_GROUP: { rule: name, default: 'sensitiveServices' },
-  ENDOREG_VAULT_MANAGED_BY: { rule: text },
-  ENDOREG_SERVICE_USER: { rule: name, default: 'endoreg-service-user' },
-  ENDOREG_SERVICE_GROUP: { rule: name, default: 'endoreg-service' },
-  ENDOREG_API_DIR: { rule: path, default: '/var/endoreg-service-user/endo-api' },
-  ENDOREG_API_REPOSITORY: { rule: repository },
-  ENDOREG_API_BRANCH: { rule: branch, default: 'main' },
-  ENDOREG_API_UPDATE: { rule: update, default: 'never' },
-  ENDOREG_API_COMMAND: { rule: text },
-  ENDOREG_READY_TIMEOUT: { rule: seconds, default: '60' },
-  ENDOREG_MANIFEST: { rule: path },
-  ENDOREG_STATE_DIR: { rule: path, default: '/var/lib/endoreg-provision' },
-  ENDOREG_ON_FOREIGN_CHANGE: { rule: onForeignChange, default: 'mend' },
-  ENDOREG_MANAGE_HBA: { rule: manageHba },
-  ENDOREG_BACKUP_DIR: { rule: path, default: '/var/backups/endoreg' },
-  ENDOREG_METRICS_DIR: { rule: path },
-  ENDOREG_ALERT_COMMAND: { rule: text },
-  RESTIC_REPOSITORY: { rule: remote },
-  RESTIC_REPOSITORY_FILE: { rule: path },
-  RESTIC_PASSWORD_FILE: { rule: path },
-  RESTIC_CACERT: { rule: text },
-  AWS_SHARED_CREDENTIALS_FILE: { rule: text },
-  AWS_PROFILE: { rule: text },
-  AWS_DEFAULT_REGION: { rule: text },
-  RCLONE_CONFIG: { rule: text },
-  HTTP_PROXY: { rule: text },
-  HTTPS_PROXY: { rule: text },
-  NO_PROXY: { rule: text },
-} as const satisfies Record<string, Entry>
-
-type Name = keyof typeof KNOWN
-
-/** Given to restic as they are: whose certificates it trusts, where keys are kept, and the way out of the clinic. */
-const FOR_RESTIC = [
-  'RESTIC_CACERT',
-  'AWS_SHARED_CREDENTIALS_FILE',
-  'AWS_PROFILE',
-  'AWS_DEFAULT_REGION',
-  'RCLONE_CONFIG',
-  'HTTP_PROXY',
-  'HTTPS_PROXY',
-  'NO_PROXY',
-] as const satisfies readonly Name[]
-
-const NAMES = Object.keys(KNOWN).filter((candidate): candidate is Name => candidate in KNOWN)
-
-/** A variable and where it was set, for messages. */
-export type Source = { readonly value: string; readonly from: string }
-
-/** What the dotenv file sets, and what is wrong with it. */
-export type EnvFile = {
-  readonly variables: readonly (readonly [key: string, source: Source])[]
-  readonly problems: readonly string[]
-  /** Why the file could not be read. */
-  readonly failure: Failure | undefined
-}
+/** What a row's setting is set to; undefined where nobody has set it. */
+type ValueOf = (row: Setting) => string | undefined
 
 /**
- * The settings: the environment, then the dotenv file, then the defaults.
- * Fails with 78 and every problem at once.
+ * The table: every setting once, in the order in which people read about them, in the field that holds its value.
+ *
+ * @param value is asked for each row
  */
-export function readSettings(env: NodeJS.ProcessEnv, file: EnvFile): Settings {
-  const problems = [...file.problems]
-  const given = new Map<string, Source>(file.variables)
-  for (const [key, value] of Object.entries(env)) {
-    // libpq takes an empty variable for one that is not set.
-    if (value === undefined || (value === '' && key.startsWith('PG'))) continue
-    given.set(key, { value, from: 'the environment' })
-  }
+export function settingsFrom(value: ValueOf) {
+  const need = (row: Setting & { readonly default: string }): string => value(row) ?? row.default
 
-  for (const [key, { from }] of given) {
-    if (!key.startsWith('ENDOREG_') || key in KNOWN) continue
-    const near = nearest(key, NAMES)
-    problems.push(`${key} (${from}) is not a setting${near ? `; did you mean ${near}?` : ''}`)
-  }
-  const read = (key: Name): string | undefined => {
-    const source = given.get(key)
-    const entry: Entry = KNOWN[key]
-    // An optional setting is taken back by an empty one.
-    if (!source || (source.value === '' && (key.startsWith('PG') || entry.default === undefined))) {
-      return entry.default
-    }
-    const problem = source.value === '' ? 'is empty' : entry.rule(source.value)
-    if (problem)
-      problems.push(`${key} (${source.from}) ${problem}: ${JSON.stringify(withoutPassword(source.value))}`)
-    return source.value
-  }
-  const need = (key: Name): string => read(key) ?? ''
-
-  const settings: Settings = {
-    host: need('PGHOST'),
-    port: Number(need('PGPORT')),
-    adminRole: need('PGUSER'),
-    adminDatabase: need('PGDATABASE'),
-    postgresAccount: need('ENDOREG_PG_OS_USER'),
-    dataDir: read('ENDOREG_PG_DATA'),
-    dbName: need('ENDOREG_DB_NAME'),
-    dbUser: need('ENDOREG_DB_USER'),
-    dbHost: need('ENDOREG_DB_HOST'),
-    dbPort: Number(read('ENDOREG_DB_PORT') ?? need('PGPORT')),
-    vaultFile: need('ENDOREG_VAULT_FILE'),
-    vaultOwner: need('ENDOREG_VAULT_OWNER'),
-    vaultGroup: need('ENDOREG_VAULT_GROUP'),
-    vaultManagedBy: read('ENDOREG_VAULT_MANAGED_BY'),
-    serviceUser: need('ENDOREG_SERVICE_USER'),
-    serviceGroup: need('ENDOREG_SERVICE_GROUP'),
-    apiDir: need('ENDOREG_API_DIR'),
-    apiRepository: read('ENDOREG_API_REPOSITORY'),
-    apiBranch: need('ENDOREG_API_BRANCH'),
-    apiUpdate: need('ENDOREG_API_UPDATE'),
-    readyTimeout: Number(need('ENDOREG_READY_TIMEOUT')),
-    manifestFile: read('ENDOREG_MANIFEST'),
-    stateDir: need('ENDOREG_STATE_DIR'),
-    onForeignChange: need('ENDOREG_ON_FOREIGN_CHANGE'),
-    manageHba: read('ENDOREG_MANAGE_HBA'),
-    backupDir: need('ENDOREG_BACKUP_DIR'),
-    metricsDir: read('ENDOREG_METRICS_DIR'),
-    resticRepository: read('RESTIC_REPOSITORY'),
-    resticRepositoryFile: read('RESTIC_REPOSITORY_FILE'),
-    resticPasswordFile: read('RESTIC_PASSWORD_FILE'),
-    resticVariables: Object.fromEntries(
-      FOR_RESTIC.flatMap(key => {
-        const value = read(key)
-        return value === undefined ? [] : [[key, value]]
+  const host = need({
+    name: 'PGHOST',
+    kind: 'socketFolderOrHost',
+    default: '/run/postgresql',
+    example: '172.16.255.21',
+    help: "The administrative connection: a socket's folder, or a host.",
+    more: 'Another folder in /run needs drop-ins with BindReadOnlyPaths= for postgres-endoreg-setup.service and endoreg-backup.service.',
+  })
+  const port = need({
+    name: 'PGPORT',
+    kind: 'port',
+    default: '5432',
+    example: '5433',
+    help: 'The administrative connection: the port, also of a socket.',
+  })
+  const settings = {
+    host,
+    port: Number(port),
+    adminRole: need({
+      name: 'PGUSER',
+      kind: 'text',
+      default: 'postgres',
+      example: 'provisioner',
+      help: 'The administrative connection: a superuser.',
+    }),
+    adminDatabase: need({
+      name: 'PGDATABASE',
+      kind: 'text',
+      default: 'postgres',
+      example: 'template1',
+      help: 'The administrative connection: the database.',
+    }),
+    postgresAccount: need({
+      name: 'ENDOREG_PG_OS_USER',
+      kind: 'accountName',
+      default: 'postgres',
+      example: 'pgadmin',
+      help: 'The account whose effective uid root takes to connect to the socket, so that `peer` lets it in.',
+    }),
+    dataDir: value({
+      name: 'ENDOREG_PG_DATA',
+      kind: 'absolutePath',
+      otherwise: "Debian's and NixOS's places",
+      example: '/srv/postgresql/16',
+      help: 'The data folder of the cluster, for a look at a server that is down.',
+    }),
+    dbName: need({
+      name: 'ENDOREG_DB_NAME',
+      kind: 'databaseName',
+      default: 'endoregDbLocal',
+      example: 'endoreg',
+      help: "The application's database. The manifest's own entries for it are renamed with it.",
+    }),
+    dbUser: need({
+      name: 'ENDOREG_DB_USER',
+      kind: 'roleName',
+      default: 'endoregDbLocal',
+      example: 'endoreg',
+      help: "The application's role. The manifest's own entries for it are renamed with it.",
+    }),
+    dbHost: need({
+      name: 'ENDOREG_DB_HOST',
+      kind: 'host',
+      default: 'localhost',
+      example: '127.0.0.1',
+      help: 'The host that the application connects to.',
+    }),
+    dbPort: Number(
+      value({
+        name: 'ENDOREG_DB_PORT',
+        kind: 'port',
+        otherwise: 'the value of `PGPORT`',
+        shown: '5432',
+        example: '6432',
+        help: 'The port that the application connects to.',
+      }) ?? port,
+    ),
+    vaultFile: need({
+      name: 'ENDOREG_VAULT_FILE',
+      kind: 'secretFile',
+      default: '/etc/secrets/vault/SCRT_local_password_maintenance_password',
+      example: '/run/secrets/endoreg-password',
+      help: "The vault file: the one source of the application's password. Its folder is managed too.",
+      more: 'Another place needs drop-ins with ReadWritePaths= for postgres-endoreg-setup.service and endoreg-rotate-password.service.',
+    }),
+    vaultOwner: need({
+      name: 'ENDOREG_VAULT_OWNER',
+      kind: 'accountName',
+      default: 'admin',
+      example: 'root',
+      help: "The account that the vault's file (0640) and folder (0750) belong to.",
+    }),
+    vaultGroup: need({
+      name: 'ENDOREG_VAULT_GROUP',
+      kind: 'accountName',
+      default: 'sensitiveServices',
+      example: 'keys',
+      help: 'The group that may read the vault.',
+      more: 'Another one needs drop-ins with SupplementaryGroups= for postgres-endoreg-setup.service, endoreg-rotate-password.service and endo-api-boot.service.',
+    }),
+    vaultManagedBy: value({
+      name: 'ENDOREG_VAULT_MANAGED_BY',
+      kind: 'text',
+      example: 'sops-nix',
+      help: 'The tool that fills the vault file, where that is another one (sops-nix, systemd-creds): then it is neither generated nor rotated.',
+    }),
+    serviceUser: need({
+      name: 'ENDOREG_SERVICE_USER',
+      kind: 'accountName',
+      default: 'endoreg-service-user',
+      example: 'endo',
+      help: "The application's account.",
+      more: 'Another one needs drop-ins with User= for endo-api-boot.service and endo-api.service.',
+    }),
+    serviceGroup: need({
+      name: 'ENDOREG_SERVICE_GROUP',
+      kind: 'accountName',
+      default: 'endoreg-service',
+      example: 'endo',
+      help: "The primary group of the application's account.",
+      more: 'Another one needs drop-ins with Group= for endo-api-boot.service and endo-api.service.',
+    }),
+    apiDir: need({
+      name: 'ENDOREG_API_DIR',
+      kind: 'absolutePath',
+      default: '/var/endoreg-service-user/endo-api',
+      example: '/srv/endo-api',
+      help: "The application's checkout.",
+      more: 'Another place needs drop-ins with ReadWritePaths= for endo-api-boot.service and endoreg-rotate-password.service.',
+    }),
+    apiRepository: value({
+      name: 'ENDOREG_API_REPOSITORY',
+      kind: 'gitRepository',
+      example: 'git@git.example.org:clinic/endo-api.git',
+      help: 'Where `endo-api-boot` clones a missing checkout from; an address without a password.',
+      more: 'A host that may wait for its network gets a drop-in for endo-api-boot.service: [Unit] Wants=network-online.target',
+    }),
+    apiBranch: need({
+      name: 'ENDOREG_API_BRANCH',
+      kind: 'branch',
+      default: 'main',
+      example: 'production',
+      help: 'The branch that is cloned and updated.',
+    }),
+    apiUpdate: need({
+      name: 'ENDOREG_API_UPDATE',
+      kind: ['never', 'boot'],
+      default: 'never',
+      example: 'boot',
+      help: 'With `boot`, `endo-api-boot` fast-forwards an existing checkout, submodules too; edits and commits of the host stay. Without a network the code that is there is used.',
+    }),
+    stateDir: need({
+      name: 'ENDOREG_STATE_DIR',
+      kind: 'absolutePath',
+      default: '/var/lib/endoreg-provision',
+      example: '/persistent/var/lib/endoreg-provision',
+      help: 'Where hashes of the verifiers that were set are kept, to tell a password that somebody else has set.',
+      more: 'Another place needs drop-ins with ReadWritePaths= for postgres-endoreg-setup.service and endoreg-rotate-password.service.',
+    }),
+    onForeignChange: need({
+      name: 'ENDOREG_ON_FOREIGN_CHANGE',
+      kind: ['mend', 'refuse'],
+      default: 'mend',
+      example: 'refuse',
+      help: 'With `refuse`, a password that somebody else has set in PostgreSQL ends the run (78) and stays.',
+    }),
+    manageHba: value({
+      name: 'ENDOREG_MANAGE_HBA',
+      kind: ['check', 'write'],
+      otherwise: "`write` in Debian's layout, else `check`",
+      example: 'check',
+      help: 'Whether access rules are written into `pg_hba.conf` and `pg_ident.conf`, or compared only. On NixOS the configuration has them written.',
+    }),
+    readyTimeout: Number(
+      need({
+        name: 'ENDOREG_READY_TIMEOUT',
+        kind: 'seconds',
+        default: '60',
+        example: '300',
+        help: 'Seconds to wait for PostgreSQL; then the statements of a run have as many for all of them, at least 30.',
       }),
     ),
+    backupDir: need({
+      name: 'ENDOREG_BACKUP_DIR',
+      kind: 'absolutePath',
+      default: '/var/backups/endoreg',
+      example: '/srv/backups/endoreg',
+      help: "The folder of the backups; root's own.",
+      more: 'Another place needs drop-ins with ReadWritePaths= for endoreg-backup.service and endoreg-restore-drill.service.',
+    }),
+    resticRepository: value({
+      name: 'RESTIC_REPOSITORY',
+      kind: 'resticRepository',
+      example: 'sftp:backup@backup.example.org:/srv/restic/gc-10',
+      help: 'Where restic keeps a copy of every backup; an address without a password.',
+    }),
+    resticRepositoryFile: value({
+      name: 'RESTIC_REPOSITORY_FILE',
+      kind: 'secretFile',
+      example: '/run/secrets/restic-repository',
+      help: 'A file that holds that address, instead of it.',
+    }),
+    resticPasswordFile: value({
+      name: 'RESTIC_PASSWORD_FILE',
+      kind: 'secretFile',
+      otherwise:
+        'the credential `restic_password`, where a unit has one, else `/etc/secrets/restic_password`',
+      shown: '/etc/secrets/restic_password',
+      example: '/run/secrets/restic-password',
+      help: "The file with that repository's password.",
+      more: 'A unit that has the credential restic_password prefers it.',
+    }),
+    /** Given to restic as they are: whose certificates it trusts, where keys are kept, and the way out of the clinic. */
+    resticVariables: valuesByName(value, [
+      {
+        name: 'RESTIC_CACERT',
+        kind: 'text',
+        example: '/etc/ssl/certs/clinic.pem',
+        help: 'The file with the certificates that restic trusts.',
+      },
+      {
+        name: 'AWS_SHARED_CREDENTIALS_FILE',
+        kind: 'text',
+        example: '/run/secrets/s3',
+        help: 'The file with the keys of S3, for restic, which is given keys and passwords of no variable.',
+      },
+      {
+        name: 'AWS_PROFILE',
+        kind: 'text',
+        example: 'backup',
+        help: 'Which of the keys in that file are taken.',
+      },
+      {
+        name: 'AWS_DEFAULT_REGION',
+        kind: 'text',
+        example: 'eu-central-1',
+        help: 'The region of S3, for restic.',
+      },
+      {
+        name: 'RCLONE_CONFIG',
+        kind: 'text',
+        example: '/run/secrets/rclone.conf',
+        help: 'The file with the storages of rclone, for restic.',
+      },
+      {
+        name: 'HTTP_PROXY',
+        kind: 'text',
+        example: 'http://proxy.example.org:3128',
+        help: 'The way out of the clinic, for restic; an address without a password.',
+      },
+      {
+        name: 'HTTPS_PROXY',
+        kind: 'text',
+        example: 'http://proxy.example.org:3128',
+        help: 'The way out of the clinic, for restic; an address without a password.',
+      },
+      {
+        name: 'NO_PROXY',
+        kind: 'text',
+        example: 'localhost,172.16.255.0/24',
+        help: 'What restic reaches without it.',
+      },
+    ]),
+    metricsDir: value({
+      name: 'ENDOREG_METRICS_DIR',
+      kind: 'absolutePath',
+      example: '/var/lib/node_exporter/textfile',
+      help: "Where results are left for node_exporter's textfile collector; Debian's is `/var/lib/prometheus/node-exporter`.",
+      more: 'Another place needs drop-ins with ReadWritePaths= for all units.',
+    }),
+    manifestFile: value({
+      name: 'ENDOREG_MANIFEST',
+      kind: 'absolutePath',
+      otherwise: 'the one that ships, [units/manifest.json](units/manifest.json)',
+      example: '/etc/endoreg/manifest.json',
+      help: 'A JSON file of roles, databases, access rules and identity maps.',
+    }),
   }
-  for (const unit of ['ENDOREG_API_COMMAND', 'ENDOREG_ALERT_COMMAND'] as const) read(unit)
-  if (settings.dbUser === settings.adminRole) {
-    problems.push(
-      `ENDOREG_DB_USER and PGUSER are both ${JSON.stringify(settings.dbUser)}: the application must not be the administrative role`,
-    )
-  }
-  if (file.failure && problems.length === 1) throw file.failure
-  if (problems.length > 0) throw invalid(problems)
+  // For units alone, which take them from the settings file themselves: a wrong one is said here all the same.
+  value({
+    name: 'ENDOREG_API_COMMAND',
+    kind: 'text',
+    otherwise: '`devenv shell -- run-prod-server`',
+    shown: '"devenv shell -- run-prod-server"',
+    example: '/run/current-system/sw/bin/endo-api serve',
+    help: 'What `endo-api.service` runs in the checkout: words, as a shell splits them.',
+  })
+  value({
+    name: 'ENDOREG_ALERT_COMMAND',
+    kind: 'text',
+    example: '/run/current-system/sw/bin/notify-clinic',
+    help: 'What runs when a unit has failed for good, with its name as the last argument; split at white space, as an account without rights.',
+    more: 'A drop-in for endoreg-alert@.service gives it more: DynamicUser=no and User=.',
+  })
   return settings
 }
 
-/** An address may hold one, between the colon and the @. */
-const withoutPassword = (value: string): string => value.replace(/(:\/\/[^/@:]*):[^/@]*@/, '$1:...@')
+function valuesByName(value: ValueOf, rows: readonly Setting[]): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    rows.flatMap(row => {
+      const found = value(row)
+      return found === undefined ? [] : [[row.name, found]]
+    }),
+  )
+}
 
-function invalid(problems: readonly string[]): Failure {
-  const unique = [...new Set(problems)]
-  return new Failure(ExitCode.configuration, {
-    message: `read the settings: ${unique.length === 1 ? 'one problem' : `${unique.length} problems`}`,
-    cause: unique.join('; '),
-    hint: 'Correct them in the environment or in the settings file; nothing was touched.',
+/** Everything that can be set, with defaults filled in. */
+export type Settings = Readonly<ReturnType<typeof settingsFrom>>
+
+/** The rows of the table, for whatever is written from it. */
+export function settingRows(): readonly Setting[] {
+  const rows: Setting[] = []
+  settingsFrom(row => {
+    rows.push(row)
+    return undefined
   })
+  return rows
 }

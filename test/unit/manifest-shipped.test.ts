@@ -102,7 +102,7 @@ t.test('its schema and the example', async t => {
   t.equal(
     readFileSync(units('manifest.schema.json'), 'utf8'),
     manifestSchemaText(),
-    'npm run schema writes it',
+    'npm run generate writes it',
   )
   const example: unknown = JSON.parse(readFileSync(units('manifest.gc-10.json'), 'utf8'))
   t.equal(parseManifest(example, 'example', loadSettings({}, empty)).remoteAdministrator, '172.16.255.106')

@@ -1,12 +1,10 @@
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import t from 'tap'
-import { KNOWN } from '../../lib/frame/settings.ts'
+import { settingRows } from '../../lib/frame/settings.ts'
 import { loadSettings } from '../../lib/host/settings-file.ts'
 import { CHECKOUT, LIB, Nix, withoutLib } from '../support/nix.ts'
 
-/** What only the environment can say. */
-const NOT_IN_A_FILE = ['ENDOREG_ENV_FILE']
 /** What the module sets where the commands leave it to what they find. */
 const SET = ['ENDOREG_DB_PORT', 'ENDOREG_MANIFEST', 'ENDOREG_PG_DATA', 'ENDOREG_API_COMMAND']
 
@@ -60,16 +58,12 @@ t.test('settings on NixOS', { skip: withoutLib }, async t => {
 
   t.test('are those of the commands, with their defaults', async t => {
     const { settings } = nix.host('{ services.endoreg-provision.enable = true; }').provision
-    const known = Object.keys(KNOWN).filter(name => !NOT_IN_A_FILE.includes(name))
-    t.strictSame(Object.keys(settings).sort(), known.sort())
-    for (const [name, entry] of Object.entries(KNOWN)) {
-      if ([...NOT_IN_A_FILE, ...SET].includes(name)) continue
+    const rows = settingRows()
+    t.strictSame(Object.keys(settings).sort(), rows.map(({ name }) => name).sort())
+    for (const { name, default: usual } of rows) {
+      if (SET.includes(name)) continue
       const value = settings[name]
-      t.equal(
-        value === null ? undefined : String(value),
-        'default' in entry ? entry.default : undefined,
-        name,
-      )
+      t.equal(value === null ? undefined : String(value), usual, name)
     }
     t.equal(settings['ENDOREG_DB_PORT'], settings['PGPORT'])
     t.equal(settings['ENDOREG_API_COMMAND'], 'devenv shell -- run-prod-server')

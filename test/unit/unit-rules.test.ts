@@ -1,8 +1,9 @@
 import t from 'tap'
 import { ExitCode } from '../../lib/frame/failure.ts'
-import { KNOWN } from '../../lib/frame/settings.ts'
+import { settingRows } from '../../lib/frame/settings.ts'
 import { loadSettings } from '../../lib/host/settings-file.ts'
 import pkg from '../../package.json' with { type: 'json' }
+import { defaultOf } from '../support/settings-table.ts'
 import { parseUnit, readUnits, type UnitFile, unitNames } from '../support/unit-file.ts'
 
 const UNITS: ReadonlyMap<string, UnitFile> = new Map(
@@ -56,7 +57,7 @@ t.test('rights', async t => {
 })
 
 t.test('what may be written', async t => {
-  const ours = Object.values(KNOWN).flatMap(entry => ('default' in entry ? [entry.default] : []))
+  const ours = settingRows().flatMap(row => row.default ?? [])
   const inside = (folder: string): boolean =>
     ours.some(path => path === folder || path.startsWith(`${folder}/`))
   const others = ['/etc/postgresql', '/var/lib/prometheus']
@@ -68,7 +69,7 @@ t.test('what may be written', async t => {
       t.ok(folder.split('/').length > 2, `${name}: ${folder} is nothing of the whole system's`)
     }
     if (unit.has('Service.StateDirectory'))
-      t.equal(`/var/lib/${one(unit, 'Service.StateDirectory')}`, KNOWN.ENDOREG_STATE_DIR.default, name)
+      t.equal(`/var/lib/${one(unit, 'Service.StateDirectory')}`, defaultOf('ENDOREG_STATE_DIR'), name)
   }
 })
 
@@ -156,16 +157,16 @@ t.test('what is tried again', async t => {
 
 t.test('what the commands find in their credentials and folders', async t => {
   const boot = UNITS.get('endo-api-boot.service') ?? new Map()
-  t.equal(one(boot, 'Service.User'), KNOWN.ENDOREG_SERVICE_USER.default)
-  t.equal(one(boot, 'Service.Group'), KNOWN.ENDOREG_SERVICE_GROUP.default)
+  t.equal(one(boot, 'Service.User'), defaultOf('ENDOREG_SERVICE_USER'))
+  t.equal(one(boot, 'Service.Group'), defaultOf('ENDOREG_SERVICE_GROUP'))
   const api = one(UNITS.get('endo-api.service') ?? new Map(), 'Service.Environment') ?? ''
-  t.match(api, `ENDOREG_API_DIR=${KNOWN.ENDOREG_API_DIR.default}\n`)
-  t.match(api, `LX_MAINTENANCE_PASSWORD_FILE=${KNOWN.ENDOREG_VAULT_FILE.default}`)
+  t.match(api, `ENDOREG_API_DIR=${defaultOf('ENDOREG_API_DIR')}\n`)
+  t.match(api, `LX_MAINTENANCE_PASSWORD_FILE=${defaultOf('ENDOREG_VAULT_FILE')}`)
   for (const name of ['postgres-endoreg-setup', 'endoreg-rotate-password', 'endo-api-boot'].map(
     unit => `${unit}.service`,
   ))
     t.equal(
       one(UNITS.get(name) ?? new Map(), 'Service.SupplementaryGroups'),
-      KNOWN.ENDOREG_VAULT_GROUP.default,
+      defaultOf('ENDOREG_VAULT_GROUP'),
     )
 })

@@ -1,5 +1,5 @@
-# What settings may say: never less than the commands take (lib/settings.ts), which check them again when a
-# configuration is built.
+# What settings may say: never less than the commands take (lib/frame/rules.ts has the same names), which check them
+# again when a configuration is built.
 { lib }:
 let
   inherit (lib) types;
@@ -22,6 +22,10 @@ rec {
   };
 
   text = described "text on one line, not empty" (types.strMatching "[^[:cntrl:]]+");
+
+  # What else the commands ask of an address, no password in it, they say when the configuration is built.
+  gitRepository = text;
+  resticRepository = text;
 
   # Letters and digits, of whatever script, and _.@$- but at the beginning.
   accountName = described "name of an account or group" (

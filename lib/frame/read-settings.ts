@@ -1,0 +1,78 @@
+import { ExitCode, Failure } from './failure.ts'
+import { RULES } from './rules.ts'
+import { type Setting, type Settings, settingsFrom } from './settings.ts'
+import { nearest } from './text.ts'
+
+/** Where the settings file is: said by the environment, before there are settings. */
+const ENV_FILE = 'ENDOREG_ENV_FILE'
+
+/** A variable and where it was set, for messages. */
+export type Source = { readonly value: string; readonly from: string }
+
+/** What the dotenv file sets, and what is wrong with it. */
+export type EnvFile = {
+  readonly variables: readonly (readonly [key: string, source: Source])[]
+  readonly problems: readonly string[]
+  /** Why the file could not be read. */
+  readonly failure: Failure | undefined
+}
+
+/**
+ * The settings: the environment, then the dotenv file, then the defaults.
+ * Fails with 78 and every problem at once.
+ */
+export function readSettings(env: NodeJS.ProcessEnv, file: EnvFile): Settings {
+  const given = new Map<string, Source>(file.variables)
+  for (const [key, value] of Object.entries(env)) {
+    // libpq takes an empty variable for one that is not set.
+    if (value === undefined || (value === '' && key.startsWith('PG'))) continue
+    given.set(key, { value, from: 'the environment' })
+  }
+
+  const names = [ENV_FILE]
+  const wrong: string[] = []
+  const settings = settingsFrom(row => {
+    const { name, default: usual } = row
+    names.push(name)
+    const source = given.get(name)
+    if (!source || (source.value === '' && (name.startsWith('PG') || usual === undefined))) return undefined
+    const problem = source.value === '' ? 'is empty' : problemWith(row, source.value)
+    if (problem) {
+      wrong.push(`${name} (${source.from}) ${problem}: ${JSON.stringify(withoutPassword(source.value))}`)
+    }
+    return source.value
+  })
+  if (settings.dbUser === settings.adminRole) {
+    wrong.push(
+      `ENDOREG_DB_USER and PGUSER are both ${JSON.stringify(settings.dbUser)}: the application must not be the administrative role`,
+    )
+  }
+  const problems = [...file.problems, ...unknown(given, names), ...wrong]
+  if (file.failure && problems.length === 1) throw file.failure
+  if (problems.length > 0) throw invalid(problems)
+  return settings
+}
+
+function problemWith({ kind }: Setting, value: string): string | undefined {
+  if (typeof kind === 'string') return RULES[kind](value)
+  return kind.includes(value) ? undefined : `must be "${kind[0]}" or "${kind[1]}"`
+}
+
+/** What looks like a setting of ours and is none. */
+const unknown = (given: ReadonlyMap<string, Source>, names: readonly string[]): string[] =>
+  [...given].flatMap(([key, { from }]) => {
+    if (!key.startsWith('ENDOREG_') || names.includes(key)) return []
+    const near = nearest(key, names)
+    return [`${key} (${from}) is not a setting${near ? `; did you mean ${near}?` : ''}`]
+  })
+
+/** An address may hold one, between the colon and the @. */
+const withoutPassword = (value: string): string => value.replace(/(:\/\/[^/@:]*):[^/@]*@/, '$1:...@')
+
+function invalid(problems: readonly string[]): Failure {
+  return new Failure(ExitCode.configuration, {
+    message: `read the settings: ${problems.length === 1 ? 'one problem' : `${problems.length} problems`}`,
+    cause: problems.join('; '),
+    hint: 'Correct them in the environment or in the settings file; nothing was touched.',
+  })
+}
