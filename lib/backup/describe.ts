@@ -38,6 +38,15 @@ export type CountedTable = {
   readonly pages: number
 }
 
+/** Milliseconds that the catalogs get, and a lock. */
+export const LIMIT = 60_000
+
+/** The rows that `query`, one statement about the catalogs, gives. */
+export async function select(client: Session, query: string, doing: string): Promise<Rows> {
+  const [rows = []] = await ask(client, query, LIMIT, doing)
+  return rows
+}
+
 const CLUSTER = `
   SELECT json_build_object(
     'server', json_build_object(
@@ -72,11 +81,11 @@ const cluster = v.strictObject({
 })
 
 /** What a description says of the whole cluster of `client`. Fails with 77 where that is no superuser's session. */
-export async function describeCluster(client: Session, limit: number): Promise<SavedCluster> {
+export async function describeCluster(client: Session): Promise<SavedCluster> {
   const [[facts] = [], [found] = []] = await ask(
     client,
     `SELECT rolsuper AS superuser FROM pg_roles WHERE rolname = current_user; ${CLUSTER}`,
-    limit,
+    LIMIT,
     'read the roles for the backup',
   )
   if (facts?.['superuser'] !== true) {
@@ -93,18 +102,17 @@ export async function describeCluster(client: Session, limit: number): Promise<S
  * Whether pg_dump can tell the server of `client` to read no view that has taken the name of a table: older ones (before
  * 15.8 and 16.4) run for a superuser what the owner of such a table has put there (CVE-2024-7348).
  */
-export async function isSafeToDump(client: Session, limit: number): Promise<boolean> {
+export async function isSafeToDump(client: Session): Promise<boolean> {
   const query = "SELECT current_setting('restrict_nonsystem_relation_kind', true) IS NOT NULL AS safe"
-  const [[row] = []] = await ask(client, query, limit, 'look what the server can refuse')
+  const [row] = await select(client, query, 'look what the server can refuse')
   return row?.['safe'] === true
 }
 
 /** The columns that later majors have, with what stands for them before (pg_database.h of each). */
 function localeColumns(major: number): string {
-  const provider = major >= 15 ? 'd.datlocprovider' : `'c'`
-  const locale = major >= 17 ? 'd.datlocale' : major >= 15 ? 'd.daticulocale' : 'NULL'
+  const locale = major >= 17 ? 'd.datlocale' : 'd.daticulocale'
   const rules = major >= 16 ? 'd.daticurules' : 'NULL'
-  return `'provider', ${provider}, 'locale', ${locale}, 'icuRules', ${rules}`
+  return `'provider', d.datlocprovider, 'locale', ${locale}, 'icuRules', ${rules}`
 }
 
 /** What asks a server of that major for its databases. */
@@ -138,13 +146,12 @@ const shared = v.omit(savedDatabase, ['file', 'extensions', 'tables', 'largeObje
 export async function describeDatabases(
   client: Session,
   major: number,
-  limit: number,
 ): Promise<{
   databases: readonly SharedPart[]
   closed: readonly string[]
   oids: ReadonlyMap<string, number>
 }> {
-  const [rows = []] = await ask(client, databasesQuery(major), limit, 'read the databases for the backup')
+  const rows = await select(client, databasesQuery(major), 'read the databases for the backup')
   const named = rows.map(row => ({ part: v.parse(shared, row['database']), row }))
   const isOpen = ({ row }: { row: Rows[number] }): boolean =>
     row['connects'] === true && row['invalid'] !== true
@@ -171,8 +178,8 @@ const TABLES = `
    ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`
 
 /** The tables of the database of `client`. */
-export async function listTables(client: Session, limit: number): Promise<CountedTable[]> {
-  const [rows = []] = await ask(client, TABLES, limit, 'list the tables')
+export async function listTables(client: Session): Promise<CountedTable[]> {
+  const rows = await select(client, TABLES, 'list the tables')
   return rows.map(row => ({
     schema: String(row['schema']),
     name: String(row['name']),
@@ -185,15 +192,15 @@ export async function listTables(client: Session, limit: number): Promise<Counte
 }
 
 /** The extensions of the database of `client`. */
-export async function listExtensions(client: Session, limit: number): Promise<Counted['extensions']> {
+export async function listExtensions(client: Session): Promise<Counted['extensions']> {
   const query = 'SELECT extname AS name, extversion AS version FROM pg_extension ORDER BY extname COLLATE "C"'
-  const [rows = []] = await ask(client, query, limit, 'list the extensions')
+  const rows = await select(client, query, 'list the extensions')
   return rows.map(row => ({ name: String(row['name']), version: String(row['version']) }))
 }
 
 /** What pg_dump leaves out of the database of `client` (pg_dump.c), in words. */
-export async function listOmitted(client: Session, limit: number): Promise<readonly string[]> {
-  const [rows = []] = await ask(
+export async function listOmitted(client: Session): Promise<readonly string[]> {
+  const rows = await select(
     client,
     `SELECT format('the index %s, which is not valid', i.indexrelid::regclass) AS what FROM pg_index i
       WHERE NOT i.indisvalid AND (SELECT relkind FROM pg_class c WHERE c.oid = i.indrelid) <> 'p'
@@ -211,7 +218,6 @@ export async function listOmitted(client: Session, limit: number): Promise<reado
       WHERE schema = 'pg_catalog'::regnamespace AND oid >= 16384
         AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = class AND d.objid = o.oid AND d.deptype = 'e')
       ORDER BY 1`,
-    limit,
     'look for what pg_dump leaves out',
   )
   return rows.map(row => String(row['what']))
@@ -221,19 +227,12 @@ export async function listOmitted(client: Session, limit: number): Promise<reado
 export type Counted = Pick<SavedDatabase, 'extensions' | 'tables' | 'largeObjects'>
 
 /** The large objects in the database of `client`. */
-export async function countLargeObjects(client: Session, limit: number): Promise<number> {
+export async function countLargeObjects(client: Session): Promise<number> {
   const query = 'SELECT count(*)::text AS number FROM pg_largeobject_metadata'
-  const [[row] = []] = await ask(client, query, limit, 'count the large objects')
+  const [row] = await select(client, query, 'count the large objects')
   return Number(row?.['number'] ?? 0)
 }
 
 /** Whether the database with this `oid` is still there. */
-export async function hasDatabase(client: Session, oid: number, limit: number): Promise<boolean> {
-  const [rows = []] = await ask(
-    client,
-    `SELECT FROM pg_database WHERE oid = ${oid}`,
-    limit,
-    'look for a database',
-  )
-  return rows.length > 0
-}
+export const hasDatabase = async (client: Session, oid: number): Promise<boolean> =>
+  (await select(client, `SELECT FROM pg_database WHERE oid = ${oid}`, 'look for a database')).length > 0

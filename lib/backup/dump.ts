@@ -8,6 +8,7 @@ import { ask } from '../server/statement-failure.ts'
 import {
   type Counted,
   type CountedTable,
+  LIMIT,
   listExtensions,
   listOmitted,
   listTables,
@@ -76,8 +77,6 @@ export function watchDump(
   }
 }
 
-/** Milliseconds that catalogs get, and a lock. */
-const LIMIT = 60_000
 /** Of 190 MB of text and numbers level 1 makes 62 MiB in 1.6 s, level 6, the default, 58 MiB in 4.3 s (PostgreSQL 15). */
 const FORMAT = ['--format=custom', '--compress=1'] as const
 /** How often a database is begun again whose tables changed under our hands. */
@@ -237,9 +236,9 @@ async function freeze(
     throw new Failure(ExitCode.tryLater, { message, cause: 'another database has its name now', hint: QUIET })
   }
   return {
-    tables: await listTables(client, LIMIT),
-    extensions: await listExtensions(client, LIMIT),
-    omitted: await listOmitted(client, LIMIT),
+    tables: await listTables(client),
+    extensions: await listExtensions(client),
+    omitted: await listOmitted(client),
     snapshot: String(row?.['snapshot']),
   }
 }
@@ -254,7 +253,7 @@ async function lookAgain(
   message: string,
 ): Promise<string | undefined> {
   await ask(client, 'ROLLBACK', LIMIT, message)
-  const present = new Map((await listTables(client, LIMIT)).map(table => [table.oid, table]))
+  const present = new Map((await listTables(client)).map(table => [table.oid, table]))
   const changed = tables.find(table => {
     const its = present.get(table.oid)
     return its?.file !== table.file || its.bytes !== table.bytes

@@ -11,7 +11,7 @@ import { effectiveUid } from '../host/identity.ts'
 import { inSession } from '../server/ready.ts'
 import { identifier } from '../server/sql.ts'
 import { ask } from '../server/statement-failure.ts'
-import { describeCluster, describeDatabases, hasDatabase, isSafeToDump } from './describe.ts'
+import { describeCluster, describeDatabases, hasDatabase, isSafeToDump, LIMIT } from './describe.ts'
 import { archiveName, dumpDatabase, Unkept } from './dump.ts'
 import {
   digestOf,
@@ -35,9 +35,6 @@ import {
   type SavedFile,
   withDigest,
 } from './terms.ts'
-
-/** Milliseconds that the catalogs get. */
-const LIMIT = 60_000
 
 /** A backup that was made, and the Failure to end with where it lacks a database. */
 export type MadeBackup = { readonly backup: Backup; readonly lacking: Failure | undefined }
@@ -119,16 +116,16 @@ async function fill(run: Run, partial: Folder, begun: Begun): Promise<Failure | 
     async client => {
       // Names are bytes, of which the encoding of this database need not know anything.
       await ask(client, "SET client_encoding TO 'SQL_ASCII'", LIMIT, 'read the databases for the backup')
-      const described = await describeCluster(client, LIMIT)
+      const described = await describeCluster(client)
       const { major, version } = described.server
-      if (!(await isSafeToDump(client, LIMIT))) {
+      if (!(await isSafeToDump(client))) {
         run.report.warning(
           `PostgreSQL ${version} lets whoever owns a table run code as the superuser of a backup (CVE-2024-7348): update it to the last minor version`,
         )
       }
       return {
         cluster: described,
-        listed: await describeDatabases(client, major, LIMIT),
+        listed: await describeDatabases(client, major),
         configuration: await saveConfiguration(run.report, client, partial, major),
       }
     },
@@ -209,7 +206,7 @@ const closed = (name: string): Failure =>
 /** Whether a database that could not be dumped is there still. Throws what went wrong where the server does not answer. */
 async function isThere(run: Run, oid: number, error: Failure): Promise<boolean> {
   try {
-    return await inSession(run, run.settings.adminDatabase, LIMIT, client => hasDatabase(client, oid, LIMIT))
+    return await inSession(run, run.settings.adminDatabase, LIMIT, client => hasDatabase(client, oid))
   } catch {
     throw error
   }

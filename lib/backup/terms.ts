@@ -157,6 +157,23 @@ export const GLOBALS = 'globals.sql.gz'
 export const RESTORING = 'endoreg-restore-'
 export const isRestoring = (database: string): boolean => database.startsWith(RESTORING)
 
+/** What part of a whole something is, and what comes before it, from 0 to 1. */
+export type Share = { readonly before: number; readonly own: number }
+
+/** What says which share each of `databases` has in all of them, one after the other. */
+export function sharesOf<D extends Pick<SavedDatabase, 'name' | 'size'>>(
+  databases: readonly D[],
+): (database: D) => Share {
+  const total = databases.reduce((sum, { size }) => sum + size, 0) || 1
+  return ({ name, size }) => {
+    const before = databases.slice(
+      0,
+      databases.findIndex(one => one.name === name),
+    )
+    return { before: before.reduce((sum, one) => sum + one.size, 0) / total, own: size / total }
+  }
+}
+
 /** The databases that are not in a backup since they could not be read. */
 export const lackedBy = ({ description }: Backup): readonly string[] =>
   (description.unread ?? []).map(({ name }) => name)

@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import { LIMIT } from '../backup/describe.ts'
 import { createBackup, tellOf } from '../backup/make.ts'
 import { checkRepository } from '../backup/restic/push.ts'
 import { findRemote } from '../backup/restic/remote.ts'
@@ -6,9 +7,15 @@ import { type Bound, listBound } from '../backup/restore/bound.ts'
 import { drill } from '../backup/restore/drill.ts'
 import { dropOrSay } from '../backup/restore/leftovers.ts'
 import { listHere, listThere } from '../backup/restore/list.ts'
-import { lookAt, type Prospect, tellProspect } from '../backup/restore/preview.ts'
-import { acceptIncomplete, isOwn, outcome } from '../backup/restore/refused.ts'
-import { type Restored, restore } from '../backup/restore/restore.ts'
+import { describePreview, inspectBefore, type Preview } from '../backup/restore/preview.ts'
+import { outcome } from '../backup/restore/refused.ts'
+import {
+  compareRestored,
+  type Differences,
+  type Restored,
+  restore,
+  type Task,
+} from '../backup/restore/restore.ts'
 import { type Mark, markDatabases } from '../backup/restore/sessions.ts'
 import { chooseBackup, verifyBackup, withFetched } from '../backup/restore/source.ts'
 import type { Replaced } from '../backup/restore/swap.ts'
@@ -24,9 +31,9 @@ import { Memory } from '../provision/memory.ts'
 import { setUp } from '../provision/setup.ts'
 import { LOCK_DATABASE } from '../server/lock.ts'
 import { inSession } from '../server/ready.ts'
+import type { Session } from '../server/session.ts'
 import { identifier } from '../server/sql.ts'
 
-const LIMIT = 60_000
 /** Bytes of a name (NAMEDATALEN of pg_config_manual.h). */
 const LONGEST_NAME = 63
 
@@ -37,10 +44,12 @@ export async function restorePostgres(run: Run): Promise<string | Concluded> {
   refuseContradictory(flags, values)
   if (flags.has('list')) return flags.has('remote') ? listThere(run, hostOf(run)) : listHere(run)
   if (flags.has('drill')) return withMaintenanceLock(run, () => drillAndCheck(run, name))
-  if (!flags.has('remote')) return restoreChosen(run, chooseBackup(run, name, false), withMaintenanceLock)
-  return withMaintenanceLock(run, () =>
-    withFetched(run, hostOf(run), name, backup => restoreChosen(run, backup, unlocked)),
-  )
+  if (flags.has('remote')) {
+    return withMaintenanceLock(run, () =>
+      withFetched(run, hostOf(run), name, backup => restoreBackup(run, backup, true)),
+    )
+  }
+  return restoreBackup(run, chooseBackup(run, name, false), false)
 }
 
 /** Fails with 64 where options do not go with one another. */
@@ -72,14 +81,8 @@ async function drillAndCheck(run: Run, name: string | undefined): Promise<string
   return `${proved}; ${remote.shown} is sound as far as it was read this week`
 }
 
-/** For whoever has the lock already. */
-const unlocked: typeof withMaintenanceLock = (_, work) => work()
-
-async function restoreChosen(
-  run: Run,
-  backup: Backup,
-  lock: typeof withMaintenanceLock,
-): Promise<string | Concluded> {
+/** Shows what `backup` would replace, asks, and replaces it; `locked` where this run has the maintenance's lock already. */
+async function restoreBackup(run: Run, backup: Backup, locked: boolean): Promise<string | Concluded> {
   const { values, check, report } = run
   const incomplete = values.get('yes-incomplete')
   if (incomplete !== undefined) judge('restore without what PostgreSQL refuses', hostname(), incomplete)
@@ -87,20 +90,21 @@ async function restoreChosen(
   const wanted = selected.map(saved => ({ ...saved, name: values.get('as') ?? saved.name }))
   if (values.has('as')) for (const { name } of wanted) requireOwn(name)
   await verifyBackup(run, backup)
-  const prospect = await lookAt(run, backup, wanted)
-  if (values.has('as')) for (const { name } of wanted) requireFree(name, prospect)
-  tellProspect(run, backup, wanted, prospect)
+  const preview = await inspectBefore(run, backup, wanted)
+  if (values.has('as')) for (const { name } of wanted) requireFree(name, preview)
+  describePreview(run, backup, wanted, preview)
   if (check) return report.tally()
-  if (prospect.overwritten.length > 0) {
+  if (preview.overwritten.length > 0) {
     await confirmHost(
       run,
-      `replace ${count(prospect.overwritten.length, 'database')} by the backup ${backup.name}`,
+      `replace ${count(preview.overwritten.length, 'database')} by the backup ${backup.name}`,
       'yes-overwrite',
     )
   }
   // The time at the question does not count.
   const fresh = renewed(run)
-  return lock(fresh, () => replace(fresh, backup, wanted, prospect))
+  const work = (): Promise<string | Concluded> => replace(fresh, backup, wanted, preview)
+  return locked ? work() : withMaintenanceLock(fresh, work)
 }
 
 const renewed = (run: Run): Run => ({
@@ -131,7 +135,7 @@ export function requireOwn(name: string): void {
   if (cause !== undefined) throw badName(name, cause)
 }
 
-function requireFree(name: string, { present }: Prospect): void {
+function requireFree(name: string, { present }: Preview): void {
   if (present.has(name) || name === 'template0') throw badName(name, 'there is a database of that name')
 }
 
@@ -142,57 +146,59 @@ const badName = (name: string, cause: string): Failure =>
     hint: 'Nothing was touched. Give another name with --as NAME.',
   })
 
+/** Restores `databases`, and does what follows from that: the setup, and the units that use them. */
 async function replace(
   run: Run,
   backup: Backup,
   databases: readonly SavedDatabase[],
-  prospect: Prospect,
+  preview: Preview,
 ): Promise<string | Concluded> {
-  const { settings, report, flags } = run
+  const { settings, flags } = run
   const beside = run.values.has('as')
   const marks = beside || flags.has('no-backup') ? new Map<string, Mark>() : await secure(run)
-  const failures = new Map<string, Failure>()
-  const restored = await restore(
-    {
-      run,
-      backup,
-      databases,
-      major: prospect.major,
-      // Where one is missing, the consent to that was given.
-      tablespaces: prospect.tablespaces,
-      allRoles: run.values.get('database') === undefined,
-      managed: { role: settings.dbUser, made: () => forgetPassword(run, prospect) },
-      marks,
-      analyze: true,
-      ...(beside ? { beside } : {}),
-      accept: lacking => acceptIncomplete(run, lacking),
-      onFailure: ({ name }, failure) => {
-        failures.set(name, failure)
-        // Without any of them nothing is to be done; and where the server is the matter, neither.
-        if (failures.size === databases.length) throw outcome(failures, [])
-        if (!isOwn(failure)) throw failure
-      },
-    },
-    async (client, done, replaced) => {
-      const origin = beside ? `${run.values.get('database')} of the backup` : 'from the backup'
-      for (const name of done) {
-        report.change({ resource: `database ${name}`, action: `restore ${origin} ${backup.name}` })
-      }
-      for (const item of await listBound(client, done)) tellBound(run, item)
-      for (const item of replaced.filter(({ kept }) => kept)) tellKept(run, item, marks)
-      for (const { name, now } of replaced.filter(({ kept }) => !kept)) {
-        await dropOrSay(run, client, now, `drop, it was ${name}`)
-      }
-    },
-  )
-  const differences = tellDifferences(run, restored)
-  if (beside) return conclusion(`the backup ${backup.name} is restored beside what is there`, differences)
+  const task: Task = {
+    run,
+    backup,
+    databases,
+    major: preview.major,
+    // Where one is missing, the consent to that was given.
+    tablespaces: preview.tablespaces,
+    allRoles: run.values.get('database') === undefined,
+    managed: { role: settings.dbUser, made: () => forgetPassword(run, preview) },
+    marks,
+    ...(beside ? { beside } : {}),
+  }
+  const { failures, differences } = await inSession(run, LOCK_DATABASE, LIMIT, async client => {
+    const restored = await restore(client, task)
+    await tellRestored(client, task, restored)
+    return { ...restored, differences: await compareRestored(client, task, restored) }
+  })
+  const different = tellDifferences(run, differences)
+  if (beside) return conclusion(`the backup ${backup.name} is restored beside what is there`, different)
   // The password in the vault may be another one by now than in the backup.
   const after = renewed(run)
   const setup = await setUp(after)
   await restartConsumers(after)
-  if (failures.size > 0) throw outcome(failures, [...restored.databases.keys()])
-  return conclusion(`${setup}; the backup ${backup.name} is restored`, differences)
+  if (failures.size > 0) throw outcome(failures, [...differences.databases.keys()])
+  return conclusion(`${setup}; the backup ${backup.name} is restored`, different)
+}
+
+/** Says what a restore has done, and drops what it has replaced and nobody needs. */
+async function tellRestored(
+  client: Session,
+  { run, backup, marks, beside }: Task,
+  { made, inPlace, replaced }: Restored,
+): Promise<void> {
+  const done = [...made.map(({ saved }) => saved.name), ...inPlace.keys()]
+  const origin = beside ? `${run.values.get('database')} of the backup` : 'from the backup'
+  for (const name of done) {
+    run.report.change({ resource: `database ${name}`, action: `restore ${origin} ${backup.name}` })
+  }
+  for (const item of await listBound(client, done)) tellBound(run, item)
+  for (const item of replaced.filter(({ kept }) => kept)) tellKept(run, item, marks)
+  for (const { name, now } of replaced.filter(({ kept }) => !kept)) {
+    await dropOrSay(run, client, now, `drop, it was ${name}`)
+  }
 }
 
 const conclusion = (summary: string, differences: number): string | Concluded =>
@@ -221,7 +227,7 @@ async function secure(run: Run): Promise<ReadonlyMap<string, Mark>> {
 }
 
 /** The setup is to find that the managed role has no password, and not that somebody else took it away. */
-function forgetPassword({ settings, report }: Run, { identifier }: Prospect): void {
+function forgetPassword({ settings, report }: Run, { identifier }: Preview): void {
   const why = new Memory(settings.stateDir, identifier).remember(settings.dbUser, '')
   if (why) report.warning(`the state folder ${settings.stateDir} could not be written: ${why}`)
 }
@@ -247,7 +253,7 @@ function tellBound({ report }: Run, { kind, name, database }: Bound): void {
   )
 }
 
-function tellDifferences({ report }: Run, { databases, roles }: Restored): number {
+function tellDifferences({ report }: Run, { databases, roles }: Differences): number {
   const sentences = [
     ...[...databases].flatMap(([name, its]) => its.map(difference => `the database ${name}: ${difference}`)),
     ...roles,

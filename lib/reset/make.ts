@@ -1,35 +1,20 @@
 import { performAs, runAs } from '../host/shell.ts'
-import { findProgram } from '../server/programs.ts'
+import { findProgram, localeOptions } from '../server/programs.ts'
 import { makeFolder, moveFolders } from './folders.ts'
 import { besideName, inspectData, parseBeside, stampOf } from './found.ts'
 import type { Site } from './site.ts'
-import type { Recipe } from './terms.ts'
+import type { Cluster } from './terms.ts'
 import { makeWal, removeWal, walName, walStamp } from './wal.ts'
 
-const PROVIDERS: Readonly<Record<string, string>> = { i: 'icu', b: 'builtin' }
-
 /** How initdb(1) is told to make a cluster like this one. */
-export function initdbOptions({
-  major,
-  recipe,
-}: {
-  readonly major: number
-  readonly recipe: Recipe
-}): string[] {
-  const { encoding, collate, ctype, provider, locale, icuRules, walSegmentSize } = recipe
-  const kind = PROVIDERS[provider]
+export function initdbOptions({ major, recipe }: Pick<Cluster, 'major' | 'recipe'>): string[] {
   return [
     '--auth-local=peer',
     '--auth-host=scram-sha-256',
-    ...(encoding === undefined ? [] : [`--encoding=${encoding}`]),
-    `--lc-collate=${collate}`,
-    `--lc-ctype=${ctype}`,
-    ...(kind === undefined ? [] : [`--locale-provider=${kind}`]),
-    ...(kind === undefined || locale === null ? [] : [`--${kind}-locale=${locale}`]),
-    ...(icuRules === null ? [] : [`--icu-rules=${icuRules}`]),
+    ...localeOptions(recipe),
     // PostgreSQL 18 has them unless it is told not to.
     ...(recipe.checksums ? ['--data-checksums'] : major >= 18 ? ['--no-data-checksums'] : []),
-    `--wal-segsize=${walSegmentSize / 1_048_576}`,
+    `--wal-segsize=${recipe.walSegmentSize / 1_048_576}`,
     ...(recipe.groupAccess ? ['--allow-group-access'] : []),
     `--username=${recipe.superuser}`,
   ]

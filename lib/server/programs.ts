@@ -56,6 +56,34 @@ export async function serverMajor(major: number): Promise<number> {
   })
 }
 
+/** The locale of a database (pg_database), and how it is written where that is known. */
+type Locale = {
+  readonly encoding?: string | undefined
+  readonly collate: string
+  readonly ctype: string
+  /** pg_database.datlocprovider: "c" libc, "i" ICU, "b" PostgreSQL's own. */
+  readonly provider: string
+  /** The locale of ICU or of PostgreSQL's own provider, and ICU's rules. */
+  readonly locale: string | null
+  readonly icuRules: string | null
+}
+
+/** Providers other than libc, which has to be named no more than its locales, as initdb(1) calls them. */
+const PROVIDERS: Readonly<Record<string, string>> = { i: 'icu', b: 'builtin' }
+
+/** The options of initdb(1) with which the first databases have this locale. */
+export function localeOptions({ encoding, collate, ctype, provider, locale, icuRules }: Locale): string[] {
+  const kind = PROVIDERS[provider]
+  return [
+    ...(encoding === undefined ? [] : [`--encoding=${encoding}`]),
+    `--lc-collate=${collate}`,
+    `--lc-ctype=${ctype}`,
+    ...(kind === undefined ? [] : [`--locale-provider=${kind}`]),
+    ...(kind === undefined || locale === null ? [] : [`--${kind}-locale=${locale}`]),
+    ...(icuRules === null ? [] : [`--icu-rules=${icuRules}`]),
+  ]
+}
+
 const needsServer = (name: ProgramName): boolean =>
   ['initdb', 'pg_controldata', 'pg_ctl', 'postgres'].includes(name)
 

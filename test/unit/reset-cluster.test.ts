@@ -164,6 +164,7 @@ t.test('how a new cluster is made like the old one', async t => {
     '--icu-locale=de-DE',
     '--icu-rules=&a < b',
   ])
+  t.same(own({ provider: 'i', locale: 'de-DE' }), ['--locale-provider=icu', '--icu-locale=de-DE'])
   t.same(own({ provider: 'b', locale: 'C.UTF-8' }), ['--locale-provider=builtin', '--builtin-locale=C.UTF-8'])
   t.same(own({ provider: 'i' }), ['--locale-provider=icu'])
   t.same(own({ locale: 'de-DE' }), [], 'libc has none of its own')

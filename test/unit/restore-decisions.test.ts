@@ -4,10 +4,9 @@ import t from 'tap'
 import { databasesQuery } from '../../lib/backup/describe.ts'
 import { freeName, isInPlace, KEPT, NEW, OLD } from '../../lib/backup/restore/bound.ts'
 import { isOfBackup, proveIn } from '../../lib/backup/restore/drill.ts'
-import { refuseTarget, type Target } from '../../lib/backup/restore/preview.ts'
+import { fits, refuseServer, requireBytes, type ServerFacts } from '../../lib/backup/restore/requirements.ts'
 import { isUntouched, sessionsBefore, sessionsIn } from '../../lib/backup/restore/sessions.ts'
-import { fits, requireBytes } from '../../lib/backup/restore/space.ts'
-import { localeArgs, requireShort, throwawayParent } from '../../lib/backup/restore/throwaway.ts'
+import { requireShort, throwawayParent } from '../../lib/backup/restore/throwaway.ts'
 import { isRestoring } from '../../lib/backup/terms.ts'
 import { Failure } from '../../lib/frame/failure.ts'
 import { aRun, backup, database, ownFolder } from '../support/shelf.ts'
@@ -45,7 +44,7 @@ t.test('a file system that is too small, and one that is not', async t => {
 
 t.test('a server that is none for the backup', async t => {
   const made = backup('2026-11-22T02-00-00Z', { server: { version: '15.4', major: 15, identifier: '1' } })
-  const fine: Target = {
+  const fine: ServerFacts = {
     major: 15,
     tablespaces: ['fast'],
     extensions: ['hstore'],
@@ -54,8 +53,8 @@ t.test('a server that is none for the backup', async t => {
     prepared: [],
   }
   const usual = [database('a'), database('b', { tablespace: 'fast' })]
-  const refuse = (over: Partial<Target>, databases = usual) =>
-    refuseTarget(made, databases, { ...fine, ...over })
+  const refuse = (over: Partial<ServerFacts>, databases = usual) =>
+    refuseServer(made, databases, { ...fine, ...over })
   t.doesNotThrow(() => refuse({}))
   t.doesNotThrow(() => refuse({ major: 18 }), 'a later one reads it')
   t.throws(() => refuse({ major: 14 }), {
@@ -89,7 +88,7 @@ t.test('a server that is none for the backup', async t => {
     hint: /for PostgreSQL 15; or leave out what needs it: --yes-incomplete/,
   })
   const warned: string[] = []
-  refuseTarget(made, [needy, used], fine, text => warned.push(text))
+  refuseServer(made, [needy, used], fine, text => warned.push(text))
   t.same(warned, ['this server has no tablespace old', 'this server has no extension postgis'])
   t.throws(() => refuse({ roles: [] }), {
     code: 78,
@@ -165,33 +164,7 @@ t.test('what a drill waits for', async t => {
   t.equal(ends, 3, 'it is ended in any case')
 })
 
-t.test('a throwaway cluster has the locale of what is restored', async t => {
-  t.same(localeArgs(undefined, 17), ['--encoding=UTF8'])
-  const de = { encoding: 'LATIN1', collate: 'de_DE', ctype: 'de_AT' }
-  const plain = ['--encoding=LATIN1', '--lc-collate=de_DE', '--lc-ctype=de_AT']
-  t.same(localeArgs(database('d', de), 17), plain)
-  const icu = { ...de, provider: 'i', locale: 'de', icuRules: '&a < g' }
-  t.same(localeArgs(database('d', icu), 16), [
-    ...plain,
-    '--locale-provider=icu',
-    '--icu-locale=de',
-    '--icu-rules=&a < g',
-  ])
-  t.same(localeArgs(database('d', { ...icu, icuRules: null }), 15), [
-    ...plain,
-    '--locale-provider=icu',
-    '--icu-locale=de',
-  ])
-  t.same(localeArgs(database('d', icu), 14), plain, 'before 15 there was one provider')
-  t.same(localeArgs(database('d', { ...de, provider: 'b', locale: 'C.UTF-8' }), 17), [
-    ...plain,
-    '--locale-provider=builtin',
-    '--builtin-locale=C.UTF-8',
-  ])
-  t.same(localeArgs(database('d', { ...de, provider: 'b' }), 17), [...plain, '--locale-provider=builtin'])
-})
-
-t.test('and a place with a short path', async t => {
+t.test('a throwaway cluster has a place with a short path', async t => {
   const longest = `/${'x'.repeat(107 - '/endoreg-drill-XXXXXXXXXX/socket/.s.PGSQL.5432'.length - 1)}`
   requireShort(longest)
   t.throws(() => requireShort(`${longest}x`), {
@@ -216,7 +189,6 @@ t.test('and a place with a short path', async t => {
 
 t.test('what each major is asked about its databases', async t => {
   const query = (major: number): string => databasesQuery(major)
-  t.match(query(14), /'provider', 'c', 'locale', NULL, 'icuRules', NULL/)
   t.match(query(15), /'provider', d\.datlocprovider, 'locale', d\.daticulocale, 'icuRules', NULL/)
   t.match(query(16), /'locale', d\.daticulocale, 'icuRules', d\.daticurules/)
   t.match(query(17), /'locale', d\.datlocale, 'icuRules', d\.daticurules/)

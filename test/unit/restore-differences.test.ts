@@ -117,21 +117,17 @@ t.test('what makes a database what it was', async t => {
 })
 
 t.test('a new database is like the old one, and closed', async t => {
-  const sql = (over: Partial<SavedDatabase>, major: number) => createSql({ ...saved, ...over }, 'n', major)
-  const plain = sql({ connectionLimit: -1, isTemplate: true }, 14)
-  t.match(plain, / CONNECTION LIMIT 0$/, 'until it is in its place')
-  t.notMatch(plain, /IS_TEMPLATE|PROVIDER/)
-  t.match(sql({ tablespace: 'a"b' }, 14), / TABLESPACE "a""b" /)
-  t.match(sql({ collate: 'x', ctype: 'y' }, 14), / LC_COLLATE 'x' LC_CTYPE 'y' /)
-  t.match(sql({ provider: 'i', locale: 'de', icuRules: null }, 15), / LOCALE_PROVIDER icu ICU_LOCALE 'de'$/)
-  t.match(sql({ provider: 'i' }, 15), / LOCALE_PROVIDER icu$/)
-  t.match(sql({ provider: 'b' }, 17), / LOCALE_PROVIDER builtin$/)
-  t.match(sql({ provider: 'c', locale: 'x', icuRules: 'y' }, 17), / LOCALE_PROVIDER libc$/)
-  t.match(
-    sql({ provider: 'z' }, 19),
-    / LOCALE_PROVIDER 'z'$/,
-    'one that comes later is for PostgreSQL to judge',
-  )
+  const sql = (over: Partial<SavedDatabase>) => createSql({ ...saved, ...over }, 'n')
+  const plain = sql({ connectionLimit: -1, isTemplate: true })
+  t.match(plain, / CONNECTION LIMIT 0 LOCALE_PROVIDER libc$/, 'until it is in its place')
+  t.notMatch(plain, /IS_TEMPLATE/)
+  t.match(sql({ tablespace: 'a"b' }), / TABLESPACE "a""b" /)
+  t.match(sql({ collate: 'x', ctype: 'y' }), / LC_COLLATE 'x' LC_CTYPE 'y' /)
+  t.match(sql({ provider: 'i', locale: 'de', icuRules: null }), / LOCALE_PROVIDER icu ICU_LOCALE 'de'$/)
+  t.match(sql({ provider: 'i' }), / LOCALE_PROVIDER icu$/)
+  t.match(sql({ provider: 'b' }), / LOCALE_PROVIDER builtin$/)
+  t.match(sql({ provider: 'c', locale: 'x', icuRules: 'y' }), / LOCALE_PROVIDER libc$/)
+  t.match(sql({ provider: 'z' }), / LOCALE_PROVIDER 'z'$/, 'one that comes later is for PostgreSQL to judge')
 })
 
 t.test('lists are given as lists', async t => {

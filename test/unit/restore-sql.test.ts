@@ -58,18 +58,17 @@ GRANT "group; 1" TO "a;""b" WITH ADMIN OPTION GRANTED BY postgres;
   }
 })
 
-t.test('a database is created as its major can', async t => {
+t.test('a database is created as it was', async t => {
   t.equal(
-    createSql(saved, 'new', 14),
-    `CREATE DATABASE "new" TEMPLATE template0 OWNER "the ""owner""" ENCODING 'UTF8' LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8' TABLESPACE "pg_default" CONNECTION LIMIT 0`,
+    createSql(saved, 'new'),
+    `CREATE DATABASE "new" TEMPLATE template0 OWNER "the ""owner""" ENCODING 'UTF8' LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8' TABLESPACE "pg_default" CONNECTION LIMIT 0 LOCALE_PROVIDER libc`,
   )
-  t.match(createSql(saved, 'new', 15), / LOCALE_PROVIDER libc$/)
   t.match(
-    createSql({ ...saved, provider: 'i', locale: 'de', icuRules: '&a < g' }, 'new', 16),
+    createSql({ ...saved, provider: 'i', locale: 'de', icuRules: '&a < g' }, 'new'),
     / LOCALE_PROVIDER icu ICU_LOCALE 'de' ICU_RULES '&a < g'$/,
   )
   t.match(
-    createSql({ ...saved, provider: 'b', locale: 'C.UTF-8' }, 'new', 17),
+    createSql({ ...saved, provider: 'b', locale: 'C.UTF-8' }, 'new'),
     / LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C\.UTF-8'$/,
   )
   t.equal(limitsSql('x', saved), 'ALTER DATABASE "x" WITH CONNECTION LIMIT 7 IS_TEMPLATE true')

@@ -2,15 +2,21 @@ import { readFileSync } from 'node:fs'
 import type { Run } from '../../frame/run.ts'
 import { SILENT_OPTIONS } from '../../server/sql.ts'
 import { failed, startChild, succeed } from '../programs.ts'
-import type { Backup, SavedDatabase } from '../terms.ts'
+import type { Backup, SavedDatabase, Share } from '../terms.ts'
 import { RefusalListener, type Refused } from './refused.ts'
 import { withFile } from './source.ts'
 
 /** Milliseconds between two looks at how far it is. */
 const TURN = 500
 
-/** Where in the whole restore something is, from 0 to 1. */
-export type Share = { readonly before: number; readonly own: number }
+/** Where archives come from, and the server that they are for. */
+export type Source = {
+  /** Whose settings say where the server is. */
+  readonly run: Run
+  readonly backup: Backup
+  /** The server's. */
+  readonly major: number
+}
 
 /**
  * No text of a statement gets into the server's log: user mappings and subscriptions have passwords.
@@ -33,7 +39,6 @@ export const SECTIONS = ['pre-data', 'data', 'post-data'] as const
 /**
  * Has pg_restore put the archive of `saved` into `database`.
  *
- * @param major of the server
  * @param how into an empty one, which what others have bound stays out of where it is `beside`, or, in one transaction,
  * in the place of what has the same names
  * @param section where it is not to be all of it
@@ -41,11 +46,9 @@ export const SECTIONS = ['pre-data', 'data', 'post-data'] as const
  * Fails with 74 where the archive is damaged or the disk full, 75 where the server has gone.
  */
 export async function restoreArchive(
-  run: Run,
-  backup: Backup,
+  { run, backup, major }: Source,
   saved: SavedDatabase,
   database: string,
-  major: number,
   how: How,
   share: Share,
   section?: (typeof SECTIONS)[number],
@@ -90,48 +93,29 @@ function positionOf(handle: number): number {
 }
 
 /** What is in the archive of `saved` beside what every new database has, a line of pg_restore(1) for each. */
-export async function listArchive(
-  run: Run,
-  backup: Backup,
-  saved: SavedDatabase,
-  major: number,
-): Promise<readonly string[]> {
-  const lines: string[] = []
-  await readArchive(run, backup, saved, major, ['--list'], line => {
-    if (/^\d/.test(line)) lines.push(line)
-  })
-  return lines
+export async function listArchive(source: Source, saved: SavedDatabase): Promise<readonly string[]> {
+  return (await search(source, saved, ['--list'], /^\d.*/)).map(([line]) => line)
 }
 
 /**
  * The tablespaces in which the archive of `saved` has objects: what it sets the session to before one
  * (_selectTablespace() of pg_backup_archiver.c). A function's text could say the same.
  */
-export async function tablespacesIn(
-  run: Run,
-  backup: Backup,
-  saved: SavedDatabase,
-  major: number,
-): Promise<ReadonlySet<string>> {
-  const found = new Set<string>()
+export async function tablespacesIn(source: Source, saved: SavedDatabase): Promise<ReadonlySet<string>> {
   const script = ['--section=pre-data', '--section=post-data', '--file=-']
-  await readArchive(run, backup, saved, major, script, line => {
-    const [, quoted, plain] = /^SET default_tablespace = (?:"(.*)"|(\w+));$/.exec(line) ?? []
-    const name = quoted?.replaceAll('""', '"') ?? plain
-    if (name !== undefined) found.add(name)
-  })
-  return found
+  const found = await search(source, saved, script, /^SET default_tablespace = (?:"(.+)"|(\w+));$/)
+  return new Set(found.map(([, quoted, plain = '']) => quoted?.replaceAll('""', '"') ?? plain))
 }
 
-async function readArchive(
-  run: Run,
-  backup: Backup,
-  saved: SavedDatabase,
-  major: number,
+/** What `wanted` finds in the lines that pg_restore makes of the archive of `saved`. */
+async function search(
+  { run, backup, major }: Source,
+  { file }: SavedDatabase,
   args: readonly string[],
-  tell: (line: string) => void,
-): Promise<void> {
-  await withFile(backup, saved.file, async handle => {
+  wanted: RegExp,
+): Promise<readonly RegExpExecArray[]> {
+  const found: RegExpExecArray[] = []
+  await withFile(backup, file, async handle => {
     const child = await startChild(run.settings, {
       program: 'pg_restore',
       major,
@@ -143,8 +127,12 @@ async function readArchive(
     child.process.stdout?.setEncoding('utf8').on('data', (text: string) => {
       const lines = (rest + text).split('\n')
       rest = lines.pop() ?? ''
-      for (const line of lines) tell(line)
+      for (const line of lines) {
+        const match = wanted.exec(line)
+        if (match) found.push(match)
+      }
     })
-    await succeed(run, child, `read the archive ${backup.path}/${saved.file}`)
+    await succeed(run, child, `read the archive ${backup.path}/${file}`)
   })
+  return found
 }

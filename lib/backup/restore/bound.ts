@@ -4,6 +4,7 @@ import { inSession } from '../../server/ready.ts'
 import type { Session } from '../../server/session.ts'
 import { identifier, literal } from '../../server/sql.ts'
 import { ask } from '../../server/statement-failure.ts'
+import { LIMIT, select } from '../describe.ts'
 import { RESTORING } from '../terms.ts'
 
 /**
@@ -31,8 +32,6 @@ export function freeName(prefix: string, taken: Set<string>): string {
 /** Those that a connection to administer the server is in: they are not replaced, but restored in place. */
 export const isInPlace = (database: string): boolean => database === 'postgres' || database === 'template1'
 
-const LIMIT = 60_000
-
 /** Something that is bound to a database by its oid, and so stays with it under whatever name. */
 export type Bound = {
   readonly kind: 'subscription' | 'replication slot'
@@ -46,14 +45,13 @@ export type Bound = {
  */
 export async function listBound(client: Session, names: readonly string[]): Promise<Bound[]> {
   const databases = names.map(literal).join(', ') || 'NULL'
-  const [rows = []] = await ask(
+  const rows = await select(
     client,
     `SELECT 'subscription' AS kind, s.subname AS name, d.datname AS database
        FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid WHERE d.datname IN (${databases})
      UNION ALL
      SELECT 'replication slot', slot_name, database
        FROM pg_replication_slots WHERE NOT temporary AND database IN (${databases}) ORDER BY 3, 1, 2`,
-    LIMIT,
     'look what is bound to the databases',
   )
   return rows.map(row => ({
@@ -105,17 +103,4 @@ export async function detach(run: Run, client: Session, database: string): Promi
         await ask(inside, statement, LIMIT, `drop the subscription ${name}`)
     }
   })
-}
-
-/** The background workers in the databases `names`, in words. */
-export async function listWorkers(client: Session, names: readonly string[]): Promise<string[]> {
-  const [rows = []] = await ask(
-    client,
-    `SELECT DISTINCT format('%s in %s', backend_type, datname) AS what FROM pg_stat_activity
-      WHERE datname IN (${names.map(literal).join(', ') || 'NULL'})
-        AND backend_type NOT IN ('client backend', 'walsender', 'parallel worker', 'autovacuum worker') ORDER BY 1`,
-    LIMIT,
-    'look who works in the databases',
-  )
-  return rows.map(row => String(row['what']))
 }

@@ -125,8 +125,6 @@ export function compareRoles(saved: readonly SavedRole[], found: readonly SavedR
   })
 }
 
-const LIMIT = 60_000
-
 /** undefined_table, invalid_schema_name, wrong_object_type, undefined_column (PostgreSQL manual, appendix A). */
 const ANOTHER_BY_NOW = new Set(['42P01', '3F000', '42809', '42703'])
 
@@ -138,15 +136,15 @@ const ANOTHER_BY_NOW = new Set(['42P01', '3F000', '42809', '42703'])
  */
 export async function countInPlace(client: Session): Promise<Counted> {
   const tables: Counted['tables'] = []
-  for (const { schema, name, narrow } of await listTables(client, LIMIT)) {
+  for (const { schema, name, narrow } of await listTables(client)) {
     const columns = narrow === undefined ? '' : ` (${identifier(narrow)})`
     const number = await copied(client, `${identifier(schema)}.${identifier(name)}${columns}`)
     if (number !== undefined) tables.push({ schema, name, rows: number })
   }
   return {
-    extensions: await listExtensions(client, LIMIT),
+    extensions: await listExtensions(client),
     tables,
-    largeObjects: await countLargeObjects(client, LIMIT),
+    largeObjects: await countLargeObjects(client),
   }
 }
 

@@ -9,18 +9,16 @@ import { inSession } from '../../server/ready.ts'
 import type { Session } from '../../server/session.ts'
 import { identifier } from '../../server/sql.ts'
 import { ask } from '../../server/statement-failure.ts'
-import { describeCluster } from '../describe.ts'
+import { describeCluster, LIMIT } from '../describe.ts'
 import { leaveProvenRestore } from '../metrics.ts'
 import type { Backup, SavedDatabase } from '../terms.ts'
 import { compareRoles } from './compare.ts'
 import { applyGlobals, createMissingRoles, readGlobals, withoutVerifiers } from './globals.ts'
-import { restore } from './restore.ts'
+import { requireBytes } from './requirements.ts'
+import { compareRestored, restore, type Task } from './restore.ts'
 import { verifyBackup } from './source.ts'
-import { requireBytes } from './space.ts'
 import { openWorkshop, type Throwaway, throwawayParent, withoutRights } from './throwaway.ts'
 
-/** Milliseconds for a statement. */
-const LIMIT = 60_000
 /** Milliseconds that the smallest database gets, and bytes of a larger one in each further millisecond. */
 const PATIENCE = 3_600_000
 const SLOWEST = 1000
@@ -143,7 +141,7 @@ const proveRoles = ({ run }: Throwaway, backup: Backup): Promise<string[]> =>
     await ask(client, 'BEGIN', LIMIT, doing)
     const refused = await applyGlobals(client, globals, undefined)
     await ask(client, 'COMMIT', LIMIT, doing)
-    const { roles } = await describeCluster(client, LIMIT)
+    const { roles } = await describeCluster(client)
     return [
       ...refused.map(statement => `not restored: ${statement}`),
       ...compareRoles(backup.description.roles, roles),
@@ -151,33 +149,28 @@ const proveRoles = ({ run }: Throwaway, backup: Backup): Promise<string[]> =>
   })
 
 /** Restores `saved` alone; gives how it differs from the backup then. */
-async function proveDatabase(
+const proveDatabase = (
   { run }: Throwaway,
   backup: Backup,
   saved: SavedDatabase,
   major: number,
-): Promise<readonly string[]> {
-  await inSession(run, LOCK_DATABASE, LIMIT, client => furnish(client, backup))
-  // The roles are there, as far as it needs them: they are proved elsewhere.
-  const alone = { ...backup, description: { ...backup.description, roles: [], databases: [saved] } }
-  const restored = await restore(
-    {
+): Promise<readonly string[]> =>
+  inSession(run, LOCK_DATABASE, LIMIT, async client => {
+    await furnish(client, backup)
+    const task: Task = {
       run,
-      backup: alone,
+      // The roles are there, as far as it needs them: they are proved elsewhere.
+      backup: { ...backup, description: { ...backup.description, roles: [], databases: [saved] } },
       databases: [saved],
       major,
       allRoles: false,
       managed: undefined,
       marks: new Map(),
-      analyze: false,
-      onFailure: (_, failure) => {
-        throw failure
-      },
-    },
-    async () => {},
-  )
-  return restored.databases.get(saved.name) ?? []
-}
+      drill: true,
+    }
+    const differences = await compareRestored(client, task, await restore(client, task))
+    return differences.databases.get(saved.name) ?? []
+  })
 
 /**
  * Makes what the objects of databases lie in and belong to. The tablespaces are within the throwaway's own folder: the

@@ -5,12 +5,10 @@ import { ExitCode, Failure } from '../../frame/failure.ts'
 import { type Session, run as send } from '../../server/session.ts'
 import { dollarQuoted, identifier, literal } from '../../server/sql.ts'
 import { ask, statementFailure } from '../../server/statement-failure.ts'
+import { LIMIT, select } from '../describe.ts'
 import { type Backup, GLOBALS, type SavedRole } from '../terms.ts'
 import { withFile } from './source.ts'
 import { headOf, NAME, roleOf, settingsOfAll, splitStatements } from './sql.ts'
-
-/** Milliseconds for a statement about roles. */
-const LIMIT = 60_000
 
 /** The role whose verifier comes from the vault, and not from the backup. */
 export type Managed = {
@@ -120,7 +118,7 @@ export async function applyGlobals(
 
 async function verifierOf(client: Session, role: string): Promise<string | null> {
   const query = `SELECT rolpassword AS verifier FROM pg_authid WHERE rolname = ${literal(role)}`
-  const [[row] = []] = await ask(client, query, LIMIT, `look at the password of the role ${role}`)
+  const [row] = await select(client, query, `look at the password of the role ${role}`)
   return typeof row?.['verifier'] === 'string' ? row['verifier'] : null
 }
 
@@ -158,7 +156,7 @@ async function execute(client: Session, statement: string): Promise<string | und
 
 async function requireSuperuser(client: Session): Promise<void> {
   const query = 'SELECT rolsuper AND rolcanlogin AS administrator FROM pg_roles WHERE rolname = current_user'
-  const [[row] = []] = await ask(client, query, LIMIT, 'restore the roles')
+  const [row] = await select(client, query, 'restore the roles')
   if (row?.['administrator'] === true) return
   throw new Failure(ExitCode.configuration, {
     message: 'restore the roles',
@@ -180,12 +178,8 @@ export async function createMissingRoles(
   client: Session,
   roles: readonly SavedRole[],
 ): Promise<readonly string[]> {
-  const [rows = []] = await ask(
-    client,
-    `SELECT rolname AS name, shobj_description(oid, 'pg_authid') AS comment FROM pg_roles`,
-    LIMIT,
-    'look for the roles',
-  )
+  const query = "SELECT rolname AS name, shobj_description(oid, 'pg_authid') AS comment FROM pg_roles"
+  const rows = await select(client, query, 'look for the roles')
   const present = new Map(rows.map(row => [String(row['name']), row['comment']]))
   const incomplete = roles.filter(({ name }) => !present.has(name) || present.get(name) === UNFINISHED)
   for (const { name, superuser } of incomplete) {

@@ -1,14 +1,15 @@
 import { Failure } from '../../frame/failure.ts'
 import type { Run } from '../../frame/run.ts'
 import type { Session } from '../../server/session.ts'
-import { identifier, literal } from '../../server/sql.ts'
+import { identifier } from '../../server/sql.ts'
 import { ask } from '../../server/statement-failure.ts'
+import { select } from '../describe.ts'
 import { isRestoring, type SavedDatabase } from '../terms.ts'
 import { type Bound, detach, freeName, KEPT, listBound, NEW } from './bound.ts'
 import { endingSessions, sessionsOf } from './sessions.ts'
 
 /** Milliseconds that dropping a database may take: its files are removed, and its sessions ended. */
-const LIMIT = 300_000
+const DROP_LIMIT = 300_000
 
 /**
  * Drops the databases that killed restores have left: half of a new one, or an old one that was put aside, unless a
@@ -39,13 +40,9 @@ async function keep(
   const kept = freeName(KEPT, taken)
   const doing = `keep the database ${name} as ${kept}`
   const rename = `ALTER DATABASE ${identifier(name)} RENAME TO ${identifier(kept)}`
-  try {
-    await endingSessions(run, sessionsOf(name), () => ask(client, rename, LIMIT, doing))
-    run.report.change({ resource: `database ${kept}`, action: `keep, it was ${name}` })
-  } catch (error) {
-    if (!(error instanceof Failure)) throw error
-    run.report.warning(`cannot ${error.message}: ${error.reason}. The next restore tries it again.`)
-  }
+  await changeOrSay(run, kept, `keep, it was ${name}`, () =>
+    endingSessions(run, sessionsOf(name), () => ask(client, rename, DROP_LIMIT, doing)),
+  )
   run.report.warning(`the subscription ${subscription} lives on in it, with the rows that it took there`)
 }
 
@@ -58,38 +55,42 @@ export async function dropInvalid(
   client: Session,
   databases: readonly SavedDatabase[],
 ): Promise<void> {
-  const query = 'SELECT datname AS name FROM pg_database WHERE datconnlimit = -2 ORDER BY 1'
-  const [rows = []] = await ask(client, query, LIMIT, 'list the databases')
-  const invalid = new Set(rows.map(row => String(row['name'])))
-  for (const { name } of databases.filter(saved => invalid.has(saved.name))) {
+  const invalid = await databaseNames(client, 'datconnlimit = -2')
+  for (const { name } of databases.filter(saved => invalid.includes(saved.name))) {
     await drop(run, client, name)
     run.report.change({ resource: `database ${name}`, action: 'drop, it was half dropped already' })
   }
 }
 
-/** The names of all databases. */
-export async function databaseNames(client: Session): Promise<string[]> {
-  const query = 'SELECT datname AS name FROM pg_database ORDER BY 1'
-  const [rows = []] = await ask(client, query, LIMIT, 'list the databases')
-  return rows.map(row => String(row['name']))
+/** The names of all databases, or of those of which `condition` is true. */
+export async function databaseNames(client: Session, condition = 'true'): Promise<string[]> {
+  const query = `SELECT datname AS name FROM pg_database WHERE ${condition} ORDER BY 1`
+  return (await select(client, query, 'list the databases')).map(row => String(row['name']))
 }
 
 /** Drops a database whatever it is: a template, one that is in use, or one that was half dropped. */
 export async function drop(run: Run, client: Session, name: string): Promise<void> {
   const doing = `drop the database ${name}`
   const database = identifier(name)
-  const query = `SELECT FROM pg_database WHERE datname = ${literal(name)} AND datistemplate AND datconnlimit <> -2`
-  const [rows = []] = await ask(client, query, LIMIT, doing)
   // To alter one that is half dropped ends the session.
-  if (rows.length > 0) await ask(client, `ALTER DATABASE ${database} IS_TEMPLATE false`, LIMIT, doing)
+  if ((await databaseNames(client, 'datistemplate AND datconnlimit <> -2')).includes(name))
+    await ask(client, `ALTER DATABASE ${database} IS_TEMPLATE false`, DROP_LIMIT, doing)
   if (name.startsWith(NEW)) await detach(run, client, name)
-  await ask(client, `DROP DATABASE IF EXISTS ${database} WITH (FORCE)`, LIMIT, doing)
+  await ask(client, `DROP DATABASE IF EXISTS ${database} WITH (FORCE)`, DROP_LIMIT, doing)
 }
 
 /** As `drop`, for one that is not needed any more: where it cannot be dropped now, the next restore does it. */
-export async function dropOrSay(run: Run, client: Session, name: string, action: string): Promise<void> {
+export const dropOrSay = (run: Run, client: Session, name: string, action: string): Promise<void> =>
+  changeOrSay(run, name, action, () => drop(run, client, name))
+
+async function changeOrSay(
+  run: Run,
+  name: string,
+  action: string,
+  work: () => Promise<unknown>,
+): Promise<void> {
   try {
-    await drop(run, client, name)
+    await work()
     run.report.change({ resource: `database ${name}`, action })
   } catch (error) {
     if (!(error instanceof Failure)) throw error

@@ -4,18 +4,29 @@ import { inSession } from '../../server/ready.ts'
 import type { Session } from '../../server/session.ts'
 import { identifier, literal } from '../../server/sql.ts'
 import { ask } from '../../server/statement-failure.ts'
-import { type Counted, describeDatabases } from '../describe.ts'
-import type { Backup, SavedDatabase } from '../terms.ts'
-import { type How, listArchive, restoreArchive, SECTIONS, type Share } from './archive.ts'
+import { type Counted, describeDatabases, LIMIT, select } from '../describe.ts'
+import type { SavedDatabase, Share } from '../terms.ts'
+import { type How, listArchive, restoreArchive, SECTIONS, type Source } from './archive.ts'
 import { compareContents, compareShared, countInPlace } from './compare.ts'
 import { drop } from './leftovers.ts'
 import { incomplete, type Refused } from './refused.ts'
 import { endingSessions, sessionsBefore } from './sessions.ts'
 import { commentSql, createSql, limitsSql, rightsSql, settingSql, splitList } from './sql.ts'
-import type { Road } from './terms.ts'
 
+/** Milliseconds for what reads every row: as long as it takes, within a day. */
+const DAY = 86_400_000
 /** Statements in one message. */
 const AT_ONCE = 200
+
+/** What of a server a restore touches, and for whom. */
+export type Target = Source & {
+  /** The server's, where a database may be restored into another than it was in. */
+  readonly tablespaces?: readonly string[]
+  /** Whether the databases come beside what is there, under names of their own: nothing is replaced. */
+  readonly beside?: true
+  /** Whether they are only looked at: nobody will use them, or do with less than all of one. */
+  readonly drill?: true
+}
 
 /** How a routine is marked whose search path is only for the restore: as the last of it, and the first of nobody's. */
 const MARK = 'endoreg-restore'
@@ -73,27 +84,22 @@ async function alter(
   })
 }
 
-/** Milliseconds that catalogs get, and a lock. */
-const LIMIT = 60_000
-/** Milliseconds for what reads every row: as long as it takes, within a day. */
-const DAY = 86_400_000
-
 /**
  * Restores `saved` into a new database `name`, which has everything then but its name and its limits.
  * Fails with 73 where it cannot be created. Where it does not hold what the backup says, all else is done before it fails
  * as `Incomplete`: with 73 where PostgreSQL refused something, else 74.
  */
 export async function prepareNew(
-  road: Road,
+  target: Target,
   client: Session,
   saved: SavedDatabase,
   name: string,
   share: Share,
 ): Promise<void> {
-  const { run, analyze } = road
-  const refused = await fillNew(road, client, saved, name, share)
+  const { run } = target
+  const refused = await fillNew(target, client, saved, name, share)
   run.report.progress(`count the rows of ${saved.name}`, share.before + share.own)
-  const differences = compareContents(saved, await lookInto(run, name, analyze))
+  const differences = compareContents(saved, await inspectContents(target, name))
   const statements = [commentSql(saved, name), ...(saved.rights === null ? [] : rightsSql(saved, name, []))]
   await ask(client, statements.join('; '), LIMIT, `give the database ${saved.name} its rights`)
   await giveSettings(run, client, saved, name)
@@ -107,24 +113,25 @@ export async function prepareNew(
  * @returns what PostgreSQL refused in the end
  */
 async function fillNew(
-  { run, backup, major, tablespaces, beside }: Road,
+  target: Target,
   client: Session,
   saved: SavedDatabase,
   name: string,
   share: Share,
 ): Promise<readonly Refused[]> {
+  const { run, tablespaces, beside } = target
   const create = (): Promise<unknown> =>
-    ask(client, createSql(saved, name, major, tablespaces), DAY, `create the database ${saved.name}`)
+    ask(client, createSql(saved, name, tablespaces), DAY, `create the database ${saved.name}`)
   const how: How = beside ? 'beside' : 'new'
-  if (beside) await tellLeftOut(run, backup, saved, major)
+  if (beside) await tellLeftOut(target, saved)
   await create()
-  const refused = await restoreArchive(run, backup, saved, name, major, how, share)
+  const refused = await restoreArchive(target, saved, name, how, share)
   if (!refused.some(({ routine }) => routine !== undefined)) return refused
   await drop(run, client, name)
   await create()
   const left: Refused[] = []
   for (const section of SECTIONS) {
-    left.push(...(await restoreArchive(run, backup, saved, name, major, how, share, section)))
+    left.push(...(await restoreArchive(target, saved, name, how, share, section)))
     if (section === 'pre-data') await givePaths(run, saved, name)
   }
   await takePaths(run, name)
@@ -143,17 +150,18 @@ async function fillNew(
  * @returns how its contents differ from the backup then; undefined where there was nothing to restore
  */
 export async function restoreInPlace(
-  { run, backup, major, analyze }: Road,
+  target: Target,
   client: Session,
   saved: SavedDatabase,
   share: Share,
 ): Promise<readonly string[] | undefined> {
   const { name } = saved
-  const current = (await describeDatabases(client, major, LIMIT)).databases.find(found => found.name === name)
-  const empty = (await listArchive(run, backup, saved, major)).length === 0
+  const { run, major } = target
+  const current = (await describeDatabases(client, major)).databases.find(found => found.name === name)
+  const empty = (await listArchive(target, saved)).length === 0
   if (!empty) {
     const refused = await endingSessions(run, sessionsBefore(name), () =>
-      restoreArchive(run, backup, saved, name, major, 'in place', share),
+      restoreArchive(target, saved, name, 'in place', share),
     )
     // All of it was taken back.
     if (refused.length > 0) throw incomplete(name, refused, [])
@@ -169,21 +177,21 @@ export async function restoreInPlace(
   ]
   await ask(client, statements.join('; '), LIMIT, `give the database ${name} what it had`)
   await giveSettings(run, client, saved, name)
-  return empty ? [] : compareContents(saved, await lookInto(run, name, analyze))
+  return empty ? [] : compareContents(saved, await inspectContents(target, name))
 }
 
 /** Names the subscriptions that do not come beside what is there. */
-async function tellLeftOut(run: Run, backup: Backup, saved: SavedDatabase, major: number): Promise<void> {
-  const lines = await listArchive(run, backup, saved, major)
+async function tellLeftOut(target: Target, saved: SavedDatabase): Promise<void> {
+  const lines = await listArchive(target, saved)
   const names = lines.flatMap(line => /^\d+; \d+ \d+ SUBSCRIPTION - (.*) \S+$/.exec(line)?.[1] ?? [])
   if (names.length === 0) return
-  run.report.warning(`not restored beside what is there: the subscriptions ${names.join(', ')}`)
+  target.run.report.warning(`not restored beside what is there: the subscriptions ${names.join(', ')}`)
 }
 
 /** What is in the database `name`; where it will be used, it gets the statistics that its planner needs. */
-const lookInto = (run: Run, name: string, analyze: boolean): Promise<Counted> =>
+const inspectContents = ({ run, drill }: Target, name: string): Promise<Counted> =>
   inSession(run, name, LIMIT, async client => {
-    if (analyze) await analyzeAll(run, client, name)
+    if (!drill) await analyzeAll(run, client, name)
     return countInPlace(client)
   })
 
@@ -194,7 +202,7 @@ async function analyzeAll(run: Run, client: Session, name: string): Promise<void
      WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'`
   let why = await unlessRefused(() => ask(client, 'ANALYZE', DAY, doing))
   if (why === undefined) return
-  const [rows = []] = await ask(client, all, LIMIT, doing)
+  const rows = await select(client, all, doing)
   const without: string[] = []
   for (const row of rows) {
     const relation = String(row['relation'])

@@ -1,157 +1,176 @@
 import { Failure } from '../../frame/failure.ts'
-import { LOCK_DATABASE } from '../../server/lock.ts'
-import { inSession } from '../../server/ready.ts'
 import type { Session } from '../../server/session.ts'
 import { describeCluster, describeDatabases } from '../describe.ts'
-import type { SavedDatabase } from '../terms.ts'
-import type { Share } from './archive.ts'
+import { type SavedDatabase, sharesOf } from '../terms.ts'
 import { freeName, isInPlace, NEW } from './bound.ts'
 import { compareRoles, compareShared } from './compare.ts'
-import { applyGlobals, createMissingRoles, readGlobals } from './globals.ts'
+import { applyGlobals, createMissingRoles, type Managed, readGlobals } from './globals.ts'
 import { databaseNames, drop, dropInvalid, dropLeftovers } from './leftovers.ts'
-import { prepareNew, restoreInPlace } from './prepare.ts'
-import { Incomplete } from './refused.ts'
+import { prepareNew, restoreInPlace, type Target } from './prepare.ts'
+import { acceptIncomplete, Incomplete, isOwn, outcome } from './refused.ts'
+import type { Mark } from './sessions.ts'
 import { type Made, type Replaced, swap } from './swap.ts'
-import type { Road } from './terms.ts'
 
-/** Milliseconds that catalogs get, and a lock. */
-const LIMIT = 60_000
+/** A restore: what of the backup, and what of the server it touches. */
+export type Task = Target & {
+  /** Those of the backup's databases that are restored. */
+  readonly databases: readonly SavedDatabase[]
+  /** Whether roles that are there get back what they had, too. */
+  readonly allRoles: boolean
+  readonly managed: Managed | undefined
+  /** What the databases that are replaced were like when they were last saved. */
+  readonly marks: ReadonlyMap<string, Mark>
+}
 
-/** How a restore ended. */
+/** What a restore has done. */
 export type Restored = {
-  /** How what is there differs from what the backup says: sentences by database, and for the roles. */
-  readonly databases: ReadonlyMap<string, readonly string[]>
+  /** The new databases that are in their places. */
+  readonly made: readonly Made[]
+  /** The databases that were restored where they are, and how what is in them differs from the backup. */
+  readonly inPlace: ReadonlyMap<string, readonly string[]>
+  readonly replaced: readonly Replaced[]
+  /** The roles that got all they had, and what PostgreSQL refused to give to roles. */
   readonly roles: readonly string[]
+  readonly refused: readonly string[]
+  /** Why the other databases stay as they were. */
+  readonly failures: ReadonlyMap<string, Failure>
 }
 
 /**
- * Restores databases and roles. What is replaced is replaced in one moment, when everything new is there and holds
- * what the backup says; killed before, nothing but new databases and roles without a login are left, which the next
- * restore takes up. For the holder of the maintenance's lock.
+ * Restores databases and roles, in the session `client`. What is replaced is replaced in one moment, when everything
+ * new is there and holds what the backup says; killed before, nothing but new databases and roles without a login are
+ * left, which the next restore takes up. For the holder of the maintenance's lock.
  *
- * @param conclude what is done in the same session when the databases `done` are in their places
+ * Fails where none of the databases can be restored, or the server is the matter; then nothing is replaced.
  */
-export async function restore(
-  road: Road,
-  conclude: (client: Session, done: readonly string[], replaced: readonly Replaced[]) => Promise<void>,
-): Promise<Restored> {
-  const { run, backup } = road
-  return inSession(run, LOCK_DATABASE, LIMIT, async client => {
-    await dropLeftovers(run, client)
-    await dropInvalid(run, client, road.databases)
-    const incomplete = await createMissingRoles(client, backup.description.roles)
-    const globals = await readGlobals(backup, road.allRoles ? undefined : incomplete, incomplete)
-    const made: Made[] = []
-    const found = new Map<string, readonly string[]>()
+export async function restore(client: Session, task: Task): Promise<Restored> {
+  const { run, backup, databases } = task
+  await dropLeftovers(run, client)
+  await dropInvalid(run, client, databases)
+  const incomplete = await createMissingRoles(client, backup.description.roles)
+  const globals = await readGlobals(backup, task.allRoles ? undefined : incomplete, incomplete)
+  const made: Made[] = []
+  try {
+    const failures = new Map<string, Failure>()
+    await makeNew(client, task, made, failures)
+    const inPlace = await restoreAllInPlace(client, task, failures)
+    run.report.waited()
     let refused: readonly string[] = []
-    let replaced: readonly Replaced[]
-    try {
-      await prepareAll(road, client, made, found)
-      run.report.waited()
-      replaced = await swap(run, client, made, road, async () => {
-        refused = await applyGlobals(client, globals, road.managed)
-      })
-    } catch (error) {
-      for (const { name } of made) await drop(run, client, name).catch(() => {})
-      throw error
-    } finally {
-      run.report.waited()
-    }
-    const names = [...made.map(({ saved }) => saved.name), ...found.keys()]
-    await conclude(client, names, replaced)
-    const differences = await compareAll(road, client, made, found, globals.roles)
-    return {
-      databases: differences.databases,
-      roles: [...refused.map(statement => `not restored: ${statement}`), ...differences.roles],
-    }
-  })
+    const replaced = await swap(run, client, made, task, async () => {
+      refused = await applyGlobals(client, globals, task.managed)
+    })
+    return { made, inPlace, replaced, roles: globals.roles, refused, failures }
+  } catch (error) {
+    for (const { name } of made) await drop(run, client, name).catch(() => {})
+    throw error
+  } finally {
+    run.report.waited()
+  }
 }
 
-/** Restores every database beside the one that it replaces, or in place. */
-async function prepareAll(
-  road: Road,
+/**
+ * Restores what is to be replaced into new databases beside it, and adds them to `made`. Where something is missing in
+ * some, whoever runs this is asked whether they get their places all the same.
+ */
+async function makeNew(
   client: Session,
+  task: Task,
   made: Made[],
-  found: Map<string, readonly string[]>,
+  failures: Map<string, Failure>,
 ): Promise<void> {
-  const { run, databases } = road
+  const { run, databases } = task
   const taken = new Set(await databaseNames(client))
-  const total = databases.reduce((sum, { size }) => sum + size, 0)
-  const shares = new Map<string, Share>()
-  let before = 0
-  for (const { name, size } of databases) {
-    shares.set(name, { before: before / total, own: size / total })
-    before += size
+  const shareOf = sharesOf(databases)
+  const giveUp = async (saved: SavedDatabase, name: string, error: unknown): Promise<void> => {
+    await drop(run, client, name).catch(() => {})
+    addFailure(task, failures, saved, error)
   }
-  const shareOf = ({ name }: SavedDatabase): Share => shares.get(name) ?? { before: 0, own: 0 }
-  // Those that are changed where they are come last, when all others are there.
   for (const saved of databases.filter(({ name }) => !isInPlace(name))) {
     const name = freeName(NEW, taken)
     try {
-      await prepareNew(road, client, saved, name, shareOf(saved))
+      await prepareNew(task, client, saved, name, shareOf(saved))
       made.push({ saved, name })
     } catch (error) {
-      if (error instanceof Incomplete && road.accept) made.push({ saved, name, lacking: error })
-      else await giveUp(road, client, saved, name, error)
+      if (error instanceof Incomplete && !task.drill) made.push({ saved, name, lacking: error })
+      else await giveUp(saved, name, error)
     }
   }
   run.report.waited()
   const lacking = made.flatMap(item => item.lacking ?? [])
-  if (lacking.length > 0 && !(await road.accept?.(lacking))) {
-    for (const item of [...made]) {
-      if (!item.lacking) continue
-      made.splice(made.indexOf(item), 1)
-      await giveUp(road, client, item.saved, item.name, item.lacking)
-    }
+  if (lacking.length === 0 || (await acceptIncomplete(run, lacking))) return
+  for (const item of made.filter(one => one.lacking)) {
+    made.splice(made.indexOf(item), 1)
+    await giveUp(item.saved, item.name, item.lacking)
   }
-  for (const saved of databases.filter(({ name }) => isInPlace(name))) {
+}
+
+/** Restores those that are changed where they are: last, when all others are there. */
+async function restoreAllInPlace(
+  client: Session,
+  task: Task,
+  failures: Map<string, Failure>,
+): Promise<ReadonlyMap<string, readonly string[]>> {
+  const shareOf = sharesOf(task.databases)
+  const done = new Map<string, readonly string[]>()
+  for (const saved of task.databases.filter(({ name }) => isInPlace(name))) {
     try {
-      const differences = await restoreInPlace(road, client, saved, shareOf(saved))
-      if (differences) found.set(saved.name, differences)
+      const differences = await restoreInPlace(task, client, saved, shareOf(saved))
+      if (differences) done.set(saved.name, differences)
     } catch (error) {
-      goOn(road, saved, error)
+      addFailure(task, failures, saved, error)
     }
   }
+  return done
 }
 
-async function giveUp(
-  road: Road,
-  client: Session,
-  saved: SavedDatabase,
-  name: string,
+/**
+ * Adds what has kept a database from being restored, and goes on with the others. Fails where none is left, or where
+ * the server is the matter: then no other one would fare better.
+ */
+function addFailure(
+  { databases }: Task,
+  failures: Map<string, Failure>,
+  { name }: SavedDatabase,
   error: unknown,
-): Promise<void> {
-  await drop(road.run, client, name).catch(() => {})
-  goOn(road, saved, error)
-}
-
-function goOn({ onFailure }: Road, saved: SavedDatabase, error: unknown): void {
+): void {
   if (!(error instanceof Failure)) throw error
-  onFailure(saved, error)
+  failures.set(name, error)
+  if (failures.size === databases.length) throw outcome(failures, [])
+  if (!isOwn(error)) throw error
 }
 
-/** Compares what is there now with what the backup says. */
-async function compareAll(
-  { backup, databases: wanted, major }: Road,
+/** How what is there differs from what the backup says: sentences by database, and for the roles. */
+export type Differences = {
+  readonly databases: ReadonlyMap<string, readonly string[]>
+  readonly roles: readonly string[]
+}
+
+/** Compares what is there after a restore with what the backup says. */
+export async function compareRestored(
   client: Session,
-  made: readonly Made[],
-  found: ReadonlyMap<string, readonly string[]>,
-  roles: readonly string[],
-): Promise<Pick<Restored, 'databases' | 'roles'>> {
-  const { databases } = await describeDatabases(client, major, LIMIT)
-  const current = new Map(databases.map(database => [database.name, database]))
-  const cluster = await describeCluster(client, LIMIT)
+  { backup, databases, major }: Task,
+  { made, inPlace, roles, refused }: Restored,
+): Promise<Differences> {
+  const described = await describeDatabases(client, major)
+  const current = new Map(described.databases.map(database => [database.name, database]))
+  const cluster = await describeCluster(client)
   const compared = new Map<string, readonly string[]>()
-  for (const saved of wanted) {
+  for (const saved of databases) {
+    const isMade = made.find(item => item.saved.name === saved.name)
+    const contents = inPlace.get(saved.name) ?? (isMade && (isMade.lacking?.lost ?? []))
+    if (!contents) continue
     const its = current.get(saved.name)
-    const isMade = made.find(({ saved: { name } }) => name === saved.name)
-    const contents = found.get(saved.name)
-    if (!isMade && !contents) continue
     compared.set(saved.name, [
-      ...(contents ?? isMade?.lacking?.lost ?? []),
+      ...contents,
       ...(its ? compareShared(saved, its, isMade !== undefined) : ['not there, or closed']),
     ])
   }
   const expected = backup.description.roles.filter(({ name }) => roles.includes(name))
-  return { databases: compared, roles: compareRoles(expected, cluster.roles) }
+  return {
+    databases: compared,
+    roles: [
+      ...refused.map(statement => `not restored: ${statement}`),
+      ...compareRoles(expected, cluster.roles),
+    ],
+  }
 }

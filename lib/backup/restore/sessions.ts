@@ -4,8 +4,8 @@ import { inSession } from '../../server/ready.ts'
 import type { Session } from '../../server/session.ts'
 import { literal } from '../../server/sql.ts'
 import { ask } from '../../server/statement-failure.ts'
+import { LIMIT, select } from '../describe.ts'
 
-const LIMIT = 60_000
 /** Milliseconds between two looks for sessions that are to end. */
 const TURN = 50
 
@@ -21,6 +21,18 @@ export const sessionsOf = (database: string): string =>
 export const sessionsBefore = (database: string): string =>
   `SELECT DISTINCT unnest(pg_blocking_pids(pid)) AS pid FROM pg_stat_activity
     WHERE datname = ${literal(database)} AND application_name = 'endoreg-provision'`
+
+/** The background workers in the databases `names`, in words. */
+export async function listWorkers(client: Session, names: readonly string[]): Promise<string[]> {
+  const rows = await select(
+    client,
+    `SELECT DISTINCT format('%s in %s', backend_type, datname) AS what FROM pg_stat_activity
+      WHERE datname IN (${names.map(literal).join(', ') || 'NULL'})
+        AND backend_type NOT IN ('client backend', 'walsender', 'parallel worker', 'autovacuum worker') ORDER BY 1`,
+    'look who works in the databases',
+  )
+  return rows.map(row => String(row['what']))
+}
 
 /** Does `work`; as long as it takes, ends the sessions that the query `which` finds. */
 export async function endingSessions<T>(run: Run, which: string, work: () => Promise<T>): Promise<T> {

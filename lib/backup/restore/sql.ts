@@ -8,13 +8,11 @@ const PROVIDERS: Readonly<Record<string, string>> = { c: 'libc', i: 'icu', b: 'b
  * The statement that creates the database `saved` as `name`, empty and closed to all but superusers until it is in
  * its place.
  *
- * @param major the server's, which decides what the statement may say
  * @param tablespaces those of the server, where it may lack the one that it was in
  */
 export function createSql(
   saved: SavedDatabase,
   name: string,
-  major: number,
   tablespaces: readonly string[] = [saved.tablespace],
 ): string {
   const { owner, encoding, collate, ctype, provider, locale, icuRules } = saved
@@ -27,8 +25,8 @@ export function createSql(
     `LC_CTYPE ${literal(ctype)}`,
     `TABLESPACE ${identifier(tablespace)}`,
     'CONNECTION LIMIT 0',
+    `LOCALE_PROVIDER ${PROVIDERS[provider] ?? literal(provider)}`,
   ]
-  if (major >= 15) words.push(`LOCALE_PROVIDER ${PROVIDERS[provider] ?? literal(provider)}`)
   if (provider === 'i' && locale !== null) words.push(`ICU_LOCALE ${literal(locale)}`)
   if (provider === 'i' && icuRules !== null) words.push(`ICU_RULES ${literal(icuRules)}`)
   if (provider === 'b' && locale !== null) words.push(`BUILTIN_LOCALE ${literal(locale)}`)
@@ -55,8 +53,7 @@ export function rightsSql(
     `REVOKE ALL ON DATABASE ${database} FROM PUBLIC, ${all.join(', ')} CASCADE`,
     ...inTurn(owner, rights ?? defaultRights(owner)).flatMap(({ grantee, privilege, grantable, grantor }) => {
       const grant = `GRANT ${privilege} ON DATABASE ${database} TO ${grantee === null ? 'PUBLIC' : identifier(grantee)}${grantable ? ' WITH GRANT OPTION' : ''}`
-      // A superuser grants as the owner does.
-      return grantor === undefined || grantor === owner
+      return grantor === undefined || isOwn(owner, grantor)
         ? [grant]
         : [`SET ROLE ${identifier(grantor)}`, grant, 'RESET ROLE']
     }),
@@ -65,6 +62,7 @@ export function rightsSql(
 
 type Rights = NonNullable<SavedDatabase['rights']>
 
+/** Whether the owner has given a right; a superuser grants as the owner does. */
 const isOwn = (owner: string, grantor: string = owner): boolean => grantor === owner
 
 /** Each right after the one that let its grantor give it. */

@@ -8,9 +8,8 @@ import { ask, statementFailure } from '../../server/statement-failure.ts'
 import type { SavedDatabase } from '../terms.ts'
 import { freeName, KEPT, listBound, OLD, refuseBound } from './bound.ts'
 import type { Incomplete } from './refused.ts'
-import { endingSessions, isUntouched, markDatabases, sessionsIn } from './sessions.ts'
+import { endingSessions, isUntouched, type Mark, markDatabases, sessionsIn } from './sessions.ts'
 import { limitsSql } from './sql.ts'
-import type { Road } from './terms.ts'
 
 /** Milliseconds for a statement: a rename waits five seconds for sessions to end (CountOtherDBBackends() of procarray.c). */
 const LIMIT = 120_000
@@ -27,6 +26,14 @@ export type Made = {
   readonly lacking?: Incomplete
 }
 
+/** How databases are replaced. */
+type Replacing = {
+  /** What they were like when they were last saved: one with more in it is kept. */
+  readonly marks: ReadonlyMap<string, Mark>
+  /** Whether none is, since the new ones come beside what is there. */
+  readonly beside?: true
+}
+
 /** What became of a database that had the name of a new one, and whether that has all that the backup says. */
 export type Replaced = {
   readonly name: string
@@ -39,7 +46,6 @@ export type Replaced = {
  * Puts new databases in the places of those that have their names, all or none: in one transaction with `also`. The
  * sessions of the replaced ones are ended, and new ones wait for the end of it.
  *
- * @param road whose marks say what the replaced ones were like when they were last saved; one with more in it is kept
  * @param also what else belongs to it, in a transaction that leaves no text behind
  * Fails with 75 where sessions do not end, 78 where something is bound to what is replaced; then nothing was changed.
  */
@@ -47,12 +53,12 @@ export async function swap(
   run: Run,
   client: Session,
   made: readonly Made[],
-  road: Pick<Road, 'marks' | 'beside'>,
+  replacing: Replacing,
   also: () => Promise<void>,
 ): Promise<readonly Replaced[]> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await attemptSwap(run, client, made, road, also)
+      return await attemptSwap(run, client, made, replacing, also)
     } catch (error) {
       await send(client, 'ROLLBACK', LIMIT, 'take the swap back').catch(() => {})
       const inUse = error instanceof pg.DatabaseError && error.code === IN_USE
@@ -68,7 +74,7 @@ async function attemptSwap(
   run: Run,
   client: Session,
   made: readonly Made[],
-  { marks, beside }: Pick<Road, 'marks' | 'beside'>,
+  { marks, beside }: Replacing,
   also: () => Promise<void>,
 ): Promise<readonly Replaced[]> {
   const rename = (from: string, to: string): Promise<unknown> =>

@@ -14,7 +14,7 @@ import { effectiveUid } from '../../host/identity.ts'
 import { apart, childProcess } from '../../host/shell.ts'
 import { renderMappings, renderRules } from '../../server/access/render.ts'
 import { LOCK_DATABASE } from '../../server/lock.ts'
-import { findProgram } from '../../server/programs.ts'
+import { findProgram, localeOptions } from '../../server/programs.ts'
 import type { SavedDatabase } from '../terms.ts'
 import { APART, FAILED, KEEPER, PORT, PREFIX, SERVER } from './keeper.ts'
 
@@ -156,7 +156,8 @@ export async function openWorkshop(
   const rules = renderRules([{ type: 'local', database: 'all', role: 'all', method: 'peer', map }])
   const mappings = renderMappings([{ map, account: name, role: adminRole }])
   const access = [rules.join('\n'), mappings.join('\n')]
-  const options = [`--username=${adminRole}`, '--auth=reject', '--locale=C', ...localeArgs(like, major)]
+  const locale = like ? localeOptions(like) : ['--encoding=UTF8']
+  const options = [`--username=${adminRole}`, '--auth=reject', '--locale=C', ...locale]
   run.report.progress('start a throwaway PostgreSQL', 0)
   const keeper = startScript(run.settings, [], KEEPER, [parent, initdb, ...access, SETTINGS, ...options])
   const folder = await keeper.said(parent)
@@ -216,19 +217,6 @@ function startScript(
     throw notStarted(parent, words.lastWords(), settings.readyTimeout)
   }
   return { said, end }
-}
-
-/** The options of initdb(1) with which the first databases are like `like`. */
-export function localeArgs(like: SavedDatabase | undefined, major: number): string[] {
-  if (!like) return ['--encoding=UTF8']
-  const { encoding, collate, ctype, provider, locale, icuRules } = like
-  const args = [`--encoding=${encoding}`, `--lc-collate=${collate}`, `--lc-ctype=${ctype}`]
-  if (major < 15 || provider === 'c') return args
-  const [name, option] = provider === 'i' ? ['icu', 'icu-locale'] : ['builtin', 'builtin-locale']
-  args.push(`--locale-provider=${name}`)
-  if (locale !== null) args.push(`--${option}=${locale}`)
-  if (icuRules !== null) args.push(`--icu-rules=${icuRules}`)
-  return args
 }
 
 /** `run`, with the throwaway server in `folder` in the place of the host's. */
