@@ -34,9 +34,10 @@ export type Command = {
   readonly onlyLooks?: true
   /** What its exit code 1 says, where that is more than drift. */
   readonly exitOne?: string
-  /** Does the work; returns the line that sums up. */
-  readonly run: (run: Run) => Promise<string | Concluded>
 }
+
+/** The steps of a command; they return the line that sums up. */
+export type Steps = (run: Run) => Promise<string | Concluded>
 
 /** The end of a run that found something wrong which is no failure of its own: exit code 1. */
 export type Concluded = { readonly summary: string; readonly amiss: boolean }

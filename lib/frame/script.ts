@@ -5,7 +5,7 @@ import { ExitCode, errnoOf, Failure } from './failure.ts'
 import { Interruption } from './interruption.ts'
 import { writeAll } from './output.ts'
 import { Report } from './report.ts'
-import type { Command, Run } from './run.ts'
+import type { Command, Run, Steps } from './run.ts'
 import type { Settings } from './settings.ts'
 import { nearest } from './text.ts'
 
@@ -60,14 +60,19 @@ export type Host = {
  * The frame every executable runs in: options, settings, the work, its report and the exit code. Ends the
  * process: nothing is left to wait for, since every session and file is done with by then.
  */
-export async function main(command: Command, host: Host, clock: Clock = systemClock): Promise<never> {
+export async function main(
+  command: Command,
+  steps: Steps,
+  host: Host,
+  clock: Clock = systemClock,
+): Promise<never> {
   // Folders above the managed ones are for everybody; whatever is secret sets its own mode.
   process.umask(0o022)
   // Node's and the libraries' warnings are for whoever develops them, and may quote what is in a file.
   process.removeAllListeners('warning')
   // The driver reads them, and they are meant for another session than ours.
   for (const name of ['PGOPTIONS', 'PGREPLICATION', 'PGSSLNEGOTIATION']) delete process.env[name]
-  process.exit(await runCommand(command, host, process.argv.slice(2), clock))
+  process.exit(await runCommand(command, steps, host, process.argv.slice(2), clock))
 }
 
 /** The report for `args` before they are understood. */
@@ -76,6 +81,7 @@ const startReport = ({ name }: Command, args: readonly string[]): Report =>
 
 async function runCommand(
   command: Command,
+  steps: Steps,
   host: Host,
   args: readonly string[],
   clock: Clock,
@@ -100,7 +106,7 @@ async function runCommand(
     const deadline = new Deadline(settings.readyTimeout, clock)
     const run: Run = { settings, check, flags, values, report, deadline, interruption }
     metrics = settings.metricsDir === undefined ? undefined : await host.metrics(command, run)
-    const end = await command.run(run)
+    const end = await steps(run)
     const { summary, amiss } = typeof end === 'string' ? { summary: end, amiss: false } : end
     const code = amiss || (check && report.changes.length > 0) ? ExitCode.drift : ExitCode.done
     await metrics?.end(code)

@@ -1,12 +1,13 @@
 import type { Clock } from '../frame/deadline.ts'
-import type { Command } from '../frame/run.ts'
+import type { Command, Steps } from '../frame/run.ts'
 import { main } from '../frame/script.ts'
 import { loadSettings } from './settings-file.ts'
 
-/** Runs a command in the frame, on this host; the process ends with it. */
-export const script = (command: Command, clock?: Clock): Promise<never> =>
+/** Does the steps of a command in the frame, on this host; the process ends with them. */
+export const script = (command: Command, steps: Steps, clock?: Clock): Promise<never> =>
   main(
     command,
+    steps,
     {
       loadSettings,
       metrics: async (of, run) => {

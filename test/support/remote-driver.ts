@@ -63,7 +63,7 @@ void script(
     summary: '',
     runsAs: 'root',
     values: { work: ['WORK', ''], host: ['HOST', ''], value: ['VALUE', ''] },
-    run: work,
   },
+  work,
   process.env['TEST_CLOCK'] === 'fast' ? fast : systemClock,
 )

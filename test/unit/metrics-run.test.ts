@@ -13,7 +13,6 @@ const command: Command = {
   summary: '',
   runsAs: 'root',
   kinds: ['drill', 'list'],
-  run: async () => '',
 }
 
 type Given = Parameters<typeof aRun>[1]
