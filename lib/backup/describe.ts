@@ -1,7 +1,6 @@
 import * as v from 'valibot'
 import { ExitCode, Failure } from '../frame/failure.ts'
-import type { Rows, Session } from '../server/session.ts'
-import { ask } from '../server/statement-failure.ts'
+import { ask, type Rows, type Session } from '../server/session.ts'
 import {
   type Description,
   description,

@@ -3,8 +3,7 @@ import { doing, ExitCode, Failure } from '../frame/failure.ts'
 import type { Run } from '../frame/run.ts'
 import type { Folder } from '../host/folder.ts'
 import { inSession } from '../server/ready.ts'
-import { abandon, openSession, type Session, run as send } from '../server/session.ts'
-import { ask } from '../server/statement-failure.ts'
+import { abandon, ask, openSession, type Session, run as send } from '../server/session.ts'
 import {
   type Counted,
   type CountedTable,

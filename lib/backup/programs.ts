@@ -1,11 +1,12 @@
 import type { ChildProcess } from 'node:child_process'
-import { ExitCode, Failure, type FailureCode } from '../frame/failure.ts'
+import { ExitCode, Failure } from '../frame/failure.ts'
 import type { Run } from '../frame/run.ts'
 import { scrubber } from '../frame/scrub.ts'
 import type { Settings } from '../frame/settings.ts'
 import { account, homeOf } from '../host/accounts.ts'
 import { effectiveUid } from '../host/identity.ts'
 import { apart, childProcess, tied } from '../host/shell.ts'
+import { programFailure } from '../server/problem.ts'
 import { findProgram, type ProgramName } from '../server/programs.ts'
 import { PINNED, PINNED_SINCE_17, toOptions } from '../server/session.ts'
 
@@ -104,53 +105,6 @@ export async function succeed(
   message: string,
 ): Promise<void> {
   const { code, signal, said } = await started.ended
-  if (code !== 0) throw failed(message, said, signal)
+  if (code !== 0) throw programFailure(message, said, signal)
   for (const line of said.split('\n').filter(text => /\bwarning:/.test(text))) report.warning(line)
-}
-
-/** What a program's last words mean; PostgreSQL's programs have exit code 1 for everything. */
-const KNOWN: readonly (readonly [pattern: RegExp, code: FailureCode, hint: string])[] = [
-  [
-    /No space left on device|Disk quota exceeded/,
-    ExitCode.inputOutput,
-    'Free some space (df -h) and run it again; no backup was touched.',
-  ],
-  [
-    /Input\/output error/,
-    ExitCode.inputOutput,
-    'Look at the kernel log (dmesg) and the health of the disk before running it again.',
-  ],
-  [
-    /invalid page|could not read block|missing chunk number|unexpected chunk number|compressed .*data is corrupt/,
-    ExitCode.inputOutput,
-    'The data itself is damaged: keep the backups there are, and look at the disk (dmesg) and at the log of PostgreSQL.',
-  ],
-  [
-    /connection to server|server closed the connection|terminating connection|the database system is/,
-    ExitCode.tryLater,
-    'See what PostgreSQL does (journalctl -u postgresql), and run it again.',
-  ],
-  [/permission denied/, ExitCode.notPermitted, 'Set PGUSER to a superuser (postgres).'],
-  [
-    /lock timeout|canceling statement/,
-    ExitCode.tryLater,
-    'Another session holds a lock (SELECT * FROM pg_locks); run it again later.',
-  ],
-]
-
-/** What the server said, where the line that says so comes after the error (pg_dump.c, from PostgreSQL 14). */
-const FROM_SERVER = /^\w+: detail: Error message from server: (.*)$/m
-
-/** The Failure for a program of PostgreSQL that did not succeed. */
-export function failed(message: string, said: string, signal: NodeJS.Signals | null): Failure {
-  const lines = said.split('\n').filter(Boolean)
-  const line = lines.find(text => /\b(?:error|fatal|FATAL|ERROR|PANIC):/.test(text))
-  const server = FROM_SERVER.exec(said)?.[1]
-  const why = [line ?? lines.at(-1) ?? 'it ended without a word', ...(server ? [server] : [])].join(': ')
-  const [, code, hint] = KNOWN.find(([pattern]) => pattern.test(said)) ?? []
-  return new Failure(code ?? ExitCode.inputOutput, {
-    message,
-    cause: signal ? `it was ended by ${signal}` : why,
-    hint: hint ?? 'Run it again; the log of PostgreSQL may say more: journalctl -u postgresql',
-  })
 }

@@ -19,7 +19,7 @@ import { splitBlock } from '../server/access/block.ts'
 import type { Rewrite } from '../server/access/desired.ts'
 import { parseIdent } from '../server/access/ident.ts'
 import { type AccessFiles, inspectAccessFiles } from '../server/access/inspect.ts'
-import { ask } from '../server/statement-failure.ts'
+import { ask } from '../server/session.ts'
 import { removeLitter } from './vault.ts'
 import { Overtaken } from './vault-plan.ts'
 

@@ -1,10 +1,10 @@
-import pg from 'pg'
+import type pg from 'pg'
 import { ExitCode, Failure, systemFailure } from '../frame/failure.ts'
 import type { Report } from '../frame/report.ts'
 import type { Change } from '../frame/terms.ts'
+import { isAnswer, means, statementFailure, withoutQuotation } from '../server/problem.ts'
 import { type Rows, run, Session } from '../server/session.ts'
 import { dollarQuoted, identifier, silently } from '../server/sql.ts'
-import { statementFailure } from '../server/statement-failure.ts'
 import { Overtaken } from './vault-plan.ts'
 
 /** What the template that CREATE DATABASE copies is like; databases have collation versions since PostgreSQL 15. */
@@ -22,7 +22,7 @@ const templateQuery = (major: number): string => `
  * template itself is looked at.
  */
 async function explainCreation(
-  error: pg.DatabaseError,
+  error: Error,
   database: string,
   client: pg.Client,
   limit: number,
@@ -30,7 +30,7 @@ async function explainCreation(
   const message = `create the database ${database}`
   const failure = (cause: string, hint: string): Failure =>
     new Failure(ExitCode.cannotCreate, { message, cause, hint })
-  if (error.code === '42501') {
+  if (means(error, 'no right')) {
     return new Failure(ExitCode.notPermitted, {
       message,
       cause: `the administrative role may not: ${error.message}`,
@@ -45,7 +45,7 @@ async function explainCreation(
     )
   }
   const { stored, actual, connlimit, sessions } = template
-  if (error.code === '55006') {
+  if (means(error, 'in use')) {
     return failure(
       `template1 is in use, and a database in use cannot be copied: ${sessions ?? 'the session has ended by now'}`,
       'End that session (SELECT pg_terminate_backend(PID)) and run it again.',
@@ -153,21 +153,16 @@ export async function setVerifier(
       await run(client, message, limit, doing)
     }
   } catch (error) {
-    if (error instanceof pg.DatabaseError) {
+    if (isAnswer(error)) {
       if (client instanceof Session) client.allowUndoing()
       await run(client, 'ROLLBACK', limit, doing)
     }
-    throw error
+    throw withoutQuotation(error)
   }
 }
 
 const names = (batch: readonly Change[]): string =>
   batch.map(change => `${change.action.split(/[ ,]/)[0]} ${change.resource}`).join(', ')
-
-/** SQLSTATEs that say another session made the same thing first. */
-const OVERTAKEN = new Set(['42710', '42P04', '23505'])
-/** What a role changed by two sessions at once gives ("tuple concurrently updated"), among other things. */
-const INTERNAL = 'XX000'
 
 async function explainChange(
   error: unknown,
@@ -178,16 +173,15 @@ async function explainChange(
   const message = names(batch)
   const [first] = batch
   if (error instanceof Failure || error instanceof Overtaken) return error
-  if (error instanceof pg.DatabaseError) {
-    const code = error.code ?? ''
-    if (OVERTAKEN.has(code)) return new Overtaken(statementFailure(error, message))
+  if (isAnswer(error)) {
+    if (means(error, 'made meanwhile')) return new Overtaken(statementFailure(error, message))
     if (first?.by === 'database') {
       const creation = await explainCreation(error, first.database, client, limit).catch(later =>
         statementFailure(later, message),
       )
       if (creation) return creation
     }
-    if (code === INTERNAL) return new Overtaken(statementFailure(error, message))
+    if (means(error, 'internal')) return new Overtaken(statementFailure(error, message))
   }
   if (first?.by === 'file') return systemFailure(error, message)
   return statementFailure(error, message)

@@ -9,9 +9,9 @@ import type { Ownership } from '../host/file.ts'
 import { splitPath } from '../host/folder.ts'
 import type { Account } from '../host/identity.ts'
 import { isStaged } from '../host/stage.ts'
+import { explain, toFailure } from '../server/connection-problem.ts'
 import { explainLock, LOCK_CAUSE, LOCK_DATABASE, TAKE_LOCK } from '../server/lock.ts'
 import { Login } from '../server/login.ts'
-import { explain, toFailure } from '../server/problem.ts'
 import {
   applicationGoal,
   applicationTarget,

@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { ExitCode, Failure } from '../frame/failure.ts'
+import { means } from './problem.ts'
 import { run } from './session.ts'
 
 /**
@@ -31,7 +32,7 @@ export async function explainLock<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === '55P03')) throw error
+    if (!means(error, 'locked')) throw error
     throw new Failure(ExitCode.tryLater, {
       message: 'take the lock that all writers of the password share',
       cause: 'another run holds it and did not finish in time',

@@ -1,17 +1,11 @@
 import { accountName } from '../host/accounts.ts'
+import { means } from './problem.ts'
 import { ScramError, ScramExchange, type ScramPassword } from './scram.ts'
 import { describeHolder, type End, holderOf, otherEnd } from './sockets.ts'
-import { type Message, ProtocolError, ServerError, Wire } from './wire.ts'
+import { type Message, ProtocolError, Wire } from './wire.ts'
 
-/** The server wants the password in a way in which it would get to know it. */
-export class UnsafeMethod extends Error {
-  readonly method: string
-
-  constructor(method: string) {
-    super(`the server asks for ${method}`)
-    this.method = method
-  }
-}
+/** The server wants the password in a way in which it would get to know it; the message is what it asks for. */
+export class UnsafeMethod extends Error {}
 
 /** The server lets the role in without asking for anything: it need not know the verifier. */
 export class UnaskedError extends Error {}
@@ -28,9 +22,6 @@ export type LoginTarget = {
   /** The uid of PostgreSQL's account, where that is known to listen there itself. */
   readonly owner?: number | undefined
 }
-
-/** invalid_authorization_specification: no access rule, or one that rejects. */
-const REFUSED_BY_RULES = '28000'
 
 /**
  * A session of a role, over TCP and with SCRAM-SHA-256 to its end: the server has shown that it knows the verifier.
@@ -61,7 +52,8 @@ export class Login {
     try {
       return await Login.#open(target, password, limit, false)
     } catch (refusal) {
-      if (!(refusal instanceof ServerError) || refusal.code !== REFUSED_BY_RULES) throw refusal
+      // No access rule, or one that rejects.
+      if (!means(refusal, 'refused by rules')) throw refusal
       return await Login.#open(target, password, limit, true).catch(() => {
         throw refusal
       })

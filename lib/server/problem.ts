@@ -1,276 +1,182 @@
 import pg from 'pg'
 import { ExitCode, errnoOf, Failure, type FailureCode } from '../frame/failure.ts'
-import { ImpostorError, UnaskedError, UnsafeMethod } from './login.ts'
-import { ScramError } from './scram.ts'
-import { ProtocolError, ServerError, TimeoutError } from './wire.ts'
+import { scrubber } from '../frame/scrub.ts'
+import { ServerError } from './wire.ts'
 
-/** Why a connection did not come about, in words. */
-export type Problem = {
-  /** Whether waiting may help. */
-  readonly transient: boolean
-  /** Groups problems by what is being waited for: nothing listens, or it listens and is not ready. */
-  readonly stage: 'absent' | 'starting' | 'refused'
-  readonly code: FailureCode
-  readonly cause: string
-  readonly hint: string
-  /** The SQLSTATE that PostgreSQL answered with, or the errno of the system, where there was one. */
-  readonly answer?: string | undefined
+/** An error as PostgreSQL answers with it, to the driver or to our own login. */
+type Answer = pg.DatabaseError | ServerError
+
+/** SQLSTATEs that somebody acts on, by what they mean (PostgreSQL manual, appendix A). Every other is passed on as it is. */
+const MEANINGS = {
+  'no right': ['42501'],
+  'in use': ['55006'],
+  locked: ['55P03'],
+  'transaction timeout': ['25P04'],
+  'refused by rules': ['28000'],
+  /** Another session made the same thing first: duplicate_object, duplicate_database, unique_violation. */
+  'made meanwhile': ['42710', '42P04', '23505'],
+  /** What a role changed by two sessions at once gives ("tuple concurrently updated"), among other things. */
+  internal: ['XX000'],
+  /** undefined_table, invalid_schema_name, wrong_object_type, undefined_column. */
+  'another object by now': ['42P01', '3F000', '42809', '42703'],
+  /** What is said of a locale that is not there, or of a provider that the server was built without. */
+  'no such locale': ['22023', '0A000', '42704'],
+} as const
+
+/** Whether `error` is an answer of PostgreSQL with this meaning. */
+export const means = (error: unknown, meaning: keyof typeof MEANINGS): error is Answer =>
+  isAnswer(error) && MEANINGS[meaning].some(code => code === error.code)
+
+/** Whether `error` is an answer of PostgreSQL, and not a lost connection or something of ours. */
+export const isAnswer = (error: unknown): error is Answer =>
+  error instanceof pg.DatabaseError || error instanceof ServerError
+
+/** A line of CONTEXT that names a function (errcontext() of pl_exec.c, functions.c and other languages). */
+const ROUTINE =
+  /^(?:CONTEXT: {2})?(?:PL\/\w+|SQL) function "?(.+?)"?(?: line \d+.*| statement \d+| during \w+)?$/
+
+/** The function in which something happened, by a line of an error's CONTEXT; the others quote statements and values. */
+export const routineIn = (line: string): string | undefined => ROUTINE.exec(line)?.[1]
+
+/** DETAIL without the values of a row, which are not for a log. */
+const withoutRows = (text: string): string =>
+  text.replace(/Failing row contains \(.*\)/s, 'Failing row contains (...)').replace(/=\(.*\)/s, '=(...)')
+
+/** DETAIL as it comes after a message: ". Key (name)=(...) already exists". */
+export const detailText = (detail: string): string => `. ${withoutRows(detail).replace(/\.$/, '')}`
+
+/** What PostgreSQL says beside its message: DETAIL, and of CONTEXT which function it was. */
+export function besides({ detail, where }: Pick<Answer, 'detail' | 'where'>): string {
+  const [routine] = (where ?? '').split('\n').flatMap(line => routineIn(line) ?? [])
+  const text = `${detail ? detailText(detail) : ''}${routine === undefined ? '' : ` (in ${routine})`}`
+  return scrubber([])(text)
 }
 
-/** Where the connection was to go, as far as the words depend on it. */
-export type Goal = {
-  /** "/run/postgresql port 5432", "::1 port 5432" */
-  readonly place: string
-  readonly role: string
-  readonly database: string
-  /** The kind of connection: the administrative one, or the application's. */
-  readonly as: 'administrator' | 'application'
+/** A hint of ours, and after it PostgreSQL's own, its HINT. */
+export function adviceOn(ours: string, { hint }: Pick<Answer, 'hint'>): string {
+  if (!hint) return ours
+  return `${ours.replace(/[^.]$/, '$&.')} PostgreSQL's own hint: ${scrubber([])(hint)}`
 }
 
-/** What is known about an error code; the words depend on where the connection was to go. */
-type Known = Omit<Problem, 'cause' | 'hint' | 'answer'> & {
-  readonly cause: (goal: Goal, server: string) => string
-  readonly hint: (goal: Goal) => string
+/** Takes from an error what may quote the statement that it is about, where a verifier is in that. */
+export function withoutQuotation(error: unknown): unknown {
+  return isAnswer(error) ? Object.assign(error, { detail: undefined, where: undefined }) : error
 }
 
-/** Where PostgreSQL says what it does. */
-const JOURNAL = 'See: systemctl status postgresql; journalctl -u postgresql'
+type Known = { readonly code: FailureCode; readonly hint: string }
 
-const waiting = (stage: Problem['stage'], cause: Known['cause'], hint: Known['hint']): Known => ({
-  transient: true,
-  stage,
-  code: ExitCode.tryLater,
-  cause,
-  hint,
-})
-/** A problem that does not pass by itself. */
-const refused = (code: FailureCode, cause: Known['cause'], hint: Known['hint']): Known => ({
-  transient: false,
-  stage: 'refused',
-  code,
-  cause,
-  hint,
-})
+const disk = (hint: string): Known => ({ code: ExitCode.inputOutput, hint })
+const later = (hint: string): Known => ({ code: ExitCode.tryLater, hint })
+const STOPPED = later('PostgreSQL was stopped meanwhile; run it again.')
 
-const absent = (cause: (goal: Goal) => string): Known =>
-  waiting('absent', cause, () => `Is PostgreSQL running? ${JOURNAL}`)
-const starting = waiting(
-  'starting',
-  (_, server) => `PostgreSQL is not ready: ${server}`,
-  () => `It may be starting, stopping or recovering. ${JOURNAL}`,
-)
-
-/** SQLSTATEs of the start of a session (PostgreSQL manual, appendix A). */
-const SQLSTATES: Readonly<Record<string, Known>> = {
-  '57P01': starting,
-  '57P02': starting,
-  '57P03': starting,
-  '53300': waiting(
-    'starting',
-    (_, server) => `all connections are taken: ${server}`,
-    () => 'See who holds them (SELECT * FROM pg_stat_activity), or raise max_connections.',
-  ),
-  '28P01': refused(
-    ExitCode.notPermitted,
-    goal => `PostgreSQL refused the password of ${goal.role}`,
-    goal =>
-      goal.as === 'administrator'
-        ? 'Connect through the socket, where peer needs no password, or set PGPASSWORD.'
-        : 'The stored password is another one, or has expired. As root, run: sync-password; for the role itself: postgres-endoreg-setup',
-  ),
-  '28000': refused(
-    ExitCode.notPermitted,
-    (_, server) => `PostgreSQL does not let this role in: ${server}`,
-    goal =>
-      goal.as === 'administrator'
-        ? `Run it as root, or as the account that pg_hba.conf and pg_ident.conf let in as ${goal.role}.`
-        : `Add a rule for this very address to pg_hba.conf (host "${goal.database}" "${goal.role}" ADDRESS scram-sha-256; 127.0.0.1/32 and ::1/128 are two rules), above any that rejects it, and reload. Where the role may not log in, run: postgres-endoreg-setup`,
-  ),
-  '3D000': refused(
-    ExitCode.configuration,
-    goal => `the database ${goal.database} does not exist`,
-    goal =>
-      goal.as === 'administrator'
-        ? 'Set PGDATABASE to one that does.'
-        : 'As root, run: postgres-endoreg-setup',
-  ),
-  '42501': refused(
-    ExitCode.notPermitted,
-    (_, server) => server,
-    goal => `Give it the right: GRANT CONNECT ON DATABASE "${goal.database}" TO "${goal.role}"`,
-  ),
-  '55000': refused(
-    ExitCode.configuration,
-    (_, server) => server,
-    goal => `As the superuser: ALTER DATABASE "${goal.database}" WITH ALLOW_CONNECTIONS true`,
-  ),
+/** What a statement's SQLSTATE means for the run. */
+const STATEMENTS: Readonly<Record<string, Known>> = {
+  '42501': {
+    code: ExitCode.notPermitted,
+    hint: 'Set PGUSER to a superuser, or give its role the right.',
+  },
+  '22021': {
+    code: ExitCode.configuration,
+    hint: 'A name there has bytes that mean nothing in UTF-8: look which (\\l, \\du, \\d in psql), and rename it.',
+  },
+  '22P05': {
+    code: ExitCode.configuration,
+    hint: 'A name there has letters that UTF-8 has not: look which (\\l, \\du, \\d in psql), and rename it.',
+  },
+  '25006': {
+    code: ExitCode.configuration,
+    hint: 'The server accepts no writes; if it is a standby, run this on the primary.',
+  },
+  '53100': disk('Free some space on the disk of PostgreSQL and run it again.'),
+  '58030': disk('Look at the kernel log (dmesg) and the health of the disk.'),
+  XX001: disk('The data itself is damaged: keep the backups there are, and look at the disk (dmesg).'),
+  XX002: disk('An index is damaged: REINDEX it, and look at the disk (dmesg).'),
+  '55P03': later('Another session holds a lock on it (SELECT * FROM pg_locks); run it again later.'),
+  '57014': later('Somebody cancelled the statement; run it again.'),
+  '57P01': STOPPED,
+  '57P02': STOPPED,
 }
 
-const noAddress = refused(
-  ExitCode.configuration,
-  goal => `this host has no address to reach ${goal.place} from`,
-  () =>
-    'Is IPv6 turned off while /etc/hosts still names ::1? Turn it on (sysctl net.ipv6.conf.lo.disable_ipv6) or take the line out.',
-)
-
-/** Errors of connect(2), the socket and the resolver. */
-const ERRNOS: Readonly<Record<string, Known>> = {
-  ENOENT: absent(goal => `there is no socket at ${goal.place}`),
-  ECONNREFUSED: absent(goal => `nothing listens at ${goal.place}`),
-  ECONNRESET: waiting(
-    'starting',
-    goal => `${goal.place} closed the connection`,
-    () => JOURNAL,
-  ),
-  EPIPE: waiting(
-    'starting',
-    goal => `${goal.place} closed the connection`,
-    () => JOURNAL,
-  ),
-  ETIMEDOUT: waiting(
-    'starting',
-    goal => `${goal.place} did not answer`,
-    () => JOURNAL,
-  ),
-  EAGAIN: waiting(
-    'starting',
-    goal => `the queue of ${goal.place} is full`,
-    () => JOURNAL,
-  ),
-  ENETDOWN: absent(goal => `${goal.place} is not reachable`),
-  EHOSTUNREACH: absent(goal => `${goal.place} is not reachable`),
-  ENETUNREACH: absent(goal => `${goal.place} is not reachable`),
-  EAI_AGAIN: waiting(
-    'absent',
-    goal => `the name of ${goal.place} cannot be resolved yet`,
-    () => 'Look at /etc/hosts and the resolver.',
-  ),
-  ENOTFOUND: refused(
-    ExitCode.configuration,
-    goal => `the name of ${goal.place} cannot be resolved`,
-    () => 'Look at /etc/hosts: it should have "127.0.0.1 localhost" and "::1 localhost".',
-  ),
-  EADDRNOTAVAIL: noAddress,
-  EAFNOSUPPORT: noAddress,
-  EPERM: refused(
-    ExitCode.notPermitted,
-    goal => `this process may not connect to ${goal.place}`,
-    () => 'Look at the firewall (nft list ruleset) and at IPAddressDeny= of the unit.',
-  ),
-  EACCES: refused(
-    ExitCode.notPermitted,
-    goal => `this account may not open the socket at ${goal.place}`,
-    () => 'Run it as root, or let the account into the folder of the socket (unix_socket_permissions).',
-  ),
-}
-
-/** What a Problem has for an answer where the server asks for the password in a way that would give it away. */
-export const UNSAFE_METHOD = 'unsafe method'
-/** And where it asks for nothing. */
-export const UNASKED = 'unasked'
+/** What two sessions get that change one row of a catalog at once: an internal error, whose text is never translated. */
+const CONCURRENT = /^tuple concurrently (?:updated|deleted)$/
+const CHANGED_MEANWHILE = later('Another session changed the same thing at that moment; run it again.')
 
 /**
- * Explains what `error`, from opening a connection, means.
- * What is no error of a connection is thrown again as it is.
+ * The Failure for a statement that failed while doing `message`. What is neither an answer of PostgreSQL nor
+ * a lost connection is returned as it is.
  */
-export function explain(error: unknown, goal: Goal): Problem {
-  const single = unwrap(error)
-  if (single instanceof UnsafeMethod) {
-    return {
-      transient: false,
-      stage: 'refused',
-      code: ExitCode.configuration,
-      cause: `${goal.place} asks for ${single.method}, which was not sent`,
-      answer: UNSAFE_METHOD,
-      hint: 'Is this PostgreSQL? If so, its rule for this address must say scram-sha-256 and the role needs a SCRAM password: as root, run sync-password.',
-    }
+export function statementFailure(error: unknown, message: string): unknown {
+  if (isAnswer(error)) {
+    const code = error.code ?? ''
+    const known = CONCURRENT.test(error.message) ? CHANGED_MEANWHILE : STATEMENTS[code]
+    const hint = known?.hint ?? 'The log of PostgreSQL says more: journalctl -u postgresql'
+    return new Failure(known?.code ?? ExitCode.cannotCreate, {
+      message,
+      cause: `PostgreSQL answered ${code}: ${error.message}${besides(error)}`,
+      hint: adviceOn(hint, error),
+    })
   }
-  if (single instanceof UnaskedError) {
-    return {
-      transient: false,
-      stage: 'refused',
-      code: ExitCode.configuration,
-      cause: `${goal.place} let ${goal.role} in without asking for the password, which proves neither the password nor that it is PostgreSQL`,
-      answer: UNASKED,
-      hint: 'Look what listens there (ss -ltnp). Where it is PostgreSQL, its rule for this address says trust, so every account of this host can log in as the role: let the rule say scram-sha-256, and reload.',
-    }
-  }
-  if (single instanceof ImpostorError) {
-    return {
-      transient: false,
-      stage: 'refused',
-      code: ExitCode.notPermitted,
-      cause: `${goal.place}: ${single.message}`,
-      hint: 'Find out what it is (ss -ltnp), stop it, and restart PostgreSQL so that it listens there itself. A pooler that is meant to be there needs a port of its own (ENDOREG_DB_PORT), or the account of PostgreSQL.',
-    }
-  }
-  if (single instanceof ScramError || single instanceof ProtocolError) {
-    return {
-      transient: false,
-      stage: 'refused',
-      code: ExitCode.notPermitted,
-      cause: `${goal.place} does not behave like a PostgreSQL that knows the password: ${single.message}`,
-      hint: 'Find out what listens there: ss -ltnp',
-    }
-  }
-  if (single instanceof Failure) throw single
-  const known = find(single)
-  if (!known || !(single instanceof Error)) throw error
-  const { transient, stage, code } = known
-  return {
-    transient,
-    stage,
-    code,
-    cause: known.cause(goal, single.message),
-    hint: known.hint(goal),
-    answer: single instanceof ServerError ? single.code : errnoOf(single),
-  }
+  if (error instanceof Failure) return error
+  if (errnoOf(error) === undefined && !isDriverError(error)) return error
+  return new Failure(ExitCode.tryLater, {
+    message,
+    cause: 'PostgreSQL closed the connection meanwhile',
+    hint: 'Nothing is half done. See journalctl -u postgresql, and run it again.',
+  })
 }
 
-const CLOSED = new Set(['ERR_SOCKET_CLOSED', 'ERR_STREAM_DESTROYED', 'ERR_STREAM_WRITE_AFTER_END'])
+const isDriverError = (error: unknown): boolean =>
+  error instanceof Error &&
+  /^(?:Connection terminated|Client (?:has encountered|was closed))/.test(error.message)
 
-function find(error: unknown): Known | undefined {
-  if (error instanceof pg.DatabaseError || error instanceof ServerError) {
-    const unknown = refused(
-      ExitCode.unavailable,
-      (_, server) => `PostgreSQL answered ${error.code ?? 'an error'}: ${server}`,
-      () => JOURNAL,
-    )
-    return SQLSTATES[error.code ?? ''] ?? unknown
-  }
-  if (error instanceof TimeoutError) return ERRNOS['ETIMEDOUT']
-  const errno = errnoOf(error)
-  // Node's own words for a connection that the other end has closed.
-  if (errno && CLOSED.has(errno)) return ERRNOS['ECONNRESET']
-  if (errno !== undefined) return ERRNOS[errno] ?? (errno.startsWith('ERR_') ? undefined : unforeseen(errno))
-  if (!(error instanceof Error)) return undefined
-  // What the driver says without a code.
-  if (/^timeout expired/.test(error.message)) return ERRNOS['ETIMEDOUT']
-  if (/^Connection terminated/.test(error.message)) return ERRNOS['ECONNRESET']
-  if (/^SASL: .*password must be/.test(error.message)) return SQLSTATES['28P01']
-  if (/SSL|SASL/.test(error.message)) return disagreement(error.message)
-  return undefined
+/** The words of programs, which are asked to speak English, for what is wrong with the server's disk or this one. */
+const FULL = /No space left on device|Disk quota exceeded/
+const BROKEN = /Input\/output error/
+
+/** Whether a message of a program is about the server and its disk, and not about what it works on. */
+export const isOfServer = (text: string): boolean =>
+  FULL.test(text) || BROKEN.test(text) || /canceling statement/.test(text)
+
+/** What a program's last words mean; PostgreSQL's programs have exit code 1 for everything, and tell no SQLSTATE. */
+const PROGRAMS: readonly (readonly [pattern: RegExp, known: Known])[] = [
+  [FULL, disk('Free some space (df -h) and run it again; no backup was touched.')],
+  [BROKEN, disk('Look at the kernel log (dmesg) and the health of the disk before running it again.')],
+  [
+    /invalid page|could not read block|missing chunk number|unexpected chunk number|compressed .*data is corrupt/,
+    disk(
+      'The data itself is damaged: keep the backups there are, and look at the disk (dmesg) and at the log of PostgreSQL.',
+    ),
+  ],
+  [
+    /connection to server|server closed the connection|terminating connection|the database system is/,
+    later('See what PostgreSQL does (journalctl -u postgresql), and run it again.'),
+  ],
+  [/permission denied/, { code: ExitCode.notPermitted, hint: 'Set PGUSER to a superuser (postgres).' }],
+  [
+    /lock timeout|canceling statement/,
+    later('Another session holds a lock (SELECT * FROM pg_locks); run it again later.'),
+  ],
+]
+
+/** What the server said, where the line that says so comes after the error (pg_dump.c, from PostgreSQL 14). */
+const FROM_SERVER = /^\w+: detail: Error message from server: (.*)$/m
+
+/** The Failure for a program of PostgreSQL that did not succeed, by all that it wrote to standard error. */
+export function programFailure(message: string, said: string, signal: NodeJS.Signals | null): Failure {
+  const lines = said.split('\n').filter(Boolean)
+  const line = lines.find(text => /\b(?:error|fatal|FATAL|ERROR|PANIC):/.test(text))
+  const server = FROM_SERVER.exec(said)?.[1]
+  const why = [line ?? lines.at(-1) ?? 'it ended without a word', ...(server ? [server] : [])].join(': ')
+  const answer = { detail: field(said, 'DETAIL'), hint: field(said, 'HINT'), where: field(said, 'CONTEXT') }
+  const [, known] = PROGRAMS.find(([pattern]) => pattern.test(said)) ?? []
+  const hint = known?.hint ?? 'Run it again; the log of PostgreSQL may say more: journalctl -u postgresql'
+  return new Failure(known?.code ?? ExitCode.inputOutput, {
+    message,
+    cause: signal ? `it was ended by ${signal}` : why + besides(answer),
+    hint: adviceOn(hint, answer),
+  })
 }
 
-const unforeseen = (errno: string): Known =>
-  refused(
-    ExitCode.unavailable,
-    goal => `the system answered ${errno} for ${goal.place}`,
-    () => `Look at the firewall, the limits and the network of this host. ${JOURNAL}`,
-  )
-
-const disagreement = (message: string): Known =>
-  refused(
-    ExitCode.configuration,
-    goal => `${goal.place} and this connection do not agree: ${message}`,
-    () => 'Look at PGSSLMODE in the environment, and at what listens there: ss -ltnp',
-  )
-
-/** Node.js gives one AggregateError, with no message of its own, for a name with several addresses. */
-function unwrap(error: unknown): unknown {
-  return error instanceof AggregateError ? (error.errors.at(-1) ?? error) : error
-}
-
-/** The Failure for a problem met while doing `message`. */
-export const toFailure = (problem: Problem, message: string): Failure =>
-  new Failure(problem.code, { message, cause: problem.cause, hint: problem.hint })
+/** A field of an answer as libpq writes it below the message. */
+const field = (said: string, name: 'DETAIL' | 'HINT' | 'CONTEXT'): string | undefined =>
+  new RegExp(`^${name}: {2}(.*)$`, 'm').exec(said)?.[1]

@@ -2,7 +2,7 @@ import { Deadline } from '../frame/deadline.ts'
 import { ExitCode, Failure } from '../frame/failure.ts'
 import type { Report } from '../frame/report.ts'
 import type { Run } from '../frame/run.ts'
-import { explain, type Problem, toFailure } from './problem.ts'
+import { explain, type Problem, toFailure } from './connection-problem.ts'
 import { abandon, openSession, type Session } from './session.ts'
 
 const SHORTEST = 4

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
 import { ExitCode, Failure } from '../frame/failure.ts'
-import { ask } from './statement-failure.ts'
+import { ask } from './session.ts'
 
 /** A name as PostgreSQL compares it. Of what is no text in the database's encoding, other collations make an error. */
 export const asciiLower = (name: string): string => `lower(${name} COLLATE "C")`

@@ -8,6 +8,7 @@ import { account } from '../host/accounts.ts'
 import { connectAs } from '../host/as-account.ts'
 import type { Account } from '../host/identity.ts'
 import { changesIds, effectiveUid, needsNoChange, withUid } from '../host/identity.ts'
+import { means, statementFailure } from './problem.ts'
 
 /** A socket that connects with an account's effective uid. */
 class PeerSocket extends Socket {
@@ -146,8 +147,6 @@ export class Session extends pg.Client {
   }
 }
 
-/** The session was ended by transaction_timeout (PostgreSQL manual, appendix A), which servers have from 17 on. */
-const TRANSACTION_TIMEOUT = '25P04'
 /** Milliseconds that a setting gets. */
 const SETTING = 5000
 
@@ -169,7 +168,8 @@ export async function openSession(
   try {
     return await openWithoutTimeout(settings, database, limit, options)
   } catch (error) {
-    if (!(error instanceof pg.DatabaseError) || error.code !== TRANSACTION_TIMEOUT) throw error
+    // Servers have that setting from 17 on.
+    if (!means(error, 'transaction timeout')) throw error
     return await connect(settings, database, limit, { ...options, ...PINNED_SINCE_17 })
   }
 }
@@ -274,6 +274,15 @@ export async function run(client: pg.Client, text: string, limit: number, doing:
     return results.map(result => (hasRows(result) ? result.rows : []))
   } finally {
     clearTimeout(timer)
+  }
+}
+
+/** As `run`, with the Failure for what goes wrong. */
+export async function ask(client: pg.Client, text: string, limit: number, doing: string): Promise<Rows[]> {
+  try {
+    return await run(client, text, limit, doing)
+  } catch (error) {
+    throw statementFailure(error, doing)
   }
 }
 

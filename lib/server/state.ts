@@ -1,10 +1,9 @@
 import * as v from 'valibot'
 import { ExitCode, Failure } from '../frame/failure.ts'
 import type { Run } from '../frame/run.ts'
-import { explain, type Goal, toFailure } from './problem.ts'
+import { explain, type Goal, toFailure } from './connection-problem.ts'
 import { inSession } from './ready.ts'
-import { abandon, openSession } from './session.ts'
-import { ask } from './statement-failure.ts'
+import { abandon, ask, openSession } from './session.ts'
 
 /** Milliseconds that the catalogs get. */
 const LIMIT = 60_000

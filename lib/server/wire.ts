@@ -1,14 +1,25 @@
 import { Socket } from 'node:net'
 import type { End } from './sockets.ts'
 
-/** An error message of PostgreSQL (ErrorResponse). */
+/** An error message of PostgreSQL (ErrorResponse), in the driver's words for its fields. */
 export class ServerError extends Error {
   /** SQLSTATE. */
   readonly code: string
+  readonly detail: string | undefined
+  readonly hint: string | undefined
+  /** CONTEXT */
+  readonly where: string | undefined
+  /** The function of PostgreSQL's source in which it came about. */
+  readonly routine: string | undefined
 
-  constructor(code: string, message: string) {
-    super(message)
-    this.code = code
+  /** @param fields by the letters of the protocol (PostgreSQL manual, "Error and Notice Message Fields") */
+  constructor(fields: ReadonlyMap<string, string>) {
+    super(fields.get('M') ?? 'an error without a message')
+    this.code = fields.get('C') ?? ''
+    this.detail = fields.get('D')
+    this.hint = fields.get('H')
+    this.where = fields.get('W')
+    this.routine = fields.get('R')
   }
 }
 
@@ -183,5 +194,5 @@ export class Wire {
 function toServerError(body: Buffer): ServerError {
   const fields = new Map<string, string>()
   for (const field of body.toString('utf8').split('\0')) fields.set(field.slice(0, 1), field.slice(1))
-  return new ServerError(fields.get('C') ?? '', fields.get('M') ?? 'an error without a message')
+  return new ServerError(fields)
 }

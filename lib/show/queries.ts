@@ -1,9 +1,8 @@
 import type pg from 'pg'
 import * as v from 'valibot'
 import { asciiLower, IS_FILE_ERROR } from '../server/reload.ts'
-import { PINNED } from '../server/session.ts'
+import { ask, PINNED } from '../server/session.ts'
 import { literal } from '../server/sql.ts'
-import { ask } from '../server/statement-failure.ts'
 
 const optionalText = v.nullable(v.string())
 const optionalNumber = v.nullable(v.number())

@@ -215,6 +215,20 @@ const ROWS: readonly Row[] = [
     mended: true,
   },
   {
+    name: 'the role may have no connection',
+    breaks: sql('ALTER ROLE "endoregDbLocal" CONNECTION LIMIT 0'),
+    finds: ['login-failed', 'login-failed', 'manifest-drift'],
+    says: /that the role endoregDbLocal may have are taken: too many .*\n.*\n.*ALTER ROLE "endoregDbLocal" CONNECTION LIMIT/,
+    restores: sql('ALTER ROLE "endoregDbLocal" CONNECTION LIMIT -1'),
+  },
+  {
+    name: 'the database may have no connection',
+    breaks: sql('ALTER DATABASE "endoregDbLocal" CONNECTION LIMIT 0'),
+    finds: ['login-failed', 'login-failed'],
+    says: /that the database endoregDbLocal may have are taken: too many .*\n.*\n.*ALTER DATABASE "endoregDbLocal" CONNECTION/,
+    restores: sql('ALTER DATABASE "endoregDbLocal" CONNECTION LIMIT -1'),
+  },
+  {
     name: 'a role is missing, with its database',
     breaks: sql('DROP DATABASE "devUser"', 'DROP ROLE "devUser"'),
     finds: ['manifest-drift'],

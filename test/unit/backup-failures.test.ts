@@ -1,7 +1,7 @@
 import t from 'tap'
-import { failed } from '../../lib/backup/programs.ts'
 import { explain, isLocked, isMissing } from '../../lib/backup/restic/failure.ts'
 import type { Ended } from '../../lib/backup/restic/program.ts'
+import { programFailure } from '../../lib/server/problem.ts'
 import { aRun } from '../support/shelf.ts'
 
 t.test("what the last words of PostgreSQL's programs mean", async t => {
@@ -24,16 +24,19 @@ t.test("what the last words of PostgreSQL's programs mean", async t => {
     ['', 74, /Run it again/],
   ]
   for (const [said, code, hint] of cases)
-    t.match(failed('do it', said, null), { code, message: 'do it', hint }, said)
+    t.match(programFailure('do it', said, null), { code, message: 'do it', hint }, said)
   const both = 'pg_dump: error: write: No space left on device\npg_dump: error: server closed the connection'
-  t.equal(failed('x', both, null).code, 74, 'from the cause to what it brings about')
+  t.equal(programFailure('x', both, null).code, 74, 'from the cause to what it brings about')
   t.equal(
-    failed('x', 'pg_dump: warning: w\npg_dump: error: the reason\npg_dump: detail: d', null).reason,
+    programFailure('x', 'pg_dump: warning: w\npg_dump: error: the reason\npg_dump: detail: d', null).reason,
     'pg_dump: error: the reason',
   )
-  t.equal(failed('x', 'first\nlast', null).reason, 'last')
-  t.equal(failed('x', '', null).reason, 'it ended without a word')
-  t.match(failed('x', 'pg_dump: error: e', 'SIGTERM'), { code: 74, reason: 'it was ended by SIGTERM' })
+  t.equal(programFailure('x', 'first\nlast', null).reason, 'last')
+  t.equal(programFailure('x', '', null).reason, 'it ended without a word')
+  t.match(programFailure('x', 'pg_dump: error: e', 'SIGTERM'), {
+    code: 74,
+    reason: 'it was ended by SIGTERM',
+  })
 })
 
 const remote = { run: aRun({}), shown: 'the repository', env: {}, scrub: (text: string) => text }

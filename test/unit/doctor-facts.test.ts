@@ -8,7 +8,7 @@ import { type Attempt, compare } from '../../lib/doctor/facts/passwords.ts'
 import { errnoOf } from '../../lib/frame/failure.ts'
 import { Password } from '../../lib/frame/password.ts'
 import { filesOf, measure, readTail } from '../../lib/server/as-postgres.ts'
-import { UNASKED } from '../../lib/server/problem.ts'
+import { UNASKED } from '../../lib/server/connection-problem.ts'
 import { loggedIn, notUp, problem, ROLE, refused, up } from '../support/doctor/facts.ts'
 
 const me = { name: 'me', uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 }

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
 import type { Run } from '../../frame/run.ts'
+import { programFailure } from '../../server/problem.ts'
 import { SILENT_OPTIONS } from '../../server/sql.ts'
-import { failed, startChild, succeed } from '../programs.ts'
+import { startChild, succeed } from '../programs.ts'
 import type { Backup, SavedDatabase, Share } from '../terms.ts'
 import { RefusalListener, type Refused } from './refused.ts'
 import { withFile } from './source.ts'
@@ -79,7 +80,7 @@ export async function restoreArchive(
       for (const warning of listener.warnings) run.report.warning(`${saved.name}: ${warning}`)
       if (code === 0) return []
       if (listener.broken === undefined && !signal && refused.length > 0) return refused
-      throw failed(`restore the database ${saved.name}`, listener.broken ?? said, signal)
+      throw programFailure(`restore the database ${saved.name}`, listener.broken ?? said, signal)
     } finally {
       clearInterval(timer)
     }

@@ -1,9 +1,8 @@
 import { ExitCode, Failure } from '../../frame/failure.ts'
 import type { Run } from '../../frame/run.ts'
 import { inSession } from '../../server/ready.ts'
-import type { Session } from '../../server/session.ts'
+import { ask, type Session } from '../../server/session.ts'
 import { identifier, literal } from '../../server/sql.ts'
-import { ask } from '../../server/statement-failure.ts'
 import { LIMIT, select } from '../describe.ts'
 import { RESTORING } from '../terms.ts'
 

@@ -1,7 +1,6 @@
-import pg from 'pg'
+import { means, statementFailure } from '../../server/problem.ts'
 import type { Session } from '../../server/session.ts'
 import { identifier } from '../../server/sql.ts'
-import { statementFailure } from '../../server/statement-failure.ts'
 import { type Counted, countLargeObjects, listExtensions, listTables, type SharedPart } from '../describe.ts'
 import type { SavedDatabase, SavedRole } from '../terms.ts'
 import { defaultRights } from './sql.ts'
@@ -125,9 +124,6 @@ export function compareRoles(saved: readonly SavedRole[], found: readonly SavedR
   })
 }
 
-/** undefined_table, invalid_schema_name, wrong_object_type, undefined_column (PostgreSQL manual, appendix A). */
-const ANOTHER_BY_NOW = new Set(['42P01', '3F000', '42809', '42703'])
-
 /**
  * What is in the database of `client`, where its roles may be at work, without running anything of theirs: not even
  * `SELECT count(*)` is safe for a superuser, since the planner computes what is constant in the expressions of a
@@ -153,7 +149,7 @@ async function copied(client: Session, table: string): Promise<number | undefine
   try {
     return (await client.query(`COPY ${table} TO '/dev/null'`)).rowCount ?? undefined
   } catch (error) {
-    if (error instanceof pg.DatabaseError && ANOTHER_BY_NOW.has(error.code ?? '')) return undefined
+    if (means(error, 'another object by now')) return undefined
     throw statementFailure(error, `count the rows of ${table}`)
   }
 }

@@ -1,10 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
-import pg from 'pg'
 import { ExitCode, Failure } from '../../frame/failure.ts'
-import { type Session, run as send } from '../../server/session.ts'
+import { isAnswer, statementFailure } from '../../server/problem.ts'
+import { ask, type Session, run as send } from '../../server/session.ts'
 import { dollarQuoted, identifier, literal } from '../../server/sql.ts'
-import { ask, statementFailure } from '../../server/statement-failure.ts'
 import { LIMIT, select } from '../describe.ts'
 import { type Backup, GLOBALS, type SavedRole } from '../terms.ts'
 import { withFile } from './source.ts'
@@ -139,7 +138,7 @@ async function execute(client: Session, statement: string): Promise<string | und
   try {
     await send(client, statement, LIMIT, doing)
   } catch (error) {
-    if (!(error instanceof pg.DatabaseError)) throw statementFailure(error, doing)
+    if (!isAnswer(error)) throw statementFailure(error, doing)
     if (isNeeded(statement)) {
       throw new Failure(ExitCode.cannotCreate, {
         message: doing,

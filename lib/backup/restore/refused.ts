@@ -4,6 +4,7 @@ import { canAsk, confirmHost } from '../../frame/confirm.ts'
 import { ExitCode, Failure, type FailureCode } from '../../frame/failure.ts'
 import type { Run } from '../../frame/run.ts'
 import { scrubber } from '../../frame/scrub.ts'
+import { detailText, isOfServer, routineIn } from '../../server/problem.ts'
 
 /** An object of an archive that PostgreSQL did not take. */
 export type Refused = {
@@ -56,17 +57,6 @@ export function incomplete(
         'Its archive is damaged: take another backup with --backup NAME, and look at the disk (dmesg).',
       )
 }
-
-/** What is said of a row is not for a log. */
-const withoutRows = (text: string): string =>
-  text.replace(/Failing row contains \(.*\)/, 'Failing row contains (...)').replace(/=\(.*\)/, '=(...)')
-
-/** What the whole server lacks, and not the archive. */
-const ENVIRONMENT = /No space left on device|Disk quota exceeded|Input\/output error|canceling statement/
-
-/** A line of the context of an error (errcontext() of pl_exec.c, functions.c and other languages). */
-const ROUTINE =
-  /^(?:CONTEXT: {2})?(?:PL\/\w+|SQL) function "?(.+?)"?(?: line \d+.*| statement \d+| during \w+)?$/
 
 type Open = { object: string; why: string; detail: string; hint: string; routine: string | undefined }
 
@@ -150,8 +140,8 @@ export class RefusalListener {
     const [, hint] = /^HINT: {2}(.*?)\.?$/.exec(line) ?? []
     if (hint !== undefined) open.hint = `. ${hint}`
     const [, detail] = /^DETAIL: {2}(.*)$/.exec(line) ?? []
-    if (detail !== undefined) open.detail = `. ${withoutRows(detail).replace(/\.$/, '')}`
-    open.routine ??= ROUTINE.exec(line)?.[1]
+    if (detail !== undefined) open.detail = detailText(detail)
+    open.routine ??= routineIn(line)
   }
 
   #close(): void {
@@ -159,8 +149,7 @@ export class RefusalListener {
     this.#open = undefined
     if (!open) return
     // A function can say anything; what the system says comes without one.
-    if (ENVIRONMENT.test(open.why) && open.routine === undefined)
-      this.broken ??= `pg_restore: error: ${open.why}`
+    if (isOfServer(open.why) && open.routine === undefined) this.broken ??= `pg_restore: error: ${open.why}`
     const { object, why, detail, hint, routine } = open
     // What is advised for a query in a function is for its author.
     const text = `${why}${detail}${routine === undefined ? hint : ''}`

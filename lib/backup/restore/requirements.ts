@@ -1,12 +1,11 @@
-import pg from 'pg'
 import { ExitCode, Failure, type FailureCode } from '../../frame/failure.ts'
 import type { Run } from '../../frame/run.ts'
 import { bytesText } from '../../frame/text.ts'
 import { findAccount } from '../../host/accounts.ts'
 import { measure } from '../../server/as-postgres.ts'
-import { type Session, run as send } from '../../server/session.ts'
+import { isAnswer, means, statementFailure } from '../../server/problem.ts'
+import { ask, type Session, run as send } from '../../server/session.ts'
 import { identifier, literal } from '../../server/sql.ts'
-import { ask, statementFailure } from '../../server/statement-failure.ts'
 import { LIMIT, select } from '../describe.ts'
 import { type Backup, RESTORING, type SavedDatabase } from '../terms.ts'
 
@@ -117,9 +116,6 @@ export function refuseServer(
   }
 }
 
-/** What PostgreSQL says of a locale that is not there, or of a provider that it was built without (appendix A). */
-const NOT_HERE = new Set(['22023', '0A000', '42704'])
-
 /**
  * Fails with 78 where the server of `client` does not have the locale of one of `databases`: PostgreSQL is asked to make
  * a collation of it, which is taken back.
@@ -154,8 +150,8 @@ async function refusal(client: Session, words: string): Promise<string | undefin
     await send(client, `CREATE COLLATION pg_temp."endoreg-restore" (${words})`, LIMIT, doing)
     return undefined
   } catch (error) {
-    if (!(error instanceof pg.DatabaseError)) throw statementFailure(error, doing)
-    return NOT_HERE.has(error.code ?? '') ? error.message : undefined
+    if (!isAnswer(error)) throw statementFailure(error, doing)
+    return means(error, 'no such locale') ? error.message : undefined
   } finally {
     await ask(client, 'ROLLBACK', LIMIT, doing)
   }

@@ -1,9 +1,8 @@
 import type { Run } from '../../frame/run.ts'
 import { LOCK_DATABASE } from '../../server/lock.ts'
 import { inSession } from '../../server/ready.ts'
-import type { Session } from '../../server/session.ts'
+import { ask, type Session } from '../../server/session.ts'
 import { literal } from '../../server/sql.ts'
-import { ask } from '../../server/statement-failure.ts'
 import { LIMIT, select } from '../describe.ts'
 
 /** Milliseconds between two looks for sessions that are to end. */

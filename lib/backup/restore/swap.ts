@@ -1,10 +1,9 @@
-import pg from 'pg'
 import { ExitCode, Failure } from '../../frame/failure.ts'
 import type { Run } from '../../frame/run.ts'
 import { explainLock, TAKE_LOCK_FOR_TRANSACTION } from '../../server/lock.ts'
-import { type Session, run as send } from '../../server/session.ts'
+import { means, statementFailure } from '../../server/problem.ts'
+import { ask, type Session, run as send } from '../../server/session.ts'
 import { BEGIN_SILENTLY, COMMIT_SILENTLY, identifier, literal } from '../../server/sql.ts'
-import { ask, statementFailure } from '../../server/statement-failure.ts'
 import type { SavedDatabase } from '../terms.ts'
 import { freeName, KEPT, listBound, OLD, refuseBound } from './bound.ts'
 import type { Incomplete } from './refused.ts'
@@ -15,8 +14,6 @@ import { limitsSql } from './sql.ts'
 const LIMIT = 120_000
 /** How often it is tried where sessions do not end in time. */
 const TRIES = 3
-/** object_in_use (PostgreSQL manual, appendix A). */
-const IN_USE = '55006'
 
 /** A new database, and whose name it gets. */
 export type Made = {
@@ -61,7 +58,7 @@ export async function swap(
       return await attemptSwap(run, client, made, replacing, also)
     } catch (error) {
       await send(client, 'ROLLBACK', LIMIT, 'take the swap back').catch(() => {})
-      const inUse = error instanceof pg.DatabaseError && error.code === IN_USE
+      const inUse = means(error, 'in use')
       if (inUse && attempt < TRIES) continue
       throw inUse ? await stillInUse(client, made) : statementFailure(error, DOING)
     }

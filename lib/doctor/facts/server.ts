@@ -1,16 +1,16 @@
-import pg from 'pg'
+import type pg from 'pg'
 import * as v from 'valibot'
 import { KEPT } from '../../backup/restore/bound.ts'
 import { RESTORING } from '../../backup/terms.ts'
 import { ExitCode, Failure } from '../../frame/failure.ts'
 import type { Settings } from '../../frame/settings.ts'
 import type { Manifest } from '../../frame/terms.ts'
-import { explain, type Goal, type Problem } from '../../server/problem.ts'
+import { explain, type Goal, type Problem } from '../../server/connection-problem.ts'
+import { isAnswer, statementFailure } from '../../server/problem.ts'
 import { IS_FILE_ERROR } from '../../server/reload.ts'
 import { type Cluster, inspectCluster } from '../../server/roles.ts'
 import { abandon, openSession, run } from '../../server/session.ts'
 import { literal } from '../../server/sql.ts'
-import { statementFailure } from '../../server/statement-failure.ts'
 import { type Fact, lookLater, toUnknown, type Unknown, unknown } from './fact.ts'
 
 const texts = v.array(v.string())
@@ -206,7 +206,7 @@ async function askSchema(settings: Settings): Promise<boolean> {
   try {
     client = await openSession(settings, dbName, LIMIT, LIMIT)
   } catch (error) {
-    if (error instanceof pg.DatabaseError) throw noSession(error.message)
+    if (isAnswer(error)) throw noSession(error.message)
     throw error
   }
   try {

@@ -1,4 +1,4 @@
-import { UNASKED, UNSAFE_METHOD } from '../../server/problem.ts'
+import { UNASKED, UNSAFE_METHOD } from '../../server/connection-problem.ts'
 import type { Outcome } from '../../server/prove.ts'
 import type { Facts } from '../facts/gather.ts'
 import { able, currentRole, newerFiles, type Part, Parts, remedyOn, serverSelf } from './part.ts'

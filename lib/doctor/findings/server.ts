@@ -1,4 +1,4 @@
-import type { Problem } from '../../server/problem.ts'
+import type { Problem } from '../../server/connection-problem.ts'
 import { identifier } from '../../server/sql.ts'
 import type { Facts } from '../facts/gather.ts'
 import type { ServerState } from '../facts/server.ts'

@@ -1,8 +1,8 @@
 import pg from 'pg'
+import { statementFailure } from '../problem.ts'
 import { CONFIGURATION_ERROR } from '../reload.ts'
-import { type Rows, run } from '../session.ts'
+import { ask, type Rows, run } from '../session.ts'
 import { literal } from '../sql.ts'
-import { ask, statementFailure } from '../statement-failure.ts'
 import type { Files } from './terms.ts'
 
 /** A configuration file as PostgreSQL sees it. */

@@ -1,4 +1,4 @@
-import { UNASKED, UNSAFE_METHOD } from '../../../lib/server/problem.ts'
+import { UNASKED, UNSAFE_METHOD } from '../../../lib/server/connection-problem.ts'
 import type { Case } from './cases.ts'
 import {
   ADDRESSES,

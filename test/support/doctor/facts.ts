@@ -15,7 +15,7 @@ import { loadSettings } from '../../../lib/host/settings-file.ts'
 import { loadManifest } from '../../../lib/provision/manifest.ts'
 import type { Vault } from '../../../lib/provision/vault.ts'
 import { parseHba } from '../../../lib/server/access/parse.ts'
-import type { Problem } from '../../../lib/server/problem.ts'
+import type { Problem } from '../../../lib/server/connection-problem.ts'
 import type { Cluster, CurrentRole } from '../../../lib/server/roles.ts'
 import { memoryFiles } from '../memory-files.ts'
 

@@ -1,5 +1,5 @@
 import { known } from '../../../lib/doctor/facts/fact.ts'
-import { UNSAFE_METHOD } from '../../../lib/server/problem.ts'
+import { UNSAFE_METHOD } from '../../../lib/server/connection-problem.ts'
 import type { Case } from './cases.ts'
 import {
   ADDRESSES,

@@ -1,0 +1,298 @@
+import { ExitCode, errnoOf, Failure, type FailureCode } from '../frame/failure.ts'
+import { ImpostorError, UnaskedError, UnsafeMethod } from './login.ts'
+import { adviceOn, besides, isAnswer } from './problem.ts'
+import { ScramError } from './scram.ts'
+import { ProtocolError, TimeoutError } from './wire.ts'
+
+/** Why a connection did not come about, in words. */
+export type Problem = {
+  /** Whether waiting may help. */
+  readonly transient: boolean
+  /** Groups problems by what is being waited for: nothing listens, or it listens and is not ready. */
+  readonly stage: 'absent' | 'starting' | 'refused'
+  readonly code: FailureCode
+  readonly cause: string
+  readonly hint: string
+  /** The SQLSTATE that PostgreSQL answered with, or the errno of the system, where there was one. */
+  readonly answer?: string | undefined
+}
+
+/** Where the connection was to go, as far as the words depend on it. */
+export type Goal = {
+  /** "/run/postgresql port 5432", "::1 port 5432" */
+  readonly place: string
+  readonly role: string
+  readonly database: string
+  /** The kind of connection: the administrative one, or the application's. */
+  readonly as: 'administrator' | 'application'
+}
+
+/** What is known about an error; the words depend on where the connection was to go, and on the server's own. */
+type Known = Omit<Problem, 'cause' | 'hint' | 'answer'> & {
+  readonly cause: (goal: Goal, server: Said) => string
+  readonly hint: (goal: Goal, server: Said) => string
+}
+
+/** The server's message, and the function of its source in which it came about: that one is never translated. */
+type Said = { readonly message: string; readonly routine?: string | undefined }
+
+/** Where PostgreSQL says what it does. */
+const JOURNAL = 'See: systemctl status postgresql; journalctl -u postgresql'
+
+const waiting = (stage: Problem['stage'], cause: Known['cause'], hint: Known['hint']): Known => ({
+  transient: true,
+  stage,
+  code: ExitCode.tryLater,
+  cause,
+  hint,
+})
+/** A problem that does not pass by itself. */
+const refused = (code: FailureCode, cause: Known['cause'], hint: Known['hint']): Known => ({
+  transient: false,
+  stage: 'refused',
+  code,
+  cause,
+  hint,
+})
+
+const absent = (cause: (goal: Goal) => string): Known =>
+  waiting('absent', cause, () => `Is PostgreSQL running? ${JOURNAL}`)
+const starting = waiting(
+  'starting',
+  (_, { message }) => `PostgreSQL is not ready: ${message}`,
+  () => `It may be starting, stopping or recovering. ${JOURNAL}`,
+)
+
+/** SQLSTATEs of the start of a session (PostgreSQL manual, appendix A). */
+const SQLSTATES: Readonly<Record<string, Known>> = {
+  '57P01': starting,
+  '57P02': starting,
+  '57P03': starting,
+  '53300': waiting(
+    'starting',
+    (goal, said) => `${limitOf(goal, said).taken}: ${said.message}`,
+    (goal, said) =>
+      `See who holds them (SELECT * FROM pg_stat_activity), or raise ${limitOf(goal, said).limit}.`,
+  ),
+  '28P01': refused(
+    ExitCode.notPermitted,
+    goal => `PostgreSQL refused the password of ${goal.role}`,
+    goal =>
+      goal.as === 'administrator'
+        ? 'Connect through the socket, where peer needs no password, or set PGPASSWORD.'
+        : 'The stored password is another one, or has expired. As root, run: sync-password; for the role itself: postgres-endoreg-setup',
+  ),
+  '28000': refused(
+    ExitCode.notPermitted,
+    (_, { message }) => `PostgreSQL does not let this role in: ${message}`,
+    goal =>
+      goal.as === 'administrator'
+        ? `Run it as root, or as the account that pg_hba.conf and pg_ident.conf let in as ${goal.role}.`
+        : `Add a rule for this very address to pg_hba.conf (host "${goal.database}" "${goal.role}" ADDRESS scram-sha-256; 127.0.0.1/32 and ::1/128 are two rules), above any that rejects it, and reload. Where the role may not log in, run: postgres-endoreg-setup`,
+  ),
+  '3D000': refused(
+    ExitCode.configuration,
+    goal => `the database ${goal.database} does not exist`,
+    goal =>
+      goal.as === 'administrator'
+        ? 'Set PGDATABASE to one that does.'
+        : 'As root, run: postgres-endoreg-setup',
+  ),
+  '42501': refused(
+    ExitCode.notPermitted,
+    (_, { message }) => message,
+    goal => `Give it the right: GRANT CONNECT ON DATABASE "${goal.database}" TO "${goal.role}"`,
+  ),
+  '55000': refused(
+    ExitCode.configuration,
+    (_, { message }) => message,
+    goal => `As the superuser: ALTER DATABASE "${goal.database}" WITH ALLOW_CONNECTIONS true`,
+  ),
+}
+
+/** Whose limit a login has met with 53300: a database's, a role's (postinit.c, miscinit.c), or else the server's. */
+function limitOf({ database, role }: Goal, { routine }: Said): { taken: string; limit: string } {
+  switch (routine) {
+    case 'CheckMyDatabase':
+      return {
+        taken: `all connections that the database ${database} may have are taken`,
+        limit: `its limit: ALTER DATABASE "${database}" CONNECTION LIMIT NUMBER`,
+      }
+    case 'InitializeSessionUserId':
+      return {
+        taken: `all connections that the role ${role} may have are taken`,
+        limit: `its limit: ALTER ROLE "${role}" CONNECTION LIMIT NUMBER`,
+      }
+    default:
+      return { taken: 'all connections are taken', limit: 'max_connections' }
+  }
+}
+
+const noAddress = refused(
+  ExitCode.configuration,
+  goal => `this host has no address to reach ${goal.place} from`,
+  () =>
+    'Is IPv6 turned off while /etc/hosts still names ::1? Turn it on (sysctl net.ipv6.conf.lo.disable_ipv6) or take the line out.',
+)
+
+const silent = (cause: (goal: Goal) => string): Known => waiting('starting', cause, () => JOURNAL)
+const closed = silent(goal => `${goal.place} closed the connection`)
+const unreachable = absent(goal => `${goal.place} is not reachable`)
+
+/** Errors of connect(2), the socket and the resolver. */
+const ERRNOS: Readonly<Record<string, Known>> = {
+  ENOENT: absent(goal => `there is no socket at ${goal.place}`),
+  ECONNREFUSED: absent(goal => `nothing listens at ${goal.place}`),
+  ECONNRESET: closed,
+  EPIPE: closed,
+  // Node's own words for a connection that the other end has closed.
+  ERR_SOCKET_CLOSED: closed,
+  ERR_STREAM_DESTROYED: closed,
+  ERR_STREAM_WRITE_AFTER_END: closed,
+  ETIMEDOUT: silent(goal => `${goal.place} did not answer`),
+  EAGAIN: silent(goal => `the queue of ${goal.place} is full`),
+  ENETDOWN: unreachable,
+  EHOSTUNREACH: unreachable,
+  ENETUNREACH: unreachable,
+  EAI_AGAIN: waiting(
+    'absent',
+    goal => `the name of ${goal.place} cannot be resolved yet`,
+    () => 'Look at /etc/hosts and the resolver.',
+  ),
+  ENOTFOUND: refused(
+    ExitCode.configuration,
+    goal => `the name of ${goal.place} cannot be resolved`,
+    () => 'Look at /etc/hosts: it should have "127.0.0.1 localhost" and "::1 localhost".',
+  ),
+  EADDRNOTAVAIL: noAddress,
+  EAFNOSUPPORT: noAddress,
+  EPERM: refused(
+    ExitCode.notPermitted,
+    goal => `this process may not connect to ${goal.place}`,
+    () => 'Look at the firewall (nft list ruleset) and at IPAddressDeny= of the unit.',
+  ),
+  EACCES: refused(
+    ExitCode.notPermitted,
+    goal => `this account may not open the socket at ${goal.place}`,
+    () => 'Run it as root, or let the account into the folder of the socket (unix_socket_permissions).',
+  ),
+}
+
+/** What a Problem has for an answer where the server asks for the password in a way that would give it away. */
+export const UNSAFE_METHOD = 'unsafe method'
+/** And where it asks for nothing. */
+export const UNASKED = 'unasked'
+
+/**
+ * Explains what `error`, from opening a connection, means.
+ * What is no error of a connection is thrown again as it is.
+ */
+export function explain(error: unknown, goal: Goal): Problem {
+  const single = unwrap(error)
+  const known = find(single)
+  if (!known || !(single instanceof Error)) throw single instanceof Failure ? single : error
+  const { transient, stage, code } = known
+  const answer = isAnswer(single) ? single : undefined
+  const said = { message: single.message, routine: answer?.routine }
+  const hint = known.hint(goal, said)
+  return {
+    transient,
+    stage,
+    code,
+    cause: known.cause(goal, said) + (answer ? besides(answer) : ''),
+    hint: answer ? adviceOn(hint, answer) : hint,
+    answer: answerOf(single),
+  }
+}
+
+function answerOf(error: Error): string | undefined {
+  if (error instanceof UnsafeMethod) return UNSAFE_METHOD
+  return error instanceof UnaskedError ? UNASKED : errnoOf(error)
+}
+
+function find(error: unknown): Known | undefined {
+  if (isAnswer(error)) {
+    const { code = '' } = error
+    const unknown = refused(
+      ExitCode.unavailable,
+      (_, { message }) => `PostgreSQL answered ${code || 'an error'}: ${message}`,
+      () => JOURNAL,
+    )
+    return SQLSTATES[code] ?? unknown
+  }
+  if (!(error instanceof Error) || error instanceof Failure) return undefined
+  if (error instanceof TimeoutError) return ERRNOS['ETIMEDOUT']
+  const other = OTHERS.find(([kind]) => error instanceof kind)
+  if (other) return other[1]
+  const errno = errnoOf(error)
+  if (errno !== undefined) return ERRNOS[errno] ?? (errno.startsWith('ERR_') ? undefined : unforeseen(errno))
+  // What the driver says without a code.
+  if (/^timeout expired/.test(error.message)) return ERRNOS['ETIMEDOUT']
+  if (/^Connection terminated/.test(error.message)) return closed
+  if (/^SASL: .*password must be/.test(error.message)) return SQLSTATES['28P01']
+  if (/SSL|SASL/.test(error.message)) return disagreement
+  return undefined
+}
+
+const strange = refused(
+  ExitCode.notPermitted,
+  ({ place }, { message }) =>
+    `${place} does not behave like a PostgreSQL that knows the password: ${message}`,
+  () => 'Find out what listens there: ss -ltnp',
+)
+
+/** What our own login finds out about who answers it. */
+const OTHERS: readonly (readonly [kind: new (...all: never[]) => Error, known: Known])[] = [
+  [
+    UnsafeMethod,
+    refused(
+      ExitCode.configuration,
+      ({ place }, { message }) => `${place} asks for ${message}, which was not sent`,
+      () =>
+        'Is this PostgreSQL? If so, its rule for this address must say scram-sha-256 and the role needs a SCRAM password: as root, run sync-password.',
+    ),
+  ],
+  [
+    UnaskedError,
+    refused(
+      ExitCode.configuration,
+      ({ place, role }) =>
+        `${place} let ${role} in without asking for the password, which proves neither the password nor that it is PostgreSQL`,
+      () =>
+        'Look what listens there (ss -ltnp). Where it is PostgreSQL, its rule for this address says trust, so every account of this host can log in as the role: let the rule say scram-sha-256, and reload.',
+    ),
+  ],
+  [
+    ImpostorError,
+    refused(
+      ExitCode.notPermitted,
+      ({ place }, { message }) => `${place}: ${message}`,
+      () =>
+        'Find out what it is (ss -ltnp), stop it, and restart PostgreSQL so that it listens there itself. A pooler that is meant to be there needs a port of its own (ENDOREG_DB_PORT), or the account of PostgreSQL.',
+    ),
+  ],
+  [ScramError, strange],
+  [ProtocolError, strange],
+]
+
+const unforeseen = (errno: string): Known =>
+  refused(
+    ExitCode.unavailable,
+    goal => `the system answered ${errno} for ${goal.place}`,
+    () => `Look at the firewall, the limits and the network of this host. ${JOURNAL}`,
+  )
+
+const disagreement = refused(
+  ExitCode.configuration,
+  ({ place }, { message }) => `${place} and this connection do not agree: ${message}`,
+  () => 'Look at PGSSLMODE in the environment, and at what listens there: ss -ltnp',
+)
+
+/** Node.js gives one AggregateError, with no message of its own, for a name with several addresses. */
+function unwrap(error: unknown): unknown {
+  return error instanceof AggregateError ? (error.errors.at(-1) ?? error) : error
+}
+
+/** The Failure for a problem met while doing `message`. */
+export const toFailure = (problem: Problem, message: string): Failure =>
+  new Failure(problem.code, { message, cause: problem.cause, hint: problem.hint })
