@@ -48,10 +48,7 @@ export async function select(client: Session, query: string, doing: string): Pro
 
 const CLUSTER = `
   SELECT json_build_object(
-    'server', json_build_object(
-      'version', split_part(current_setting('server_version'), ' ', 1),
-      'major', current_setting('server_version_num')::int / 10000,
-      'identifier', (SELECT system_identifier::text FROM pg_control_system())),
+    'identifier', (SELECT system_identifier::text FROM pg_control_system()),
     'roles', (SELECT coalesce(json_agg(json_build_object(
       'name', rolname, 'superuser', rolsuper, 'inherit', rolinherit, 'createRole', rolcreaterole,
       'createDatabase', rolcreatedb, 'login', rolcanlogin, 'replication', rolreplication,
@@ -72,7 +69,7 @@ const CLUSTER = `
       ORDER BY 1)) AS cluster`
 
 const cluster = v.strictObject({
-  server: v.strictObject({ version: v.string(), major: v.number(), identifier: v.string() }),
+  identifier: v.string(),
   roles: v.array(savedRole),
   tablespaces: v.array(v.string()),
   settings: v.unwrap(description.entries.settings),
@@ -94,7 +91,8 @@ export async function describeCluster(client: Session): Promise<SavedCluster> {
       hint: 'Set PGUSER to a superuser (postgres).',
     })
   }
-  return v.parse(cluster, found?.['cluster'])
+  const { identifier, ...rest } = v.parse(cluster, found?.['cluster'])
+  return { server: { version: client.version, major: client.major, identifier }, ...rest }
 }
 
 /**

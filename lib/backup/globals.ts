@@ -6,6 +6,7 @@ import { doing, ExitCode, Failure, systemFailure } from '../frame/failure.ts'
 import type { Report } from '../frame/report.ts'
 import type { Run } from '../frame/run.ts'
 import type { Folder } from '../host/folder.ts'
+import { configurationFiles } from '../server/look.ts'
 import { ask, type Session } from '../server/session.ts'
 import { literal } from '../server/sql.ts'
 import { createFile } from './dump.ts'
@@ -73,15 +74,6 @@ const LIMIT = 60_000
 /** Bytes of a file that are saved. */
 const MOST = 16_777_216
 
-/** Where a server of that major has its settings and access rules; from 16 on these may include further files. */
-const files = (major: number): string => `
-  SELECT current_setting('config_file') UNION SELECT current_setting('hba_file') UNION SELECT current_setting('ident_file')
-  UNION SELECT sourcefile FROM pg_file_settings ${
-    major >= 16
-      ? 'UNION SELECT file_name FROM pg_hba_file_rules UNION SELECT file_name FROM pg_ident_file_mappings'
-      : ''
-  }`
-
 /** What the file with that number is called in the folder of a backup: no archive's name ends so. */
 const nameIn = (path: string, number: number): string =>
   `${number}-${encodeURIComponent(basename(path)).slice(-200)}.configuration`
@@ -96,7 +88,7 @@ export async function saveConfiguration(
   folder: Folder,
   major: number,
 ): Promise<NonNullable<Description['configuration']>> {
-  const query = `SELECT path FROM (${files(major)}) AS f(path) WHERE path IS NOT NULL ORDER BY path COLLATE "C"`
+  const query = `SELECT path FROM (${configurationFiles(major)}) AS f GROUP BY path ORDER BY path COLLATE "C"`
   const [rows = []] = await ask(client, query, LIMIT, 'look for the configuration')
   const saved: { path: string; file: string }[] = []
   for (const row of rows) {

@@ -15,7 +15,7 @@ import { serviceOwnership } from '../provision/owners.ts'
 import { planPassword } from '../provision/password.ts'
 import { provision } from '../provision/provision.ts'
 import { rotate } from '../provision/rotate.ts'
-import type { Cluster } from '../server/roles.ts'
+import type { Cluster } from '../server/look.ts'
 
 /**
  * Makes the vault, PostgreSQL and the application's copy agree, and says which of the three differed; with

@@ -7,10 +7,9 @@ import { type Rows, run, Session } from '../server/session.ts'
 import { dollarQuoted, identifier, silently } from '../server/sql.ts'
 import { Overtaken } from './vault-plan.ts'
 
-/** What the template that CREATE DATABASE copies is like; databases have collation versions since PostgreSQL 15. */
-const templateQuery = (major: number): string => `
-  SELECT ${major >= 15 ? 'd.datcollversion' : 'NULL'} AS stored,
-         ${major >= 15 ? 'pg_database_collation_actual_version(d.oid)' : 'NULL'} AS actual,
+/** What the template that CREATE DATABASE copies is like. */
+const TEMPLATE = `
+  SELECT d.datcollversion AS stored, pg_database_collation_actual_version(d.oid) AS actual,
          d.datconnlimit AS connlimit,
          (SELECT string_agg(format('pid %s (%s, %s)', a.pid, a.usename, a.application_name), '; ' ORDER BY a.pid)
             FROM pg_stat_activity a WHERE a.datid = d.oid AND a.pid <> pg_backend_pid()) AS sessions
@@ -67,15 +66,7 @@ async function explainCreation(
 }
 
 async function lookAtTemplate(client: pg.Client, limit: number): Promise<Rows[number] | undefined> {
-  const doing = 'look at the template database'
-  const [version] = await run(
-    client,
-    "SELECT current_setting('server_version_num')::int AS number",
-    limit,
-    doing,
-  )
-  const major = Math.floor(Number(version?.[0]?.['number']) / 10_000)
-  const [rows] = await run(client, templateQuery(major), limit, doing)
+  const [rows] = await run(client, TEMPLATE, limit, 'look at the template database')
   return rows?.[0]
 }
 

@@ -1,7 +1,7 @@
 import { ExitCode, Failure } from '../frame/failure.ts'
 import type { Run } from '../frame/run.ts'
 import type { Change, PasswordChange } from '../frame/terms.ts'
-import type { Cluster } from '../server/roles.ts'
+import type { Cluster } from '../server/look.ts'
 import {
   buildVerifier,
   compareVerifier,

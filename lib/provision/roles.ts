@@ -1,6 +1,6 @@
 import { ExitCode, Failure } from '../frame/failure.ts'
 import type { Change, Database, Manifest, Role } from '../frame/terms.ts'
-import type { Cluster, CurrentRole } from '../server/roles.ts'
+import type { Cluster, CurrentRole } from '../server/look.ts'
 import { identifier, literal } from '../server/sql.ts'
 
 /**

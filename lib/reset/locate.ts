@@ -7,7 +7,7 @@ import type { Account } from '../host/identity.ts'
 import { runAs } from '../host/shell.ts'
 import { findDataFolder } from '../server/data-folder.ts'
 import { findProgram } from '../server/programs.ts'
-import type { Server } from '../server/state.ts'
+import type { Server } from './server.ts'
 import type { Cluster, Recipe } from './terms.ts'
 
 const DEBIAN = /^\/etc\/postgresql\/([^/]+)\/([^/]+)\/postgresql\.conf$/

@@ -8,10 +8,10 @@ import { effectiveUid } from '../host/identity.ts'
 import { requireSystemd, showUnits, untilIdle } from '../host/units.ts'
 import type { DataFolder } from '../server/data-folder.ts'
 import { inspectPatroni } from '../server/patroni.ts'
-import { askServer, type Server } from '../server/state.ts'
 import { besideName, type Found, inspectData, type Kind, stampOf, timeOf } from './found.ts'
 import { readJournal } from './journal.ts'
 import { fromFiles, fromServer } from './locate.ts'
+import { askServer, type Server } from './server.ts'
 import type { Cluster, Journal } from './terms.ts'
 
 /** A cluster, its folders, and what was begun there. */

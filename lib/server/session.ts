@@ -116,18 +116,22 @@ const UNDO_SECONDS = 5
 /** A session whose statements have one deadline for all of them: a server may be slow at each, and so for ever. */
 export class Session extends pg.Client {
   #deadline: Deadline | undefined
-  #major = 0
+  #version = ''
 
   constructor(config: pg.ClientConfig) {
     super(config)
     this.connection.on('parameterStatus', (status: { parameterName: string; parameterValue: string }) => {
-      if (status.parameterName === 'server_version') this.#major = Number.parseInt(status.parameterValue, 10)
+      if (status.parameterName === 'server_version') this.#version = status.parameterValue
     })
   }
 
-  /** The server's major version, as it says itself when a session begins. */
+  /** The server's version, as it says itself when a session begins: "16.14". What a distribution adds is left out. */
+  get version(): string {
+    return this.#version.split(' ')[0] ?? ''
+  }
+
   get major(): number {
-    return this.#major
+    return Number.parseInt(this.#version, 10)
   }
 
   /** All statements from now on have to be done by then. */

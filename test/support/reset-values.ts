@@ -1,9 +1,9 @@
 import { userInfo } from 'node:os'
 import type { UnitState } from '../../lib/host/units.ts'
 import { type Found, parseBeside } from '../../lib/reset/found.ts'
+import type { Server } from '../../lib/reset/server.ts'
 import type { Site } from '../../lib/reset/site.ts'
 import type { Around, Cluster, Recipe, ResetJournal, UndoJournal } from '../../lib/reset/terms.ts'
-import type { Server } from '../../lib/server/state.ts'
 
 // A cluster with its folders and what was begun there, as values.
 

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { Password } from '../../lib/frame/password.ts'
 import { diffPassword } from '../../lib/provision/password.ts'
-import type { Cluster } from '../../lib/server/roles.ts'
+import type { Cluster } from '../../lib/server/look.ts'
 import { buildVerifier, compareVerifier, ScramPassword } from '../../lib/server/scram.ts'
 
 const SECRET = 'correct horse'

@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { Role } from '../../lib/frame/terms.ts'
 import { diffRoles } from '../../lib/provision/roles.ts'
-import type { Cluster, CurrentRole } from '../../lib/server/roles.ts'
+import type { Cluster, CurrentRole } from '../../lib/server/look.ts'
 
 const ROLE: Role = {
   name: 'theRole',

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import t from 'tap'
 import { chooseListed, fromServer, recipeOf } from '../../lib/reset/locate.ts'
 import { initdbOptions } from '../../lib/reset/make.ts'
+import { refuseStandby } from '../../lib/reset/server.ts'
 import {
   refuseOtherCluster,
   refuseOtherServer,
@@ -9,7 +10,6 @@ import {
   rememberedCluster,
 } from '../../lib/reset/site.ts'
 import type { Recipe } from '../../lib/reset/terms.ts'
-import { refuseStandby } from '../../lib/server/state.ts'
 import { CLUSTER, FOUND, RECIPE, RESET, SERVER, site, UNDO } from '../support/reset-values.ts'
 
 t.test('data folders that are not renamed', async t => {

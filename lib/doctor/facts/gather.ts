@@ -163,8 +163,8 @@ const NOBODY = { postgres: undefined, service: undefined } as const
 /** The server's word for where its files are, and without it the usual places. */
 function locate(settings: Settings, server: ServerFacts, postgres: Account | undefined): Fact<DataFolder> {
   if (server.state === 'up' && server.self.known) {
-    const { dataFolder, hbaFile, identFile } = server.self.value
-    return known({ path: dataFolder, major: server.major, hbaFile, identFile })
+    const { data, hbaFile, identFile } = server.self.value
+    return known({ path: data, major: server.major, hbaFile, identFile })
   }
   if (server.state === 'up') return notUp(server)
   if (!postgres) return unknown('there is no account of PostgreSQL')

@@ -6,10 +6,18 @@ import { ExitCode, Failure } from '../../frame/failure.ts'
 import type { Settings } from '../../frame/settings.ts'
 import type { Manifest } from '../../frame/terms.ts'
 import { explain, type Goal, type Problem } from '../../server/connection-problem.ts'
+import {
+  type Cluster,
+  IDENTITY,
+  identity,
+  inspectCluster,
+  jsonList,
+  served,
+  servedQuery,
+} from '../../server/look.ts'
 import { isAnswer, statementFailure } from '../../server/problem.ts'
 import { IS_FILE_ERROR } from '../../server/reload.ts'
-import { type Cluster, inspectCluster } from '../../server/roles.ts'
-import { abandon, openSession, run } from '../../server/session.ts'
+import { abandon, ask, openSession, type Session } from '../../server/session.ts'
 import { literal } from '../../server/sql.ts'
 import { type Fact, lookLater, toUnknown, type Unknown, unknown } from './fact.ts'
 
@@ -17,16 +25,9 @@ const texts = v.array(v.string())
 
 /** What PostgreSQL says about itself, in one JSON document. */
 export const serverState = v.strictObject({
-  version: v.string(),
-  inRecovery: v.boolean(),
+  ...identity,
+  ...served,
   listenAddresses: v.string(),
-  hbaFile: v.string(),
-  identFile: v.string(),
-  dataFolder: v.string(),
-  /** Seconds since 1970. */
-  loaded: v.number(),
-  now: v.number(),
-  checksums: v.boolean(),
   /** Whether it offers TLS. */
   tls: v.boolean(),
   pendingRestart: texts,
@@ -34,25 +35,9 @@ export const serverState = v.strictObject({
   groups: texts,
   sessions: v.number(),
   mostSessions: v.number(),
-  /** The id of the server's first process. */
-  pid: v.number(),
   /** About the application; null where there is no such role or database. */
   mayConnect: v.nullable(v.boolean()),
   takesConnections: v.nullable(v.boolean()),
-  /**
-   * Configuration files and when they were changed or put there, in seconds since 1970: ctime, for a copy may keep the
-   * mtime of its original. In the Nix store, where that is 1, nothing changes, and a link would set the ctime.
-   */
-  files: v.array(
-    v.strictObject({
-      path: v.string(),
-      kind: v.picklist(['hba', 'ident', 'settings']),
-      changed: v.nullable(v.number()),
-    }),
-  ),
-  ruleErrors: v.array(
-    v.strictObject({ file: v.nullable(v.string()), line: v.number(), message: v.string() }),
-  ),
   settingErrors: v.array(
     v.strictObject({ file: v.nullable(v.string()), line: v.nullable(v.number()), message: v.string() }),
   ),
@@ -62,23 +47,13 @@ export const serverState = v.strictObject({
     v.strictObject({ database: v.string(), stored: v.string(), actual: v.nullable(v.string()) }),
   ),
 })
-export type ServerState = v.InferOutput<typeof serverState>
-
-const list = (select: string): string => `coalesce((SELECT json_agg(item) FROM (${select}) AS item), '[]')`
+export type ServerState = v.InferOutput<typeof serverState> & { readonly version: string }
 
 /** The query of `serverState` for a superuser of a server of this major version. */
 export const serverQuery = ({ dbUser, dbName }: Settings, major: number): string => `
-  SELECT json_build_object(
-    'version', split_part(current_setting('server_version'), ' ', 1),
-    'inRecovery', pg_is_in_recovery(),
+  SELECT json_build_object(${IDENTITY},${servedQuery(major)},
     'listenAddresses', current_setting('listen_addresses'),
-    'hbaFile', current_setting('hba_file'),
-    'identFile', current_setting('ident_file'),
-    'dataFolder', current_setting('data_directory'),
-    'loaded', extract(epoch FROM pg_conf_load_time()),
-    'now', extract(epoch FROM clock_timestamp()),
     'tls', current_setting('ssl')::bool,
-    'checksums', current_setting('data_checksums') = 'on',
     'pendingRestart', (SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM pg_settings WHERE pending_restart),
     'groups', (WITH RECURSIVE g AS (
         SELECT oid FROM pg_roles WHERE rolname = ${literal(dbUser)}
@@ -87,35 +62,18 @@ export const serverQuery = ({ dbUser, dbName }: Settings, major: number): string
     'sessions', (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
     'mostSessions', current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
                     - coalesce(current_setting('reserved_connections', true), '0')::int,
-    'pid', split_part(pg_read_file('postmaster.pid'), E'\\n', 1)::int,
     'mayConnect', (SELECT has_database_privilege(r.oid, d.oid, 'CONNECT') FROM pg_roles r, pg_database d
                     WHERE r.rolname = ${literal(dbUser)} AND d.datname = ${literal(dbName)}),
     'takesConnections', (SELECT datallowconn FROM pg_database WHERE datname = ${literal(dbName)}),
-    'files', ${list(`
-      SELECT path, kind, extract(epoch FROM
-               CASE WHEN stat.modification > to_timestamp(1) THEN stat.change ELSE stat.modification END) AS changed
-        FROM (SELECT current_setting('hba_file') AS path, 'hba' AS kind
-              UNION SELECT current_setting('ident_file'), 'ident'
-              UNION SELECT current_setting('config_file'), 'settings'
-              UNION SELECT sourcefile, 'settings' FROM pg_file_settings WHERE sourcefile IS NOT NULL) AS f
-        CROSS JOIN pg_stat_file(path, true) AS stat`)},
-    'ruleErrors', ${list(`
-      SELECT ${major >= 16 ? 'file_name' : "current_setting('hba_file')"} AS file, line_number AS line, error AS message
-        FROM pg_hba_file_rules WHERE error IS NOT NULL AND type IS NULL${
-          major >= 15
-            ? ` UNION ALL SELECT ${major >= 16 ? 'file_name' : "current_setting('ident_file')"}, line_number, error
-        FROM pg_ident_file_mappings WHERE error IS NOT NULL`
-            : ''
-        }`)},
-    'settingErrors', ${list(`
+    'settingErrors', ${jsonList(`
       SELECT sourcefile AS file, sourceline AS line, coalesce(name || ': ', '') || error AS message FROM pg_file_settings AS f
        WHERE ${IS_FILE_ERROR}`)},
-    'aside', ${list(`
+    'aside', ${jsonList(`
       SELECT d.datname AS database, s.subname AS subscription FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
        WHERE d.datname LIKE ${literal(`${RESTORING}%`)} OR d.datname LIKE ${literal(`${KEPT}%`)} ORDER BY 1, 2`)},
     'collations', ${
       major >= 15
-        ? list(`
+        ? jsonList(`
       SELECT datname AS database, datcollversion AS stored, pg_database_collation_actual_version(oid) AS actual
         FROM pg_database WHERE datcollversion IS NOT NULL
          AND datcollversion IS DISTINCT FROM pg_database_collation_actual_version(oid) ORDER BY datname`)
@@ -153,7 +111,7 @@ export async function gatherServer(settings: Settings, manifest: Manifest): Prom
     database: settings.adminDatabase,
     as: 'administrator',
   }
-  let client: pg.Client
+  let client: Session
   try {
     client = await openSession(settings, settings.adminDatabase, LIMIT, LIMIT)
   } catch (error) {
@@ -162,16 +120,11 @@ export async function gatherServer(settings: Settings, manifest: Manifest): Prom
     return { state: problem.stage, problem }
   }
   try {
-    const asking = ask(
-      client,
-      'ask for the version',
-      "SELECT current_setting('server_version_num')::int AS number",
-    )
-    const major = Math.floor(Number((await asking)[0]?.['number']) / 10_000)
+    const { version, major } = client
     const mayCreate = lookLater(() => askSchema(settings))
     const self = await lookLater(async () => {
-      const [row] = await ask(client, 'look at the server', serverQuery(settings, major))
-      return v.parse(serverState, row?.['state'])
+      const [[row] = []] = await ask(client, serverQuery(settings, major), LIMIT, 'look at the server')
+      return { version, ...v.parse(serverState, row?.['state']) }
     })
     const cluster = await lookLater(() => readCluster(client, settings, manifest))
     return { state: 'up', major, self, cluster, mayCreate: await mayCreate }
@@ -179,15 +132,6 @@ export async function gatherServer(settings: Settings, manifest: Manifest): Prom
     return { state: 'unasked', ...toUnknown(error) }
   } finally {
     abandon(client)
-  }
-}
-
-async function ask(client: pg.Client, doing: string, query: string) {
-  try {
-    const [rows] = await run(client, query, LIMIT, doing)
-    return rows ?? []
-  } catch (error) {
-    throw statementFailure(error, doing)
   }
 }
 
@@ -202,7 +146,7 @@ async function readCluster(client: pg.Client, settings: Settings, manifest: Mani
 /** Since PostgreSQL 15 not every role may make tables there, only the owner of the database. */
 async function askSchema(settings: Settings): Promise<boolean> {
   const { dbUser, dbName } = settings
-  let client: pg.Client
+  let client: Session
   try {
     client = await openSession(settings, dbName, LIMIT, LIMIT)
   } catch (error) {
@@ -210,11 +154,12 @@ async function askSchema(settings: Settings): Promise<boolean> {
     throw error
   }
   try {
-    const [row] = await ask(
+    const [[row] = []] = await ask(
       client,
-      'look at the schema public',
       `SELECT has_schema_privilege(r.oid, n.oid, 'CREATE') AS may FROM pg_roles r, pg_namespace n
         WHERE r.rolname = ${literal(dbUser)} AND n.nspname = 'public'`,
+      LIMIT,
+      'look at the schema public',
     )
     if (!row) throw noSession('there is no such role, or no schema public')
     return row['may'] === true

@@ -1,5 +1,5 @@
 import type { Finding, Fix } from '../../frame/finding.ts'
-import type { CurrentRole } from '../../server/roles.ts'
+import { type CurrentRole, newerFiles as newerOf } from '../../server/look.ts'
 import type { Unknown } from '../facts/fact.ts'
 import type { Facts } from '../facts/gather.ts'
 import type { ServerState } from '../facts/server.ts'
@@ -77,17 +77,11 @@ export const serverSelf = ({ server }: Facts): ServerState | undefined =>
 export const currentRole = ({ server, settings }: Facts): CurrentRole | undefined =>
   server.state === 'up' && server.cluster.known ? server.cluster.value.roles.get(settings.dbUser) : undefined
 
-/**
- * The files of these kinds that were changed after the server has loaded them. A time that is still to come says
- * nothing: the clock has gone back since.
- */
-export const newerFiles = (self: ServerState | undefined, ...kinds: readonly ServedKind[]): string[] =>
-  (self?.files ?? [])
-    .filter(({ kind }) => kinds.includes(kind))
-    .filter(({ changed }) => changed !== null && self && changed > self.loaded && changed <= self.now)
-    .map(({ path }) => path)
-
-type ServedKind = ServerState['files'][number]['kind']
+/** The files of these kinds that the server has not loaded since they were changed, as far as it told. */
+export const newerFiles = (
+  self: ServerState | undefined,
+  ...kinds: Parameters<typeof newerOf>[1][]
+): string[] => (self ? newerOf(self, ...kinds) : [])
 
 export const isStandby = ({ server }: Facts): boolean =>
   server.state === 'up' && server.cluster.known && server.cluster.value.inRecovery

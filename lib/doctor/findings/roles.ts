@@ -1,6 +1,6 @@
 import type { FindingId } from '../../frame/finding.ts'
 import { diffDatabases, diffRoles } from '../../provision/roles.ts'
-import type { Cluster } from '../../server/roles.ts'
+import type { Cluster } from '../../server/look.ts'
 import { look } from '../facts/fact.ts'
 import type { Facts } from '../facts/gather.ts'
 import { able, isStandby, type Part, Parts, serverSelf } from './part.ts'

@@ -65,7 +65,7 @@ export const listen: Remedy = {
       .filter(Boolean)
     const missing = findings.map(({ subject }) => subject).filter(address => !covers(present, address))
     if (missing.length > 0) {
-      const file = `${self.dataFolder}/postgresql.auto.conf`
+      const file = `${self.data}/postgresql.auto.conf`
       keepBefore.as(account(run.settings.postgresAccount, 'ENDOREG_PG_OS_USER'), file)
       const wanted = [...present, ...missing].join(',')
       const sql = `ALTER SYSTEM SET listen_addresses = ${literal(wanted)}`

@@ -156,7 +156,7 @@ export const ACCESS: readonly Case[] = [
     told: {
       server: up({
         files: [newer],
-        ruleErrors: [{ file: HBA, line: 9, message: 'end-of-line before method' }],
+        ruleErrors: [{ in: 'hba', file: HBA, line: 9, message: 'end-of-line before method' }],
       }),
     },
     finds: [`warning rules-invalid (${HBA}:9)`],
@@ -164,7 +164,7 @@ export const ACCESS: readonly Case[] = [
   },
   {
     name: 'an error of which PostgreSQL does not say in which file',
-    told: { server: up({ ruleErrors: [{ file: null, line: 9, message: 'invalid entry' }] }) },
+    told: { server: up({ ruleErrors: [{ in: 'hba', file: null, line: 9, message: 'invalid entry' }] }) },
     finds: ['warning rules-invalid (pg_hba.conf:9)'],
   },
   ...(

@@ -16,7 +16,7 @@ import { loadManifest } from '../../../lib/provision/manifest.ts'
 import type { Vault } from '../../../lib/provision/vault.ts'
 import { parseHba } from '../../../lib/server/access/parse.ts'
 import type { Problem } from '../../../lib/server/connection-problem.ts'
-import type { Cluster, CurrentRole } from '../../../lib/server/roles.ts'
+import type { Cluster, CurrentRole } from '../../../lib/server/look.ts'
 import { memoryFiles } from '../memory-files.ts'
 
 /** The moment at which the hosts of these facts are looked at. */
@@ -80,11 +80,11 @@ export const rules = (text: string, groups: readonly string[] = []) =>
 
 export const self = (change: Partial<ServerState> = {}): ServerState => ({
   version: '16.11',
-  inRecovery: false,
+  configuration: '/etc/postgresql/16/main/postgresql.conf',
   listenAddresses: 'localhost',
   hbaFile: HBA,
   identFile: '/etc/postgresql/16/main/pg_ident.conf',
-  dataFolder: '/var/lib/postgresql/16/main',
+  data: '/var/lib/postgresql/16/main',
   loaded: SECONDS - 3600,
   now: SECONDS,
   checksums: true,

@@ -1,7 +1,7 @@
 import { known } from '../../../lib/doctor/facts/fact.ts'
 import type { Facts } from '../../../lib/doctor/facts/gather.ts'
 import type { Agreement } from '../../../lib/doctor/facts/passwords.ts'
-import type { Cluster } from '../../../lib/server/roles.ts'
+import type { Cluster } from '../../../lib/server/look.ts'
 import type { Case } from './cases.ts'
 import { BROKEN, CHECKOUT, cluster, DENIED, ROLE, role, settings, up, VAULT, withRole } from './facts.ts'
 

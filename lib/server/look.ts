@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import * as v from 'valibot'
 import { ExitCode, Failure } from '../frame/failure.ts'
 import type { Manifest } from '../frame/terms.ts'
 import { type Rows, run } from './session.ts'
@@ -102,3 +103,86 @@ const notSuperuser = (): Failure =>
     cause: 'the administrative role is no superuser, and only a superuser reads and sets verifiers',
     hint: 'Set PGUSER to a superuser (postgres), or as one: ALTER ROLE ... SUPERUSER',
   })
+
+/** The rows of `select` as a JSON list. */
+export const jsonList = (select: string): string =>
+  `coalesce((SELECT json_agg(item) FROM (${select}) AS item), '[]')`
+
+/** What every look at a superuser's server asks for, as parts of a JSON document: `IDENTITY` is what asks for `identity`. */
+export const identity = {
+  data: v.string(),
+  configuration: v.string(),
+  /** Absolute, as PostgreSQL has made them of what its configuration says. */
+  hbaFile: v.string(),
+  identFile: v.string(),
+  /** The id of its first process. */
+  pid: v.number(),
+  checksums: v.boolean(),
+}
+export const IDENTITY = `
+    'data', current_setting('data_directory'),
+    'configuration', current_setting('config_file'),
+    'hbaFile', current_setting('hba_file'),
+    'identFile', current_setting('ident_file'),
+    'pid', split_part(pg_read_file('postmaster.pid'), E'\\n', 1)::int,
+    'checksums', current_setting('data_checksums') = 'on'`
+
+const kind = v.picklist(['hba', 'ident', 'settings'])
+
+/** What a server says of its configuration files: `servedQuery` is what asks a superuser's server for it. */
+export const served = {
+  /** Seconds since 1970. */
+  loaded: v.number(),
+  now: v.number(),
+  /**
+   * Configuration files and when they were changed or put there, in seconds since 1970: ctime, for a copy may keep the
+   * mtime of its original. In the Nix store, where that is 1, nothing changes, and a link would set the ctime.
+   */
+  files: v.array(v.strictObject({ path: v.string(), kind, changed: v.nullable(v.number()) })),
+  /** Lines of access rules and identity maps that this build does not take; it may lack a method that others have. */
+  ruleErrors: v.array(
+    v.strictObject({ in: kind, file: v.nullable(v.string()), line: v.number(), message: v.string() }),
+  ),
+}
+export const servedQuery = (major: number): string => `
+    'loaded', extract(epoch FROM pg_conf_load_time()),
+    'now', extract(epoch FROM clock_timestamp()),
+    'files', ${jsonList(`
+      SELECT path, kind, extract(epoch FROM
+               CASE WHEN stat.modification > to_timestamp(1) THEN stat.change ELSE stat.modification END) AS changed
+        FROM (${configurationFiles(major)}) AS f CROSS JOIN pg_stat_file(path, true) AS stat ORDER BY path COLLATE "C"`)},
+    'ruleErrors', ${jsonList(`
+      SELECT 'hba' AS in, ${major >= 16 ? 'file_name' : "current_setting('hba_file')"} AS file, line_number AS line, error AS message
+        FROM pg_hba_file_rules WHERE error IS NOT NULL AND type IS NULL${
+          major >= 15
+            ? ` UNION ALL SELECT 'ident', ${major >= 16 ? 'file_name' : "current_setting('ident_file')"}, line_number, error
+        FROM pg_ident_file_mappings WHERE error IS NOT NULL`
+            : ''
+        }`)}`
+
+/** Selects the configuration files of a server of that major; from 16 on access rules and maps may include further ones. */
+export function configurationFiles(major: number): string {
+  const included = `
+    UNION SELECT file_name, 'hba' FROM pg_hba_file_rules WHERE file_name IS NOT NULL
+    UNION SELECT file_name, 'ident' FROM pg_ident_file_mappings WHERE file_name IS NOT NULL`
+  return `
+    SELECT current_setting('config_file') AS path, 'settings' AS kind
+    UNION SELECT current_setting('hba_file'), 'hba'
+    UNION SELECT current_setting('ident_file'), 'ident'
+    UNION SELECT sourcefile, 'settings' FROM pg_file_settings WHERE sourcefile IS NOT NULL${major >= 16 ? included : ''}`
+}
+
+type Served = { readonly [name in keyof typeof served]: v.InferOutput<(typeof served)[name]> }
+
+/**
+ * The files of these kinds that were changed after the server has loaded them. A time that is still to come says
+ * nothing: the clock has gone back since.
+ */
+export const newerFiles = (
+  { files, loaded, now }: Omit<Served, 'ruleErrors'>,
+  ...kinds: readonly v.InferOutput<typeof kind>[]
+): string[] =>
+  files
+    .filter(file => kinds.includes(file.kind))
+    .filter(({ changed }) => changed !== null && changed > loaded && changed <= now)
+    .map(({ path }) => path)

@@ -1,9 +1,10 @@
 import * as v from 'valibot'
 import { ExitCode, Failure } from '../frame/failure.ts'
 import type { Run } from '../frame/run.ts'
-import { explain, type Goal, toFailure } from './connection-problem.ts'
-import { inSession } from './ready.ts'
-import { abandon, ask, openSession } from './session.ts'
+import { explain, type Goal, toFailure } from '../server/connection-problem.ts'
+import { IDENTITY, identity } from '../server/look.ts'
+import { inSession } from '../server/ready.ts'
+import { abandon, ask, openSession } from '../server/session.ts'
 
 /** Milliseconds that the catalogs get. */
 const LIMIT = 60_000
@@ -12,20 +13,11 @@ const number = v.number()
 
 /** What a running server says of itself. */
 const server = v.strictObject({
-  version: v.string(),
-  major: number,
+  ...identity,
   inRecovery: v.boolean(),
-  data: v.string(),
-  configuration: v.string(),
-  /** Absolute, as PostgreSQL has made them of what its configuration says. */
-  hbaFile: v.string(),
-  identFile: v.string(),
   port: number,
   /** What the command that starts it sets, which is in no file. */
   commandLine: v.array(v.strictObject({ name: v.string(), value: v.string() })),
-  /** The id of its first process. */
-  pid: number,
-  checksums: v.boolean(),
   walSegmentSize: number,
   groupAccess: v.boolean(),
   superuser: v.string(),
@@ -46,22 +38,14 @@ const server = v.strictObject({
   /** Those of others, each kind with how many there are. */
   sessions: v.array(v.strictObject({ role: v.string(), database: v.string(), program: v.string(), number })),
 })
-export type Server = v.InferOutput<typeof server>
+export type Server = v.InferOutput<typeof server> & { readonly version: string; readonly major: number }
 
 const QUERY = `
   SELECT json_build_object(
-    'version', split_part(current_setting('server_version'), ' ', 1),
-    'major', current_setting('server_version_num')::int / 10000,
-    'inRecovery', pg_is_in_recovery(),
-    'data', current_setting('data_directory'),
-    'configuration', current_setting('config_file'),
-    'hbaFile', current_setting('hba_file'),
-    'identFile', current_setting('ident_file'),
+    'inRecovery', pg_is_in_recovery(),${IDENTITY},
     'port', current_setting('port')::int,
     'commandLine', (SELECT coalesce(json_agg(json_build_object('name', name, 'value', setting)), '[]')
       FROM pg_settings WHERE source = 'command line'),
-    'pid', split_part(pg_read_file('postmaster.pid'), E'\\n', 1)::int,
-    'checksums', current_setting('data_checksums') = 'on',
     'walSegmentSize', pg_size_bytes(current_setting('wal_segment_size')),
     'groupAccess', current_setting('data_directory_mode') LIKE '%750',
     'superuser', (SELECT rolname FROM pg_roles WHERE oid = 10),
@@ -90,7 +74,7 @@ export async function askServer(run: Run, patient = true): Promise<Server | unde
   if (!(await listens(run, patient))) return undefined
   return inSession(run, run.settings.adminDatabase, LIMIT, async client => {
     const [rows] = await ask(client, QUERY, LIMIT, 'look at the cluster')
-    return v.parse(server, rows?.[0]?.['server'])
+    return { version: client.version, major: client.major, ...v.parse(server, rows?.[0]?.['server']) }
   })
 }
 
