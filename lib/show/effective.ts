@@ -1,6 +1,71 @@
+import * as v from 'valibot'
 import { lastOfEach, lowerCase } from '../server/conf.ts'
-import { type CatalogRow, CHANGED, type Server, type SettingRow } from './queries.ts'
+import { asciiLower } from '../server/reload.ts'
+import { ask, type Session } from '../server/session.ts'
 import type { FileLine, Origin, Setting } from './terms.ts'
+
+const optionalText = v.nullable(v.string())
+const optionalNumber = v.nullable(v.number())
+
+/** Settings that a look changes in its own session: what they are there is not what the server has. */
+export const CHANGED = [
+  'statement_timeout',
+  'search_path',
+  'standard_conforming_strings',
+  'extra_float_digits',
+  'exit_on_error',
+] as const
+
+const settingRow = v.object({
+  name: v.string(),
+  /** As SHOW writes it, with a unit. */
+  value: optionalText,
+  /** As a number of units. */
+  setting: optionalText,
+  unit: optionalText,
+  source: v.string(),
+  file: optionalText,
+  line: optionalNumber,
+  boot: optionalText,
+  reset: optionalText,
+  pending: v.boolean(),
+})
+type SettingRow = v.InferOutput<typeof settingRow>
+
+const catalogRow = v.object({
+  database: optionalText,
+  role: optionalText,
+  name: v.string(),
+  value: v.string(),
+  unit: optionalText,
+})
+type CatalogRow = v.InferOutput<typeof catalogRow>
+
+/**
+ * The settings of this session that are not from PostgreSQL itself, and those of databases and roles. Where the files
+ * have been asked for before, also what was changed in the files and not loaded yet counts as waiting for a restart.
+ */
+export async function askSettings(
+  client: Session,
+  limit: number,
+): Promise<{ readonly settings: readonly SettingRow[]; readonly catalog: readonly CatalogRow[] }> {
+  const [settings, catalog] = await ask(
+    client,
+    `SELECT name, current_setting(name) AS value, setting, unit, source, sourcefile AS file, sourceline AS line,
+            boot_val AS boot, reset_val AS reset, pending_restart AS pending
+       FROM pg_settings WHERE source <> 'default' OR pending_restart;
+     SELECT d.datname::text AS database, r.rolname::text AS role, split_part(item, '=', 1) AS name,
+            substr(item, strpos(item, '=') + 1) AS value, s.unit
+       FROM pg_db_role_setting AS c CROSS JOIN unnest(c.setconfig) AS item
+       LEFT JOIN pg_database AS d ON d.oid = c.setdatabase
+       LEFT JOIN pg_roles AS r ON r.oid = c.setrole
+       LEFT JOIN pg_settings AS s ON ${asciiLower('s.name')} = ${asciiLower("split_part(item, '=', 1)")}
+      ORDER BY d.datname NULLS FIRST, r.rolname NULLS FIRST, item`,
+    limit,
+    'read the settings',
+  )
+  return { settings: v.parse(v.array(settingRow), settings), catalog: v.parse(v.array(catalogRow), catalog) }
+}
 
 /** The units that PostgreSQL counts in, each with how many of them make the next. */
 const SCALES: readonly (readonly (readonly [unit: string, next: number])[])[] = [
@@ -43,7 +108,7 @@ export function withUnit(value: string, unit: string | null): string {
 
 /** What it takes to tell the server's settings from those of our own session. */
 type Known = {
-  readonly server: Server
+  readonly session: { readonly database: string; readonly role: string }
   readonly catalog: readonly CatalogRow[]
   /** What the files set, as far as that is known. */
   readonly lines: readonly FileLine[]
@@ -130,10 +195,10 @@ function serverWide(row: SettingRow, line: FileLine | undefined, known: Known): 
 const isOurs = (name: string): boolean => CHANGED.some(changed => changed === name)
 
 /** Whether the role or the database of our session has a setting of its own. */
-const isCovered = (name: string, { catalog, server }: Known): boolean =>
+const isCovered = (name: string, { catalog, session }: Known): boolean =>
   catalog.some(
     row =>
       lowerCase(row.name) === name &&
-      (row.database ?? server.database) === server.database &&
-      (row.role ?? server.role) === server.role,
+      (row.database ?? session.database) === session.database &&
+      (row.role ?? session.role) === session.role,
   )

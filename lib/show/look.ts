@@ -1,17 +1,23 @@
-import { Failure } from '../frame/failure.ts'
+import * as v from 'valibot'
+import { ExitCode, Failure } from '../frame/failure.ts'
 import type { Run } from '../frame/run.ts'
 import type { Settings } from '../frame/settings.ts'
+import { inspectAccessFiles, ServedFiles } from '../server/access/inspect.ts'
 import { lastOfEach } from '../server/conf.ts'
 import { explain, type Goal, type Problem } from '../server/connection-problem.ts'
-import { abandon, openPlainSession, openSession, type Session } from '../server/session.ts'
-import { isHere, readDisk } from './disk.ts'
-import { fromLine, sorted } from './effective.ts'
-import { LIMIT } from './queries.ts'
-import { fromServer } from './server.ts'
-import type { Configuration } from './terms.ts'
+import { newerFiles, served, servedQuery } from '../server/look.ts'
+import { IS_FILE_ERROR } from '../server/reload.ts'
+import { abandon, ask, openPlainSession, openSession, PINNED, type Session } from '../server/session.ts'
+import { literal } from '../server/sql.ts'
+import { isHere, readAccess, readDisk, type WithFiles } from './disk.ts'
+import { askSettings, CHANGED, effectiveSettings, fromLine, sorted } from './effective.ts'
+import type { Configuration, FileView, Mistake, Places } from './terms.ts'
+
+/** Milliseconds that a message gets. */
+const LIMIT = 5000
 
 /** What was found, and why the server was not asked, where it was not. */
-export type Looked = { readonly configuration: Configuration; readonly problem: Problem | undefined }
+type Looked = { readonly configuration: Configuration; readonly problem: Problem | undefined }
 
 /**
  * Looks at the configuration: asks the server or, where it is down or does not let this session in, reads its files.
@@ -20,13 +26,8 @@ export type Looked = { readonly configuration: Configuration; readonly problem: 
  * Fails with the code for why the server cannot be asked where there are no files to read either.
  */
 export async function lookAtConfiguration({ settings, deadline }: Run): Promise<Looked> {
-  const goal: Goal = {
-    place: `${settings.host} port ${settings.port}`,
-    role: settings.adminRole,
-    database: settings.adminDatabase,
-    as: 'administrator',
-  }
-  const { adminDatabase } = settings
+  const { adminDatabase: database, adminRole: role } = settings
+  const goal: Goal = { place: `${settings.host} port ${settings.port}`, role, database, as: 'administrator' }
   const limit = (): number => Math.min(LIMIT, deadline.remaining())
   const looked = async (client: Session): Promise<Looked> => {
     try {
@@ -37,13 +38,13 @@ export async function lookAtConfiguration({ settings, deadline }: Run): Promise<
     }
   }
   try {
-    return await looked(await openPlainSession(settings, adminDatabase, limit()))
+    return await looked(await openPlainSession(settings, database, limit()))
   } catch {
     // What an owner has set may end it; then without that, which cannot tell a few things of the server's command line.
   }
   let client: Session
   try {
-    client = await openSession(settings, adminDatabase, limit(), LIMIT)
+    client = await openSession(settings, database, limit(), LIMIT)
   } catch (error) {
     const problem = explain(error, goal)
     return { configuration: await fromFiles(settings, problem), problem }
@@ -74,4 +75,148 @@ function nothingToShow(settings: Settings, problem: Problem): Failure {
     cause: `${problem.cause}; and ${why}`,
     hint: here ? `${problem.hint} ENDOREG_PG_DATA names the data folder.` : problem.hint,
   })
+}
+
+/**
+ * The configuration that a server works with, as far as it shows it to the role of this session. The files are read
+ * through the session of a superuser, else on this host.
+ */
+async function fromServer(client: Session, settings: Settings): Promise<Configuration> {
+  const { adminDatabase: database, adminRole: role } = settings
+  // A search path could put other functions in place of PostgreSQL's, and a server's time for statements may be short:
+  // set in the session only now, so that what it was before can still be seen.
+  const pins = CHANGED.map(name => `SET ${name} = ${literal(PINNED[name])}`)
+  await ask(client, pins.join('; '), LIMIT, 'begin to look at PostgreSQL')
+  // First: only then PostgreSQL compares the files with what it has loaded.
+  const rows = await permitted(askFiles(client))
+  const { settings: found, catalog } = await askSettings(client, LIMIT)
+  const seen = (name: string): string | null => found.find(row => row.name === name)?.value ?? null
+  const access = rows && (await permitted(readThroughSession(client)))
+  const { places, ...view } = access
+    ? { ...access, lines: [], unseen: [], places: NOWHERE }
+    : await readOnHost(settings, role)
+  // What the server says about its settings counts more than what the parser knows of.
+  const { lines, mistakes } = rows ? fromRows(rows, view.mistakes) : view
+  const hidden = seen('config_file') === null ? [whatIsHidden(role)] : []
+  return {
+    source: 'server',
+    version: client.version,
+    places: {
+      data: seen('data_directory') ?? places.data,
+      settings: seen('config_file') ?? places.settings,
+      hba: seen('hba_file') ?? places.hba,
+      ident: seen('ident_file') ?? places.ident,
+    },
+    settings: effectiveSettings(found, { session: { database, role }, catalog, lines }),
+    mistakes,
+    rules: view.rules,
+    maps: view.maps,
+    newer: view.newer,
+    unseen: [...hidden, ...view.unseen],
+  }
+}
+
+/** What the files of access rules say, as the server reads them for a superuser, and which files are newer. */
+async function readThroughSession(client: Session): Promise<Omit<FileView, 'lines' | 'unseen'>> {
+  const { major } = client
+  const { hba, ident, serverError } = await inspectAccessFiles(client, LIMIT)
+  const there = [hba, ident].filter(({ exists }) => exists)
+  const files = new ServedFiles(client, LIMIT, there)
+  const withFiles: WithFiles = async (path, work) => {
+    if (there.every(file => file.path !== path)) throw Object.assign(new Error(path), { code: 'ENOENT' })
+    return files.parse(work)
+  }
+  const { rules, maps, mistakes } = await readAccess(hba.path, ident.path, major, withFiles)
+  const query = `SELECT json_build_object(${servedQuery(major)}) AS served`
+  const [[row] = []] = await ask(client, query, LIMIT, 'read the access rules')
+  const said = v.parse(v.strictObject(served), row?.['served'])
+  // What this very build does not take counts more than what the parser knows of.
+  const refused = said.ruleErrors.map(
+    error => ({ ...error, in: error.in === 'ident' ? 'maps' : 'rules' }) as const,
+  )
+  const isRefused = ({ file, line }: Pick<Mistake, 'file' | 'line'>): boolean =>
+    refused.some(error => error.file === file && error.line === line)
+  return {
+    rules: rules?.filter(rule => !isRefused(rule)),
+    maps: maps?.filter(mapping => !isRefused(mapping)),
+    mistakes: [...refused, ...mistakes.filter(mistake => !isRefused(mistake))],
+    // With an error in the settings PostgreSQL does not say when it has loaded what.
+    newer: serverError === undefined ? newerFiles(said, 'settings', 'hba', 'ident') : [],
+  }
+}
+
+const fileRow = v.object({
+  file: v.nullable(v.string()),
+  line: v.nullable(v.number()),
+  name: v.nullable(v.string()),
+  value: v.nullable(v.string()),
+  /** Whether it is not in force: it waits for a restart, or there is an error. */
+  refused: v.boolean(),
+  error: v.nullable(v.string()),
+})
+type FileRow = v.InferOutput<typeof fileRow>
+
+/** What the files say now (pg_file_settings), for superusers. */
+async function askFiles(client: Session): Promise<readonly FileRow[]> {
+  const [rows] = await ask(
+    client,
+    `SELECT sourcefile AS file, sourceline AS line, name, setting AS value, error IS NOT NULL AS refused,
+            CASE WHEN ${IS_FILE_ERROR} THEN error END AS error
+       FROM pg_file_settings AS f ORDER BY seqno`,
+    LIMIT,
+    'read the settings in the files',
+  )
+  return v.parse(v.array(fileRow), rows)
+}
+
+/** The rows of pg_file_settings, and what was found out about the other files. */
+function fromRows(
+  rows: readonly FileRow[],
+  others: readonly Mistake[],
+): Pick<FileView, 'lines' | 'mistakes'> {
+  const lines = rows.flatMap(({ file, line, name, value, refused }) =>
+    file === null || line === null || name === null
+      ? []
+      : [{ file, line, name, value: value ?? '', refused }],
+  )
+  const mistakes = rows.flatMap(({ file, line, name, value, error }): Mistake[] => {
+    if (error === null) return []
+    return [{ in: 'settings', file, line, message: name === null ? error : `${error}: ${name} = '${value}'` }]
+  })
+  return { lines, mistakes: [...mistakes, ...others.filter(mistake => mistake.in !== 'settings')] }
+}
+
+const NOWHERE: Places = { data: null, settings: null, hba: null, ident: null }
+
+const whatIsHidden = (role: string): string =>
+  `some settings, and in which file a setting is: PostgreSQL shows them to superusers and members of pg_read_all_settings, and ${role} is neither`
+
+/** The files where the session is no superuser's: of a server on another host there are none to read. */
+async function readOnHost(settings: Settings, role: string): Promise<FileView & { readonly places: Places }> {
+  const disk = isHere(settings) ? await readDisk(settings) : undefined
+  if (disk) return disk
+  const why = isHere(settings)
+    ? 'no data folder that this account may look into is where one is expected (ENDOREG_PG_DATA names it)'
+    : `${settings.host} may be another host`
+  return {
+    lines: [],
+    rules: undefined,
+    maps: undefined,
+    mistakes: [],
+    newer: [],
+    unseen: [
+      `the files, with access rules and identity maps: PostgreSQL does not show them to ${role}, and ${why}`,
+    ],
+    places: NOWHERE,
+  }
+}
+
+/** What `asking` gives, or undefined where this role may not ask. */
+async function permitted<T>(asking: Promise<T>): Promise<T | undefined> {
+  try {
+    return await asking
+  } catch (error) {
+    if (error instanceof Failure && error.code === ExitCode.notPermitted) return undefined
+    throw error
+  }
 }
