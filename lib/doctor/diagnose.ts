@@ -5,7 +5,7 @@ import { accessFindings, nameFindings } from './findings/access.ts'
 import { accountFindings, passwordFindings } from './findings/accounts.ts'
 import { applicationFindings } from './findings/application.ts'
 import { backupFindings, diskFindings, resetFindings } from './findings/host.ts'
-import type { Part } from './findings/part.ts'
+import { fixable, type Part } from './findings/part.ts'
 import { roleFindings } from './findings/roles.ts'
 import { serverFindings } from './findings/server.ts'
 import { settingFindings, versionFindings } from './findings/settings.ts'
@@ -45,9 +45,9 @@ export function diagnose(facts: Facts): Diagnosis {
     if (!findings.has(key)) findings.set(key, finding)
   }
   return {
-    findings: [...findings.values()].sort(
-      (one, other) => SEVERITIES.indexOf(one.severity) - SEVERITIES.indexOf(other.severity),
-    ),
+    findings: [...findings.values()]
+      .map(finding => ({ ...finding, fix: fixable(facts, finding.fix) }))
+      .sort((one, other) => SEVERITIES.indexOf(one.severity) - SEVERITIES.indexOf(other.severity)),
     right: parts.flatMap(part => part.right),
     unseen: parts.flatMap(part => part.unseen),
     logins: logins(facts),

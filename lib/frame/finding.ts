@@ -147,7 +147,7 @@ export type Finding = {
   /** A command or an option. */
   readonly remedy: string
   /** What fix-postgres does about it; undefined where a person has to. */
-  readonly fix?: Fix
+  readonly fix?: Fix | undefined
 }
 
 /** A finding for people: what was seen first, then what it means and what to do. */

@@ -1,18 +1,23 @@
 import type { Settings } from '../frame/settings.ts'
-import { account, group } from '../host/accounts.ts'
+import { account, type Group, group } from '../host/accounts.ts'
 import type { Ownership } from '../host/file.ts'
 import type { Account } from '../host/identity.ts'
 import type { VaultOwnership } from './vault-plan.ts'
 
+/** The modes of the vault file and of its folder. */
+export const VAULT_MODES = { file: 0o640, folder: 0o750 } as const
+
 /** What the vault file and its folder belong to, and whom. Fails with 78 where the account or group is missing. */
-export function vaultOwnership({ vaultOwner, vaultGroup }: Settings): VaultOwnership {
-  const { uid } = account(vaultOwner, 'ENDOREG_VAULT_OWNER')
-  const { gid } = group(vaultGroup, 'ENDOREG_VAULT_GROUP')
-  const names = `${vaultOwner}:${vaultGroup}`
+export const vaultOwnership = ({ vaultOwner, vaultGroup }: Settings): VaultOwnership =>
+  vaultOf(account(vaultOwner, 'ENDOREG_VAULT_OWNER'), group(vaultGroup, 'ENDOREG_VAULT_GROUP'))
+
+/** What the vault of this owner and group belongs to. */
+export function vaultOf({ name, uid }: Account, group: Group): VaultOwnership {
+  const belongs = { uid, gid: group.gid, names: `${name}:${group.name}` }
   return {
-    account: { name: vaultOwner, uid, gid },
-    file: { uid, gid, mode: 0o640, names },
-    folder: { uid, gid, mode: 0o750, names },
+    account: { name, uid, gid: group.gid },
+    file: { ...belongs, mode: VAULT_MODES.file },
+    folder: { ...belongs, mode: VAULT_MODES.folder },
   }
 }
 
@@ -22,9 +27,11 @@ export function serviceOwnership({ serviceUser, serviceGroup }: Settings): {
   owner: Ownership
 } {
   const service = account(serviceUser, 'ENDOREG_SERVICE_USER')
-  const { gid } = group(serviceGroup, 'ENDOREG_SERVICE_GROUP')
-  return {
-    service,
-    owner: { uid: service.uid, gid, mode: 0o600, names: `${serviceUser}:${serviceGroup}` },
-  }
+  return { service, owner: serviceFiles(service, group(serviceGroup, 'ENDOREG_SERVICE_GROUP')).secret }
+}
+
+/** What belongs to the service account and its group: db_pwd, and the folders above it (as units/tmpfiles.d has the first). */
+export function serviceFiles({ name, uid }: Account, { name: groupName, gid }: Group) {
+  const belongs = { uid, gid, names: `${name}:${groupName}` }
+  return { secret: { ...belongs, mode: 0o600 }, folder: { ...belongs, mode: 0o750 } }
 }

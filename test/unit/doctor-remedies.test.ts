@@ -1,7 +1,7 @@
 import t from 'tap'
 import { applyAll } from '../../lib/commands/fix-postgres.ts'
-import { planFolder } from '../../lib/doctor/findings/application.ts'
-import { able, remedyOn } from '../../lib/doctor/findings/part.ts'
+import { planFolder } from '../../lib/doctor/findings/folders.ts'
+import { fixable, remedyOn } from '../../lib/doctor/findings/part.ts'
 import { REMEDIES } from '../../lib/doctor/remedies/all.ts'
 import { covers, sayPeer } from '../../lib/doctor/remedies/server.ts'
 import { Failure } from '../../lib/frame/failure.ts'
@@ -43,7 +43,7 @@ t.test('each remedy finds what it needs: accounts before files, a server before 
 
 t.test('what fix-postgres does on which host', async t => {
   const does = (host: { systemd: boolean; nixos: boolean }): Fix[] =>
-    REMEDIES.map(({ fix }) => fix).filter(fix => able(facts(host), fix).fix === fix)
+    REMEDIES.map(({ fix }) => fix).filter(fix => fixable(facts(host), fix) === fix)
   const all = REMEDIES.map(({ fix }) => fix)
   const without = (...fixes: readonly Fix[]): Fix[] => all.filter(fix => !fixes.includes(fix))
   t.same(does({ systemd: true, nixos: false }), all)

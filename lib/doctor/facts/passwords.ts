@@ -5,6 +5,7 @@ import type { Settings } from '../../frame/settings.ts'
 import type { Account } from '../../host/identity.ts'
 import { effectiveUid } from '../../host/identity.ts'
 import { type Checkout, inspectCheckout } from '../../provision/copies.ts'
+import { serviceFiles } from '../../provision/owners.ts'
 import { inspectVault, type Vault } from '../../provision/vault.ts'
 import { type Outcome, tryLogin } from '../../server/prove.ts'
 import { compareVerifier, ScramPassword, type VerifierState } from '../../server/scram.ts'
@@ -124,15 +125,10 @@ export function requireRight(path: string): void {
 
 /** The checkout with the service account's own rights. */
 function asService(settings: Settings, accounts: Fact<Accounts>): Checkout | undefined {
-  const { service, serviceGroup } = accounts.known
-    ? accounts.value
-    : { service: undefined, serviceGroup: undefined }
-  const owner = {
-    uid: service?.uid ?? 0,
-    gid: serviceGroup?.gid ?? 0,
-    mode: 0o600,
-    names: `${settings.serviceUser}:${settings.serviceGroup}`,
-  }
+  const { service, serviceGroup } = accounts.known ? accounts.value : NOBODY
   if (!service) return undefined
-  return inspectCheckout.as(service, settings.apiDir, owner)
+  const group = serviceGroup ?? { name: settings.serviceGroup, gid: 0 }
+  return inspectCheckout.as(service, settings.apiDir, serviceFiles(service, group).secret)
 }
+
+const NOBODY = { service: undefined, serviceGroup: undefined } as const

@@ -1,6 +1,6 @@
-import type { FindingId } from '../../frame/finding.ts'
+import type { FindingId, Fix } from '../../frame/finding.ts'
 import type { Facts } from '../facts/gather.ts'
-import { able, currentRole, isStandby, type Part, Parts, remedyOn } from './part.ts'
+import { currentRole, isStandby, type Part, Parts, remedyOn } from './part.ts'
 
 /** Accounts, groups and the membership that lets the service account read the vault. */
 export function accountFindings(facts: Facts): Part {
@@ -37,7 +37,7 @@ export function accountFindings(facts: Facts): Part {
           kind === 'account' ? `useradd --system ${name}` : `groupadd --system ${name}`,
           kind === 'account' ? `users.users.${name}` : `users.groups.${name}`,
         ),
-        ...able(facts, 'accounts'),
+        fix: 'accounts',
       })
   }
   if (!postgres && settings.host.startsWith('/')) {
@@ -64,7 +64,7 @@ export function accountFindings(facts: Facts): Part {
         `usermod --append --groups ${groupName} ${serviceUser}`,
         `users.users.${serviceUser}.extraGroups = [ "${groupName}" ]`,
       ),
-      ...able(facts, 'accounts'),
+      fix: 'accounts',
     })
   } else if (member) part.good(`${serviceUser} is in the group ${groupName}`)
   return part
@@ -80,12 +80,17 @@ export function passwordFindings(facts: Facts): Part {
   if (currentRole(facts) && verifier !== undefined && stored(facts, part, verifier)) return part
   const copy = `${settings.apiDir}/conf/db_pwd`
   const here = !isStandby(facts)
-  const setup = here ? able(facts, 'setup') : {}
+  const setup = here ? 'setup' : undefined
   const sync = here
     ? 'sync-password makes all three agree on that of the vault'
     : 'this PostgreSQL is a standby: copy the vault file of the primary here, then run endo-api-boot'
-  const differ = (id: FindingId, subject: string, seen: string, meaning: string, fix: object): void =>
-    part.find({ id, severity: 'error', subject, seen, meaning, remedy: sync, ...fix })
+  const differ = (
+    id: FindingId,
+    subject: string,
+    seen: string,
+    meaning: string,
+    fix: Fix | undefined,
+  ): void => part.find({ id, severity: 'error', subject, seen, meaning, remedy: sync, fix })
 
   if (vaultIsVerifier === 'other password' && copyIsVerifier === 'same')
     differ(
@@ -117,7 +122,7 @@ export function passwordFindings(facts: Facts): Part {
       copy,
       `it holds another password than the vault${vaultIsVerifier === 'same' ? ' and PostgreSQL, which agree' : ''}`,
       'the API cannot log in: password authentication fails',
-      able(facts, 'install'),
+      'install',
     )
   const seen = [copyIsVault, vaultIsVerifier, copyIsVerifier].filter(compared => compared !== undefined)
   if (part.findings.length === 0 && seen.length === 3)
@@ -155,7 +160,7 @@ function stored(facts: Facts, part: Parts, state: string): boolean {
     seen,
     meaning,
     remedy: isStandby(facts) ? 'set the password on the primary: sync-password' : 'sync-password',
-    ...(isStandby(facts) ? {} : able(facts, 'setup')),
+    fix: isStandby(facts) ? undefined : 'setup',
   })
   return true
 }

@@ -3,7 +3,7 @@ import { durationText } from '../../frame/text.ts'
 import { describeBegun } from '../../reset/journal.ts'
 import type { Facts } from '../facts/gather.ts'
 import type { Begun, Disk } from '../facts/host.ts'
-import { able, type Part, Parts } from './part.ts'
+import { type Part, Parts } from './part.ts'
 
 /** Seconds after which a daily backup is overdue, with room for the timer's random delay and a host that was off. */
 const OVERDUE = 2 * 86_400
@@ -149,8 +149,7 @@ export function resetFindings(facts: Facts): Part {
       ? 'there is no database for the API; no data is lost'
       : 'no data is lost, and not every unit may be started',
     remedy,
-    ...(journal.action === 'undo' || !moved ? able(facts, 'undo') : {}),
-    ...(journal.action === 'reset' && moved && down && there ? able(facts, 'start') : {}),
+    fix: journal.action === 'undo' || !moved ? 'undo' : down && there ? 'start' : undefined,
   })
   return part
 }

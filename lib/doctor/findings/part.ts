@@ -37,8 +37,8 @@ export class Parts implements Part {
   }
 }
 
-/** The fix, where fix-postgres can do it on this host. */
-export function able(facts: Facts, fix: Fix): { fix?: Fix } {
+/** `fix`, where fix-postgres can do it on this host. A finding names it, and the diagnosis asks here. */
+export function fixable(facts: Facts, fix: Fix | undefined): Fix | undefined {
   const { systemd, nixos } = facts
   const ours = patroniOf(facts) === undefined
   const possible: Readonly<Record<Fix, boolean>> = {
@@ -56,8 +56,11 @@ export function able(facts: Facts, fix: Fix): { fix?: Fix } {
     undo: systemd && ours,
     units: systemd,
   }
-  return possible[fix] ? { fix } : {}
+  return fix && possible[fix] ? fix : undefined
 }
+
+/** A fix for a finding. */
+export const able = (_: Facts, fix: Fix): { fix: Fix } => ({ fix })
 
 /** Why the cluster belongs to Patroni; undefined where it does not, as far as it could be seen. */
 export const patroniOf = ({ patroni }: Facts): string | undefined =>

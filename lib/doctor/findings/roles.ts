@@ -3,7 +3,7 @@ import { diffDatabases, diffRoles } from '../../provision/roles.ts'
 import type { Cluster } from '../../server/look.ts'
 import { look } from '../facts/fact.ts'
 import type { Facts } from '../facts/gather.ts'
-import { able, isStandby, type Part, Parts, serverSelf } from './part.ts'
+import { isStandby, type Part, Parts, serverSelf } from './part.ts'
 
 /** Roles, databases and the application's rights there. Of a server that is down nothing is said. */
 export function roleFindings(facts: Facts): Part {
@@ -145,7 +145,7 @@ function rights(facts: Facts, part: Parts): void {
       meaning:
         "the API's migrations fail; since PostgreSQL 15 only the owner of the database has that right by itself",
       remedy: `in ${dbName}: GRANT CREATE ON SCHEMA public TO "${dbUser}"`,
-      ...(isStandby(facts) ? {} : able(facts, 'schema')),
+      fix: isStandby(facts) ? undefined : 'schema',
     })
   }
 }

@@ -3,7 +3,7 @@ import { identifier } from '../../server/sql.ts'
 import type { Facts } from '../facts/gather.ts'
 import type { ServerState } from '../facts/server.ts'
 import { isInterrupted } from './host.ts'
-import { able, isStandby, type Part, Parts, patroniOf, serverSelf } from './part.ts'
+import { isStandby, type Part, Parts, patroniOf, serverSelf } from './part.ts'
 
 /** Whether there is a server, whether it is ours, and how it is. */
 export function serverFindings(facts: Facts): Part {
@@ -88,7 +88,7 @@ function down(facts: Facts, part: Parts, problem: Problem): void {
       : facts.systemd
         ? 'systemctl start postgresql; if it fails: journalctl -u postgresql -u "postgresql@*"'
         : 'start PostgreSQL; its log says why it stopped',
-    ...able(facts, 'start'),
+    fix: 'start',
   })
 }
 

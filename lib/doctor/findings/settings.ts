@@ -1,5 +1,5 @@
 import type { Facts } from '../facts/gather.ts'
-import { able, newerFiles, type Part, Parts, serverSelf } from './part.ts'
+import { newerFiles, type Part, Parts, serverSelf } from './part.ts'
 
 /** Seconds by which the clocks of two machines may differ, and nobody cares. */
 const TOLERANCE = 30
@@ -33,7 +33,7 @@ export function settingFindings(facts: Facts): Part {
       seen: 'it was changed after PostgreSQL has loaded it',
       meaning: 'PostgreSQL works with other settings than the file says, until its next start',
       remedy: 'systemctl reload postgresql',
-      ...able(facts, 'reload'),
+      fix: 'reload',
     })
   }
   if (self.pendingRestart.length > 0) {

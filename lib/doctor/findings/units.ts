@@ -1,7 +1,7 @@
 import type { FindingId } from '../../frame/finding.ts'
 import type { Facts } from '../facts/gather.ts'
 import type { Unit } from '../facts/units.ts'
-import { able, type Part, Parts, patroniOf } from './part.ts'
+import { type Part, Parts, patroniOf } from './part.ts'
 
 /** The units: each needs the one before it, so of those that did not start the first is what matters. */
 export function unitFindings(facts: Facts): Part {
@@ -28,10 +28,10 @@ export function unitFindings(facts: Facts): Part {
     // Patroni's is another one, which stands for it.
     if (unit.name === 'postgresql.service' && patroniOf(facts) !== undefined) continue
     const before = part.findings.length
-    installed(facts, part, unit)
+    installed(part, unit)
     const masked = unit.load === 'masked'
     // PostgreSQL itself is the server's family.
-    if (whole && !masked && unit.name !== 'postgresql.service') running(facts, part, unit)
+    if (whole && !masked && unit.name !== 'postgresql.service') running(part, unit)
     whole = whole && unit.active === 'active'
     if (part.findings.length === before && unit.active === 'active') part.good(`${unit.name} is active`)
     overridden(part, unit)
@@ -40,7 +40,7 @@ export function unitFindings(facts: Facts): Part {
 }
 
 /** How its file is. */
-function installed(facts: Facts, part: Parts, { name, load, file }: Unit): void {
+function installed(part: Parts, { name, load, file }: Unit): void {
   const found = (id: FindingId, seen: string, remedy: string): void =>
     part.find({
       id,
@@ -49,7 +49,7 @@ function installed(facts: Facts, part: Parts, { name, load, file }: Unit): void 
       seen,
       meaning: 'it does not start at the next boot, and nothing that needs it',
       remedy,
-      ...able(facts, 'units'),
+      fix: 'units',
     })
   if (load === 'masked' || file === 'masked')
     found('unit-masked', 'it is masked, so that nothing can start it', `systemctl unmask ${name}`)
@@ -57,7 +57,7 @@ function installed(facts: Facts, part: Parts, { name, load, file }: Unit): void 
 }
 
 /** How it is, where all before it are active. */
-function running(facts: Facts, part: Parts, unit: Unit): void {
+function running(part: Parts, unit: Unit): void {
   const { name, load, active, result, lastError, dropped } = unit
   const said = lastError ? `; its last error: ${lastError}` : ''
   const found = (id: FindingId, seen: string, remedy: string): void =>
@@ -68,7 +68,7 @@ function running(facts: Facts, part: Parts, unit: Unit): void {
       seen: `${seen}${said}`,
       meaning: name === 'endo-api.service' ? 'the API does not run' : 'so the API is not started',
       remedy,
-      ...able(facts, 'units'),
+      fix: 'units',
     })
   if (load === 'not-found') return
   if (active === 'failed')

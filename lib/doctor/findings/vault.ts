@@ -1,15 +1,12 @@
-import { accountName, groupName } from '../../host/accounts.ts'
-import { octal, type State } from '../../host/file.ts'
+import { octal } from '../../host/file.ts'
 import { splitPath } from '../../host/folder.ts'
-import { vaultManager } from '../../provision/vault-plan.ts'
+import { VAULT_MODES, vaultOf } from '../../provision/owners.ts'
+import { ownershipDrift, vaultManager } from '../../provision/vault-plan.ts'
 import type { Unknown } from '../facts/fact.ts'
 import type { Facts } from '../facts/gather.ts'
-import { folderCommand, isVaultFolder, planFolder } from './application.ts'
-import { able, type Part, Parts } from './part.ts'
+import { closedFolder, describeDrift, ownershipCommand } from './folders.ts'
+import { type Part, Parts } from './part.ts'
 
-/** The mode of the vault file and of its folder. */
-const FILE = 0o640
-const FOLDER = 0o750
 const READABLE_BY_ALL = 0o004
 const WRITABLE_BY_ALL = 0o002
 
@@ -54,7 +51,7 @@ function missing(facts: Facts, part: Parts): void {
     remedy: tool
       ? `let ${tool} put it there`
       : `postgres-endoreg-setup generates a new one${elsewhere ? `; to keep the old one, copy it there first: ${settings.apiDir}/conf/db_pwd` : ''}`,
-    ...(tool ? {} : able(facts, 'setup')),
+    fix: tool === undefined ? 'setup' : undefined,
   })
 }
 
@@ -81,48 +78,45 @@ function place(facts: Facts, part: Parts): void {
       seen: `its mode is ${octal(mode)}: every account may read it`,
       meaning: 'whoever has an account on this host may know the password of the API',
       remedy: ours
-        ? `chmod ${octal(FILE)} ${path}, then replace the password: sync-password --rotate`
+        ? `chmod ${octal(VAULT_MODES.file)} ${path}, then replace the password: sync-password --rotate`
         : 'let the tool that makes it give it a stricter mode, then rotate the password',
-      ...(ours ? able(facts, 'setup') : {}),
+      fix: ours ? 'setup' : undefined,
     })
   }
 }
 
+/** Whom file and folder belong to; of a link, whose owner another tool decides about, nothing is said. */
 function ownership(facts: Facts, part: Parts): void {
   const { vault, accounts, settings } = facts
   if (!vault.known || vault.value.file.state === 'link' || !accounts.known) return
   const { vaultOwner, vaultGroup } = accounts.value
   if (!vaultOwner || !vaultGroup) return
-  const names = `${settings.vaultOwner}:${settings.vaultGroup}`
-  const differs = ({ uid, gid, mode }: State, wanted: number): string | undefined =>
-    uid === vaultOwner.uid && gid === vaultGroup.gid && (mode & 0o7777) === wanted
-      ? undefined
-      : `it is ${accountName(uid)}:${groupName(gid)} ${octal(mode)}, not ${names} ${octal(wanted)}`
+  const desired = vaultOf(vaultOwner, vaultGroup)
   const { file, folder } = vault.value
-  const folderPath = splitPath(settings.vaultFile).folder
-  const folderDiffers = folder && differs(folder.stat, FOLDER)
-  if (folder && folderDiffers) {
+  const folderDrift = folder && ownershipDrift(folder.stat, desired.folder)
+  if (folder && folderDrift) {
+    const subject = splitPath(settings.vaultFile).folder
     part.find({
       id: 'vault-folder',
       severity: folder.stat.mode & WRITABLE_BY_ALL ? 'error' : 'warning',
-      subject: folderPath,
-      seen: folderDiffers,
+      subject,
+      seen: describeDrift(folderDrift),
       meaning: 'the service account may not get to the password, or others may who should not',
-      remedy: `chown ${names} ${folderPath} && chmod ${octal(FOLDER)} ${folderPath}`,
-      ...able(facts, 'setup'),
+      remedy: ownershipCommand(subject, desired.folder),
+      fix: 'setup',
     })
   }
   const exposed = part.findings.some(({ id }) => id === 'vault-exposed' || id === 'vault-in-store')
-  const fileDiffers = file.state === 'file' && !exposed && differs(file.stat, FILE)
-  if (fileDiffers) {
+  const fileDrift = file.state === 'file' && !exposed && ownershipDrift(file.stat, desired.file)
+  if (fileDrift) {
     part.find({
       id: 'vault-ownership',
       severity: 'error',
       subject: settings.vaultFile,
-      seen: fileDiffers,
+      seen: describeDrift(fileDrift),
       meaning: 'the service account may not be able to read the password, or its owner to replace it',
-      remedy: `chown ${names} ${settings.vaultFile} && chmod ${octal(FILE)} ${settings.vaultFile}`,
-      ...able(facts, 'setup'),
+      remedy: ownershipCommand(settings.vaultFile, desired.file),
+      fix: 'setup',
     })
   }
 }
@@ -142,17 +136,10 @@ function reading(facts: Facts, part: Parts, path: string): void {
     return
   }
   const meaning = 'endo-api-boot cannot read the password, unless its unit passes it as a credential'
-  if (end?.how === 'closed' && !isVaultFolder(facts, end.path)) {
-    const plan = planFolder(facts, end.path, 'vault')
-    part.find({
-      id: 'folder-closed',
-      severity: 'error',
-      subject: end.path,
-      seen: `${settings.serviceUser} may not enter it, on the way to ${path}`,
-      meaning,
-      remedy: plan ? folderCommand(plan) : `let that account enter it: namei -l ${path}`,
-      ...(plan ? able(facts, 'folders') : {}),
-    })
+  // The vault's own folder is the setup's to mend, and none on the way.
+  if (end?.how === 'closed' && end.path !== splitPath(path).folder) {
+    const otherwise = `let that account enter it: namei -l ${path}`
+    part.find(closedFolder(facts, end.path, 'vault', { meaning, otherwise }))
     return
   }
   part.find({

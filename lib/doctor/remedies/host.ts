@@ -8,7 +8,7 @@ import { octal, setOwnership } from '../../host/file.ts'
 import { inFolder } from '../../host/folder.ts'
 import { perform, startUnits } from '../../host/shell.ts'
 import type { Unit } from '../facts/units.ts'
-import { type FolderPlan, planFolder } from '../findings/application.ts'
+import { type FolderPlan, planFolder } from '../findings/folders.ts'
 import { type Remedy, subjects } from './terms.ts'
 
 /** The numbers of the NixOS hosts, for the names that ship; where one is taken, systemd-sysusers takes another. */
