@@ -1,4 +1,6 @@
+import { count } from '../lib/frame/report.ts'
 import { script } from '../lib/host/script.ts'
+import { loadManifest } from '../lib/provision/manifest.ts'
 import { setUp } from '../lib/provision/setup.ts'
 
 void script(
@@ -10,5 +12,16 @@ void script(
     flags: { 'check-manifest': 'only read the settings and the manifest, without PostgreSQL' },
     kinds: ['check-manifest'],
   },
-  setUp,
+  async run => {
+    if (!run.flags.has('check-manifest')) return setUp(run)
+    // What can be found wrong before there is a server: a NixOS configuration is built with it, or not at all.
+    const { roles, databases, hba, ident } = loadManifest(run.settings)
+    const declared = [
+      count(roles.length, 'role'),
+      count(databases.length, 'database'),
+      count(hba.length, 'access rule'),
+      count(ident.length, 'identity mapping'),
+    ]
+    return `settings and manifest are right: ${declared.join(', ')}`
+  },
 )

@@ -1,5 +1,4 @@
 import { ExitCode, Failure } from '../frame/failure.ts'
-import type { Run } from '../frame/run.ts'
 import type { Change, PasswordChange } from '../frame/terms.ts'
 import type { Cluster } from '../server/look.ts'
 import {
@@ -10,6 +9,7 @@ import {
   type VerifierState,
 } from '../server/scram.ts'
 import { Memory } from './memory.ts'
+import type { LockedHost } from './provision.ts'
 
 const REASON: Readonly<Record<Exclude<VerifierState, 'same'>, string>> = {
   'other password': 'the stored one differed from the vault',
@@ -38,16 +38,17 @@ export async function diffPassword(
 }
 
 /**
- * The changes after which PostgreSQL holds `password`, or none. What this program sets it remembers, so that a
- * verifier which somebody else has set is called that, or with ENDOREG_ON_FOREIGN_CHANGE=refuse ends the run with 78.
+ * The changes after which PostgreSQL holds the password, or none; on a standby that is the primary's business. What this
+ * program sets it remembers, so that a verifier which somebody else has set is called that, or with ENDOREG_ON_FOREIGN_CHANGE=refuse ends the run with 78.
  */
-export async function planPassword(
-  { settings, report }: Run,
-  cluster: Cluster,
-  password: ScramPassword,
-): Promise<Change[]> {
+export async function planPassword({
+  run: { settings, report },
+  cluster,
+  scram,
+}: Pick<LockedHost, 'run' | 'cluster' | 'scram'>): Promise<Change[]> {
+  if (cluster.inRecovery) return []
   const { dbUser } = settings
-  const [change] = await diffPassword(cluster, dbUser, password)
+  const [change] = await diffPassword(cluster, dbUser, scram)
   const memory = new Memory(settings.stateDir, cluster.identifier)
   const tidying = memory.litter().map(
     (leftover): Change => ({

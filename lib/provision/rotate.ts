@@ -1,18 +1,18 @@
 import { doing, ExitCode, Failure, systemFailure } from '../frame/failure.ts'
 import { Password, passwordBytes } from '../frame/password.ts'
-import type { Run } from '../frame/run.ts'
 import type { Settings } from '../frame/settings.ts'
+import type { Step } from '../frame/terms.ts'
 import type { Armed } from '../host/as-account.ts'
 import { rehearseReplacing, requireReplaceable } from '../host/file.ts'
 import { splitPath } from '../host/folder.ts'
-import { adoptStage, dropStage, writeStage } from '../host/stage.ts'
 import { statementFailure } from '../server/problem.ts'
 import { proofFailure, proveLogins } from '../server/prove.ts'
 import { buildVerifier, MOST_ITERATIONS, ScramPassword } from '../server/scram.ts'
 import { setVerifier } from './apply.ts'
 import type { PreparedCopy } from './copies.ts'
 import { Memory } from './memory.ts'
-import { type Provisioned, statementLimit } from './provision.ts'
+import { type LockedHost, statementLimit } from './provision.ts'
+import { adoptStage, dropStage, writeStage } from './rotation-journal.ts'
 import { notOursToRotate, vaultManager } from './vault-plan.ts'
 
 /** How the application's copy is prepared; undefined where there is no checkout. */
@@ -27,45 +27,43 @@ type Prepare = ((password: Password) => Promise<PreparedCopy>) | undefined
  * Fails with 78 where another tool manages the password; as the login does where the new one cannot be
  * proved, and then the old one is in use again.
  */
-export async function rotate(run: Run, provisioned: Provisioned, prepare: Prepare): Promise<boolean> {
-  const { check, report, settings, interruption } = run
-  const { current } = provisioned
-  refuseManaged(settings, provisioned)
-  if (current.vault.file.state === 'missing' && !current.interrupted.password) {
+export async function rotate(host: LockedHost, prepare: Prepare): Promise<boolean> {
+  const { check, report, settings, interruption } = host.run
+  refuseManaged(host)
+  if (host.vault.file.state === 'missing' && !host.interrupted.password) {
     report.note('the password is new: there is nothing to rotate')
     return false
   }
   const { folder, name } = splitPath(settings.vaultFile)
   doing(`replace the password in ${settings.vaultFile}`, () =>
-    requireReplaceable.withRightsOf(provisioned.owner.account, folder, name),
+    requireReplaceable.withRightsOf(host.owner.account, folder, name),
   )
   if (check) {
-    for (const change of steps(run, `${settings.apiDir}/conf/db_pwd`, prepare !== undefined))
-      report.change(change)
+    for (const step of steps(settings, prepare && `${settings.apiDir}/conf/db_pwd`)) report.change(step)
     return true
   }
-  await interruption.protect(() => replace(run, provisioned, prepare))
+  await interruption.protect(() => replace(host, prepare))
   return true
 }
 
-const steps = ({ settings }: Run, copy: string, withCopy: boolean) => [
+const steps = (settings: Settings, copy: string | undefined): Step[] => [
   { resource: `role ${settings.dbUser}`, action: 'set password (rotated)' },
   { resource: `vault file ${settings.vaultFile}`, action: 'replace the password (rotated)' },
-  ...(withCopy ? [{ resource: `file ${copy}`, action: 'install (rotated)' }] : []),
+  ...(copy !== undefined ? [{ resource: `file ${copy}`, action: 'install (rotated)' }] : []),
 ]
 
-async function replace(run: Run, provisioned: Provisioned, prepare: Prepare): Promise<void> {
-  const { settings, report } = run
-  const { client, current, owner, addresses } = provisioned
+async function replace(host: LockedHost, prepare: Prepare): Promise<void> {
+  const { client, cluster, owner, addresses } = host
+  const { settings, report, deadline } = host.run
   const { folder, name } = splitPath(settings.vaultFile)
   const limit = statementLimit(settings)
-  const { clock } = run.deadline
-  const iterations = Math.min(current.cluster.scramIterations, MOST_ITERATIONS)
+  const { clock } = deadline
+  const iterations = Math.min(cluster.scramIterations, MOST_ITERATIONS)
   const next = Password.generate()
   // Derived before anything changes: then proving the login costs PostgreSQL's time only.
   const scram = await ScramPassword.from(next)
   const verifier = await buildVerifier(scram, iterations)
-  const before = await buildVerifier(current.scram, iterations)
+  const before = await buildVerifier(host.scram, iterations)
   let began = clock.now()
   const set = (wanted: string): Promise<void> =>
     setVerifier(client, settings.dbUser, wanted, limit, () => {
@@ -90,11 +88,11 @@ async function replace(run: Run, provisioned: Provisioned, prepare: Prepare): Pr
     drop()
     throw error
   }
-  const memory = new Memory(settings.stateDir, current.cluster.identifier)
+  const memory = new Memory(settings.stateDir, cluster.identifier)
   memory.remember(settings.dbUser, verifier)
   await set(verifier)
   try {
-    const options = { settings, addresses, deadline: run.deadline, report, up: true }
+    const options = { settings, addresses, deadline, report, up: true }
     const failure = proofFailure(settings, await proveLogins(options, scram), true)
     if (failure) throw failure
     await adopt.fire().catch(error => {
@@ -118,21 +116,21 @@ async function replace(run: Run, provisioned: Provisioned, prepare: Prepare): Pr
   const milliseconds = Math.ceil(clock.now() - began)
   if (copy) doing(`synchronise ${copy.path}`, copy.synchronise)
   drop()
-  for (const step of steps(run, copy?.path ?? '', copy !== undefined)) report.change(step)
+  for (const step of steps(settings, copy?.path)) report.change(step)
   report.note(`a new login with the old password would have failed for ${milliseconds} ms`)
 }
 
-function refuseManaged(settings: Settings, { current, manifest }: Provisioned): void {
+function refuseManaged({ run: { settings }, cluster, vault, manifest }: LockedHost): void {
   const path = settings.vaultFile
   const message = 'rotate the password'
-  if (current.cluster.inRecovery) {
+  if (cluster.inRecovery) {
     throw new Failure(ExitCode.configuration, {
       message,
       cause: 'PostgreSQL is in recovery (a standby), so the password comes from the primary',
       hint: `Rotate it on the primary, and copy its vault file to ${path}.`,
     })
   }
-  if (current.vault.file.state === 'link') {
+  if (vault.file.state === 'link') {
     throw new Failure(ExitCode.configuration, {
       message,
       cause: `another tool manages ${path} (it is a link, in a linked folder, or a credential)`,

@@ -9,6 +9,7 @@ import { createOnce, type Ownership, octal, ownership, type State, setOwnership 
 import { inFolder, makeFolder, splitPath } from '../host/folder.ts'
 import type { Account } from '../host/identity.ts'
 import { bytes, job } from '../host/job.ts'
+import type { InterruptedRotation } from './rotation-journal.ts'
 import { removeLitter, type Vault } from './vault.ts'
 
 /** Thrown while applying where another process was there first: look again and make a new plan. */
@@ -29,13 +30,26 @@ export type VaultOwnership = {
   readonly folder: Ownership
 }
 
+/** What the vault is like and is to be. */
+type Planned = {
+  readonly vault: Vault
+  readonly owner: VaultOwnership
+  readonly interrupted: Pick<InterruptedRotation, 'adoption'>
+  /** What a missing vault file gets. */
+  readonly password: Password
+}
+
 /**
- * The changes that bring the vault to its desired state.
+ * The changes that bring the vault to its desired state, and before them what an interrupted rotation has left to do.
  *
- * @param generated the password a missing vault file gets; undefined where its stage has become the vault file
  * Fails with 78 where the folder is shared with others or the file has a second name.
  */
-export function planVault(vault: Vault, owner: VaultOwnership, generated: Password | undefined): Change[] {
+export const planVault = (planned: Planned): Change[] => [
+  ...planned.interrupted.adoption,
+  ...planFile(planned),
+]
+
+function planFile({ vault, owner, interrupted, password }: Planned): Change[] {
   if (vault.file.state === 'link') return []
   const { folder: folderPath, name } = splitPath(vault.path)
   const { folder } = vault
@@ -70,11 +84,12 @@ export function planVault(vault: Vault, owner: VaultOwnership, generated: Passwo
     }
   }
 
-  if (!generated) return changes
+  // The stage that becomes the vault file has its owner and mode.
+  if (interrupted.adoption.length > 0) return changes
   if (vault.file.state === 'missing') {
     changes.push(
       file(`generate, ${describe(owner.file)}`, () => {
-        const content = passwordBytes(generated)
+        const content = passwordBytes(password)
         unlessOvertaken(create.withRightsOf(owner.account, folderPath, name, content, owner.file))
       }),
     )

@@ -8,7 +8,7 @@ import { type Folder, inFolder, splitPath } from '../host/folder.ts'
 import type { Account } from '../host/identity.ts'
 import { effectiveUid } from '../host/identity.ts'
 import { bytes, job, password } from '../host/job.ts'
-import { inspectStage, stage, stageName } from '../host/stage.ts'
+import { inspectStage, stage, stageName } from './rotation-journal.ts'
 
 /** What is at the vault file's path. */
 export type VaultFile = v.InferOutput<typeof vaultFile>

@@ -15,6 +15,7 @@ import {
 import { join } from 'node:path'
 import t from 'tap'
 import { Password } from '../../lib/frame/password.ts'
+import type { Change } from '../../lib/frame/terms.ts'
 import type { State } from '../../lib/host/file.ts'
 import { effectiveUid } from '../../lib/host/identity.ts'
 import { inspectVault, type Vault } from '../../lib/provision/vault.ts'
@@ -31,9 +32,12 @@ const OWNER: VaultOwnership = {
 }
 const GENERATED = new Password('generated')
 
+const changesOf = (vault: Vault, adoption: readonly Change[] = []): Change[] =>
+  planVault({ vault, owner: OWNER, interrupted: { adoption }, password: GENERATED })
+
 /** The changes to `vault`: what each says, and all of them made. */
-function plan(vault: Vault, generated: Password | undefined = GENERATED) {
-  const changes = planVault(vault, OWNER, generated)
+function plan(vault: Vault) {
+  const changes = changesOf(vault)
   return {
     actions: changes.map(({ action }) => action),
     apply: () => {
@@ -128,11 +132,9 @@ t.test('drift is any difference, and a file that all could read is said', t => {
     t.match(plan(vault(0o100000 | mode)).actions, [/every account could read it, so rotate/])
   for (const mode of [0o600, 0o660, 0o642, 0o641])
     t.notMatch(plan(vault(0o100000 | mode)).actions[0], /every account/)
-  t.same(
-    planVault({ ...vault(0o100644), file: { state: 'link', password: GENERATED } }, OWNER, GENERATED),
-    [],
-  )
-  t.same(planVault(vault(0o100644), OWNER, undefined), [], 'one that its stage has just become')
+  t.same(changesOf({ ...vault(0o100644), file: { state: 'link', password: GENERATED } }), [])
+  const adopt: Change = { by: 'file', resource: 'vault file', action: 'adopt', run: () => {} }
+  t.same(changesOf(vault(0o100644), [adopt]), [adopt], 'one that its stage has just become')
   t.end()
 })
 

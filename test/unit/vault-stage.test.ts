@@ -3,7 +3,14 @@ import { join } from 'node:path'
 import t from 'tap'
 import { inFolder } from '../../lib/host/folder.ts'
 import { effectiveUid } from '../../lib/host/identity.ts'
-import { adoptStage, dropStage, inspectStage, isStaged, stageName, writeStage } from '../../lib/host/stage.ts'
+import {
+  adoptStage,
+  dropStage,
+  inspectStage,
+  isStaged,
+  stageName,
+  writeStage,
+} from '../../lib/provision/rotation-journal.ts'
 import { inspectVault } from '../../lib/provision/vault.ts'
 import { scratch } from '../support/scratch.ts'
 
