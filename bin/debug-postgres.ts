@@ -1,4 +1,5 @@
-import { debugPostgres } from '../lib/commands/debug-postgres.ts'
+import { diagnose, isAmiss, sumUp, tellDiagnosis } from '../lib/doctor/diagnose.ts'
+import { gather } from '../lib/doctor/facts/gather.ts'
 import { script } from '../lib/host/script.ts'
 
 void script(
@@ -11,5 +12,17 @@ void script(
     onlyLooks: true,
     exitOne: 'errors or warnings found',
   },
-  debugPostgres,
+  async ({ settings, values, report }) => {
+    const facts = await gather(settings)
+    const diagnosis = diagnose(facts)
+    tellDiagnosis(report, diagnosis)
+    const bundle = values.get('bundle')
+    if (bundle !== undefined) {
+      // Loaded late: few runs want one.
+      const { writeBundle } = await import('../lib/doctor/bundle.ts')
+      await writeBundle(bundle, facts, diagnosis)
+      report.note(`the bundle ${bundle} is written, without passwords; look through it before you pass it on`)
+    }
+    return { summary: sumUp(diagnosis), amiss: isAmiss(diagnosis) }
+  },
 )

@@ -1,6 +1,9 @@
-import { nextcloudMaintenance } from '../lib/commands/nextcloud-maintenance.ts'
+import { secretsOf } from '../lib/doctor/facts/passwords.ts'
 import { YES_DELETE } from '../lib/frame/confirm.ts'
+import { misused } from '../lib/frame/run.ts'
 import { script } from '../lib/host/script.ts'
+import { NEXTCLOUD_UNITS, resetCluster } from '../lib/reset/reset-cluster.ts'
+import { showConfiguration } from '../lib/show/show.ts'
 
 void script(
   {
@@ -17,5 +20,21 @@ void script(
     kinds: ['show-psql-conf'],
     exitOne: 'drift (--check), or errors in the files (--show-psql-conf)',
   },
-  nextcloudMaintenance,
+  async run => {
+    const { flags, values, report, check, settings } = run
+    const refuse = (cause: string) => misused(report.command, cause)
+    const shows = flags.has('show-psql-conf')
+    if (flags.has('reset-psql') === shows)
+      throw refuse('exactly one of --reset-psql and --show-psql-conf says what it is to do')
+    if (shows && (flags.has('no-backup') || values.has('yes-delete')))
+      throw refuse('--no-backup and --yes-delete are for --reset-psql')
+    if (shows) return showConfiguration(run, secretsOf(settings))
+    const summary = await resetCluster(run, NEXTCLOUD_UNITS)
+    if (!check) {
+      report.warning(
+        'Nextcloud has no database any more: install it anew, or restore its database (restore-postgres)',
+      )
+    }
+    return summary
+  },
 )

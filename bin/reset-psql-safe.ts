@@ -1,6 +1,11 @@
-import { resetPsqlSafe } from '../lib/commands/reset-psql-safe.ts'
-import { YES_DELETE } from '../lib/frame/confirm.ts'
+import { confirmHost, YES_DELETE } from '../lib/frame/confirm.ts'
+import { misused, type Run } from '../lib/frame/run.ts'
 import { script } from '../lib/host/script.ts'
+import { doomed, purge } from '../lib/reset/purge.ts'
+import { alone, resetCluster } from '../lib/reset/reset-cluster.ts'
+import { diskUse } from '../lib/reset/show.ts'
+import { look } from '../lib/reset/site.ts'
+import { describeUndo, undo } from '../lib/reset/undo.ts'
 
 void script(
   {
@@ -19,5 +24,48 @@ void script(
     },
     kinds: ['undo', 'undo-to', 'purge-old'],
   },
-  resetPsqlSafe,
+  async run => {
+    const { flags, values } = run
+    const wanted = values.get('undo-to')
+    const undoes = flags.has('undo') || wanted !== undefined
+    const kinds = [
+      ['--undo', undoes],
+      ['--purge-old', flags.has('purge-old')],
+      ['--no-backup', flags.has('no-backup')],
+    ] as const
+    const [one, other] = kinds.flatMap(([option, given]) => (given ? [option] : []))
+    if (other !== undefined) throw misused(run.report.command, `${one} and ${other} do not go together`)
+    if (undoes) return goBack(run, wanted)
+    return flags.has('purge-old') ? purgeOld(run) : resetCluster(run, [])
+  },
 )
+
+async function goBack(run: Run, wanted: string | undefined): Promise<string> {
+  const { report, check } = run
+  if (check) {
+    const site = await look(run)
+    report.change({ resource: `cluster ${site.cluster.name}`, action: describeUndo(site, wanted) })
+    return report.tally()
+  }
+  const back = await alone(run, fresh => undo(fresh, wanted))
+  return back === undefined
+    ? `${report.tally()}; the interrupted reset had moved nothing, and the data is where it was`
+    : `${report.tally()}; the data is that of ${back} again`
+}
+
+async function purgeOld(run: Run): Promise<string> {
+  const { report, check } = run
+  const site = await look(run)
+  const { cluster, parent } = site
+  const names = doomed(site)
+  const sizes = await diskUse(site, names)
+  for (const name of names) {
+    const action = `delete, ${sizes.get(name) ?? 'of unknown size'}`
+    if (check) report.change({ resource: `folder ${parent}/${name}`, action })
+    else report.note(`will delete ${parent}/${name}, ${sizes.get(name) ?? 'of unknown size'}`)
+  }
+  if (check || names.length === 0) return report.tally()
+  await confirmHost(run, `delete what was set aside of the cluster ${cluster.name}`)
+  await alone(run, purge)
+  return report.tally()
+}

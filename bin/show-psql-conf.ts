@@ -1,5 +1,6 @@
-import { showPsqlConf } from '../lib/commands/show-psql-conf.ts'
+import { secretsOf } from '../lib/doctor/facts/passwords.ts'
 import { script } from '../lib/host/script.ts'
+import { showConfiguration } from '../lib/show/show.ts'
 
 void script(
   {
@@ -10,5 +11,5 @@ void script(
     onlyLooks: true,
     exitOne: 'errors in the files',
   },
-  showPsqlConf,
+  run => showConfiguration(run, secretsOf(run.settings)),
 )

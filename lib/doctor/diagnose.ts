@@ -1,4 +1,5 @@
 import { type Finding, SEVERITIES } from '../frame/finding.ts'
+import { count, type Report } from '../frame/report.ts'
 import type { Check } from '../frame/terms.ts'
 import type { Facts } from './facts/gather.ts'
 import { accessFindings, nameFindings } from './findings/access.ts'
@@ -67,3 +68,26 @@ function logins({ settings, names, attempts }: Facts): Check[] {
 /** Whether there is anything but advice. */
 export const isAmiss = ({ findings }: Diagnosis): boolean =>
   findings.some(({ severity }) => severity !== 'notice')
+
+/** Tells of the findings, the worst first, then of what is right and of what could not be seen. */
+export function tellDiagnosis(report: Report, { findings, right, unseen, logins }: Diagnosis): void {
+  report.found(findings)
+  for (const check of logins) report.checked(check)
+  for (const { id, subject, severity } of findings) {
+    if (severity !== 'notice') report.checked({ name: `${id} ${subject}`, ok: false })
+  }
+  for (const name of right) {
+    report.note(`right: ${name}`)
+    report.checked({ name, ok: true })
+  }
+  for (const what of unseen) report.note(`not looked at: ${what}`)
+}
+
+/** How many findings there are of each kind, for the line that sums up. */
+export function sumUp({ findings, right, unseen }: Diagnosis): string {
+  const number = (severity: string): number =>
+    findings.filter(finding => finding.severity === severity).length
+  const found = `${count(number('error'), 'error')}, ${count(number('warning'), 'warning')}, ${count(number('notice'), 'notice')}`
+  const seen = `${right.length} checked and right`
+  return `${found}; ${seen}${unseen.length > 0 ? `, ${unseen.length} not looked at` : ''}`
+}

@@ -1,4 +1,5 @@
-import type { Deadline } from './deadline.ts'
+import { Deadline } from './deadline.ts'
+import { ExitCode, Failure } from './failure.ts'
 import type { Interruption } from './interruption.ts'
 import type { Report } from './report.ts'
 import type { Settings } from './settings.ts'
@@ -41,3 +42,17 @@ export type Steps = (run: Run) => Promise<string | Concluded>
 
 /** The end of a run that found something wrong which is no failure of its own: exit code 1. */
 export type Concluded = { readonly summary: string; readonly amiss: boolean }
+
+/** The same run with a new deadline: what a person took for an answer, or another part of the work, does not count. */
+export const withNewDeadline = (run: Run): Run => ({
+  ...run,
+  deadline: new Deadline(run.settings.readyTimeout, run.deadline.clock),
+})
+
+/** The Failure for a command line that `cause` is wrong with: exit code 64. */
+export const misused = (command: string, cause: string, advice = ''): Failure =>
+  new Failure(ExitCode.usage, {
+    message: 'understand the command line',
+    cause,
+    hint: `${advice}See: ${command} --help`,
+  })

@@ -5,7 +5,7 @@ import { ExitCode, errnoOf, Failure } from './failure.ts'
 import { Interruption } from './interruption.ts'
 import { writeAll } from './output.ts'
 import { Report } from './report.ts'
-import type { Command, Run, Steps } from './run.ts'
+import { type Command, misused, type Run, type Steps } from './run.ts'
 import type { Settings } from './settings.ts'
 import { nearest } from './text.ts'
 
@@ -153,7 +153,7 @@ function parseOptions(command: Command, args: readonly string[]): Options {
       if (typeof value !== 'string') continue
       if (value === '') {
         const [what] = command.values?.[option] ?? ['FILE']
-        throw usageFailure(command, `Option '--${option}' needs a value: ${what}`, undefined)
+        throw misused(command.name, `Option '--${option}' needs a value: ${what}`)
       }
       given.set(option, value)
     }
@@ -176,16 +176,9 @@ function parseOptions(command: Command, args: readonly string[]): Options {
         option,
         Object.keys(known).map(name => `--${name}`),
       )
-    throw usageFailure(command, cause, near)
+    throw misused(command.name, cause, near ? `Did you mean ${near}? ` : '')
   }
 }
-
-const usageFailure = ({ name }: Command, cause: string, near: string | undefined): Failure =>
-  new Failure(ExitCode.usage, {
-    message: 'understand the command line',
-    cause,
-    hint: `${near ? `Did you mean ${near}? ` : ''}See: ${name} --help`,
-  })
 
 /** What was not foreseen: where it happened, which a report of it needs. */
 function bug(error: unknown): Failure {

@@ -1,8 +1,7 @@
 import { existsSync } from 'node:fs'
-import { Deadline } from '../frame/deadline.ts'
 import { ExitCode, Failure, systemFailure } from '../frame/failure.ts'
 import type { Password } from '../frame/password.ts'
-import type { Run } from '../frame/run.ts'
+import { type Run, withNewDeadline } from '../frame/run.ts'
 import type { Settings } from '../frame/settings.ts'
 import type { Change } from '../frame/terms.ts'
 import type { Ownership } from '../host/file.ts'
@@ -40,7 +39,7 @@ export async function boot(run: Run): Promise<string> {
   requireCheckout(settings, service, owner)
   const addresses = await resolveAddresses(settings.dbHost)
   // The repository had its own time.
-  const waiting = { ...run, deadline: new Deadline(settings.readyTimeout, run.deadline.clock) }
+  const waiting = withNewDeadline(run)
   const password = await waitForLogin(waiting, service, addresses)
 
   const plan = (locked: boolean): Change[] =>

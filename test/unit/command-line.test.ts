@@ -156,3 +156,24 @@ t.test('without Node.js it says so', { skip: existsSync('/none') ? '/none exists
   t.equal(code, 69)
   t.match(err, /^sync-password: Node\.js is not on the PATH/)
 })
+
+t.test('options that contradict each other touch nothing', async t => {
+  for (const [name, ...args] of [
+    ['reset-psql-safe', '--undo', '--purge-old'],
+    ['reset-psql-safe', '--undo', '--no-backup'],
+    ['reset-psql-safe', '--purge-old', '--no-backup'],
+    ['reset-psql-safe', '--purge-old', '--undo-to=main.before-reset'],
+    ['reset-psql-safe', '--no-backup', '--undo-to=main.before-reset'],
+    ['nextcloud-maintenance'],
+    ['nextcloud-maintenance', '--no-backup'],
+    ['nextcloud-maintenance', '--reset-psql', '--show-psql-conf'],
+    ['nextcloud-maintenance', '--show-psql-conf', '--no-backup'],
+    ['nextcloud-maintenance', '--show-psql-conf', '--yes-delete=gc-10'],
+    ['backup-postgres', '--no-copy', '--copy-only'],
+    ['backup-postgres', '--keep=0'],
+    ['restore-postgres', '--as=x'],
+  ] as const) {
+    const refused = run(name, args)
+    t.match(refused, { code: 64, err: `${name} --help` }, `${name} ${args.join(' ')}`)
+  }
+})

@@ -1,6 +1,5 @@
 import t from 'tap'
-import { sumUp, tell } from '../../lib/commands/debug-postgres.ts'
-import { type Diagnosis, diagnose, isAmiss } from '../../lib/doctor/diagnose.ts'
+import { type Diagnosis, diagnose, isAmiss, sumUp, tellDiagnosis } from '../../lib/doctor/diagnose.ts'
 import { unknown } from '../../lib/doctor/facts/fact.ts'
 import { describe, type Finding, SEVERITIES } from '../../lib/frame/finding.ts'
 import { Report } from '../../lib/frame/report.ts'
@@ -111,7 +110,7 @@ t.test('a diagnosis in one line, and in checks', async t => {
     'no errors, no warnings, no notices; 0 checked and right, 1 not looked at',
   )
   const report = new Listener({ command: 'test', check: false, json: true, face: 'plain' })
-  tell(report, {
+  tellDiagnosis(report, {
     ...diagnosis('error', 'notice'),
     right: ['r'],
     unseen: ['u'],

@@ -1,8 +1,7 @@
 import t from 'tap'
-import { applyAll } from '../../lib/commands/fix-postgres.ts'
 import { planFolder } from '../../lib/doctor/findings/folders.ts'
 import { fixable, remedyOn } from '../../lib/doctor/findings/part.ts'
-import { REMEDIES } from '../../lib/doctor/remedies/all.ts'
+import { applyRemedies, REMEDIES } from '../../lib/doctor/remedies/all.ts'
 import { covers, sayPeer } from '../../lib/doctor/remedies/server.ts'
 import { Failure } from '../../lib/frame/failure.ts'
 import type { Fix } from '../../lib/frame/finding.ts'
@@ -191,11 +190,11 @@ t.test('a remedy that fails leaves the others to be tried', async t => {
     throw new Failure(69, { message: 'start it', cause: 'no systemd', hint: 'Start it by hand.' })
   })
   const run = plainRun(t)
-  t.notOk(await applyAll(run, [works('accounts'), fails, works('setup')], facts({})), 'one has failed')
+  t.notOk(await applyRemedies(run, [works('accounts'), fails, works('setup')], facts({})), 'one has failed')
   t.same(applied, ['accounts', 'setup'])
-  t.ok(await applyAll(run, [works('reload')], facts({})))
+  t.ok(await applyRemedies(run, [works('reload')], facts({})))
   const broken = planned('start', async () => {
     throw new Error('a bug')
   })
-  await t.rejects(applyAll(run, [broken], facts({})), { message: 'a bug' })
+  await t.rejects(applyRemedies(run, [broken], facts({})), { message: 'a bug' })
 })

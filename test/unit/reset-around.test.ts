@@ -1,9 +1,7 @@
 import t from 'tap'
-import { NEXTCLOUD_UNITS, nextcloudMaintenance } from '../../lib/commands/nextcloud-maintenance.ts'
-import { resetPsqlSafe } from '../../lib/commands/reset-psql-safe.ts'
 import { isAtWork, statesIn, type UnitState, withDependants } from '../../lib/host/units.ts'
 import { chooseAround, order, type Seen } from '../../lib/reset/dependants.ts'
-import { plainRun } from '../support/plain-run.ts'
+import { NEXTCLOUD_UNITS } from '../../lib/reset/reset-cluster.ts'
 import { CLUSTER, NOTHING_AROUND, unit } from '../support/reset-values.ts'
 
 const SERVER = CLUSTER.unit
@@ -163,24 +161,4 @@ t.test('Nextcloud is stopped from the outside in', async t => {
     'phpfpm-nextcloud.service',
     'nextcloud-setup.service',
   ])
-})
-
-t.test('options that contradict each other touch nothing', async t => {
-  const refused = (run: typeof resetPsqlSafe | typeof nextcloudMaintenance, flags: string[], values = {}) =>
-    t.rejects(
-      run(plainRun(t, flags, values)),
-      { code: 64, message: 'understand the command line' },
-      flags.join(' '),
-    )
-  for (const flags of [
-    ['undo', 'purge-old'],
-    ['undo', 'no-backup'],
-    ['purge-old', 'no-backup'],
-  ])
-    await refused(resetPsqlSafe, flags)
-  await refused(resetPsqlSafe, ['purge-old'], { 'undo-to': 'main.before-reset' })
-  await refused(resetPsqlSafe, ['no-backup'], { 'undo-to': 'main.before-reset' })
-  for (const flags of [[], ['no-backup'], ['reset-psql', 'show-psql-conf'], ['show-psql-conf', 'no-backup']])
-    await refused(nextcloudMaintenance, flags)
-  await refused(nextcloudMaintenance, ['show-psql-conf'], { 'yes-delete': 'gc-10' })
 })

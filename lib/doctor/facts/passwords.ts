@@ -9,7 +9,7 @@ import { serviceFiles } from '../../provision/owners.ts'
 import { inspectVault, type Vault } from '../../provision/vault.ts'
 import { type Outcome, tryLogin } from '../../server/prove.ts'
 import { compareVerifier, ScramPassword, type VerifierState } from '../../server/scram.ts'
-import type { Accounts } from './accounts.ts'
+import { type Accounts, gatherAccounts } from './accounts.ts'
 import { type Fact, look } from './fact.ts'
 import type { ServerFacts } from './server.ts'
 
@@ -110,6 +110,10 @@ export function secretsIn({ vault, checkout }: PasswordFiles): string[] {
   const stage = vault.known ? vault.value.stage : undefined
   return stage?.state === 'staged' ? [...passwords, stage.password.reveal()] : passwords
 }
+
+/** The passwords in the files of this host, as far as they can be seen. */
+export const secretsOf = (settings: Settings): string[] =>
+  secretsIn(gatherPasswordFiles(settings, gatherAccounts(settings)))
 
 const ROOT: Account = { name: 'root', uid: 0, gid: 0 }
 

@@ -1,5 +1,6 @@
-import { Deadline } from '../../frame/deadline.ts'
-import type { Run } from '../../frame/run.ts'
+import { Failure } from '../../frame/failure.ts'
+import type { Finding } from '../../frame/finding.ts'
+import { type Run, withNewDeadline } from '../../frame/run.ts'
 import { keepBefore } from '../../host/configuration-file.ts'
 import { withMaintenanceLock } from '../../host/lock.ts'
 import { accessMode } from '../../provision/access-rules.ts'
@@ -7,16 +8,16 @@ import { boot } from '../../provision/boot.ts'
 import { setUp } from '../../provision/setup.ts'
 import { settle } from '../../reset/undo.ts'
 import { look } from '../facts/fact.ts'
+import type { Facts } from '../facts/gather.ts'
 import { accounts, folders, hosts, units } from './host.ts'
 import { listen, reloading, schema, start, trustRule } from './server.ts'
 import { type Remedy, subjects } from './terms.ts'
 
 /** The run of another command within this one: with a time of its own, and none of its flags. */
 const within = (run: Run): Run => ({
-  ...run,
+  ...withNewDeadline(run),
   check: false,
   flags: new Set(),
-  deadline: new Deadline(run.settings.readyTimeout, run.deadline.clock),
 })
 
 const setup: Remedy = {
@@ -67,3 +68,32 @@ export const REMEDIES: readonly Remedy[] = [
   install,
   units,
 ]
+
+/** A remedy and the findings it is for. */
+type Planned = { readonly remedy: Remedy; readonly findings: readonly Finding[] }
+
+/** The remedies for what was found, in their order. */
+export const planRemedies = (findings: readonly Finding[]): Planned[] =>
+  REMEDIES.flatMap(remedy => {
+    const its = findings.filter(({ fix }) => fix === remedy.fix)
+    return its.length === 0 ? [] : [{ remedy, findings: its }]
+  })
+
+/**
+ * Applies remedies in their order; one that fails leaves the others to be tried, and is warned of.
+ *
+ * @returns whether none failed
+ */
+export async function applyRemedies(run: Run, plan: readonly Planned[], facts: Facts): Promise<boolean> {
+  let failed = false
+  for (const { remedy, findings } of plan) {
+    try {
+      await remedy.apply(run, findings, facts)
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error
+      run.report.warning(`the remedy ${remedy.fix} cannot ${error.message}: ${error.reason}. ${error.hint}`)
+      failed = true
+    }
+  }
+  return !failed
+}

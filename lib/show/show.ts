@@ -1,16 +1,17 @@
-import { gatherAccounts } from '../doctor/facts/accounts.ts'
-import { gatherPasswordFiles, secretsIn } from '../doctor/facts/passwords.ts'
 import { count, type Report } from '../frame/report.ts'
 import type { Concluded, Run } from '../frame/run.ts'
-import { lookAtConfiguration } from '../show/look.ts'
-import type { Configuration, Mistake } from '../show/terms.ts'
-import { describe, masked, toDocument } from '../show/text.ts'
+import { lookAtConfiguration } from './look.ts'
+import type { Configuration, Mistake } from './terms.ts'
+import { describe, masked, toDocument } from './text.ts'
 
-/** Shows the effective configuration of PostgreSQL, without secrets, and changes nothing. */
-export async function showPsqlConf(run: Run): Promise<Concluded> {
-  const { report, settings } = run
+/**
+ * Shows the effective configuration of PostgreSQL, and changes nothing.
+ *
+ * @param secrets texts that are shown nowhere
+ */
+export async function showConfiguration(run: Run, secrets: readonly string[]): Promise<Concluded> {
+  const { report } = run
   const { configuration, problem } = await lookAtConfiguration(run)
-  const secrets = secretsIn(gatherPasswordFiles(settings, gatherAccounts(settings)))
   const shown = masked(configuration, secrets)
   report.show({ text: width => describe(shown, width), keys: toDocument(shown) })
   if (problem) {
