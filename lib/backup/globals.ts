@@ -1,8 +1,7 @@
 import { closeSync, fsyncSync, writeFileSync, writeSync } from 'node:fs'
 import { basename } from 'node:path'
-import { pipeline } from 'node:stream/promises'
-import { createGzip } from 'node:zlib'
-import { doing, ExitCode, Failure, systemFailure } from '../frame/failure.ts'
+import { gzipSync } from 'node:zlib'
+import { doing, ExitCode, Failure } from '../frame/failure.ts'
 import type { Report } from '../frame/report.ts'
 import type { Run } from '../frame/run.ts'
 import type { Folder } from '../host/folder.ts'
@@ -23,32 +22,13 @@ export async function dumpGlobals(run: Run, folder: Folder, major: number): Prom
       major,
       // The server's own could be anything.
       args: ['--globals-only', '--encoding=UTF8', '--no-password'],
-      output: 'pipe',
     })
-    const { stdout } = child.process
-    if (!stdout) throw new Error('there is no pipe')
-    let end = ''
-    try {
-      await pipeline(
-        stdout,
-        async function* (chunks: AsyncIterable<Buffer>) {
-          for await (const chunk of chunks) {
-            end = `${end}${chunk.toString('latin1')}`.slice(-LAST_LINES)
-            yield chunk
-          }
-        },
-        createGzip(),
-        // A stream on the handle would close it where writing fails, and closing it again could hit another file.
-        async (chunks: AsyncIterable<Buffer>) => {
-          for await (const chunk of chunks) writeAll(handle, chunk)
-        },
-      )
-    } catch (error) {
-      child.process.kill()
-      throw systemFailure(error, `write ${folder.show(GLOBALS)}`)
-    }
+    const chunks: Buffer[] = []
+    child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk))
     await succeed(run, child, message)
-    if (!end.includes(COMPLETE)) throw cutOff(message)
+    const script = Buffer.concat(chunks)
+    if (!script.subarray(-LAST_LINES).includes(COMPLETE)) throw cutOff(message)
+    doing(`write ${folder.show(GLOBALS)}`, () => writeAll(handle, gzipSync(script)))
     doing(`write ${folder.show(GLOBALS)}`, () => fsyncSync(handle))
   } finally {
     closeSync(handle)

@@ -1,31 +1,29 @@
-import type { ChildProcess } from 'node:child_process'
 import { ExitCode, Failure } from '../frame/failure.ts'
 import type { Run } from '../frame/run.ts'
 import { scrubber } from '../frame/scrub.ts'
 import type { Settings } from '../frame/settings.ts'
 import { account, homeOf } from '../host/accounts.ts'
 import { effectiveUid } from '../host/identity.ts'
-import { apart, childProcess, tied } from '../host/shell.ts'
+import { type Running, start } from '../host/shell.ts'
 import { programFailure } from '../server/problem.ts'
 import { findProgram, type ProgramName } from '../server/programs.ts'
 import { PINNED, PINNED_SINCE_17, toOptions } from '../server/session.ts'
 
-/** A program of PostgreSQL that is to run: its arguments, and its standard input and output where it has any. */
+/** A program of PostgreSQL that is to run: its arguments, and the handles that it reads and writes where it has any. */
 export type Child = {
   readonly program: ProgramName
   readonly major: number
   readonly args: readonly string[]
   /** The database it connects to: in its environment, since as an argument it would be read as a connection string. */
   readonly database?: string
-  readonly input?: number | 'pipe'
-  readonly output?: number | 'pipe'
+  readonly input?: number
+  readonly output?: number
   /** Further variables; what PGOPTIONS has comes after what every session of ours has. */
   readonly env?: Readonly<Record<string, string>>
 }
 
 /** A program at work. */
-export type Started = {
-  readonly process: ChildProcess
+export type Started = Pick<Running, 'stdout' | 'stderr'> & {
   /** Settled when it has ended: what it wrote to standard error, scrubbed, and how it ended. */
   readonly ended: Promise<{
     readonly code: number | null
@@ -49,36 +47,32 @@ export async function startChild(settings: Settings, child: Child): Promise<Star
   const changes = effectiveUid() === 0 && settings.host.startsWith('/')
   const postgres = changes ? account(settings.postgresAccount, 'ENDOREG_PG_OS_USER') : undefined
   const inherited = ['PGPASSFILE', 'PGSSLMODE', 'PGSSLROOTCERT', 'PGSSLCERT', 'PGSSLKEY', 'HOME', 'TMPDIR']
-  const [program, ...args] = tied('TERM', postgres, path, ...child.args)
-  const running = childProcess().spawn(program, args, {
-    ...apart({
-      ...Object.fromEntries(inherited.flatMap(name => entry(name))),
-      ...(postgres ? { HOME: homeOf(postgres) } : {}),
-      PGHOST: settings.host,
-      PGPORT: String(settings.port),
-      PGUSER: settings.adminRole,
-      ...(child.database === undefined ? {} : { PGDATABASE: child.database }),
-      PGAPPNAME: 'endoreg-provision',
-      ...child.env,
-      PGOPTIONS: [
-        toOptions({ ...PINNED, ...(child.major >= 17 ? PINNED_SINCE_17 : {}) }),
-        // What it says is looked at, and the server may speak any language.
-        '-c lc_messages=C',
-        child.env?.['PGOPTIONS'] ?? '',
-      ].join(' '),
-    }),
-    stdio: [child.input ?? 'ignore', child.output ?? 'ignore', 'pipe'],
+  const env = {
+    ...Object.fromEntries(inherited.flatMap(name => entry(name))),
+    ...(postgres ? { HOME: homeOf(postgres) } : {}),
+    PGHOST: settings.host,
+    PGPORT: String(settings.port),
+    PGUSER: settings.adminRole,
+    ...(child.database === undefined ? {} : { PGDATABASE: child.database }),
+    PGAPPNAME: 'endoreg-provision',
+    ...child.env,
+    PGOPTIONS: [
+      toOptions({ ...PINNED, ...(child.major >= 17 ? PINNED_SINCE_17 : {}) }),
+      // What it says is looked at, and the server may speak any language.
+      '-c lc_messages=C',
+      child.env?.['PGOPTIONS'] ?? '',
+    ].join(' '),
+  }
+  const { input, output } = child
+  const how = { account: postgres, env, tie: 'TERM', input, output } as const
+  const { stdout, stderr, ended } = await start([path, ...child.args], how).catch(error => {
+    throw notStarted(error)
   })
   let said = ''
-  running.stderr?.setEncoding('utf8').on('data', (text: string) => {
+  stderr.setEncoding('utf8').on('data', (text: string) => {
     said = (said + text).slice(-MOST)
   })
-  const ended = new Promise<Awaited<Started['ended']>>((resolve, reject) => {
-    running.once('error', error => reject(notStarted(error)))
-    running.once('close', (code, signal) => resolve({ code, signal, said: scrubber([])(said).trim() }))
-  })
-  ended.catch(() => {})
-  return { process: running, ended }
+  return { stdout, stderr, ended: ended.then(end => ({ ...end, said: scrubber([])(said).trim() })) }
 }
 
 const entry = (name: string): [string, string][] => {
@@ -86,10 +80,10 @@ const entry = (name: string): [string, string][] => {
   return value === undefined ? [] : [[name, value]]
 }
 
-const notStarted = (error: Error): Failure =>
+const notStarted = (error: unknown): Failure =>
   new Failure(ExitCode.unavailable, {
     message: 'start a program with setpriv',
-    cause: error.message,
+    cause: error instanceof Error ? error.message : String(error),
     hint: 'Install util-linux, which brings setpriv.',
   })
 

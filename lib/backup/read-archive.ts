@@ -21,10 +21,9 @@ export async function readArchive(run: Run, handle: number, shown: string, major
     major,
     args: ['--data-only', '--file=-'],
     input: handle,
-    output: 'pipe',
   })
   const script = new DataScript()
-  child.process.stdout?.on('data', (chunk: Buffer) => script.feed(chunk))
+  child.stdout.on('data', (chunk: Buffer) => script.feed(chunk))
   await succeed(run, child, message)
   const held = script.end()
   if (held) return held

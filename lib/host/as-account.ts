@@ -1,10 +1,10 @@
 import { Socket } from 'node:net'
 import { dirname, join } from 'node:path'
 import * as v from 'valibot'
-import { ExitCode, errnoOf, Failure, isSystemError } from '../frame/failure.ts'
+import { ExitCode, Failure, isSystemError } from '../frame/failure.ts'
 import { Password } from '../frame/password.ts'
 import type { Account } from './identity.ts'
-import { apart, childProcess, tied } from './shell.ts'
+import { type Command, finishSync, startOurs, startOursWithChannel } from './shell.ts'
 
 const failure = v.variant('kind', [
   v.strictObject({
@@ -100,18 +100,12 @@ const LATE = `did not end within ${LIMIT / 1000} s`
  * Fails as the job did; with 69 where no such child can be started, 75 where it is stopped or killed.
  */
 export function delegate(account: Account, name: string, args: readonly unknown[]): unknown {
-  const [program, ...command] = commandFor(account, 'job')
-  const { status, signal, error, stdout, stderr } = childProcess().spawnSync(program, command, {
-    ...apart(),
-    input: toJson({ name, args }) + GO,
-    encoding: 'utf8',
-    timeout: LIMIT,
-    killSignal: 'SIGKILL',
-  })
-  if (errnoOf(error) === 'ETIMEDOUT') throw stuck(account, LATE)
+  const input = toJson({ name, args }) + GO
+  const { code, signal, error, late, out, err } = finishSync(ours('job'), LIMIT, { account, input })
+  if (late) throw stuck(account, LATE)
   if (signal) throw stuck(account, `was ended by ${signal}`)
-  if (error || status !== 0) throw notStarted(account, error?.message ?? lastLine(stderr))
-  return result(account, stdout)
+  if (error || code !== 0) throw notStarted(account, error?.message ?? lastLine(err))
+  return result(account, out)
 }
 
 /** A job that waits, with everything loaded, for the moment to be done. */
@@ -123,8 +117,7 @@ export type Armed<R> = {
 
 /** As `delegate`, but the child waits for the moment; settled once it is ready. */
 export async function arm(account: Account, name: string, args: readonly unknown[]): Promise<Armed<unknown>> {
-  const [program, ...command] = commandFor(account, 'job')
-  const child = childProcess().spawn(program, command, { ...apart(), stdio: ['pipe', 'pipe', 'pipe'] })
+  const child = startOurs(account, ours('job'))
   const end = (): NodeJS.Timeout => setTimeout(() => child.kill('SIGKILL'), LIMIT).unref()
   const starting = end()
   let out = ''
@@ -180,13 +173,7 @@ export async function arm(account: Account, name: string, args: readonly unknown
  * Fails as connect(2) does, with ETIMEDOUT past the limit; with 69 where no such child can be started.
  */
 export function connectAs(account: Account, path: string, limit: number): Promise<Socket> {
-  const [program, ...command] = commandFor(account, 'connect', path)
-  const child = childProcess().spawn(program, command, {
-    ...apart(),
-    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-    timeout: Math.ceil(limit),
-    killSignal: 'SIGKILL',
-  })
+  const child = startOursWithChannel(account, ours('connect', path), Math.ceil(limit))
   let said = ''
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     said += text
@@ -217,9 +204,11 @@ function result(account: Account, text: string, untold = ''): unknown {
   return fromAnswer(answer)
 }
 
-/** `as-account` with the ids of `account`; its launcher stands beside the folder of this command's own. */
-const commandFor = (account: Account, ...args: readonly string[]): [string, ...string[]] =>
-  tied('KILL', account, join(dirname(process.argv[1] ?? ''), '../lib/as-account'), ...args)
+/** The launcher of `as-account`, which stands beside the folder of this command's own. */
+const ours = (...args: readonly string[]): Command => [
+  join(dirname(process.argv[1] ?? ''), '../lib/as-account'),
+  ...args,
+]
 
 const lastLine = (text: string): string => text.trim().split('\n').at(-1) || 'it ended without an answer'
 

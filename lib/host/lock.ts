@@ -1,10 +1,9 @@
-import { once } from 'node:events'
 import { closeSync, constants, existsSync, openSync } from 'node:fs'
 import { ExitCode, Failure, systemFailure } from '../frame/failure.ts'
 import type { Run } from '../frame/run.ts'
 import type { Settings } from '../frame/settings.ts'
 import { makeFolder } from './folder.ts'
-import { apart, ask, childProcess, tied } from './shell.ts'
+import { ask, finish } from './shell.ts'
 
 /** The part of a run that waits. */
 type Waiting = Pick<Run, 'settings' | 'deadline' | 'report'>
@@ -53,15 +52,9 @@ async function take({ report, deadline, settings }: Waiting, handle: number): Pr
   const what = 'another backup, restore, drill or reset'
   const seconds = Math.ceil(deadline.remaining() / 1000)
   const options = ['--exclusive', '--timeout', String(seconds), '--conflict-exit-code', String(HELD)]
-  const [program, ...args] = tied('KILL', undefined, 'flock', ...options, '3')
-  const flock = childProcess().spawn(program, args, {
-    ...apart(),
-    stdio: ['ignore', 'ignore', 'ignore', handle],
-  })
   const code = await report.remind(what, 'it is at work', deadline, async () => {
     try {
-      const [status]: unknown[] = await once(flock, 'close')
-      return status
+      return (await finish(['flock', ...options, '3'], { handle })).code
     } catch (error) {
       return error
     }

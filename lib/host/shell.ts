@@ -1,71 +1,117 @@
 import type ChildProcess from 'node:child_process'
-import type { ChildProcess as Child } from 'node:child_process'
-import { closeSync, readdirSync, readFileSync } from 'node:fs'
+import { once } from 'node:events'
 import { createRequire } from 'node:module'
+import type { Readable, Writable } from 'node:stream'
 import { ExitCode, errnoOf, Failure } from '../frame/failure.ts'
+import { apart, tied } from './apart.ts'
 import type { Account } from './identity.ts'
-import { effectiveUid, needsNoChange } from './identity.ts'
+
+// The one place that starts programs, every one `apart` and `tied`. zx runs them. It is loaded when the first one starts, since
+// loading it takes 35 to 70 ms, and a run that finds everything right takes 200. Two kinds go without it: what is answered
+// while everything else waits, for that is how Node.js reads accounts and files; and this program itself with another
+// account's ids, for a run that finds everything right starts that too, and a shell in between would be one more.
 
 /** Node's module for processes, loaded when it is needed: a converged run starts none. */
-export const childProcess = (): typeof ChildProcess => createRequire('/')('node:child_process')
+const childProcess = (): typeof ChildProcess => createRequire('/')('node:child_process')
 
-/**
- * What every program is started with, as options of spawn: a session of its own, so that whoever has got hold of it
- * reaches no terminal of root's (TIOCSTI; ioctl_tty(2)); the environment `env` and beside it only the PATH; the root folder; and
- * no descriptor that this process was started with but those that the caller passes.
- */
-export function apart(env: Readonly<Record<string, string | undefined>> = {}) {
-  closeInherited()
-  return { detached: true, cwd: '/', env: { PATH: process.env['PATH'], LC_ALL: 'C', ...env } } as const
+/** A program and its arguments; all of them together may have 128 KiB (execve(2), MAX_ARG_STRLEN). */
+export type Command = readonly [program: string, ...args: string[]]
+
+/** How a program runs. */
+export type How = {
+  /** Whose ids and groups it has, where this is root. */
+  readonly account?: Account | undefined
+  /** What it has in its environment beside the PATH. */
+  readonly env?: Readonly<Record<string, string | undefined>>
+  /** Where it works: the root folder if nothing is said. */
+  readonly folder?: string | undefined
+  /** What ends it when this process ends, however that comes; 'nothing' for one that ends with its input. */
+  readonly tie?: 'TERM' | 'KILL' | 'nothing'
+  /** A handle that it reads, or a pipe; if nothing is said there is nothing to read. */
+  readonly input?: number | 'pipe' | undefined
+  /** A handle that it writes to; a pipe if nothing is said. */
+  readonly output?: number | undefined
+  /** A handle that it has beside these three, as its descriptor 3. */
+  readonly handle?: number
+}
+
+/** A program at work. */
+export type Running = {
+  readonly stdin: Writable
+  readonly stdout: Readable
+  readonly stderr: Readable
+  /** How it ended, once all that it wrote has come; never fails. */
+  readonly ended: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>
+  /** Sends a signal to it alone. */
+  readonly kill: (signal: NodeJS.Signals) => void
+  /** Sends a signal to it and to all that has stayed in its group. */
+  readonly killGroup: (signal: NodeJS.Signals) => void
+  /** Kills it, and waits for nobody who has left its group and holds its outputs. */
+  readonly cutOff: () => void
+}
+
+/** Where zx would keep all that a program writes, which may be a whole database. */
+class Forgetful extends Array<string | Buffer> {
+  override push(): number {
+    return 0
+  }
+}
+
+/** How zx runs programs here, whatever the environment says to it (ZX_SHELL, ZX_PREFIX, ZX_VERBOSE and others). */
+const PLAIN = {
+  // Every system has this one, and with `exec` it becomes the program: a signal reaches that, and its end is the end.
+  shell: '/bin/sh',
+  prefix: 'exec ',
+  postfix: '',
+  quote: (argument: string): string => `'${argument.replaceAll("'", `'\\''`)}'`,
+  preferLocal: false,
+  timeout: 0,
+  nothrow: true,
+  quiet: true,
+  verbose: false,
 }
 
 /**
- * The command line that runs `command` with the ids and groups of `account`, where root has to change to it, and ends it
- * with `signal` when this process ends, however that comes (PR_SET_PDEATHSIG of prctl(2)). It exits with 127 where
- * there is no such program.
+ * Starts a program. No argument may be a secret, for every account sees them (proc(5), cmdline).
+ *
+ * Fails with the system's error where it, or setpriv(1) in front of it, is not there.
  */
-export function tied(
-  signal: 'TERM' | 'KILL',
-  account: Account | undefined,
-  ...command: readonly [program: string, ...args: string[]]
-): [program: string, ...args: string[]] {
-  if (isFiltered()) return [...command]
-  return ['setpriv', ...(account ? idsOf(account) : []), '--pdeathsig', signal, '--', ...command]
+export async function start(command: Command, how: How = {}): Promise<Running> {
+  const { account, env, folder, tie = 'KILL', input = 'ignore', output = 'pipe', handle } = how
+  const { $, which } = await import('zx/core')
+  const line = tie === 'nothing' ? command : tied(tie, account, ...command)
+  if ((await which(line[0], { nothrow: true })) === null) throw notFound(line[0])
+  const running = $({
+    ...PLAIN,
+    ...apart(env),
+    ...(folder === undefined ? {} : { cwd: folder }),
+    stdio: [input, output, 'pipe', ...(handle === undefined ? [] : [handle])],
+    store: { stdout: new Forgetful(), stderr: new Forgetful(), stdall: new Forgetful() },
+  })`${line}`
+  const { child, stdin, stdout, stderr } = running
+  if (!child) throw (await running).cause ?? new Error(`${line[0]} did not start`)
+  await once(child, 'spawn')
+  const end = async () => {
+    const { exitCode, signal } = await running
+    return { code: exitCode, signal }
+  }
+  const killGroup = (signal: NodeJS.Signals): void => signalGroup(child.pid, signal)
+  const cutOff = (): void => {
+    killGroup('SIGKILL')
+    for (const stream of [child.stdout, child.stderr]) stream?.destroy()
+  }
+  return { stdin, stdout, stderr, ended: end(), kill: signal => child.kill(signal), killGroup, cutOff }
 }
 
-/**
- * Whether this is an account without rights in a unit that filters system calls (proc_pid_status(5)): setpriv sets its
- * capabilities anew whatever it is to do, which such a filter refuses. systemd ends what is left in a unit.
- */
-const isFiltered = (): boolean =>
-  effectiveUid() !== 0 && /^Seccomp:\s*2$/m.test(readFileSync('/proc/self/status', 'utf8'))
+const notFound = (program: string): Error =>
+  Object.assign(new Error(`spawn ${program} ENOENT`), { code: 'ENOENT', syscall: `spawn ${program}` })
 
-function idsOf(account: Account): string[] {
-  if (needsNoChange(account)) return []
-  const { name, uid, gid } = account
-  // A number without a name has no groups.
-  return [`--reuid=${uid}`, `--regid=${gid}`, name === String(uid) ? '--clear-groups' : '--init-groups']
-}
-
-/** O_CLOEXEC (fcntl.h), with which Node.js opens everything. */
-const CLOSES = 0o2000000
-const FIRST = 3
-
-/**
- * Closes what this process has inherited and would pass on. Node.js takes that from the first 16 descriptors only, and
- * a shell's process substitution gives high ones. The one for status lines (lib/launch.sh) goes on being used.
- */
-function closeInherited(): void {
-  for (const name of readdirSync('/proc/self/fd')) {
-    const handle = Number(name)
-    if (handle < FIRST || name === process.env['NOTIFY_FD']) continue
-    try {
-      const [, flags = ''] = /^flags:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${name}`, 'utf8')) ?? []
-      if ((Number.parseInt(flags, 8) & CLOSES) === 0) closeSync(handle)
-    } catch (error) {
-      // The one with which the folder was read.
-      if (errnoOf(error) !== 'ENOENT') throw error
-    }
+function signalGroup(pid: number | undefined, signal: NodeJS.Signals): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, signal)
+  } catch (error) {
+    // In a unit root may not end what has other ids (CAP_KILL).
+    if (errnoOf(error) !== 'ESRCH' && errnoOf(error) !== 'EPERM') throw error
   }
 }
 
@@ -78,79 +124,104 @@ type Finished = {
   readonly broken: string | undefined
 }
 
-/** A program and its arguments. */
-type Command = readonly [program: string, ...args: string[]]
-
-type FinishOptions = {
-  readonly account?: Account | undefined
-  readonly env?: Readonly<Record<string, string>>
+/** How a program runs to its end. */
+type ToItsEnd = How & {
   /** Milliseconds that it gets. */
   readonly limit?: number
+  /** Milliseconds that it gets past its limit, once it was asked to end (SIGTERM), for clearing up. */
+  readonly grace?: number
 }
 
 /** Bytes that a program may write. */
 const MOST = 4_194_304
 
 /**
- * Runs a program to its end, `apart` and `tied`. Past its limit it is cut off.
+ * Runs a program to its end. Past its limit it is cut off.
  *
  * Fails with the system's error where setpriv(1) cannot be started.
  */
-export function finish(command: Command, options: FinishOptions = {}): Promise<Finished> {
-  const { account, env, limit } = options
-  const [program, ...args] = tied('KILL', account, ...command)
-  const child = childProcess().spawn(program, args, { ...apart(env), stdio: ['ignore', 'pipe', 'pipe'] })
+export async function finish(command: Command, options: ToItsEnd = {}): Promise<Finished> {
+  const { limit, grace = 0, ...how } = options
+  const running = await start(command, how)
   const written = { out: '', err: '' }
-  return new Promise((resolve, reject) => {
+  return new Promise(resolve => {
+    const timers: NodeJS.Timeout[] = []
+    let late: string | undefined
+    const done = (code: number | null, broken?: string): void => {
+      for (const timer of timers) clearTimeout(timer)
+      resolve({ code, ...written, broken })
+    }
     const end = (broken: string): void => {
-      cutOff(child)
+      running.cutOff()
       done(null, broken)
     }
-    const collect = (name: 'out' | 'err', output: typeof child.stdout): void => {
+    const collect = (name: 'out' | 'err', output: Readable): void => {
       output.setEncoding('utf8').on('data', (text: string) => {
         written[name] += text
         if (written[name].length > MOST) end(`it wrote more than ${MOST} bytes`)
       })
     }
-    const timer = limit && setTimeout(() => end(`it did not end within ${limit / 1000} s`), limit)
-    const done = (code: number | null, broken?: string): void => {
-      clearTimeout(timer)
-      resolve({ code, ...written, broken })
+    if (limit !== undefined) {
+      const words = `it did not end within ${limit / 1000} s`
+      const ask = (): void => {
+        late = words
+        running.killGroup('SIGTERM')
+      }
+      if (grace > 0) timers.push(setTimeout(ask, limit))
+      timers.push(setTimeout(() => end(words), limit + grace))
     }
-    collect('out', child.stdout)
-    collect('err', child.stderr)
-    child.once('error', reject)
-    child.once('close', (code, signal) => done(code, signal ? `it was ended by ${signal}` : undefined))
+    collect('out', running.stdout)
+    collect('err', running.stderr)
+    running.ended.then(({ code, signal }) => {
+      if (late !== undefined && code !== 0) return done(null, late)
+      done(code, signal ? `it was ended by ${signal}` : undefined)
+    })
   })
 }
 
-/** As `finish`, while everything else waits; never fails. */
-export function finishSync(command: Command, limit: number) {
-  const [program, ...args] = tied('KILL', undefined, ...command)
-  const { status, error, stdout } = childProcess().spawnSync(program, args, {
+/**
+ * As `finish`, while everything else waits; never fails.
+ *
+ * @param limit milliseconds
+ * @param input what it reads
+ */
+export function finishSync(
+  command: Command,
+  limit: number,
+  { account, input = '' }: { readonly account?: Account; readonly input?: string } = {},
+) {
+  const [program, ...args] = tied('KILL', account, ...command)
+  const ended = childProcess().spawnSync(program, args, {
     ...apart(),
-    stdio: ['ignore', 'pipe', 'ignore'],
+    input,
     encoding: 'utf8',
     timeout: limit,
     killSignal: 'SIGKILL',
   })
-  return { code: status, out: stdout ?? '', late: errnoOf(error) === 'ETIMEDOUT' }
+  const { status, signal, error, stdout, stderr } = ended
+  const late = errnoOf(error) === 'ETIMEDOUT'
+  return { code: status, signal, out: stdout ?? '', err: stderr ?? '', error, late }
 }
 
-/** Kills a program that was started `apart`, and waits for nobody who has left its group and holds its outputs. */
-export function cutOff(child: Child): void {
-  signalGroup(child, 'SIGKILL')
-  for (const output of [child.stdout, child.stderr]) output?.destroy()
+/** Starts this program with another account's ids, with pipes for what is said between both. */
+export function startOurs(account: Account, command: Command) {
+  const [program, ...args] = tied('KILL', account, ...command)
+  return childProcess().spawn(program, args, { ...apart(), stdio: ['pipe', 'pipe', 'pipe'] })
 }
 
-/** Sends a signal to a program that was started `apart` and to all that has stayed in its group. */
-export function signalGroup({ pid }: Child, signal: NodeJS.Signals): void {
-  try {
-    if (pid !== undefined) process.kill(-pid, signal)
-  } catch (error) {
-    // In a unit root may not end what has other ids (CAP_KILL).
-    if (errnoOf(error) !== 'ESRCH' && errnoOf(error) !== 'EPERM') throw error
-  }
+/**
+ * As `startOurs`, with a channel on which the other process passes connections on.
+ *
+ * @param limit milliseconds that it gets
+ */
+export function startOursWithChannel(account: Account, command: Command, limit: number) {
+  const [program, ...args] = tied('KILL', account, ...command)
+  return childProcess().spawn(program, args, {
+    ...apart(),
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    timeout: limit,
+    killSignal: 'SIGKILL',
+  })
 }
 
 /** Milliseconds that a program gets: starting a unit may take what a cluster needs to recover. */

@@ -144,7 +144,7 @@ export async function provideCheckout(run: Run, service: Account): Promise<boole
   const { apiDir, apiRepository, apiBranch, apiUpdate } = settings
   const there = isThere(apiDir, service, apiRepository !== undefined)
   if (there) {
-    if (apiUpdate === 'boot') await update(run, await programsOf(run, service, apiDir))
+    if (apiUpdate === 'boot') await update(run, programsOf(run, service, apiDir))
     return true
   }
   if (apiRepository === undefined) return true
@@ -181,7 +181,7 @@ async function clone(run: Run, repository: string, service: Account): Promise<vo
   const { apiDir: path, apiBranch: branch } = run.settings
   const { folder, name } = splitPath(path)
   const message = `clone the API into ${path}`
-  const programs = await programsOf(run, service, requireFolder(folder, service, message))
+  const programs = programsOf(run, service, requireFolder(folder, service, message))
   const temporary = `${folder}/.${name}.clone`
   await must(programs(QUICK_LIMIT, 'rm', '-rf', '--', temporary), message)
   const cloned = programs(

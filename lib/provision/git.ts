@@ -4,7 +4,7 @@ import type { Settings } from '../frame/settings.ts'
 import { homeOf } from '../host/accounts.ts'
 import type { Account } from '../host/identity.ts'
 import { needsNoChange } from '../host/identity.ts'
-import { apart, cutOff, signalGroup, tied } from '../host/shell.ts'
+import { finish } from '../host/shell.ts'
 
 /** What a program left behind. */
 export type Ended = {
@@ -51,49 +51,29 @@ const inherited = (account: Account): Record<string, string> =>
  * How programs run as `account` in `folder`, with its home and, as root, with its ids and groups. Not even the folder is
  * entered with root's.
  */
-export async function programsOf(
+export function programsOf(
   run: Pick<Run, 'report' | 'deadline'>,
   account: Account,
   folder: string,
-): Promise<Programs> {
-  // Loaded late: a run that finds its checkout starts no program.
-  const { $ } = await import('zx/core')
-  const shell = $({
-    ...apart({
-      GIT_SSH_COMMAND: SSH,
-      ...inherited(account),
-      ...UNATTENDED,
-      HOME: homeOf(account),
-    }),
-    nothrow: true,
-    quiet: true,
-    // With an empty input zx leaves a pipe open that never ends, and whoever reads it waits for the limit.
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+): Programs {
+  const env = { GIT_SSH_COMMAND: SSH, ...inherited(account), ...UNATTENDED, HOME: homeOf(account) }
   return async (limit, ...command) => {
     const { report, deadline } = run
-    const running = shell`${tied('TERM', account, 'env', `--chdir=${folder}`, `PWD=${folder}`, ...command)}`
-    let late = false
-    const stop = setTimeout(() => {
-      late = true
-      if (running.child) signalGroup(running.child, 'SIGTERM')
-    }, limit)
-    const end = setTimeout(() => running.child && cutOff(running.child), limit + GRACE)
-    const { exitCode, stdout, stderr, signal } = await report.remind(
+    const chosen = ['env', `--chdir=${folder}`, `PWD=${folder}`, ...command] as const
+    const { code, out, err, broken } = await report.remind(
       command.slice(0, 2).join(' '),
       `it is at work in ${folder}`,
       new Deadline(limit / 1000, deadline.clock),
-      () => running,
+      () =>
+        finish(chosen, { account, env, tie: 'TERM', limit, grace: GRACE }).catch(error => ({
+          code: null,
+          out: '',
+          err: '',
+          broken: String(error),
+        })),
     )
-    for (const timer of [stop, end]) clearTimeout(timer)
     report.waited()
-    if (late && exitCode !== 0)
-      return { code: null, out: '', said: `it did not end within ${Math.round(limit / 1000)} s` }
-    return {
-      code: exitCode,
-      out: stdout.trim(),
-      said: signal ? `it was ended by ${signal}` : complaint(stderr),
-    }
+    return { code, out: out.trim(), said: broken ?? complaint(err) }
   }
 }
 

@@ -167,7 +167,9 @@ t.test('without flock it says what to install', async t => {
   const { waiting } = host(t)
   const path = process.env['PATH'] ?? ''
   process.env['PATH'] = '/nonexistent'
+  t.teardown(() => {
+    process.env['PATH'] = path
+  })
   const work = withMaintenanceLock(waiting(SECONDS), async () => {})
-  process.env['PATH'] = path
   await t.rejects(work, { code: 69, hint: 'Install util-linux, which brings flock.' })
 })

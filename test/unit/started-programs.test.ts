@@ -19,29 +19,24 @@ const SOURCES = ['bin', 'lib'].flatMap(folder =>
 
 const count = (text: string, pattern: RegExp): number => [...text.matchAll(pattern)].length
 
-t.test('every program is started apart, wherever that is', async t => {
-  let places = 0
-  for (const [path, text] of SOURCES) {
-    const started = count(text, /\bchildProcess\(\)(?! =>|: )/g)
-    const apart = count(text, /\bchildProcess\(\)\.spawn(?:Sync)?\(program, \w+, \{\s*\.\.\.apart\(/g)
-    t.equal(apart, started, `${path}: spawn or spawnSync, with what apart() gives, and nothing else`)
-    places += started
-    const loads = text
-      .split('\n')
-      .filter(line => /'(?:(?:node:)?child_process|node:(?:cluster|worker_threads))'/.test(line))
-    t.same(
-      loads.filter(line => path !== DOOR && !line.startsWith('import type ')),
-      [],
-      `${path} asks ${DOOR}`,
-    )
-    t.equal(
-      count(text, /'zx\b/g),
-      count(text, /\$\(\{\s*\.\.\.apart\(/g),
-      `${path}: zx with what apart() gives`,
-    )
-    t.notMatch(text, /\bstdio: [^\n]*'inherit'/, `${path} passes none of its own descriptors on`)
-  }
-  t.ok(places >= 9, `${places} places`)
+/** The sources that have `pattern` in them. */
+const having = (pattern: RegExp): string[] =>
+  SOURCES.filter(([, text]) => pattern.test(text)).map(([path]) => path)
+
+t.test('one place starts programs, and it starts every one apart', async t => {
+  t.same(having(/'(?:(?:node:)?child_process|node:(?:cluster|worker_threads)|zx\b[^']*)'/), [DOOR])
+  const [, text = ''] = SOURCES.find(([path]) => path === DOOR) ?? []
+  const spawned = count(text, /\bchildProcess\(\)(?! =>|: )/g)
+  const apart = count(text, /\bchildProcess\(\)\.spawn(?:Sync)?\(program, args, \{\s*\.\.\.apart\(/g)
+  t.equal(apart, spawned, 'spawn or spawnSync, with what apart() gives, and nothing else')
+  t.equal(spawned, 3)
+  t.same(
+    [...text.matchAll(/\$\(\{\s*(.*)\n\s*(.*)\n/g)].map(([, first, second]) => [first, second]),
+    [['...PLAIN,', '...apart(env),']],
+    'zx with what apart() gives, whatever the environment says to it',
+  )
+  t.equal(count(text, /\btied\(/g), spawned + 1, 'with the ids and the end that it is told')
+  t.same(having(/\bstdio: [^\n]*'inherit'/), [], 'nobody passes an own descriptor on')
 })
 
 t.test('it has a session of its own, no terminal, and an environment that was made for it', async t => {
@@ -75,6 +70,57 @@ t.test('no descriptor that this process was started with goes on, however high',
   t.notMatch(out, /passwd/)
 })
 
+t.test('every argument arrives as it is', async t => {
+  const all = Array.from({ length: 0x3ff }, (_, index) => String.fromCodePoint(index + 1)).join('')
+  const args = [
+    '',
+    ' ',
+    "'",
+    "''",
+    '$(id)',
+    '`id`',
+    '"$HOME"',
+    '\\',
+    '\n',
+    '*',
+    '~',
+    '-n',
+    'a=b',
+    '\u{1f600}',
+    all,
+  ]
+  const { out } = await finish(['printf', '%s\\0', ...args])
+  t.same(out.split('\0').slice(0, -1), args)
+  t.same((await finish(['sh', '-c', 'echo "$0 $#"'])).out, 'sh 0\n')
+})
+
+t.test('the environment of zx changes nothing', async t => {
+  const script = `import { finish } from ${JSON.stringify(join(ROOT, DOOR))}
+    console.log(JSON.stringify(await finish(['sh', '-c', 'echo out; echo err >&2'])))`
+  const [node, args] = nodeWith('--input-type=module', '--eval', script)
+  const env = {
+    ...process.env,
+    ZX_VERBOSE: 'true',
+    ZX_PREFIX: 'echo before;',
+    ZX_POSTFIX: '; echo after',
+    ZX_SHELL: '/bin/false',
+    ZX_TIMEOUT: '1ms',
+    ZX_CWD: '/etc',
+    ZX_PREFER_LOCAL: 'true',
+  }
+  const { out, err } = await outputOf(spawn(node, args, { env }))
+  t.same(JSON.parse(out), { code: 0, out: 'out\n', err: 'err\n' })
+  t.equal(err, '')
+})
+
+t.test('it is asked to end before it is cut off, and what it has done by then counts', async t => {
+  const ends = (code: number): string =>
+    `trap 'echo asked; exit ${code}' TERM; echo begun; while :; do sleep 0.05; done`
+  const limits = { limit: 500, grace: 60_000 }
+  t.match(await finish(['sh', '-c', ends(0)], limits), { code: 0, out: 'begun\nasked\n', broken: undefined })
+  t.match(await finish(['sh', '-c', ends(1)], limits), { code: null, broken: 'it did not end within 0.5 s' })
+})
+
 t.test('one that does not end is cut off, whoever holds its outputs', async t => {
   const holding = 'echo begun; setsid sleep 600 & echo $!; exec sleep 600'
   const { code, out, broken } = await finish(['bash', '-c', holding], { limit: 500 })
@@ -89,6 +135,7 @@ t.test('one that does not end is cut off, whoever holds its outputs', async t =>
   })
   t.match(finishSync(['sleep', '600'], 50), { code: null, late: true })
   t.match(finishSync(['false'], 60_000), { code: 1, late: false })
+  await t.rejects(finish(['true'], { folder: '/nowhere' }), { code: 'ENOENT' })
   const missing = await finish(['no-such-program'])
   t.ok(missing.code === 127 || missing.code === 126, missing.err)
 })

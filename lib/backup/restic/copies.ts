@@ -108,6 +108,9 @@ const unreadable = ({ shown }: Remote, message: string, command: string): Failur
     hint: 'Try another copy, and see whether restic check finds the repository damaged.',
   })
 
+/** Copies that are taken away in one run; a command line is not for more than some thousands. */
+const AT_ONCE = 1000
+
 /**
  * Takes away some of `copies`, those of the backups of one host, so that of each kind as many stay as are kept here, and the packs that only
  * they needed. Copies of other hosts and whatever else is in the repository stay. Where this host may only add, a warning
@@ -125,7 +128,7 @@ export async function forget(
   here: ReadonlySet<string>,
 ): Promise<void> {
   const { report } = remote.run
-  const old = superfluousCopies(copies, keep, here)
+  const old = superfluousCopies(copies, keep, here).slice(0, AT_ONCE)
   if (old.length === 0) return
   const ids = old.map(({ snapshot }) => snapshot)
   try {

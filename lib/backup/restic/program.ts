@@ -1,10 +1,8 @@
-import type { ChildProcessByStdio } from 'node:child_process'
 import { createInterface } from 'node:readline'
-import type { Readable } from 'node:stream'
 import * as v from 'valibot'
 import { Deadline } from '../../frame/deadline.ts'
 import { ExitCode, errnoOf, Failure } from '../../frame/failure.ts'
-import { apart, childProcess, tied } from '../../host/shell.ts'
+import { start } from '../../host/shell.ts'
 import type { Remote } from './remote.ts'
 
 // What restic writes with --json, a document a line; what is not used is left out (restic manual, "Scripting").
@@ -117,13 +115,9 @@ const NO_PROGRAM = 127
 export async function restic(remote: Remote, { args, folder, onLine, limit }: Call): Promise<Ended> {
   const { report, deadline } = remote.run
   const { clock } = deadline
-  const [program, ...rest] = tied('TERM', undefined, 'restic', ...args)
-  const child = childProcess().spawn(program, rest, {
-    ...apart(remote.env),
-    ...(folder === undefined ? {} : { cwd: folder }),
-    stdio: ['ignore', 'pipe', 'pipe'],
+  const child = await start(['restic', ...args], { env: remote.env, folder, tie: 'TERM' }).catch(error => {
+    throw errnoOf(error) === 'ENOENT' ? missing('setpriv', 'it is not on the PATH') : error
   })
-  const ended = end(child)
   let moved = clock.now()
   let stuck: number | undefined
   let out = ''
@@ -147,23 +141,13 @@ export async function restic(remote: Remote, { args, folder, onLine, limit }: Ca
     child.kill(late > GRACE ? 'SIGKILL' : 'SIGINT')
   }, TURN)
   try {
-    const { code, signal } = await ended
+    const { code, signal } = await child.ended
     if (code === NO_PROGRAM) throw missing('restic', said.at(-1) ?? '')
     return { code, signal, out, said, stuck }
-  } catch (error) {
-    throw errnoOf(error) === 'ENOENT' ? missing('setpriv', 'it is not on the PATH') : error
   } finally {
     clearInterval(watch)
   }
 }
-
-type Running = ChildProcessByStdio<null, Readable, Readable>
-
-const end = (child: Running): Promise<Pick<Ended, 'code' | 'signal'>> =>
-  new Promise((resolve, reject) => {
-    child.once('error', reject)
-    child.once('close', (code, signal) => resolve({ code, signal }))
-  })
 
 const missing = (program: string, cause: string): Failure =>
   new Failure(ExitCode.unavailable, {

@@ -72,9 +72,7 @@ export async function restoreArchive(
         input: handle,
         env: { PGOPTIONS: OPTIONS + options },
       })
-      const { stderr } = child.process
-      if (!stderr) throw new Error('there is no pipe')
-      const listener = new RefusalListener(stderr)
+      const listener = new RefusalListener(child.stderr)
       const { code, signal, said } = await child.ended
       const refused = listener.end()
       for (const warning of listener.warnings) run.report.warning(`${saved.name}: ${warning}`)
@@ -122,10 +120,9 @@ async function search(
       major,
       args,
       input: handle,
-      output: 'pipe',
     })
     let rest = ''
-    child.process.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
       const lines = (rest + text).split('\n')
       rest = lines.pop() ?? ''
       for (const line of lines) {

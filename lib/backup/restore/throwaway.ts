@@ -1,5 +1,3 @@
-import type { ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
 import { realpathSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { dirname } from 'node:path'
@@ -11,7 +9,7 @@ import type { Settings } from '../../frame/settings.ts'
 import { account, findAccount } from '../../host/accounts.ts'
 import type { Account } from '../../host/identity.ts'
 import { effectiveUid } from '../../host/identity.ts'
-import { apart, childProcess } from '../../host/shell.ts'
+import { start as startProgram } from '../../host/shell.ts'
 import { renderMappings, renderRules } from '../../server/access/render.ts'
 import { LOCK_DATABASE } from '../../server/lock.ts'
 import { findProgram, localeOptions } from '../../server/programs.ts'
@@ -159,13 +157,19 @@ export async function openWorkshop(
   const locale = like ? localeOptions(like) : ['--encoding=UTF8']
   const options = [`--username=${adminRole}`, '--auth=reject', '--locale=C', ...locale]
   run.report.progress('start a throwaway PostgreSQL', 0)
-  const keeper = startScript(run.settings, [], KEEPER, [parent, initdb, ...access, SETTINGS, ...options])
+  const keeper = await startScript(run.settings, [], KEEPER, [
+    parent,
+    initdb,
+    ...access,
+    SETTINGS,
+    ...options,
+  ])
   const folder = await keeper.said(parent)
   const bin = dirname(realpathSync(control))
   const start = async (extensions: readonly string[]): Promise<Throwaway> => {
     const preloaded = PRELOADED.filter(library => extensions.includes(library)).join(',')
     const what = [folder, bin, name, `${uid}`, `${gid}`, `${readyTimeout}`, preloaded]
-    const server = startScript(run.settings, APART, SERVER, what)
+    const server = await startScript(run.settings, APART, SERVER, what)
     await server.said(parent)
     return { run: inThrowaway(run, `${folder}/socket`), end: server.end }
   }
@@ -187,23 +191,22 @@ type Script = {
 }
 
 /** Starts `script` with the ids of the account that owns throwaway clusters, below `wrapper` if there is one. */
-function startScript(
+async function startScript(
   settings: Settings,
   wrapper: readonly string[],
   script: string,
   args: readonly string[],
-): Script {
+): Promise<Script> {
   const { uid, gid } = ownerOf(settings)
   const ids = effectiveUid() === 0 ? ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups'] : []
   const [program = '', ...rest] = [...ids, ...wrapper, 'sh', '-c', script, 'sh', ...args]
-  const child: ChildProcess = childProcess().spawn(program, rest, {
-    ...apart(Object.fromEntries(NEEDED.map(name => [name, process.env[name]]))),
-    stdio: ['pipe', 'pipe', 'pipe'],
+  const env = Object.fromEntries(NEEDED.map(name => [name, process.env[name]]))
+  // It ends with its input, which ends with this process.
+  const how = { env, tie: 'nothing', input: 'pipe' } as const
+  const { stdin, stdout, stderr, ended } = await startProgram([program, ...rest], how).catch(error => {
+    throw notStarted(throwawayParent(), String(error), settings.readyTimeout)
   })
-  const { stdin, stdout, stderr } = child
-  if (!stdin || !stdout || !stderr) throw new Error('there are no pipes')
   const words = new Listener(stderr)
-  const ended = once(child, 'close').catch(() => {})
   // It may have ended by itself.
   stdin.on('error', () => {})
   const end = async (): Promise<void> => {
