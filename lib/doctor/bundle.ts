@@ -9,6 +9,7 @@ import { scrubber } from '../frame/scrub.ts'
 import type { Settings } from '../frame/settings.ts'
 import { inFolder, splitPath } from '../host/folder.ts'
 import { ask } from '../host/shell.ts'
+import { askUnitFiles, askUnits } from '../host/units.ts'
 import { filesOf, readTail } from '../server/as-postgres.ts'
 import { abandon, openPlainSession, run } from '../server/session.ts'
 import type { Diagnosis } from './diagnose.ts'
@@ -126,30 +127,35 @@ async function fromServer({ server, settings, accounts, data }: Facts): Promise<
   return tail ? [...entries, { name: 'postgresql.log', text: tail }] : entries
 }
 
+const STATE = [
+  'Id',
+  'LoadState',
+  'ActiveState',
+  'SubState',
+  'Result',
+  'UnitFileState',
+  'DropInPaths',
+  'NRestarts',
+] as const
+
 async function fromSystemd({ systemd }: Facts): Promise<Entry[]> {
   if (!systemd) return []
-  const said = async (name: string, program: string, ...args: readonly string[]): Promise<Entry> => ({
+  const said = async (
+    name: string,
+    answer: Promise<string | undefined>,
+    silence: string,
+  ): Promise<Entry> => ({
     name,
-    text: (await ask(program, ...args)) ?? `${program} did not answer\n`,
+    text: (await answer) ?? silence,
   })
   return Promise.all([
-    said('units.txt', 'systemctl', 'cat', '--no-pager', ...CHAIN),
-    said(
-      'unit-states.txt',
-      'systemctl',
-      'show',
-      '--no-pager',
-      '--property=Id,LoadState,ActiveState,SubState,Result,UnitFileState,DropInPaths,NRestarts',
-      ...CHAIN,
-    ),
+    said('units.txt', askUnitFiles(CHAIN), 'systemctl did not answer\n'),
+    said('unit-states.txt', askUnits(CHAIN, STATE), 'systemctl did not answer\n'),
     ...[...CHAIN, 'postgresql@*'].map(unit =>
       said(
         `journal/${unit.replace('@*', '-clusters')}.txt`,
-        'journalctl',
-        '--no-pager',
-        `--lines=${LINES}`,
-        '--output=short-iso',
-        `--unit=${unit}`,
+        ask('journalctl', '--no-pager', `--lines=${LINES}`, '--output=short-iso', `--unit=${unit}`),
+        'journalctl did not answer\n',
       ),
     ),
   ])

@@ -257,16 +257,6 @@ export async function attempt(command: Command, limit: number) {
   }
 }
 
-/**
- * Starts or restarts units, also those that have come to their start limit: whoever asks for it here knows more than
- * that counter (systemctl(1), reset-failed).
- */
-export async function startUnits(how: 'start' | 'restart', ...names: readonly string[]): Promise<void> {
-  // Each alone: one that is not loaded has nothing to be reset, and would keep the others from it.
-  for (const name of names) await perform('systemctl', 'reset-failed', name).catch(() => {})
-  await perform('systemctl', how, ...names)
-}
-
 /** How a program ended that had another account's ids. */
 type Ended = {
   readonly code: number | null

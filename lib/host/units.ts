@@ -3,7 +3,40 @@ import { Deadline } from '../frame/deadline.ts'
 import { ExitCode, Failure } from '../frame/failure.ts'
 import type { Run } from '../frame/run.ts'
 import { effectiveUid } from './identity.ts'
-import { attempt, finishSync, perform } from './shell.ts'
+import { ask, attempt, finishSync, perform } from './shell.ts'
+
+// The one place that starts systemctl(1).
+
+/** Whether systemd runs this host. */
+export const hasSystemd = (): boolean => existsSync('/run/systemd/system')
+
+/** What `systemctl show` says of one unit: its properties by their names. */
+export type Properties = ReadonlyMap<string, string>
+
+/** What `systemctl show` says of each of so many units: an empty line stands between them. */
+export function propertiesIn(shown: string, units: number): Properties[] {
+  const blocks = shown.trim().split(/\n\n+/)
+  return Array.from({ length: units }, (_, index) => toProperties(blocks[index] ?? ''))
+}
+
+const toProperties = (block: string): Properties =>
+  new Map(
+    block.split('\n').map(line => {
+      const cut = line.indexOf('=')
+      return [line.slice(0, cut), line.slice(cut + 1)]
+    }),
+  )
+
+/** The text of `systemctl show` for what only looks: undefined where systemd does not answer at once. */
+export const askUnits = (
+  names: readonly string[],
+  properties: readonly string[],
+): Promise<string | undefined> =>
+  ask('systemctl', 'show', '--no-pager', `--property=${properties.join()}`, '--', ...names)
+
+/** The files of units with all that changes them; undefined where systemd does not answer at once. */
+export const askUnitFiles = (names: readonly string[]): Promise<string | undefined> =>
+  ask('systemctl', 'cat', '--no-pager', '--', ...names)
 
 /** A unit as `systemctl show` has it. */
 export type UnitState = {
@@ -29,7 +62,7 @@ const JOB_LIMIT = 3_600_000
 
 /** Fails with 69 where systemd does not run here. */
 export function requireSystemd(message: string): void {
-  if (existsSync('/run/systemd/system')) return
+  if (hasSystemd()) return
   throw new Failure(ExitCode.unavailable, {
     message,
     cause: 'systemd does not run here, so nobody can say what depends on PostgreSQL, and stop and start it',
@@ -39,19 +72,18 @@ export function requireSystemd(message: string): void {
 
 /** The units called `names`, in that order. Fails with 69. */
 export async function showUnits(names: readonly string[]): Promise<UnitState[]> {
-  if (names.length === 0) return []
-  const shown = await perform('systemctl', 'show', `--property=${PROPERTIES.join()}`, '--', ...names)
-  return statesIn(shown, names)
+  return names.length === 0 ? [] : statesIn(await show(names, PROPERTIES), names)
 }
 
-/** What `systemctl show` says of the units called `names`: a block each, in that order. */
-export function statesIn(shown: string, names: readonly string[]): UnitState[] {
-  const blocks = shown.trim().split(/\n\n+/)
-  return names.map((name, index) => toState(name, blocks[index] ?? ''))
-}
+const show = (names: readonly string[], properties: readonly string[]): Promise<string> =>
+  perform('systemctl', 'show', `--property=${properties.join()}`, '--', ...names)
 
-function toState(name: string, block: string): UnitState {
-  const value = (property: string): string => new RegExp(`^${property}=(.*)$`, 'm').exec(block)?.[1] ?? ''
+/** What `systemctl show` says of the units called `names`, in that order. */
+export const statesIn = (shown: string, names: readonly string[]): UnitState[] =>
+  propertiesIn(shown, names.length).map((properties, index) => toState(names[index] ?? '', properties))
+
+function toState(name: string, properties: Properties): UnitState {
+  const value = (property: string): string => properties.get(property) ?? ''
   return {
     name,
     load: value('LoadState'),
@@ -60,6 +92,12 @@ function toState(name: string, block: string): UnitState {
     job: Number(value('Job')) > 0,
     dependants: STOPPED_WITH.flatMap(property => value(property).split(' ').filter(Boolean)),
   }
+}
+
+/** The units that `name` wants (systemd.unit(5), Wants=). Fails with 69. */
+export async function wantedBy(name: string): Promise<string[]> {
+  const [properties] = propertiesIn(await show([name], ['Wants']), 1)
+  return (properties?.get('Wants') ?? '').split(' ').filter(Boolean)
 }
 
 /** Whether it is at work, or about to be. */
@@ -92,10 +130,7 @@ export async function activeUnits(pattern: string): Promise<string[]> {
 /** Has systemd stop or start units, and waits until it has, saying so after a second. Fails with 69. */
 export async function control(run: Run, how: 'stop' | 'start', ...names: readonly string[]): Promise<void> {
   if (names.length === 0) return
-  // Whoever asks for it here knows more than the counter of starts (systemctl(1), reset-failed).
-  if (how === 'start') {
-    for (const name of names) await perform('systemctl', 'reset-failed', '--', name).catch(() => {})
-  }
+  if (how === 'start') await forgetStarts(names)
   const { report, deadline } = run
   const what = `${names.join(', ')} to ${how}`
   const { code, said } = await report.remind(
@@ -111,6 +146,31 @@ export async function control(run: Run, how: 'stop' | 'start', ...names: readonl
     cause: said[0] ?? `systemctl ended with ${code}`,
     hint: `See why: journalctl ${names.map(name => `-u ${name}`).join(' ')}`,
   })
+}
+
+/**
+ * Lets units start that have come to their limit of starts: whoever asks for it here knows more than that counter
+ * (systemctl(1), reset-failed).
+ */
+async function forgetStarts(names: readonly string[]): Promise<void> {
+  // Each alone: one that is not loaded has nothing to be reset, and would keep the others from it.
+  for (const name of names) await perform('systemctl', 'reset-failed', '--', name).catch(() => {})
+}
+
+/** Starts or restarts units, and waits until systemd has. Fails with 69. */
+export async function startUnits(how: 'start' | 'restart', ...names: readonly string[]): Promise<void> {
+  await forgetStarts(names)
+  await perform('systemctl', how, ...names)
+}
+
+/** Lets a unit start with the host, or at all. Fails with 69. */
+export async function allowUnit(how: 'enable' | 'unmask', name: string): Promise<void> {
+  await perform('systemctl', how, name)
+}
+
+/** Has systemd read the files of the units again. Fails with 69. */
+export async function reloadUnits(): Promise<void> {
+  await perform('systemctl', 'daemon-reload')
 }
 
 /** Milliseconds between two looks at a job. */
@@ -164,7 +224,7 @@ const LIMIT = 10_000
  * @returns whether it restarts
  */
 export async function restartConsumers({ report, check }: Run): Promise<boolean> {
-  if (!existsSync('/run/systemd/system') || effectiveUid() !== 0) return false
+  if (!hasSystemd() || effectiveUid() !== 0) return false
   const systemctl = (...args: readonly string[]) => attempt(['systemctl', ...args], LIMIT)
   const succeeds = async (asked: string): Promise<boolean> =>
     (await systemctl('--quiet', asked, UNIT)).code === 0

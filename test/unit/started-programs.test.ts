@@ -39,6 +39,10 @@ t.test('one place starts programs, and it starts every one apart', async t => {
   t.same(having(/\bstdio: [^\n]*'inherit'/), [], 'nobody passes an own descriptor on')
 })
 
+t.test('one place starts systemctl', async t => {
+  t.same(having(/['"`]systemctl['"`]/), ['lib/host/units.ts'])
+})
+
 t.test('it has a session of its own, no terminal, and an environment that was made for it', async t => {
   process.env['ENDOREG_SECRET'] = 'topsecret'
   t.teardown(() => {

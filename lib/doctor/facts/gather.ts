@@ -5,6 +5,7 @@ import type { Manifest } from '../../frame/terms.ts'
 import { splitPath } from '../../host/folder.ts'
 import type { Account } from '../../host/identity.ts'
 import { effectiveUid } from '../../host/identity.ts'
+import { hasSystemd } from '../../host/units.ts'
 import { loadManifest } from '../../provision/manifest.ts'
 import { readVault } from '../../provision/vault.ts'
 import { type DataFolder, findDataFolder } from '../../server/data-folder.ts'
@@ -37,7 +38,7 @@ import {
   requireRight,
 } from './passwords.ts'
 import { gatherServer, notUp, type ServerFacts } from './server.ts'
-import { gatherUnits, hasSystemd, type Unit } from './units.ts'
+import { gatherUnits, type Unit } from './units.ts'
 import { gatherWays, type Ways } from './ways.ts'
 
 /** What was looked at, once: everything the findings are made from. */

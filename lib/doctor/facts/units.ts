@@ -1,5 +1,5 @@
-import { existsSync } from 'node:fs'
 import { ask } from '../../host/shell.ts'
+import { askUnits, hasSystemd, type Properties, propertiesIn } from '../../host/units.ts'
 import { type Fact, known, unknown } from './fact.ts'
 
 /** The units of a host, in the order in which each needs the one before it. */
@@ -30,32 +30,30 @@ export type Unit = {
   readonly dropped: boolean
 }
 
-const PROPERTIES = 'Id,LoadState,ActiveState,Result,UnitFileState,DropInPaths,NeedDaemonReload'
-
-export const hasSystemd = (): boolean => existsSync('/run/systemd/system')
+const PROPERTIES = [
+  'Id',
+  'LoadState',
+  'ActiveState',
+  'Result',
+  'UnitFileState',
+  'DropInPaths',
+  'NeedDaemonReload',
+] as const
 
 export async function gatherUnits(): Promise<Fact<readonly Unit[]>> {
   if (!hasSystemd()) return unknown('systemd does not run here')
-  const shown = await ask('systemctl', 'show', `--property=${PROPERTIES}`, ...CHAIN)
+  const shown = await askUnits(CHAIN, PROPERTIES)
   if (shown === undefined) return unknown('systemctl did not answer')
   return known(await Promise.all(toUnits(shown).map(withJournal)))
 }
 
 /** The units of the chain in what `systemctl show` says of them, without what only the journal knows. */
 export function toUnits(shown: string): Unit[] {
-  const blocks = shown.trim().split(/\n\n+/).map(toProperties)
-  return CHAIN.map((name, index) => toUnit(name, blocks[index] ?? new Map()))
+  const properties = propertiesIn(shown, CHAIN.length)
+  return CHAIN.map((name, index) => toUnit(name, properties[index] ?? new Map()))
 }
 
-const toProperties = (block: string): ReadonlyMap<string, string> =>
-  new Map(
-    block.split('\n').map(line => {
-      const cut = line.indexOf('=')
-      return [line.slice(0, cut), line.slice(cut + 1)]
-    }),
-  )
-
-function toUnit(name: UnitName, properties: ReadonlyMap<string, string>): Unit {
+function toUnit(name: UnitName, properties: Properties): Unit {
   const value = (property: string): string => properties.get(property) ?? ''
   return {
     name,

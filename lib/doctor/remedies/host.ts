@@ -6,7 +6,8 @@ import type { Settings } from '../../frame/settings.ts'
 import { appendLine, keepBefore } from '../../host/configuration-file.ts'
 import { octal, setOwnership } from '../../host/file.ts'
 import { inFolder } from '../../host/folder.ts'
-import { perform, startUnits } from '../../host/shell.ts'
+import { perform } from '../../host/shell.ts'
+import { allowUnit, reloadUnits, startUnits } from '../../host/units.ts'
 import type { Unit } from '../facts/units.ts'
 import { type FolderPlan, planFolder } from '../findings/folders.ts'
 import { type Remedy, subjects } from './terms.ts'
@@ -124,13 +125,13 @@ export const units: Remedy = {
   apply: async ({ report }, findings, facts) => {
     for (const step of unitSteps(findings, facts.units.known ? facts.units.value : [])) {
       if (step.action === 'daemon-reload') {
-        await perform('systemctl', 'daemon-reload')
+        await reloadUnits()
         report.change({ resource: 'systemd', action: 'read the units again' })
         continue
       }
       const { action, name } = step
       if (action === 'start') await startUnits('start', name)
-      else await perform('systemctl', action, name)
+      else await allowUnit(action, name)
       report.change({ resource: name, action })
     }
   },

@@ -3,7 +3,7 @@ import type { Run } from '../../frame/run.ts'
 import { account } from '../../host/accounts.ts'
 import { keepBefore, readBytes } from '../../host/configuration-file.ts'
 import type { Account } from '../../host/identity.ts'
-import { perform, startUnits } from '../../host/shell.ts'
+import { startUnits, wantedBy } from '../../host/units.ts'
 import { writeAccess } from '../../provision/apply-access.ts'
 import { Overtaken } from '../../provision/vault-plan.ts'
 import { statementFailure } from '../../server/problem.ts'
@@ -28,13 +28,8 @@ async function execute(run: Run, database: string, sql: string, doing: string): 
 }
 
 /** Debian's postgresql.service does nothing but want one unit for each cluster. */
-async function clusterUnits(): Promise<string[]> {
-  const wanted = await perform('systemctl', 'show', '--property=Wants', '--value', 'postgresql.service')
-  return wanted
-    .trim()
-    .split(' ')
-    .filter(name => name.startsWith('postgresql@'))
-}
+const clusterUnits = async (): Promise<string[]> =>
+  (await wantedBy('postgresql.service')).filter(name => name.startsWith('postgresql@'))
 
 const untilUp = (run: Run): Promise<void> => inSession(run, run.settings.adminDatabase, LIMIT, async () => {})
 
