@@ -1,10 +1,10 @@
 import { confirmHost, YES_DELETE } from '../lib/frame/confirm.ts'
 import { misused, type Run } from '../lib/frame/run.ts'
 import { script } from '../lib/host/script.ts'
-import { doomed, purge } from '../lib/reset/purge.ts'
-import { alone, resetCluster } from '../lib/reset/reset-cluster.ts'
+import { foldersToPurge, purge } from '../lib/reset/purge.ts'
+import { locked, resetCluster } from '../lib/reset/reset-cluster.ts'
 import { diskUse } from '../lib/reset/show.ts'
-import { look } from '../lib/reset/site.ts'
+import { inspectSite } from '../lib/reset/site.ts'
 import { describeUndo, undo } from '../lib/reset/undo.ts'
 
 void script(
@@ -43,11 +43,11 @@ void script(
 async function goBack(run: Run, wanted: string | undefined): Promise<string> {
   const { report, check } = run
   if (check) {
-    const site = await look(run)
+    const site = await inspectSite(run)
     report.change({ resource: `cluster ${site.cluster.name}`, action: describeUndo(site, wanted) })
     return report.tally()
   }
-  const back = await alone(run, fresh => undo(fresh, wanted))
+  const back = await locked(run, fresh => undo(fresh, wanted))
   return back === undefined
     ? `${report.tally()}; the interrupted reset had moved nothing, and the data is where it was`
     : `${report.tally()}; the data is that of ${back} again`
@@ -55,9 +55,9 @@ async function goBack(run: Run, wanted: string | undefined): Promise<string> {
 
 async function purgeOld(run: Run): Promise<string> {
   const { report, check } = run
-  const site = await look(run)
+  const site = await inspectSite(run)
   const { cluster, parent } = site
-  const names = doomed(site)
+  const names = foldersToPurge(site)
   const sizes = await diskUse(site, names)
   for (const name of names) {
     const action = `delete, ${sizes.get(name) ?? 'of unknown size'}`
@@ -66,6 +66,6 @@ async function purgeOld(run: Run): Promise<string> {
   }
   if (check || names.length === 0) return report.tally()
   await confirmHost(run, `delete what was set aside of the cluster ${cluster.name}`)
-  await alone(run, purge)
+  await locked(run, purge)
   return report.tally()
 }

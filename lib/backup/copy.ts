@@ -1,9 +1,10 @@
 import { hostname } from 'node:os'
 import { Failure } from '../frame/failure.ts'
 import type { Run } from '../frame/run.ts'
+import type { Settings } from '../frame/settings.ts'
+import { readOwn, removeOwn, writeOwn } from '../host/own-file.ts'
 import { superfluous } from './folder.ts'
 import { leaveResticCopy } from './metrics.ts'
-import { beginCopy, endCopy } from './pending-copy.ts'
 import { forget, listCopies } from './restic/copies.ts'
 import { initRemote, push } from './restic/push.ts'
 import { findRemote, type Remote, requireRemote } from './restic/remote.ts'
@@ -50,4 +51,37 @@ export async function keepCopies(
       hint: error.hint,
     })
   }
+}
+
+/** The file of the state folder that holds the name of the backup whose copy was begun, until that is complete. */
+const COPYING = 'copying'
+
+/** Writes down that the backup `name` is about to be copied. */
+export const beginCopy = ({ stateDir }: Settings, name: string): void =>
+  writeOwn(stateDir, COPYING, `${name}\n`)
+
+/** The copy is complete. */
+export const endCopy = ({ stateDir }: Settings): void => removeOwn(stateDir, COPYING)
+
+/** Whether the backup `name` was to be copied, and that has failed or was interrupted. */
+export const isCopyPending = ({ stateDir }: Settings, name: string): boolean =>
+  readOwn(stateDir, COPYING)?.trim() === name
+
+/**
+ * The newest regular backup, where its copy is pending and it is not older than so many minutes: with one more backup
+ * at each attempt, two nights without a network would push a week of older ones out.
+ *
+ * @param backups the oldest first
+ * @param now milliseconds since 1970
+ */
+export function uncopied(
+  backups: readonly Backup[],
+  isPending: (name: string) => boolean,
+  minutes: number,
+  now: number,
+): Backup | undefined {
+  const newest = backups.filter(({ description }) => description.reason === 'regular').at(-1)
+  if (!newest || !isPending(newest.name)) return undefined
+  const age = now - Date.parse(newest.description.finished)
+  return age >= 0 && age <= minutes * 60_000 ? newest : undefined
 }

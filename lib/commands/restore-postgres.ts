@@ -21,10 +21,9 @@ import { chooseBackup, verifyBackup, withFetched } from '../backup/restore/sourc
 import type { Replaced } from '../backup/restore/swap.ts'
 import { type Backup, isRestoring, type SavedDatabase } from '../backup/terms.ts'
 import { confirmHost, judge } from '../frame/confirm.ts'
-import { Deadline } from '../frame/deadline.ts'
 import { ExitCode, Failure } from '../frame/failure.ts'
 import { count } from '../frame/report.ts'
-import type { Concluded, Run } from '../frame/run.ts'
+import { type Concluded, type Run, withNewDeadline } from '../frame/run.ts'
 import { withMaintenanceLock } from '../host/lock.ts'
 import { restartConsumers } from '../host/units.ts'
 import { Memory } from '../provision/memory.ts'
@@ -102,15 +101,10 @@ async function restoreBackup(run: Run, backup: Backup, locked: boolean): Promise
     )
   }
   // The time at the question does not count.
-  const fresh = renewed(run)
+  const fresh = withNewDeadline(run)
   const work = (): Promise<string | Concluded> => replace(fresh, backup, wanted, preview)
   return locked ? work() : withMaintenanceLock(fresh, work)
 }
-
-const renewed = (run: Run): Run => ({
-  ...run,
-  deadline: new Deadline(run.settings.readyTimeout, run.deadline.clock),
-})
 
 /** The databases of the backup that are restored: all, or `only` one. Fails with 64 where it has none of that name. */
 export function select({ name, description }: Backup, only: string | undefined): readonly SavedDatabase[] {
@@ -176,7 +170,7 @@ async function replace(
   const different = tellDifferences(run, differences)
   if (beside) return conclusion(`the backup ${backup.name} is restored beside what is there`, different)
   // The password in the vault may be another one by now than in the backup.
-  const after = renewed(run)
+  const after = withNewDeadline(run)
   const setup = await setUp(after)
   await restartConsumers(after)
   if (failures.size > 0) throw outcome(failures, [...differences.databases.keys()])

@@ -10,7 +10,10 @@ import {
   withDependants,
 } from '../host/units.ts'
 import { inSession } from '../server/ready.ts'
-import type { Around, Cluster, Journal } from './terms.ts'
+import type { Cluster } from './cluster.ts'
+import { inspectData, saysMoved } from './folders.ts'
+import { type Dependants, dropJournal, type Journal, writeJournal } from './journal.ts'
+import type { Site } from './site.ts'
 
 const SETUP = 'postgres-endoreg-setup.service'
 /** What needs a cluster though no unit file says so. */
@@ -28,13 +31,13 @@ const LIMIT = 10_000
  *
  * @param companions in the order in which they are stopped
  */
-export async function lookAround(
+export async function inspectDependants(
   { unit }: Cluster,
   companions: readonly string[],
   begun: Journal | undefined,
-): Promise<Around> {
+): Promise<Dependants> {
   const before = begun?.around
-  return chooseAround(unit, {
+  return chooseDependants(unit, {
     companions: await showUnits(companions),
     dependants: await withDependants([unit, PARENT, ...OURS]),
     timers: await activeUnits('endoreg-*.timer'),
@@ -51,11 +54,11 @@ export type Seen = {
   readonly companions: readonly UnitState[]
   readonly dependants: readonly UnitState[]
   readonly timers: readonly string[]
-  readonly before: Around
+  readonly before: Dependants
 }
 
-/** Those of them that are to be stopped around the cluster of the unit `unit`, which is none of them. */
-export function chooseAround(unit: string, { companions, dependants, timers, before }: Seen): Around {
+/** Those of them that are to be stopped with the cluster of the unit `unit`, which is none of them. */
+export function chooseDependants(unit: string, { companions, dependants, timers, before }: Seen): Dependants {
   const isServer = (name: string): boolean =>
     name === unit || name === PARENT || name.startsWith('postgresql@')
   const beside = companions.filter(isAtWork)
@@ -76,8 +79,8 @@ export function chooseAround(unit: string, { companions, dependants, timers, bef
 const stillThere = async (names: readonly string[] = []): Promise<string[]> =>
   (await showUnits(names)).filter(({ load }) => load === 'loaded').map(({ name }) => name)
 
-/** Stops the units around the cluster: the companions one by one, then what needs the cluster. */
-export async function stopAround(run: Run, { companions, dependants }: Around): Promise<void> {
+/** Stops what needs the cluster: the companions one by one, then what needs the cluster. */
+async function stopDependants(run: Run, { companions, dependants }: Dependants): Promise<void> {
   for (const name of companions) await control(run, 'stop', name)
   await control(run, 'stop', ...dependants)
   const stopped = [...companions, ...dependants]
@@ -87,7 +90,7 @@ export async function stopAround(run: Run, { companions, dependants }: Around): 
 /** What starts, each group when the one before it has: the cluster, what makes it ready, what needs it, companions, jobs. */
 export function order(
   { unit }: Cluster,
-  { companions, dependants, jobs }: Around,
+  { companions, dependants, jobs }: Dependants,
   setup: readonly string[],
 ): string[][] {
   const first = dependants.filter(name => POSTGRESQL.test(name))
@@ -104,13 +107,13 @@ async function setupUnit(): Promise<string[]> {
 }
 
 /**
- * Starts the cluster, waits until it is ready, runs the setup and starts the units around it. What does not start is
+ * Starts the cluster, waits until it is ready, runs the setup and starts what needs it. What does not start is
  * told, and does not keep the others from it.
  *
  * @returns the units that did not start
  * Fails where the cluster does not start, or ends meanwhile; nothing else is started then, for all of it would wait.
  */
-export async function startAll(run: Run, cluster: Cluster, around: Around): Promise<string[]> {
+async function startAll(run: Run, cluster: Cluster, around: Dependants): Promise<string[]> {
   const [server = [], ...rest] = order(cluster, around, await setupUnit())
   const jobs = rest.pop() ?? []
   await control(run, 'start', ...server)
@@ -164,7 +167,98 @@ async function refuseGone({ unit }: Cluster, { message, reason }: Failure): Prom
 }
 
 /** Has everything started again without waiting for it, when a signal ends the run. */
-export function startAllLater(cluster: Cluster, around: Around): void {
+function startAllLater(cluster: Cluster, around: Dependants): void {
   const setup = around.dependants.filter(name => name === SETUP)
   startLater(order(cluster, around, setup).flat())
 }
+
+/**
+ * Stops what needs the cluster, does `work`, which moves folders, and starts everything again; without any work it only
+ * starts what an interrupted run has left stopped. The journal says what is `begun` for as long as a kill would leave
+ * something to finish.
+ *
+ * Where `work` fails, everything is started all the same, and the failure says what has become of the data; where
+ * a signal ends the run, systemd is told to start it. Where the server does not start, nothing else is started: all of it would wait.
+ */
+export async function whileStopped<T>(
+  run: Run,
+  site: Site,
+  begun: Journal,
+  work?: () => Promise<T>,
+): Promise<T | undefined> {
+  const { cluster } = site
+  const { around } = begun
+  const ended = (): void => {
+    startAllLater(cluster, around)
+    try {
+      keepJournal(run, site, begun)
+    } catch {
+      // The journal stays, and the next run looks again.
+    }
+  }
+  const giveUp = (error: unknown, started: boolean): unknown => {
+    const moved = keepJournal(run, site, begun)
+    // Without the journal nobody would know any more what was stopped; it is started when the server is.
+    if (!started && !moved) startAllLater(cluster, around)
+    return error instanceof Failure ? withState(error, moved) : error
+  }
+  writeJournal(run.settings, begun)
+  process.once('exit', ended)
+  try {
+    let done: T | undefined
+    try {
+      if (work) await stopDependants(run, around)
+      done = await work?.()
+    } catch (error) {
+      const started = await startAll(run, cluster, around).catch(() => undefined)
+      throw giveUp(error, started !== undefined)
+    }
+    let failed: string[]
+    try {
+      failed = await startAll(run, cluster, around)
+      dropJournal(run.settings)
+    } catch (error) {
+      throw giveUp(error, false)
+    }
+    if (failed.length > 0) throw unstarted(begun, failed)
+    return done
+  } finally {
+    process.removeListener('exit', ended)
+  }
+}
+
+/** Gives whether the folders are moved, as the disk says. Where they are not, nothing of `begun` is left in the journal. */
+function keepJournal(
+  { settings }: Run,
+  { cluster, postgres, journal: before }: Site,
+  begun: Journal,
+): boolean {
+  if (saysMoved(inspectData.as(postgres, cluster.data), begun)) return true
+  const left = unfinished(before, begun)
+  if (left) writeJournal(settings, left)
+  else dropJournal(settings)
+  return false
+}
+
+/** What is still to be finished where `begun` has moved nothing: what was interrupted `before`, and not by the same. */
+export const unfinished = (before: Journal | undefined, begun: Journal): Journal | undefined =>
+  before && before.action !== begun.action ? before : undefined
+
+export const withState = (failure: Failure, moved: boolean): Failure =>
+  new Failure(failure.code, {
+    message: failure.message,
+    cause: failure.reason,
+    hint: `${failure.hint} ${
+      moved
+        ? 'No data is lost, and the folders are moved: running it again goes on from here and starts what was stopped, reset-psql-safe --undo goes back.'
+        : 'Nothing was moved: the data is where it was.'
+    }`,
+  })
+
+/** The Failure for units that do not start, where everything else is done. */
+export const unstarted = ({ action }: Journal, names: readonly string[]): Failure =>
+  new Failure(ExitCode.unavailable, {
+    message: `start ${names.join(', ')} again`,
+    cause: `the ${action} is done, but ${names.length === 1 ? 'this unit does' : 'these units do'} not start`,
+    hint: `See why: debug-postgres; journalctl ${names.map(name => `-u ${name}`).join(' ')}`,
+  })

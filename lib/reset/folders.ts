@@ -1,13 +1,186 @@
-import { fsyncSync, mkdirSync, readlinkSync, renameSync, statSync, symlinkSync } from 'node:fs'
+import {
+  fsyncSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  renameSync,
+  type Stats,
+  statSync,
+  symlinkSync,
+} from 'node:fs'
 import { posix } from 'node:path'
 import * as v from 'valibot'
 import { doing, ExitCode, errnoOf, Failure, systemFailure } from '../frame/failure.ts'
 import { readRegular, replaceFile } from '../host/file.ts'
-import { type Folder, inFolder, splitPath } from '../host/folder.ts'
+import { type Folder, inFolder, openFolder, splitPath } from '../host/folder.ts'
 import { effectiveUid } from '../host/identity.ts'
 import { job } from '../host/job.ts'
+import type { Journal } from './journal.ts'
 
 // All of it with the ids of PostgreSQL's account, whose folders these are: it can lead root nowhere.
+
+/**
+ * What a data folder is called beside its own name:
+ *
+ * before-reset  it was set aside by a reset
+ * before-undo   it was set aside when that was undone
+ * new           a new cluster that is being made, or was when a run was killed
+ * purged        set aside before, and being deleted
+ */
+const KINDS = ['before-reset', 'before-undo', 'new', 'purged'] as const
+export type Kind = (typeof KINDS)[number]
+
+const BESIDE = new RegExp(`^(.+)\\.(${KINDS.join('|')})-(\\d{4}-\\d\\d-\\d\\dT\\d\\d-\\d\\d-\\d\\dZ)$`)
+
+/** A name that this program has given to a folder beside a data folder. */
+type Beside = { readonly name: string; readonly kind: Kind; readonly stamp: string }
+
+/** "2026-11-25T01-30-43Z" */
+export const stampOf = (time: Date): string => `${time.toISOString().slice(0, 19).replaceAll(':', '-')}Z`
+
+/** The time that a stamp says, in milliseconds; NaN where there is no such one. */
+export const timeOf = (stamp: string): number =>
+  Date.parse(stamp.replace(/T(\d\d)-(\d\d)-(\d\d)Z$/, 'T$1:$2:$3Z'))
+
+/** The name for the data folder `data` that `kind` says. */
+export const besideName = (data: string, kind: Kind, stamp: string): string => `${data}.${kind}-${stamp}`
+
+/** What `candidate` says, where it is such a name beside `data`. */
+export function parseBeside(data: string, candidate: string): Beside | undefined {
+  const [, base, middle, stamp] = BESIDE.exec(candidate) ?? []
+  const kind = KINDS.find(known => known === middle)
+  return base === data && kind && stamp !== undefined ? { name: candidate, kind, stamp } : undefined
+}
+
+/** Those that hold data which was set aside, the newest first. */
+export const setAside = <B extends Beside>(beside: readonly B[]): B[] =>
+  beside
+    .filter(({ kind }) => kind === 'before-reset' || kind === 'before-undo')
+    .sort((one, other) => (one.stamp < other.stamp ? 1 : -1))
+
+const beside = v.strictObject({
+  name: v.string(),
+  kind: v.picklist(KINDS),
+  stamp: v.string(),
+  /** The major version that made it; null where it is no data folder. */
+  major: v.nullable(v.number()),
+})
+
+/** A data folder and what is beside it. */
+const found = v.strictObject({
+  state: v.picklist(['folder', 'missing', 'link', 'mount point', 'no folder']),
+  uid: v.number(),
+  device: v.number(),
+  inode: v.number(),
+  groupAccess: v.boolean(),
+  major: v.nullable(v.number()),
+  /** What postmaster.pid says, which a server that was killed leaves behind. */
+  pid: v.nullable(v.number()),
+  /** Where pg_wal leads, where that is a link. */
+  wal: v.nullable(v.string()),
+  /** Where tablespaces lead. */
+  tablespaces: v.array(v.string()),
+  /** Whether PostgreSQL's account may rename something in the folder above it. */
+  movable: v.boolean(),
+  /** Folders of PostgreSQL's account beside it that this program has named. */
+  beside: v.array(beside),
+})
+export type Found = v.InferOutput<typeof found>
+
+const MISSING: Found = {
+  state: 'missing',
+  uid: -1,
+  device: 0,
+  inode: 0,
+  groupAccess: false,
+  major: null,
+  pid: null,
+  wal: null,
+  tablespaces: [],
+  movable: false,
+  beside: [],
+}
+
+/** Looks at the data folder `path` and at what is beside it. */
+export const inspectData = job('inspect data folder', [v.string()], found, (path): Found => {
+  const { folder: parentPath, name } = splitPath(path)
+  return inFolder(parentPath, parent => inspectIn(parent, name)) ?? MISSING
+})
+
+/** The disk says what has happened: a reset gives the data folder another name, an undo takes that name away. */
+export function saysMoved({ beside }: Pick<Found, 'beside'>, { action, aside }: Journal): boolean {
+  const there = beside.some(({ name }) => name === aside)
+  return action === 'reset' ? there : !there
+}
+
+function inspectIn(parent: Folder, name: string): Found {
+  const there = parent.look(name)
+  const common = { ...MISSING, movable: mayWrite(parent.stat()), beside: inspectBeside(parent, name) }
+  if (!there) return common
+  const { uid, dev, ino, mode } = there
+  return {
+    ...common,
+    state: stateOf(parent, name, there),
+    uid,
+    device: dev,
+    inode: ino,
+    groupAccess: (mode & 0o050) === 0o050,
+    major: numberIn(parent, `${name}/PG_VERSION`),
+    pid: numberIn(parent, `${name}/postmaster.pid`),
+    wal: linkAt(parent, `${name}/pg_wal`),
+    tablespaces: listAt(parent, `${name}/pg_tblspc`).flatMap(
+      entry => linkAt(parent, `${name}/pg_tblspc/${entry}`) ?? [],
+    ),
+  }
+}
+
+function stateOf(parent: Folder, name: string, there: Stats): Found['state'] {
+  if (there.isSymbolicLink()) return 'link'
+  if (!there.isDirectory()) return 'no folder'
+  const inside = openFolder(parent.show(name))
+  try {
+    return inside && inside.mount() !== parent.mount() ? 'mount point' : 'folder'
+  } finally {
+    inside?.close()
+  }
+}
+
+/** access(2) would answer for the real uid, and that is root's. */
+export function mayWrite({ uid, gid, mode }: Stats): boolean {
+  if (uid === effectiveUid()) return (mode & 0o200) !== 0
+  if ([process.getegid?.(), ...(process.getgroups?.() ?? [])].includes(gid)) return (mode & 0o020) !== 0
+  return (mode & 0o002) !== 0
+}
+
+const inspectBeside = (parent: Folder, name: string): Found['beside'] =>
+  listAt(parent, '.').flatMap(candidate => {
+    const parsed = parseBeside(name, candidate)
+    const there = parent.look(candidate)
+    if (!parsed || !there?.isDirectory() || there.uid !== effectiveUid()) return []
+    return [{ ...parsed, major: numberIn(parent, `${candidate}/PG_VERSION`) }]
+  })
+
+const listAt = (parent: Folder, path: string): string[] =>
+  orNothing(() => readdirSync(parent.at(path)).sort()) ?? []
+
+const linkAt = (parent: Folder, path: string): string | null =>
+  orNothing(() => readlinkSync(parent.at(path))) ?? null
+
+/** The number on the first line of a file. */
+function numberIn(parent: Folder, path: string): number | null {
+  const text = orNothing(() => readRegular(parent, path).bytes.toString('utf8')) ?? ''
+  return Number(/^(\d+)\s/.exec(text)?.[1] ?? Number.NaN) || null
+}
+
+/** What cannot be looked at is not there for whoever owns it. */
+function orNothing<T>(work: () => T): T | undefined {
+  try {
+    return work()
+  } catch (error) {
+    if (errnoOf(error) || error instanceof Failure) return undefined
+    throw error
+  }
+}
 
 /**
  * Renames folders in the folder `path`, one after the other, and puts that on the disk; where one fails, those before
@@ -35,14 +208,6 @@ export const moveFolders = job(
     }),
 )
 
-/** A folder of a lower layer, which overlayfs renames only where it was mounted with redirect_dir=on. */
-const fixed = (path: string): Failure =>
-  new Failure(ExitCode.configuration, {
-    message: `rename ${path}`,
-    cause: 'the system answered EXDEV: it is part of the image below an overlay',
-    hint: `Have it on a file system or volume of its own. A copy will do, with PostgreSQL stopped: cp -a ${path} ${path}.copy, then remove ${path} and rename the copy.`,
-  })
-
 /** Makes the folder `name` in `path`, for nobody else. */
 export const makeFolder = job('make folder', [v.string(), v.string()], v.void(), (path, name) =>
   within(path, parent =>
@@ -50,6 +215,8 @@ export const makeFolder = job('make folder', [v.string(), v.string()], v.void(),
   ),
 )
 
+/** The largest file that is copied, in bytes. */
+export const LARGEST_COPIED = 16_777_216
 const SETTINGS = 'postgresql.auto.conf'
 const EXECUTABLE = 0o100
 
@@ -70,7 +237,10 @@ export const carryOver = job(
       for (const path of made) makeIn(target, folder, path)
       for (const path of copied) {
         makeIn(target, folder, posix.dirname(path))
-        doing(`copy ${folder.show(path)}`, () => copy(folder, target, path))
+        doing(`copy ${folder.show(path)}`, () => {
+          if (!folder.look(path)?.isSymbolicLink()) copyFile(folder, target, path)
+          else symlinkSync(readlinkSync(folder.at(path)), target.at(path))
+        })
       }
     }),
 )
@@ -84,14 +254,6 @@ function makeIn(target: Folder, like: Folder, path: string): void {
   )
 }
 
-function copy(from: Folder, to: Folder, path: string): void {
-  if (from.look(path)?.isSymbolicLink()) {
-    symlinkSync(readlinkSync(from.at(path)), to.at(path))
-    return
-  }
-  copyFile(from, to, path)
-}
-
 function copyFile(from: Folder, to: Folder, path: string, wanted?: number): void {
   const { bytes: content, stat } = readRegular(from, path, LARGEST_COPIED)
   const uid = effectiveUid()
@@ -101,9 +263,6 @@ function copyFile(from: Folder, to: Folder, path: string, wanted?: number): void
   const { folder, name } = splitPath(`${to.path}/${path}`)
   inFolder(folder, place => replaceFile(place, name, content, owner))
 }
-/** The largest file that is copied, in bytes. */
-export const LARGEST_COPIED = 16_777_216
-
 function inBoth(from: string, to: string, work: (from: Folder, to: Folder) => void): void {
   within(from, folder => within(to, target => work(folder, target)))
 }
@@ -126,4 +285,12 @@ const taken = (path: string): Failure =>
     message: `rename a folder to ${path}`,
     cause: 'there is something of that name',
     hint: 'Somebody has put it there meanwhile; look at it, move it away, and run it again.',
+  })
+
+/** A folder of a lower layer, which overlayfs renames only where it was mounted with redirect_dir=on. */
+const fixed = (path: string): Failure =>
+  new Failure(ExitCode.configuration, {
+    message: `rename ${path}`,
+    cause: 'the system answered EXDEV: it is part of the image below an overlay',
+    hint: `Have it on a file system or volume of its own. A copy will do, with PostgreSQL stopped: cp -a ${path} ${path}.copy, then remove ${path} and rename the copy.`,
   })

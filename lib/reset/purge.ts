@@ -1,13 +1,12 @@
 import { ExitCode, Failure } from '../frame/failure.ts'
 import type { Run } from '../frame/run.ts'
-import { runAs } from '../host/shell.ts'
+import { performAs, runAs } from '../host/shell.ts'
 import { Memory } from '../provision/memory.ts'
 import { findProgram } from '../server/programs.ts'
-import { inspectData, setAside } from './found.ts'
+import { besideName, inspectData, moveFolders, parseBeside, setAside, stampOf } from './folders.ts'
 import { describeBegun } from './journal.ts'
-import { deleteAside } from './make.ts'
-import { look, type Site } from './site.ts'
-import { removeWal, walStamp } from './wal.ts'
+import { removeWal, walStamp } from './make.ts'
+import { inspectSite, type Site } from './site.ts'
 
 /**
  * The folders that a purge deletes: what a reset or an undo has set aside and holds data, and what an interrupted
@@ -15,7 +14,7 @@ import { removeWal, walStamp } from './wal.ts'
  * another account, or was set aside and holds no data, is left alone.
  * Fails with 78 where a reset was interrupted: one of them may be the data.
  */
-export function doomed({ found, journal, cluster }: Site): string[] {
+export function foldersToPurge({ found, journal, cluster }: Site): string[] {
   if (journal) {
     throw new Failure(ExitCode.configuration, {
       message: `delete what was set aside of the cluster ${cluster.name}`,
@@ -31,10 +30,10 @@ export function doomed({ found, journal, cluster }: Site): string[] {
 
 /** Deletes them. For the holder of the maintenance's lock. Links in them are not followed. */
 export async function purge(run: Run): Promise<void> {
-  const site = await look(run)
+  const site = await inspectSite(run)
   const { parent, postgres, cluster } = site
   const current = await identifierOf(site, cluster.data)
-  for (const name of doomed(site)) {
+  for (const name of foldersToPurge(site)) {
     const identifier = await identifierOf(site, `${parent}/${name}`)
     const { wal, tablespaces } = inspectData.as(postgres, `${parent}/${name}`)
     await deleteAside(site, name)
@@ -49,6 +48,17 @@ export async function purge(run: Run): Promise<void> {
       )
     }
   }
+}
+
+/** What a folder beside the data folder `data` is called while it is being deleted. */
+export const purgedName = (data: string, folder: string): string =>
+  besideName(data, 'purged', parseBeside(data, folder)?.stamp ?? stampOf(new Date()))
+
+/** Deletes the folder `name` beside the data folder; under another name first, so that no half of it is ever taken for data. */
+export async function deleteAside({ parent, name, postgres }: Site, folder: string): Promise<void> {
+  const purged = purgedName(name, folder)
+  if (folder !== purged) moveFolders.as(postgres, parent, [[folder, purged]])
+  await performAs(postgres, `delete ${parent}/${purged}`, {}, 'rm', '-rf', '--', `${parent}/${purged}`)
 }
 
 /** The identifier of the cluster in a data folder; undefined where it says none, or PostgreSQL's program is gone. */

@@ -1,10 +1,10 @@
 import { confirmHost } from '../frame/confirm.ts'
 import { type Run, withNewDeadline } from '../frame/run.ts'
 import { withMaintenanceLock } from '../host/lock.ts'
-import { lookAround } from './dependants.ts'
-import { empty, inspectFit } from './reset.ts'
+import { inspectDependants } from './dependants.ts'
+import { emptyCluster, inspectFit } from './reset.ts'
 import { show } from './show.ts'
-import { look } from './site.ts'
+import { inspectSite } from './site.ts'
 import { describeUndo } from './undo.ts'
 
 /** What Nextcloud consists of on NixOS, in the order in which it is stopped: who asks first, what answers last. */
@@ -23,9 +23,9 @@ export const NEXTCLOUD_UNITS = [
  */
 export async function resetCluster(run: Run, companions: readonly string[]): Promise<string> {
   const { report, check, flags } = run
-  const site = await look(run)
+  const site = await inspectSite(run)
   const { cluster, parent, name } = site
-  await show(run, site, await lookAround(cluster, companions, site.journal))
+  await show(run, site, await inspectDependants(cluster, companions, site.journal))
   const { copied } = await inspectFit(run, site)
   if (copied.length > 0)
     report.note(`the configuration names in the data folder, and the new one gets: ${copied.join(', ')}`)
@@ -40,7 +40,7 @@ export async function resetCluster(run: Run, companions: readonly string[]): Pro
     return report.tally()
   }
   await confirmHost(run, `empty the cluster ${cluster.name}`)
-  const { aside, backup } = await alone(run, fresh => empty(fresh, companions))
+  const { aside, backup } = await locked(run, fresh => emptyCluster(fresh, companions))
   report.note(`the data from before is in ${aside}`)
   report.note('to go back to it: reset-psql-safe --undo')
   if (backup !== null)
@@ -50,7 +50,7 @@ export async function resetCluster(run: Run, companions: readonly string[]): Pro
 }
 
 /** Does `work` with the lock of the maintenance; the time at the question before it does not count. */
-export const alone = <T>(run: Run, work: (run: Run) => Promise<T>): Promise<T> => {
+export const locked = <T>(run: Run, work: (run: Run) => Promise<T>): Promise<T> => {
   const fresh = withNewDeadline(run)
   return withMaintenanceLock(fresh, () => work(fresh))
 }

@@ -3,19 +3,16 @@ import { ExitCode, Failure } from '../frame/failure.ts'
 import type { Run } from '../frame/run.ts'
 import { control } from '../host/units.ts'
 import { findProgram } from '../server/programs.ts'
-import { attempt } from './attempt.ts'
+import type { Recipe } from './cluster.ts'
 import { inspectConfigured, type Named, refuseUnfitNames } from './configured.ts'
-import { lookAround, stopAround } from './dependants.ts'
-import { carryOver, copySettings, makeFolder, moveFolders } from './folders.ts'
-import { type Found, inspectData } from './found.ts'
-import { writeJournal } from './journal.ts'
-import { leftFresh, makeCluster, removeFresh } from './make.ts'
+import { inspectDependants, whileStopped } from './dependants.ts'
+import { carryOver, copySettings, type Found, inspectData, makeFolder, moveFolders } from './folders.ts'
+import { type Dependants, type ResetJournal, writeJournal } from './journal.ts'
+import { leftFresh, makeCluster, refuseWalPlace, removeFresh } from './make.ts'
 import { requireRoom } from './room.ts'
 import { refuseStandby } from './server.ts'
-import { freeName, isBeside, isThere, look, refuseRunning, type Site } from './site.ts'
-import type { Around, Recipe, ResetJournal } from './terms.ts'
+import { freeName, inspectSite, isBeside, isThere, refuseRunning, type Site } from './site.ts'
 import { finishUndo } from './undo.ts'
-import { refuseWalPlace } from './wal.ts'
 
 /** What a reset left: where the data from before is, and the name of its backup where one was made. */
 export type Emptied = { readonly aside: string; readonly backup: string | null }
@@ -27,34 +24,35 @@ export type Emptied = { readonly aside: string; readonly backup: string | null }
  * @param companions units of an application beside it, in the order in which they are stopped
  * Fails with 69 where the server is down and a backup wanted, 78 for a standby, as the backup does, or as units do.
  */
-export async function empty(run: Run, companions: readonly string[]): Promise<Emptied> {
-  let site = await look(run)
+export async function emptyCluster(run: Run, companions: readonly string[]): Promise<Emptied> {
+  let site = await inspectSite(run)
   if (site.journal?.action === 'undo') {
     const { data } = site.cluster
     await finishUndo(run, site, companions)
-    site = await look(run)
+    site = await inspectSite(run)
     if (site.cluster.data !== data) throw another(site, data)
   }
   const named = await inspectFit(run, site)
   const { cluster } = site
   await removeFresh(site, ...leftFresh(site))
-  const { before, resumed, moved } = stageOf(site)
-  const around = await lookAround(cluster, companions, before)
+  const { before, resumed, moved } = progressOf(site)
+  const around = await inspectDependants(cluster, companions, before)
   const begun: ResetJournal = resumed ? { ...resumed, around } : begin(run, site, around)
   if (resumed) run.report.note(`going on with the reset of ${resumed.begun}, which was interrupted`)
   const aside = `${site.parent}/${begun.aside}`
   if (moved && isThere(site)) {
-    await attempt(run, site, begun)
+    await whileStopped(run, site, begun)
     return { aside, backup: begun.backup }
   }
   if (cluster.maker === 'debian') await findProgram('initdb', cluster.major)
-  return { aside, backup: await replace(run, site, begun, { moved, named }) }
+  const backup = await whileStopped(run, site, begun, () => replaceData(run, site, begun, moved, named))
+  return { aside, backup: backup ?? null }
 }
 
 const NOTHING: Named = { copied: [], made: [], unfit: [] }
 
 /** How far an interrupted reset has come. */
-export type Stage = {
+export type Progress = {
   /** What was interrupted. */
   readonly before: ResetJournal | undefined
   /** The same, where it is gone on with and not begun anew. */
@@ -63,7 +61,7 @@ export type Stage = {
   readonly moved: boolean
 }
 
-export function stageOf(site: Pick<Site, 'journal' | 'found' | 'server' | 'silence'>): Stage {
+export function progressOf(site: Pick<Site, 'journal' | 'found' | 'server' | 'silence'>): Progress {
   const before = site.journal?.action === 'reset' ? site.journal : undefined
   const moved = before !== undefined && isBeside(site, before.aside)
   // With the server up and its data in its place nothing has happened yet, however long that is ago.
@@ -72,7 +70,7 @@ export function stageOf(site: Pick<Site, 'journal' | 'found' | 'server' | 'silen
 
 const isDown = ({ server, silence }: Pick<Site, 'server' | 'silence'>): boolean => !server && !silence
 
-export const begin = ({ flags }: Pick<Run, 'flags'>, site: Site, around: Around): ResetJournal => ({
+export const begin = ({ flags }: Pick<Run, 'flags'>, site: Site, around: Dependants): ResetJournal => ({
   format: 1,
   action: 'reset',
   begun: new Date().toISOString(),
@@ -89,7 +87,7 @@ export const begin = ({ flags }: Pick<Run, 'flags'>, site: Site, around: Around)
  */
 export async function inspectFit(run: Pick<Run, 'flags' | 'settings'>, site: Site): Promise<Named> {
   refuseUnfit(run, site)
-  const { moved, before } = stageOf(site)
+  const { moved, before } = progressOf(site)
   // What is there already only has to be started; and of an undo nothing is known before it is finished.
   if (site.journal?.action === 'undo' || (moved && isThere(site))) return NOTHING
   const { wal } = oldFolder(site, moved ? before : undefined)
@@ -131,34 +129,26 @@ export function refuseUnfit(run: Pick<Run, 'flags'>, site: Site): void {
 }
 
 /**
- * Sets the data folder aside, unless it is `moved` already, and puts a new one in its place.
+ * Sets the data folder aside, unless it is `moved` already, and puts a new one in its place. For when what needs the
+ * cluster is stopped.
  *
  * @returns the name of the backup
  */
-async function replace(
+async function replaceData(
   run: Run,
   site: Site,
   begun: ResetJournal,
-  { moved, named }: { readonly moved: boolean; readonly named: Named },
+  moved: boolean,
+  named: Named,
 ): Promise<string | null> {
   const { cluster, parent, name, postgres } = site
-  let { backup } = begun
-  let fresh: string | undefined
-  await attempt(run, site, begun, async () => {
-    await stopAround(run, begun.around)
-    // What needs the cluster is stopped by now, so that the backup has the last that was written.
-    if (!moved && !begun.prepared) {
-      const made = await createBackup(run, 'before-reset')
-      tellOf(run, made.backup)
-      if (made.lacking) throw made.lacking
-      backup = made.backup.name
-      writeJournal(run.settings, { ...begun, prepared: true, backup })
-    }
-    // While the old server is at work: where no new cluster can be made, nothing has happened.
-    const source = moved ? `${parent}/${begun.aside}` : cluster.data
-    if (cluster.maker === 'debian') {
-      const { wal } = oldFolder(site, moved ? begun : undefined)
-      fresh = await makeCluster(site, wal)
+  const backup = moved || begun.prepared ? begun.backup : await secure(run, begun)
+  const source = moved ? `${parent}/${begun.aside}` : cluster.data
+  const { wal } = oldFolder(site, moved ? begun : undefined)
+  // While the old server is at work: where no new cluster can be made, nothing has happened.
+  const fresh = cluster.maker === 'debian' ? await makeCluster(site, wal) : undefined
+  try {
+    if (fresh) {
       // The backup may have filled the disk.
       requireRoom(run.settings, site, wal, true)
       carryOver.as(postgres, source, `${parent}/${fresh}`, [...named.copied], [...named.made])
@@ -167,13 +157,25 @@ async function replace(
     if (!moved) refuseRunning(site)
     if (fresh) copySettings.as(postgres, source, `${parent}/${fresh}`)
     moveFolders.as(postgres, parent, movesOf(name, begun, moved, fresh))
-    // NixOS' unit makes a cluster where its folder has none, and the folder itself only in /var/lib/postgresql.
-    if (cluster.maker === 'nixos') makeFolder.as(postgres, parent, name)
-    const resource = `cluster ${cluster.name}`
-    if (!moved) run.report.change({ resource, action: `set its data aside as ${parent}/${begun.aside}` })
-    run.report.change({ resource, action: describe(cluster.recipe) })
-  }).finally(() => removeFresh(site, ...(fresh ? [fresh] : [])))
+  } catch (error) {
+    if (fresh) await removeFresh(site, fresh)
+    throw error
+  }
+  // NixOS' unit makes a cluster where its folder has none, and the folder itself only in /var/lib/postgresql.
+  if (cluster.maker === 'nixos') makeFolder.as(postgres, parent, name)
+  const resource = `cluster ${cluster.name}`
+  if (!moved) run.report.change({ resource, action: `set its data aside as ${parent}/${begun.aside}` })
+  run.report.change({ resource, action: describeNew(cluster.recipe) })
   return backup
+}
+
+/** Makes the backup, which has the last that was written, and writes down that it is made. Gives its name. */
+async function secure(run: Run, begun: ResetJournal): Promise<string> {
+  const { backup, lacking } = await createBackup(run, 'before-reset')
+  tellOf(run, backup)
+  if (lacking) throw lacking
+  writeJournal(run.settings, { ...begun, prepared: true, backup: backup.name })
+  return backup.name
 }
 
 /** What is renamed, in this order: the data folder, unless it is `moved`, and the new one, unless the unit makes it. */
@@ -187,7 +189,7 @@ export const movesOf = (
   ...(fresh ? [[fresh, name] satisfies [string, string]] : []),
 ]
 
-const describe = ({ encoding, collate, checksums }: Recipe): string =>
+const describeNew = ({ encoding, collate, checksums }: Recipe): string =>
   `create anew (${encoding === undefined ? '' : `${encoding}, `}${collate}, checksums ${checksums ? 'on' : 'off'})`
 
 const another = ({ cluster }: Site, data: string): Failure =>

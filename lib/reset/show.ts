@@ -1,15 +1,14 @@
 import { listBackups } from '../backup/folder.ts'
-import { count, type Report } from '../frame/report.ts'
+import { count } from '../frame/report.ts'
 import type { Run } from '../frame/run.ts'
 import { bytesText, durationText } from '../frame/text.ts'
 import { runAs } from '../host/shell.ts'
-import { setAside } from './found.ts'
-import { describeBegun } from './journal.ts'
+import { setAside } from './folders.ts'
+import { type Dependants, describeBegun } from './journal.ts'
 import type { Site } from './site.ts'
-import type { Around } from './terms.ts'
 
 /** Says what there is: the cluster, what is in it, who is using it, what there is to go back to. */
-export async function show(run: Run, site: Site, around: Around): Promise<void> {
+export async function show(run: Run, site: Site, around: Dependants): Promise<void> {
   const { report } = run
   const { cluster, server, found, parent, name, journal } = site
   const aside = setAside(found.beside)
@@ -35,7 +34,8 @@ export async function show(run: Run, site: Site, around: Around): Promise<void> 
   }
   showBackup(run)
   for (const folder of aside) report.note(`set aside earlier: ${parent}/${folder.name}, ${size(folder.name)}`)
-  showAround(report, around)
+  const units = [...around.companions, ...around.dependants]
+  if (units.length > 0) report.note(`stops meanwhile: ${units.join(', ')}`)
   const first = journal?.action === 'undo' ? ': it is finished first' : ''
   if (journal) report.warning(`${describeBegun(journal)} was interrupted${first}`)
 }
@@ -48,11 +48,6 @@ function showBackup({ report, settings }: Run): void {
   }
   const age = (Date.now() - Date.parse(last.description.started)) / 1000
   report.note(`last complete backup: ${last.name}, ${durationText(age)} old, ${bytesText(last.size)}`)
-}
-
-function showAround(report: Report, { companions, dependants }: Around): void {
-  const units = [...companions, ...dependants]
-  if (units.length > 0) report.note(`stops meanwhile: ${units.join(', ')}`)
 }
 
 /** The bytes on the disk of folders beside each other, for people. */

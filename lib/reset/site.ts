@@ -8,11 +8,10 @@ import { effectiveUid } from '../host/identity.ts'
 import { requireSystemd, showUnits, untilIdle } from '../host/units.ts'
 import type { DataFolder } from '../server/data-folder.ts'
 import { inspectPatroni } from '../server/patroni.ts'
-import { besideName, type Found, inspectData, type Kind, stampOf, timeOf } from './found.ts'
-import { readJournal } from './journal.ts'
-import { fromFiles, fromServer } from './locate.ts'
+import { type Cluster, fromFiles, fromServer } from './cluster.ts'
+import { besideName, type Found, inspectData, type Kind, stampOf, timeOf } from './folders.ts'
+import { type Journal, readJournal } from './journal.ts'
 import { askServer, type Server } from './server.ts'
-import type { Cluster, Journal } from './terms.ts'
 
 /** A cluster, its folders, and what was begun there. */
 export type Site = {
@@ -38,7 +37,7 @@ const MESSAGE = 'look at the cluster'
  *
  * Fails with 69 where systemd does not run it, 75 where it is starting or stopping for too long, 77 without root, 78 where its data folder cannot be set aside or Patroni has it.
  */
-export async function look(run: Run): Promise<Site> {
+export async function inspectSite(run: Run): Promise<Site> {
   const { settings } = run
   if (effectiveUid() !== 0) throw needsRoot()
   requireSystemd(MESSAGE)

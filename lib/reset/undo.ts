@@ -3,13 +3,11 @@ import { openBackups, removePartials } from '../backup/folder.ts'
 import { ExitCode, Failure } from '../frame/failure.ts'
 import type { Run } from '../frame/run.ts'
 import { control } from '../host/units.ts'
-import { attempt } from './attempt.ts'
-import { lookAround, stopAround } from './dependants.ts'
-import { moveFolders } from './folders.ts'
-import { inspectData, saysMoved, setAside } from './found.ts'
+import { inspectDependants, whileStopped } from './dependants.ts'
+import { inspectData, moveFolders, saysMoved, setAside } from './folders.ts'
+import type { Journal, UndoJournal } from './journal.ts'
 import { leftFresh, removeFresh } from './make.ts'
-import { freeName, isBeside, isThere, look, refuseRunning, type Site } from './site.ts'
-import type { Journal, UndoJournal } from './terms.ts'
+import { freeName, inspectSite, isBeside, isThere, refuseRunning, type Site } from './site.ts'
 
 /**
  * Goes back to a folder that was set aside, or takes back a reset that was interrupted. For the holder of the
@@ -20,16 +18,16 @@ import type { Journal, UndoJournal } from './terms.ts'
  * Fails with 78 where there is nothing to go back to.
  */
 export async function undo(run: Run, wanted: string | undefined): Promise<string | undefined> {
-  const site = await look(run)
+  const site = await inspectSite(run)
   const { journal, cluster } = site
   if (isToBeFinished(journal, wanted)) return finishUndo(run, site, [])
   const aside = choose(site, wanted)
   if (journal) dropPartials(run)
   await removeFresh(site, ...leftFresh(site))
-  const around = await lookAround(cluster, [], journal)
+  const around = await inspectDependants(cluster, [], journal)
   if (aside === undefined) {
     // Interrupted before anything was moved: the data is where it was, and only has to be started.
-    if (journal) await attempt(run, site, { ...journal, around })
+    if (journal) await whileStopped(run, site, { ...journal, around })
     return undefined
   }
   const away = freeName(site, 'before-undo')
@@ -64,7 +62,7 @@ export const isToBeFinished = (journal: Journal | undefined, wanted: string | un
  * meanwhile, and a reset that has moved the data, it leaves alone. For the holder of the maintenance's lock.
  */
 export async function settle(run: Run): Promise<void> {
-  const { found, journal } = await look(run)
+  const { found, journal } = await inspectSite(run)
   if (journal?.action === 'undo' || (journal && !saysMoved(found, journal))) await undo(run, undefined)
 }
 
@@ -73,9 +71,9 @@ export async function finishUndo(run: Run, site: Site, companions: readonly stri
   const { journal, cluster } = site
   if (journal?.action !== 'undo') throw new Error('there is no undo to be finished')
   run.report.note(`going on with the undo of ${journal.begun}, which was interrupted`)
-  const begun = { ...journal, around: await lookAround(cluster, companions, journal) }
+  const begun = { ...journal, around: await inspectDependants(cluster, companions, journal) }
   if (isBeside(site, journal.aside)) await putBack(run, site, begun)
-  else await attempt(run, site, begun)
+  else await whileStopped(run, site, begun)
   return journal.aside
 }
 
@@ -144,8 +142,7 @@ function refuseIncomplete({ parent, postgres }: Site, aside: string): void {
 async function putBack(run: Run, site: Site, begun: UndoJournal): Promise<void> {
   const { cluster, parent, name, postgres } = site
   refuseIncomplete(site, begun.aside)
-  await attempt(run, site, begun, async () => {
-    await stopAround(run, begun.around)
+  await whileStopped(run, site, begun, async () => {
     await control(run, 'stop', cluster.unit)
     const there = isThere(site)
     if (there) refuseRunning(site)

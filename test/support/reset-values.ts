@@ -1,9 +1,10 @@
 import { userInfo } from 'node:os'
 import type { UnitState } from '../../lib/host/units.ts'
-import { type Found, parseBeside } from '../../lib/reset/found.ts'
+import type { Cluster, Recipe } from '../../lib/reset/cluster.ts'
+import { type Found, parseBeside } from '../../lib/reset/folders.ts'
+import type { Dependants, ResetJournal, UndoJournal } from '../../lib/reset/journal.ts'
 import type { Server } from '../../lib/reset/server.ts'
 import type { Site } from '../../lib/reset/site.ts'
-import type { Around, Cluster, Recipe, ResetJournal, UndoJournal } from '../../lib/reset/terms.ts'
 
 // A cluster with its folders and what was begun there, as values.
 
@@ -30,7 +31,7 @@ export const CLUSTER: Cluster = {
   recipe: RECIPE,
 }
 
-export const NOTHING_AROUND: Around = { companions: [], dependants: [], jobs: [] }
+export const NOTHING_AROUND: Dependants = { companions: [], dependants: [], jobs: [] }
 
 export const OLD = 'main.before-reset-2026-01-01T00-00-00Z'
 export const LATER = 'main.before-reset-2026-02-01T00-00-00Z'

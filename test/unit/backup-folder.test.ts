@@ -12,6 +12,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { beginCopy, endCopy, isCopyPending } from '../../lib/backup/copy.ts'
 import {
   isBackupName,
   kindOf,
@@ -24,7 +25,6 @@ import {
   removeBackup,
   removePartials,
 } from '../../lib/backup/folder.ts'
-import { beginCopy, endCopy, isCopyPending } from '../../lib/backup/pending-copy.ts'
 import { REASONS } from '../../lib/backup/terms.ts'
 import { openFolder } from '../../lib/host/folder.ts'
 import { needsRoot } from '../support/host.ts'

@@ -1,6 +1,6 @@
 import t from 'tap'
+import { uncopied } from '../../lib/backup/copy.ts'
 import { superfluous } from '../../lib/backup/folder.ts'
-import { uncopied } from '../../lib/backup/pending-copy.ts'
 import { type Copy, superfluousCopies } from '../../lib/backup/restic/copies.ts'
 import { parseNumber } from '../../lib/commands/backup-postgres.ts'
 import { backup } from '../support/shelf.ts'

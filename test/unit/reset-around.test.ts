@@ -1,6 +1,6 @@
 import t from 'tap'
 import { isAtWork, statesIn, type UnitState, withDependants } from '../../lib/host/units.ts'
-import { chooseAround, order, type Seen } from '../../lib/reset/dependants.ts'
+import { chooseDependants, order, type Seen } from '../../lib/reset/dependants.ts'
 import { NEXTCLOUD_UNITS } from '../../lib/reset/reset-cluster.ts'
 import { CLUSTER, NOTHING_AROUND, unit } from '../support/reset-values.ts'
 
@@ -10,7 +10,7 @@ const BOOT = 'endo-api-boot.service'
 const API = 'endo-api.service'
 
 const around = (seen: Partial<Seen>) =>
-  chooseAround(SERVER, { companions: [], dependants: [], timers: [], before: NOTHING_AROUND, ...seen })
+  chooseDependants(SERVER, { companions: [], dependants: [], timers: [], before: NOTHING_AROUND, ...seen })
 
 t.test('what systemctl show says', async t => {
   const shown = `Id=postgresql@16-main.service

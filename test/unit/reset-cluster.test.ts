@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import t from 'tap'
-import { chooseListed, fromServer, recipeOf } from '../../lib/reset/locate.ts'
+import { chooseListed, fromServer, type Recipe, recipeOf } from '../../lib/reset/cluster.ts'
 import { initdbOptions } from '../../lib/reset/make.ts'
 import { refuseStandby } from '../../lib/reset/server.ts'
 import {
@@ -9,7 +9,6 @@ import {
   refuseUnmovable,
   rememberedCluster,
 } from '../../lib/reset/site.ts'
-import type { Recipe } from '../../lib/reset/terms.ts'
 import { CLUSTER, FOUND, RECIPE, RESET, SERVER, site, UNDO } from '../support/reset-values.ts'
 
 t.test('data folders that are not renamed', async t => {

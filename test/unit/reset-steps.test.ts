@@ -2,11 +2,11 @@ import { hostname } from 'node:os'
 import t from 'tap'
 import { judge } from '../../lib/frame/confirm.ts'
 import { Failure } from '../../lib/frame/failure.ts'
-import { Unstarted, unfinished, withState } from '../../lib/reset/attempt.ts'
-import { parseBeside, saysMoved } from '../../lib/reset/found.ts'
-import { leftFresh, purgedName } from '../../lib/reset/make.ts'
-import { doomed } from '../../lib/reset/purge.ts'
-import { begin, movesOf, refuseUnfit, stageOf } from '../../lib/reset/reset.ts'
+import { unfinished, unstarted, withState } from '../../lib/reset/dependants.ts'
+import { parseBeside, saysMoved } from '../../lib/reset/folders.ts'
+import { leftFresh } from '../../lib/reset/make.ts'
+import { foldersToPurge, purgedName } from '../../lib/reset/purge.ts'
+import { begin, movesOf, progressOf, refuseUnfit } from '../../lib/reset/reset.ts'
 import { freeName, isBeside } from '../../lib/reset/site.ts'
 import { choose, describeUndo, isToBeFinished, movesBack } from '../../lib/reset/undo.ts'
 import {
@@ -31,7 +31,7 @@ const MISSING = { state: 'missing' } as const
 
 t.test('what of an interrupted reset is gone on with', async t => {
   const stage = (other: Parameters<typeof site>[0]) => {
-    const { before, resumed, moved } = stageOf(site(other))
+    const { before, resumed, moved } = progressOf(site(other))
     return [before?.aside, resumed?.aside, moved]
   }
   t.same(stage({}), [undefined, undefined, false], 'nothing was begun')
@@ -193,16 +193,16 @@ t.test('which undo is finished before anything else', async t => {
 
 t.test('what a purge takes', async t => {
   const all = [OLD, LATER, AWAY, FRESH, PURGED]
-  t.same(doomed(site({ found: beside(...all) })), [FRESH, PURGED, AWAY, LATER, OLD])
+  t.same(foldersToPurge(site({ found: beside(...all) })), [FRESH, PURGED, AWAY, LATER, OLD])
   t.same(
-    doomed(site({ found: { beside: folders(all, null) } })),
+    foldersToPurge(site({ found: { beside: folders(all, null) } })),
     [FRESH, PURGED],
     'what holds no data is left',
   )
-  t.same(doomed(site({ found: { beside: folders(all, 15) } })), [FRESH, PURGED, AWAY, LATER, OLD])
-  t.same(doomed(site()), [])
+  t.same(foldersToPurge(site({ found: { beside: folders(all, 15) } })), [FRESH, PURGED, AWAY, LATER, OLD])
+  t.same(foldersToPurge(site()), [])
   const interrupted = (journal: typeof RESET | typeof UNDO, reason: RegExp) =>
-    t.throws(() => doomed(site({ journal, found: beside(OLD) })), {
+    t.throws(() => foldersToPurge(site({ journal, found: beside(OLD) })), {
       code: 78,
       reason,
       hint: /^Finish it first: .*reset-psql-safe --undo$/,
@@ -251,11 +251,11 @@ t.test('a failure says what has become of the data', async t => {
     code: 74,
     hint: /^Mend it\. Nothing was moved: the data is where it was\.$/,
   })
-  t.match(new Unstarted(RESET, ['a.service']), {
+  t.match(unstarted(RESET, ['a.service']), {
     code: 69,
     reason: /the reset is done, but this unit does not start/,
   })
-  t.match(new Unstarted(UNDO, ['a', 'b']), {
+  t.match(unstarted(UNDO, ['a', 'b']), {
     code: 69,
     reason: /^the undo is done, but these/,
     hint: /-u a -u b/,

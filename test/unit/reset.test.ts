@@ -1,8 +1,14 @@
 import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { moveFolders } from '../../lib/reset/folders.ts'
-import { besideName, inspectData, parseBeside, setAside, stampOf } from '../../lib/reset/found.ts'
+import {
+  besideName,
+  inspectData,
+  moveFolders,
+  parseBeside,
+  setAside,
+  stampOf,
+} from '../../lib/reset/folders.ts'
 
 const STAMP = '2026-11-25T01-30-43Z'
 

@@ -2,9 +2,8 @@ import { realpathSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { dirname } from 'node:path'
 import type { Readable } from 'node:stream'
-import { Deadline } from '../../frame/deadline.ts'
 import { ExitCode, Failure } from '../../frame/failure.ts'
-import type { Run } from '../../frame/run.ts'
+import { type Run, withNewDeadline } from '../../frame/run.ts'
 import type { Settings } from '../../frame/settings.ts'
 import { account, findAccount } from '../../host/accounts.ts'
 import type { Account } from '../../host/identity.ts'
@@ -223,11 +222,11 @@ async function startScript(
 }
 
 /** `run`, with the throwaway server in `folder` in the place of the host's. */
-const inThrowaway = (run: Run, folder: string): Run => ({
-  ...run,
-  settings: { ...run.settings, host: folder, port: PORT, adminDatabase: LOCK_DATABASE },
-  deadline: new Deadline(run.settings.readyTimeout, run.deadline.clock),
-})
+const inThrowaway = (run: Run, folder: string): Run =>
+  withNewDeadline({
+    ...run,
+    settings: { ...run.settings, host: folder, port: PORT, adminDatabase: LOCK_DATABASE },
+  })
 
 /** Fails with 78 where a socket in there would have too long a path. */
 export function requireShort(parent: string): void {

@@ -8,7 +8,40 @@ import { runAs } from '../host/shell.ts'
 import { findDataFolder } from '../server/data-folder.ts'
 import { findProgram } from '../server/programs.ts'
 import type { Server } from './server.ts'
-import type { Cluster, Recipe } from './terms.ts'
+
+/** What a new cluster is made like, so that whatever was in the old one fits into it. */
+const recipe = v.strictObject({
+  /** Undefined where the server is down, so that nobody can say: then what goes with the locale. */
+  encoding: v.optional(v.string()),
+  collate: v.string(),
+  ctype: v.string(),
+  /** pg_database.datlocprovider: "c" libc, "i" ICU, "b" PostgreSQL's own. */
+  provider: v.string(),
+  /** The locale of ICU or of PostgreSQL's own provider, and ICU's rules. */
+  locale: v.nullable(v.string()),
+  icuRules: v.nullable(v.string()),
+  checksums: v.boolean(),
+  /** Bytes. */
+  walSegmentSize: v.number(),
+  groupAccess: v.boolean(),
+  superuser: v.string(),
+})
+export type Recipe = v.InferOutput<typeof recipe>
+
+/** A cluster of this host that systemd runs. */
+export const cluster = v.strictObject({
+  /** How the host makes its clusters: with pg_createcluster, or with the unit itself at its start. */
+  maker: v.picklist(['debian', 'nixos']),
+  /** "15/main" */
+  name: v.string(),
+  major: v.number(),
+  port: v.number(),
+  /** Its data folder. */
+  data: v.string(),
+  unit: v.string(),
+  recipe,
+})
+export type Cluster = v.InferOutput<typeof cluster>
 
 const DEBIAN = /^\/etc\/postgresql\/([^/]+)\/([^/]+)\/postgresql\.conf$/
 
