@@ -1,4 +1,4 @@
-import { closeSync, constants, fsyncSync, openSync, rmSync } from 'node:fs'
+import { closeSync, fsyncSync, rmSync } from 'node:fs'
 import { doing, ExitCode, Failure } from '../frame/failure.ts'
 import type { Run } from '../frame/run.ts'
 import type { Folder } from '../host/folder.ts'
@@ -13,30 +13,22 @@ import {
   listTables,
   type SharedPart,
 } from './describe.ts'
-import { openFile } from './folder.ts'
+import { createFile, withFile } from './folder.ts'
 import { startChild, succeed } from './programs.ts'
 import { type Archived, readArchive } from './read-archive.ts'
-import type { SavedDatabase } from './terms.ts'
+import type { SavedDatabase, Share } from './terms.ts'
 
 /** Milliseconds between two looks, and for one. */
 const TURN = 500
 const LOOK_LIMIT = 5000
-
-/** A watch on a dump or restore at work; `end` it when that has ended. */
-type Watch = { readonly end: () => void }
 
 /** Of which table how many bytes are copied (pg_stat_progress_copy, PostgreSQL manual 28.4). */
 const COPYING =
   'SELECT relid::int8::text AS oid, bytes_processed::text AS bytes FROM pg_stat_progress_copy WHERE datname = current_database()'
 const PAGE = 8192
 
-/** Tells how far the dump of the database `name` is, by what pg_dump has copied of each table. */
-export function watchDump(
-  run: Run,
-  name: string,
-  tables: readonly CountedTable[],
-  share: { readonly before: number; readonly own: number },
-): Watch {
+/** Tells how far the dump of the database `name` is, by what pg_dump has copied of each table, until what it gives is called. */
+function watchDump(run: Run, name: string, tables: readonly CountedTable[], share: Share): () => void {
   const { report, settings } = run
   const sizes = new Map(tables.map(({ oid, pages }) => [oid, pages * PAGE]))
   const total = [...sizes.values()].reduce((sum, size) => sum + size, 0)
@@ -69,10 +61,8 @@ export function watchDump(
   }
   // It only tells: what it cannot see is no reason to fail.
   if (total > 0) watch().catch(() => {})
-  return {
-    end: () => {
-      ended = true
-    },
+  return () => {
+    ended = true
   }
 }
 
@@ -83,12 +73,6 @@ const TRIES = 5
 
 /** A file name for any name of a database: 63 bytes become 189 at the most. */
 export const archiveName = (database: string): string => `${encodeURIComponent(database)}.dump`
-
-/** A new file of ours that nobody else reads, for a program to write into. */
-export function createFile(folder: Folder, name: string): number {
-  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
-  return doing(`create ${folder.show(name)}`, () => openSync(folder.at(name), flags, 0o600))
-}
 
 /**
  * Dumps one database into its archive in `folder`, and counts in the archive what it holds. No table is held or read but by
@@ -112,7 +96,7 @@ export async function dumpDatabase(
   for (let attempt = 1; ; attempt++) {
     const dumped: Dumped = await inSession(run, part.name, LIMIT, async client => {
       const { tables, extensions, omitted, snapshot } = await freeze(client, oid, message)
-      const progress = watchDump(run, part.name, tables, share)
+      const endWatch = watchDump(run, part.name, tables, share)
       try {
         await writeArchive(run, folder, file, part, major, snapshot)
       } catch (error) {
@@ -121,7 +105,7 @@ export async function dumpDatabase(
         if (why === undefined) throw error
         return { why }
       } finally {
-        progress.end()
+        endWatch()
       }
       const why = await lookAgain(client, tables, message)
       return why === undefined ? { tables, extensions, omitted } : { why }
@@ -129,7 +113,9 @@ export async function dumpDatabase(
     if (dumped.why === undefined) {
       const { tables, extensions, omitted } = dumped
       return keeping(async () => {
-        const archived = await checkArchive(run, folder, file, major)
+        const archived = await withFile(folder, file, handle =>
+          readArchive(run, handle, folder.show(file), major),
+        )
         const saved = { ...part, file, extensions, ...count(folder.show(file), tables, archived) }
         return { saved, omitted }
       })
@@ -151,9 +137,6 @@ type Content = {
 type Dumped = ({ readonly why?: never } & Content) | { readonly why: string }
 
 const QUIET = 'Run it again when nobody alters tables there.'
-
-/** What part of a whole something is, and what comes before it, from 0 to 1. */
-type Share = { readonly before: number; readonly own: number }
 
 /** What PostgreSQL says to one of two that wait for each other. */
 const DEADLOCK = /deadlock detected/
@@ -204,15 +187,6 @@ async function writeArchive(
       ({ reason }) => OUTPUT.test(reason),
     )
     await keeping(() => doing(`write ${folder.show(file)}`, () => fsyncSync(handle)))
-  } finally {
-    closeSync(handle)
-  }
-}
-
-async function checkArchive(run: Run, folder: Folder, file: string, major: number): Promise<Archived> {
-  const handle = openFile(folder, file)
-  try {
-    return await readArchive(run, handle, folder.show(file), major)
   } finally {
     closeSync(handle)
   }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import {
+  closeSync,
   constants,
   fsyncSync,
   openSync,
@@ -9,12 +10,13 @@ import {
   rmSync,
 } from 'node:fs'
 import { promisify } from 'node:util'
-import { ExitCode, Failure, isSystemError, systemFailure } from '../frame/failure.ts'
+import { doing, ExitCode, Failure, isSystemError, systemFailure } from '../frame/failure.ts'
 import type { Settings } from '../frame/settings.ts'
 import { accountName } from '../host/accounts.ts'
 import { readRegular } from '../host/file.ts'
-import { type Folder, makeFolder, openFolder } from '../host/folder.ts'
+import { type Folder, inFolder, makeFolder, openFolder } from '../host/folder.ts'
 import { effectiveUid } from '../host/identity.ts'
+import { isOurs } from '../host/own-file.ts'
 import {
   type Backup,
   DESCRIPTION,
@@ -28,7 +30,6 @@ import {
 const NAME = /^(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ)(?:-(before-\w+))?$/
 const PARTIAL = /^\.(.+)\.partial$/
 const LARGEST_DESCRIPTION = 67_108_864
-const WRITABLE_BY_OTHERS = 0o022
 
 /** The name of a backup begun at `time`, and its kind: names sort by time. */
 export const nameOf = (time: Date, reason: Reason): string =>
@@ -60,8 +61,7 @@ export function openBackups({ backupDir }: Settings): Folder {
 }
 
 function refuseUnsafe(folder: Folder): void {
-  const { uid, mode } = folder.stat()
-  if (uid === effectiveUid() && (mode & WRITABLE_BY_OTHERS) === 0 && folder.safe) return
+  if (isOurs(folder)) return
   throw new Failure(ExitCode.configuration, {
     message: `use the folder of the backups, ${folder.path}`,
     cause: `others than ${accountName(effectiveUid())} can write there or lead elsewhere, and what is restored runs as PostgreSQL's superuser`,
@@ -69,29 +69,20 @@ function refuseUnsafe(folder: Folder): void {
   })
 }
 
-/** A folder with the name of a backup that is none, and why. */
-type Unusable = { readonly name: string; readonly why: string }
-
-/** What the folder of the backups holds: the complete ones, oldest first, and what only has such a name. */
-export type Shelf = { readonly backups: readonly Backup[]; readonly unusable: readonly Unusable[] }
-
-/** Looks at the backups there are; none where the folder is missing. Sizes are compared, digests are not. */
-export function listBackups({ backupDir }: Settings): Shelf {
-  const folder = doingIn(backupDir, () => openFolder(backupDir))
-  if (!folder) return { backups: [], unusable: [] }
-  try {
-    return doingIn(backupDir, () => {
-      refuseUnsafe(folder)
-      return shelf(folder)
-    })
-  } finally {
-    folder.close()
-  }
+/** What the folder of the backups holds: the complete ones, oldest first, and what only has such a name, with the reason. */
+export type Shelf = {
+  readonly backups: readonly Backup[]
+  readonly unusable: readonly { readonly name: string; readonly why: string }[]
 }
 
-function shelf(folder: Folder): Shelf {
+/** Lists the backups there are; none where the folder is missing. Sizes are compared, digests are not. */
+export const listBackups = ({ backupDir }: Settings): Shelf =>
+  doingIn(backupDir, () => inFolder(backupDir, listIn)) ?? { backups: [], unusable: [] }
+
+function listIn(folder: Folder): Shelf {
+  refuseUnsafe(folder)
   const backups: Backup[] = []
-  const unusable: Unusable[] = []
+  const unusable: { name: string; why: string }[] = []
   for (const name of readdirSync(folder.at('.'))
     .filter(candidate => NAME.test(candidate))
     .sort()) {
@@ -135,9 +126,59 @@ export const kindOf = (name: string): Reason => {
   return REASONS.find(known => known === reason) ?? 'regular'
 }
 
-/** A handle on a file of a backup, for reading. No link is followed. */
-export const openFile = (folder: Folder, name: string): number =>
-  openSync(folder.at(name), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+/** Does `work` with a handle on the file `name` of `folder`, at its beginning. No link is followed. */
+export async function withFile<T>(
+  folder: Folder,
+  name: string,
+  work: (handle: number) => Promise<T>,
+): Promise<T> {
+  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+  const handle = doing(`open ${folder.show(name)}`, () => openSync(folder.at(name), flags))
+  try {
+    return await work(handle)
+  } finally {
+    closeSync(handle)
+  }
+}
+
+/** The same with a file of `backup`. */
+export async function withBackupFile<T>(
+  { path }: Backup,
+  file: string,
+  work: (handle: number) => Promise<T>,
+): Promise<T> {
+  const folder = doing(`open ${path}/${file}`, () => {
+    const found = openFolder(path)
+    if (!found) throw Object.assign(new Error(path), { code: 'ENOENT' })
+    return found
+  })
+  try {
+    return await withFile(folder, file, work)
+  } finally {
+    folder.close()
+  }
+}
+
+/** A new file of ours that nobody else reads, for a program to write into. */
+export function createFile(folder: Folder, name: string): number {
+  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
+  return doing(`create ${folder.show(name)}`, () => openSync(folder.at(name), flags, 0o600))
+}
+
+/** Does `work`, which fills the new file `name` of `folder`, and puts that on the disk. */
+export async function fillFile(
+  folder: Folder,
+  name: string,
+  work: (handle: number) => void | Promise<void>,
+): Promise<void> {
+  const handle = createFile(folder, name)
+  try {
+    await work(handle)
+    doing(`write ${folder.show(name)}`, () => fsyncSync(handle))
+  } finally {
+    closeSync(handle)
+  }
+}
 
 const read = promisify(readCallback)
 

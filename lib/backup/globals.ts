@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, writeFileSync, writeSync } from 'node:fs'
+import { writeFileSync, writeSync } from 'node:fs'
 import { basename } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { doing, ExitCode, Failure } from '../frame/failure.ts'
@@ -6,17 +6,17 @@ import type { Report } from '../frame/report.ts'
 import type { Run } from '../frame/run.ts'
 import type { Folder } from '../host/folder.ts'
 import { configurationFiles } from '../server/look.ts'
-import { ask, type Session } from '../server/session.ts'
+import type { Session } from '../server/session.ts'
 import { literal } from '../server/sql.ts'
-import { createFile } from './dump.ts'
+import { select } from './describe.ts'
+import { fillFile } from './folder.ts'
 import { startChild, succeed } from './programs.ts'
 import { type Description, GLOBALS } from './terms.ts'
 
 /** Dumps roles, with their verifiers, and tablespaces into `folder`. */
 export async function dumpGlobals(run: Run, folder: Folder, major: number): Promise<void> {
   const message = 'dump the roles and tablespaces'
-  const handle = createFile(folder, GLOBALS)
-  try {
+  await fillFile(folder, GLOBALS, async handle => {
     const child = await startChild(run.settings, {
       program: 'pg_dumpall',
       major,
@@ -29,10 +29,7 @@ export async function dumpGlobals(run: Run, folder: Folder, major: number): Prom
     const script = Buffer.concat(chunks)
     if (!script.subarray(-LAST_LINES).includes(COMPLETE)) throw cutOff(message)
     doing(`write ${folder.show(GLOBALS)}`, () => writeAll(handle, gzipSync(script)))
-    doing(`write ${folder.show(GLOBALS)}`, () => fsyncSync(handle))
-  } finally {
-    closeSync(handle)
-  }
+  })
 }
 
 /** How pg_dumpall ends (pg_dumpall.c), and letters in which that is. */
@@ -50,7 +47,6 @@ function writeAll(handle: number, bytes: Buffer): void {
   for (let at = 0; at < bytes.length; ) at += writeSync(handle, bytes, at)
 }
 
-const LIMIT = 60_000
 /** Bytes of a file that are saved. */
 const MOST = 16_777_216
 
@@ -69,22 +65,16 @@ export async function saveConfiguration(
   major: number,
 ): Promise<NonNullable<Description['configuration']>> {
   const query = `SELECT path FROM (${configurationFiles(major)}) AS f GROUP BY path ORDER BY path COLLATE "C"`
-  const [rows = []] = await ask(client, query, LIMIT, 'look for the configuration')
+  const rows = await select(client, query, 'look for the configuration')
   const saved: { path: string; file: string }[] = []
   for (const row of rows) {
     const path = String(row['path'])
     const bytes = await read(report, client, path)
     if (bytes === undefined) continue
     const file = nameIn(path, saved.length + 1)
-    const handle = createFile(folder, file)
-    try {
-      doing(`write ${folder.show(file)}`, () => {
-        writeFileSync(handle, bytes)
-        fsyncSync(handle)
-      })
-    } finally {
-      closeSync(handle)
-    }
+    await fillFile(folder, file, handle =>
+      doing(`write ${folder.show(file)}`, () => writeFileSync(handle, bytes)),
+    )
     saved.push({ path, file })
   }
   return saved
@@ -93,7 +83,7 @@ export async function saveConfiguration(
 async function read(report: Report, client: Session, path: string): Promise<Buffer | undefined> {
   const query = `SELECT encode(pg_read_binary_file(${literal(path)}, 0, ${MOST}, true), 'hex') AS bytes`
   try {
-    const [[row] = []] = await ask(client, query, LIMIT, `read ${path}`)
+    const [row] = await select(client, query, `read ${path}`)
     return typeof row?.['bytes'] === 'string' ? Buffer.from(row['bytes'], 'hex') : undefined
   } catch (error) {
     if (!(error instanceof Failure) || error.code === ExitCode.tryLater) throw error

@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, mkdirSync, renameSync, rmSync } from 'node:fs'
+import { fsyncSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { hostname } from 'node:os'
 import pkg from '../../package.json' with { type: 'json' }
 import { doing, ExitCode, Failure, systemFailure } from '../frame/failure.ts'
@@ -7,7 +7,7 @@ import type { Run } from '../frame/run.ts'
 import { bytesText } from '../frame/text.ts'
 import { replaceFile } from '../host/file.ts'
 import { type Folder, openFolder } from '../host/folder.ts'
-import { effectiveUid } from '../host/identity.ts'
+import { ownFile } from '../host/own-file.ts'
 import { inSession } from '../server/ready.ts'
 import { ask } from '../server/session.ts'
 import { identifier } from '../server/sql.ts'
@@ -18,10 +18,10 @@ import {
   listBackups,
   nameOf,
   openBackups,
-  openFile,
   partialName,
   readBackup,
   removePartials,
+  withFile,
 } from './folder.ts'
 import { dumpGlobals, saveConfiguration } from './globals.ts'
 import {
@@ -33,6 +33,7 @@ import {
   type Reason,
   type SavedDatabase,
   type SavedFile,
+  sharesOf,
   withDigest,
 } from './terms.ts'
 
@@ -136,13 +137,11 @@ async function fill(run: Run, partial: Folder, begun: Begun): Promise<Failure | 
   const databases = listed.databases.filter(({ name }) => !isRestoring(name))
   const saved: SavedDatabase[] = []
   const omitted = [...cluster.omitted]
-  const total = databases.reduce((sum, { size }) => sum + size, 0)
-  let before = 0
+  const shareOf = sharesOf(databases)
   for (const part of databases) {
     const oid = listed.oids.get(part.name) ?? 0
-    const share = { before: before / total, own: part.size / total }
     try {
-      const dumped = await dumpDatabase(run, partial, part, oid, major, share)
+      const dumped = await dumpDatabase(run, partial, part, oid, major, shareOf(part))
       saved.push(dumped.saved)
       omitted.push(...dumped.omitted.map(what => `${part.name}: ${what}`))
     } catch (error) {
@@ -153,22 +152,16 @@ async function fill(run: Run, partial: Folder, begun: Begun): Promise<Failure | 
       else
         run.report.warning(`the database ${part.name} was dropped meanwhile, so it is not part of the backup`)
     }
-    before += part.size
   }
   const lacking = lackingIn(unread)
   if (lacking && saved.length === 0) throw lacking
   await dumpGlobals(run, partial, major)
   const files: SavedFile[] = []
   for (const { file } of [...saved, { file: GLOBALS }, ...configuration]) {
-    const handle = openFile(partial, file)
-    try {
-      files.push(await digestOf(handle, file))
-    } finally {
-      closeSync(handle)
-    }
+    files.push(await withFile(partial, file, handle => digestOf(handle, file)))
   }
   const { name, reason, started, sequence } = begun
-  describe(partial, {
+  writeDescription(partial, {
     format: 1,
     name,
     host: hostname(),
@@ -189,10 +182,9 @@ async function fill(run: Run, partial: Folder, begun: Begun): Promise<Failure | 
   return lacking
 }
 
-function describe(partial: Folder, description: Description): void {
-  const owner = { uid: effectiveUid(), gid: process.getegid?.() ?? 0, mode: 0o600, names: '' }
+function writeDescription(partial: Folder, description: Description): void {
   doing(`write ${partial.show(DESCRIPTION)}`, () =>
-    replaceFile(partial, DESCRIPTION, Buffer.from(withDigest(description)), owner),
+    replaceFile(partial, DESCRIPTION, Buffer.from(withDigest(description)), ownFile()),
   )
 }
 

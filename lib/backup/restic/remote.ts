@@ -6,6 +6,7 @@ import type { Settings } from '../../frame/settings.ts'
 import { accountById, accountName, homeOf } from '../../host/accounts.ts'
 import { openFolder } from '../../host/folder.ts'
 import { effectiveUid } from '../../host/identity.ts'
+import { isOurs } from '../../host/own-file.ts'
 import { ask } from '../../host/shell.ts'
 import { readTrustedFile } from '../../host/trusted-file.ts'
 
@@ -77,7 +78,6 @@ function folderOf(text: string, setting: string): string | undefined {
 
 /** What stat(1) calls file systems whose server decides whose the files are: root is often nobody there. */
 const OF_A_SERVER = /^(?:nfs|cifs|smb|fuse|afs|ceph|v9fs)/
-const WRITABLE_BY_OTHERS = 0o022
 
 /**
  * Root writes into a repository that is a folder of this host, so nobody else may be able to put a link there.
@@ -87,8 +87,7 @@ export async function refuseForeignFolder(path: string): Promise<void> {
   const folder = openFolder(path)
   if (!folder) return
   try {
-    const { uid, mode } = folder.stat()
-    if (folder.safe && uid === effectiveUid() && (mode & WRITABLE_BY_OTHERS) === 0) return
+    if (isOurs(folder)) return
     if (folder.safe && OF_A_SERVER.test((await ask('stat', '-f', '-c', '%T', '--', path)) ?? '')) return
     throw new Failure(ExitCode.configuration, {
       message: `use the restic repository ${path}`,

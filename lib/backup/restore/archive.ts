@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs'
 import type { Run } from '../../frame/run.ts'
 import { programFailure } from '../../server/problem.ts'
 import { SILENT_OPTIONS } from '../../server/sql.ts'
+import { withBackupFile } from '../folder.ts'
 import { startChild, succeed } from '../programs.ts'
 import type { Backup, SavedDatabase, Share } from '../terms.ts'
 import { RefusalListener, type Refused } from './refused.ts'
-import { withFile } from './source.ts'
 
 /** Milliseconds between two looks at how far it is. */
 const TURN = 500
@@ -56,7 +56,7 @@ export async function restoreArchive(
 ): Promise<readonly Refused[]> {
   const { args, options } = HOW[how]
   const part = section === undefined ? [] : [`--section=${section}`]
-  return withFile(backup, saved.file, async handle => {
+  return withBackupFile(backup, saved.file, async handle => {
     const size = backup.description.files.find(({ name }) => name === saved.file)?.size ?? 0
     const tell = (): void => {
       const done = size === 0 ? 0 : positionOf(handle) / size
@@ -114,7 +114,7 @@ async function search(
   wanted: RegExp,
 ): Promise<readonly RegExpExecArray[]> {
   const found: RegExpExecArray[] = []
-  await withFile(backup, file, async handle => {
+  await withBackupFile(backup, file, async handle => {
     const child = await startChild(run.settings, {
       program: 'pg_restore',
       major,

@@ -5,8 +5,8 @@ import { isAnswer, statementFailure } from '../../server/problem.ts'
 import { ask, type Session, run as send } from '../../server/session.ts'
 import { dollarQuoted, identifier, literal } from '../../server/sql.ts'
 import { LIMIT, select } from '../describe.ts'
+import { withBackupFile } from '../folder.ts'
 import { type Backup, GLOBALS, type SavedRole } from '../terms.ts'
-import { withFile } from './source.ts'
 import { headOf, NAME, roleOf, settingsOfAll, splitStatements } from './sql.ts'
 
 /** The role whose verifier comes from the vault, and not from the backup. */
@@ -34,7 +34,7 @@ export async function readGlobals(
   roles: readonly string[] | undefined,
   incomplete: readonly string[],
 ): Promise<Globals> {
-  const all = await withFile(backup, GLOBALS, async handle => parse(backup, readFileSync(handle)))
+  const all = await withBackupFile(backup, GLOBALS, async handle => parse(backup, readFileSync(handle)))
   // Roles and tablespaces are there already, and the session has its own settings.
   const statements = all.filter(statement => !/^(?:SET|CREATE ROLE) /.test(statement)).map(ownTablespace)
   if (roles === undefined) {

@@ -1,8 +1,16 @@
-import { closeSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { doing, ExitCode, Failure } from '../../frame/failure.ts'
 import type { Run } from '../../frame/run.ts'
 import { type Folder, openFolder } from '../../host/folder.ts'
-import { digestOf, listBackups, openBackups, openFile, readBackup, type Shelf, timeOf } from '../folder.ts'
+import {
+  digestOf,
+  listBackups,
+  openBackups,
+  readBackup,
+  type Shelf,
+  timeOf,
+  withBackupFile,
+} from '../folder.ts'
 import { type Copy, fetchCopy, listCopies } from '../restic/copies.ts'
 import { type Remote, requireRemote } from '../restic/remote.ts'
 import { type Backup, GLOBALS, isFuture } from '../terms.ts'
@@ -145,28 +153,6 @@ const incomplete = ({ settings }: Run, name: string, why: string): Failure =>
     hint: 'Look at the disk (dmesg), and take another one with --backup NAME.',
   })
 
-/** The handle of a file of `backup`, at its beginning; `work` has it as long as it takes. */
-export async function withFile<T>(
-  backup: Backup,
-  file: string,
-  work: (handle: number) => Promise<T>,
-): Promise<T> {
-  const handle = doing(`open ${backup.path}/${file}`, () => {
-    const folder = openFolder(backup.path)
-    if (!folder) throw Object.assign(new Error(backup.path), { code: 'ENOENT' })
-    try {
-      return openFile(folder, file)
-    } finally {
-      folder.close()
-    }
-  })
-  try {
-    return await work(handle)
-  } finally {
-    closeSync(handle)
-  }
-}
-
 /** Compares every file with its digest in the description. Fails with 74 and the name of each that is damaged. */
 export async function verifyBackup({ report }: Run, backup: Backup): Promise<void> {
   const { files, databases, unread = [] } = backup.description
@@ -183,7 +169,7 @@ export async function verifyBackup({ report }: Run, backup: Backup): Promise<voi
   let before = 0
   for (const { name, size, sha256 } of files) {
     report.progress(`verify ${name}`, total === 0 ? 1 : before / total)
-    const found = await withFile(backup, name, handle => digestOf(handle, name))
+    const found = await withBackupFile(backup, name, handle => digestOf(handle, name))
     if (found.size !== size || found.sha256 !== sha256) damaged.push(`${name} is not what was written`)
     before += size
   }
