@@ -3,10 +3,9 @@ import { LIMIT } from '../backup/describe.ts'
 import { createBackup, tellOf } from '../backup/make.ts'
 import { checkRepository } from '../backup/restic/push.ts'
 import { findRemote } from '../backup/restic/remote.ts'
-import { type Bound, listBound } from '../backup/restore/bound.ts'
 import { drill } from '../backup/restore/drill.ts'
+import { type Bound, listBound, type Mark, markDatabases } from '../backup/restore/in-use.ts'
 import { dropOrSay } from '../backup/restore/leftovers.ts'
-import { listHere, listThere } from '../backup/restore/list.ts'
 import { describePreview, inspectBefore, type Preview } from '../backup/restore/preview.ts'
 import { outcome } from '../backup/restore/refused.ts'
 import {
@@ -16,8 +15,7 @@ import {
   restore,
   type Task,
 } from '../backup/restore/restore.ts'
-import { type Mark, markDatabases } from '../backup/restore/sessions.ts'
-import { chooseBackup, verifyBackup, withFetched } from '../backup/restore/source.ts'
+import { chooseBackup, listHere, listThere, verifyBackup, withFetched } from '../backup/restore/source.ts'
 import type { Replaced } from '../backup/restore/swap.ts'
 import { type Backup, isRestoring, type SavedDatabase } from '../backup/terms.ts'
 import { confirmHost, judge } from '../frame/confirm.ts'

@@ -2,7 +2,7 @@ import { confirmHost } from '../frame/confirm.ts'
 import { type Run, withNewDeadline } from '../frame/run.ts'
 import { withMaintenanceLock } from '../host/lock.ts'
 import { inspectDependants } from './dependants.ts'
-import { emptyCluster, inspectFit } from './reset.ts'
+import { emptyCluster, inspectBefore } from './reset.ts'
 import { show } from './show.ts'
 import { inspectSite } from './site.ts'
 import { describeUndo } from './undo.ts'
@@ -26,7 +26,7 @@ export async function resetCluster(run: Run, companions: readonly string[]): Pro
   const site = await inspectSite(run)
   const { cluster, parent, name } = site
   await show(run, site, await inspectDependants(cluster, companions, site.journal))
-  const { copied } = await inspectFit(run, site)
+  const { copied } = await inspectBefore(run, site)
   if (copied.length > 0)
     report.note(`the configuration names in the data folder, and the new one gets: ${copied.join(', ')}`)
   if (check) {

@@ -32,7 +32,7 @@ export async function emptyCluster(run: Run, companions: readonly string[]): Pro
     site = await inspectSite(run)
     if (site.cluster.data !== data) throw another(site, data)
   }
-  const named = await inspectFit(run, site)
+  const named = await inspectBefore(run, site)
   const { cluster } = site
   await removeFresh(site, ...leftFresh(site))
   const { before, resumed, moved } = progressOf(site)
@@ -85,7 +85,7 @@ export const begin = ({ flags }: Pick<Run, 'flags'>, site: Site, around: Dependa
  * What a new cluster has to have of the data folder. Fails as `refuseUnfit`, and with 78 where it could not start with
  * the configuration that the host has.
  */
-export async function inspectFit(run: Pick<Run, 'flags' | 'settings'>, site: Site): Promise<Named> {
+export async function inspectBefore(run: Pick<Run, 'flags' | 'settings'>, site: Site): Promise<Named> {
   refuseUnfit(run, site)
   const { moved, before } = progressOf(site)
   // What is there already only has to be started; and of an undo nothing is known before it is finished.

@@ -78,7 +78,7 @@ t.test('no process shows a password, and no output has one', { skip }, async t =
   writeFileSync(join(bin, 'restic'), waiting, { mode: 0o755 })
   const { PATH = '' } = storage.env
   storage.env['PATH'] = `${bin}:${PATH}`
-  for (const work of ['push', 'init', 'push', 'list', 'describe', 'check', 'forget']) {
+  for (const work of ['push', 'init', 'push', 'list', 'check', 'forget']) {
     let ended = false
     let looks = 0
     const result = storage.do(work, work === 'forget' ? '1' : '2026-11-23T00:00:00Z').finally(() => {

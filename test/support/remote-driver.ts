@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { keepCopies } from '../../lib/backup/copy.ts'
 import { listBackups } from '../../lib/backup/folder.ts'
-import { describeCopy, fetchCopy, forget, listCopies } from '../../lib/backup/restic/copies.ts'
+import { fetchCopy, forget, listCopies } from '../../lib/backup/restic/copies.ts'
 import { checkRepository, initRemote, push } from '../../lib/backup/restic/push.ts'
 import { findRemote, type Remote } from '../../lib/backup/restic/remote.ts'
 import { type Clock, Deadline, systemClock } from '../../lib/frame/deadline.ts'
@@ -24,10 +24,6 @@ const WORK = {
   },
   check: async (remote, _, value) => checkRepository(remote, new Date(value)),
   list: async (remote, host) => JSON.stringify(await listCopies(remote, host)),
-  describe: async (remote, host) => {
-    const copy = (await listCopies(remote, host)).at(-1)
-    return copy && JSON.stringify(await describeCopy(remote, copy))
-  },
   fetch: async (remote, host, value) => {
     const copy = (await listCopies(remote, host)).at(-1)
     if (!copy) throw new Error('there is no copy')
@@ -41,7 +37,7 @@ const WORK = {
   (remote: Remote, host: string, value: string) => Promise<string | undefined | void>
 >
 
-const names = v.picklist(['init', 'push', 'forget', 'keep', 'check', 'list', 'describe', 'fetch'])
+const names = v.picklist(['init', 'push', 'forget', 'keep', 'check', 'list', 'fetch'])
 
 async function work(run: Run): Promise<string> {
   const remote = await findRemote(run)

@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream'
 import t from 'tap'
-import { refuseBound } from '../../lib/backup/restore/bound.ts'
+import { refuseBound } from '../../lib/backup/restore/in-use.ts'
 import {
   describeRefused,
   incomplete,

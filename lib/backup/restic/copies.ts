@@ -3,7 +3,7 @@ import * as v from 'valibot'
 import { doing, ExitCode, Failure } from '../../frame/failure.ts'
 import type { Folder } from '../../host/folder.ts'
 import { isBackupName } from '../folder.ts'
-import { type Backup, DESCRIPTION, type Description, description, REASONS, type Reason } from '../terms.ts'
+import { type Backup, DESCRIPTION, REASONS, type Reason } from '../terms.ts'
 import { must } from './failure.ts'
 import { documentIn, LONG, node, QUICK, STANDSTILL, snapshot, status } from './program.ts'
 import type { Remote } from './remote.ts'
@@ -37,7 +37,13 @@ export async function listCopies(remote: Remote, host: string): Promise<readonly
     `list the copies of the backups of ${host}`,
   )
   const found = documentIn(v.nullable(v.array(snapshot)), out)
-  if (found === undefined) throw unreadable(remote, 'list the copies', 'snapshots')
+  if (found === undefined) {
+    throw new Failure(ExitCode.inputOutput, {
+      message: `list the copies (${remote.shown})`,
+      cause: 'what restic snapshots gives cannot be read',
+      hint: 'Try another copy, and see whether restic check finds the repository damaged.',
+    })
+  }
   return (found ?? [])
     .flatMap(one => copyOf(one) ?? [])
     .sort((one, other) => (one.name < other.name ? -1 : one.name > other.name ? 1 : 0))
@@ -90,23 +96,6 @@ export function isWhole({ files, others }: Content, { description: told, size }:
     told.files.every(file => files.get(file.name) === file.size)
   )
 }
-
-/** The description in a copy, without the rest of it. Fails with 74 where it cannot be read. */
-export async function describeCopy(remote: Remote, { name, snapshot: id }: Copy): Promise<Description> {
-  const message = `read the description in the copy of ${name}`
-  const args = ['dump', READ, id, `/${DESCRIPTION}`] as const
-  const { out } = await must(remote, { args: [...args], limit: STANDSTILL }, message)
-  const told = documentIn(description, out)
-  if (told) return told
-  throw unreadable(remote, message, 'dump')
-}
-
-const unreadable = ({ shown }: Remote, message: string, command: string): Failure =>
-  new Failure(ExitCode.inputOutput, {
-    message: `${message} (${shown})`,
-    cause: `what restic ${command} gives cannot be read`,
-    hint: 'Try another copy, and see whether restic check finds the repository damaged.',
-  })
 
 /** Copies that are taken away in one run; a command line is not for more than some thousands. */
 const AT_ONCE = 1000

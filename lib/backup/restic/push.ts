@@ -45,7 +45,13 @@ async function copyOne(remote: Remote, backup: Backup): Promise<void> {
   const message = `copy the backup ${path}`
   const [time = ''] = started.replace('T', ' ').split('.')
   const folder = openFolder(path)
-  if (!folder) throw gone(message)
+  if (!folder) {
+    throw new Failure(ExitCode.tryLater, {
+      message,
+      cause: 'the folder has gone meanwhile',
+      hint: 'Run it again.',
+    })
+  }
   const follow = follower(remote, name)
   let ended: Ended
   try {
@@ -80,13 +86,10 @@ async function copyOne(remote: Remote, backup: Backup): Promise<void> {
       hint: `See whether somebody changes files in ${path}, and run it again.`,
     })
   }
-  report(remote, name, backup.size, made.data_added)
-}
-
-function report(remote: Remote, name: string, size: number, added: number): void {
+  const [size, added] = [bytesText(backup.size), bytesText(made.data_added)]
   remote.run.report.change({
     resource: `copy of backup ${name}`,
-    action: `make in ${remote.shown} (${bytesText(size)}, of which ${bytesText(added)} were not there)`,
+    action: `make in ${remote.shown} (${size}, of which ${added} were not there)`,
   })
 }
 
@@ -114,13 +117,6 @@ function follower(remote: Remote, name: string) {
   }
   return { onLine, made: () => made }
 }
-
-const gone = (message: string): Failure =>
-  new Failure(ExitCode.tryLater, {
-    message,
-    cause: 'the folder has gone meanwhile',
-    hint: 'Run it again.',
-  })
 
 /**
  * Makes the repository where there is none. Only for whoever asks for it by name: a folder whose disk is not mounted

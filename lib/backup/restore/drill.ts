@@ -33,7 +33,7 @@ type Outcome = {
 }
 
 /**
- * Restores a backup on the same road as into the host's cluster, each database into a throwaway cluster of its own, and
+ * Restores a backup as into the host's cluster, each database into a throwaway cluster of its own, and
  * compares what is there then with what the backup says. What is in a database may run code there, as a superuser: it
  * reaches this database and nothing else, no verifier either. The host's cluster is not touched and need not run. For
  * the holder of the maintenance's lock; in check mode it only looks whether everything is there.
@@ -72,14 +72,14 @@ async function prove(run: Run, backup: Backup, major: number): Promise<readonly 
   try {
     // With nothing of the backup in it yet: where it cannot be started, no other can.
     const first = await workshop.start([])
-    const roles = await attempt({ name: 'roles', subject: 'the roles' }, async () =>
+    const roles = await outcomeOf({ name: 'roles', subject: 'the roles' }, async () =>
       proveIn(first, clock, PATIENCE, () => proveRoles(first, backup)),
     )
     const proved: Outcome[] = []
     for (const saved of databases) {
       const { name, extensions, size } = saved
       proved.push(
-        await attempt({ name, subject: `the database ${name}` }, async () => {
+        await outcomeOf({ name, subject: `the database ${name}` }, async () => {
           const throwaway = await workshop.start(extensions.map(extension => extension.name))
           return proveIn(throwaway, clock, PATIENCE + size / SLOWEST, () =>
             proveDatabase(throwaway, backup, saved, major),
@@ -94,7 +94,7 @@ async function prove(run: Run, backup: Backup, major: number): Promise<readonly 
   }
 }
 
-async function attempt(
+async function outcomeOf(
   what: Pick<Outcome, 'name' | 'subject'>,
   work: () => Promise<readonly string[]>,
 ): Promise<Outcome> {
@@ -134,7 +134,7 @@ export async function proveIn<T>(
 /** Gives roles all they had but their verifiers; gives what is wrong with them then. */
 const proveRoles = ({ run }: Throwaway, backup: Backup): Promise<string[]> =>
   inSession(run, LOCK_DATABASE, LIMIT, async client => {
-    const incomplete = await furnish(client, backup)
+    const incomplete = await createTablespacesAndRoles(client, backup)
     const globals = withoutVerifiers(await readGlobals(backup, undefined, incomplete))
     const doing = 'restore the roles'
     await ask(client, 'BEGIN', LIMIT, doing)
@@ -155,7 +155,7 @@ const proveDatabase = (
   major: number,
 ): Promise<readonly string[]> =>
   inSession(run, LOCK_DATABASE, LIMIT, async client => {
-    await furnish(client, backup)
+    await createTablespacesAndRoles(client, backup)
     const task: Task = {
       run,
       // The roles are there, as far as it needs them: they are proved elsewhere.
@@ -177,7 +177,10 @@ const proveDatabase = (
  *
  * @returns the roles, which are without a login
  */
-async function furnish(client: Session, { description }: Backup): Promise<readonly string[]> {
+async function createTablespacesAndRoles(
+  client: Session,
+  { description }: Backup,
+): Promise<readonly string[]> {
   for (const name of description.tablespaces) {
     const statement = `CREATE TABLESPACE ${identifier(name)} LOCATION ''`
     await ask(client, statement, LIMIT, `create the tablespace ${name}`)

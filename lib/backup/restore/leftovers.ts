@@ -3,9 +3,8 @@ import type { Run } from '../../frame/run.ts'
 import { ask, type Session } from '../../server/session.ts'
 import { identifier } from '../../server/sql.ts'
 import { select } from '../describe.ts'
-import { isRestoring, type SavedDatabase } from '../terms.ts'
-import { type Bound, detach, freeName, KEPT, listBound, NEW } from './bound.ts'
-import { endingSessions, sessionsOf } from './sessions.ts'
+import { freeName, isRestoring, KEPT, NEW, type SavedDatabase } from '../terms.ts'
+import { type Bound, detach, endingSessions, listBound, sessionsOf } from './in-use.ts'
 
 /** Milliseconds that dropping a database may take: its files are removed, and its sessions ended. */
 const DROP_LIMIT = 300_000

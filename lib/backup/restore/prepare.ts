@@ -7,9 +7,9 @@ import { type Counted, describeDatabases, LIMIT, select } from '../describe.ts'
 import type { SavedDatabase, Share } from '../terms.ts'
 import { type How, listArchive, restoreArchive, SECTIONS, type Source } from './archive.ts'
 import { compareContents, compareShared, countInPlace } from './compare.ts'
+import { endingSessions, sessionsBefore } from './in-use.ts'
 import { drop } from './leftovers.ts'
 import { incomplete, type Refused } from './refused.ts'
-import { endingSessions, sessionsBefore } from './sessions.ts'
 import { commentSql, createSql, limitsSql, rightsSql, settingSql, splitList } from './sql.ts'
 
 /** Milliseconds for what reads every row: as long as it takes, within a day. */

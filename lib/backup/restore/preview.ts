@@ -12,11 +12,10 @@ import {
   listTables,
   type SharedPart,
 } from '../describe.ts'
-import { type Backup, isRestoring, type SavedDatabase } from '../terms.ts'
+import { type Backup, isInPlace, isRestoring, type SavedDatabase } from '../terms.ts'
 import { listArchive, type Source, tablespacesIn } from './archive.ts'
-import { isInPlace, listBound, refuseBound } from './bound.ts'
+import { listBound, listWorkers, refuseBound } from './in-use.ts'
 import { inspectServer, type Needy, refuseServer, requireLocales, requireSpace } from './requirements.ts'
-import { listWorkers } from './sessions.ts'
 
 /** What a restore would meet. */
 export type Preview = {

@@ -1,14 +1,13 @@
 import { Failure } from '../../frame/failure.ts'
 import type { Session } from '../../server/session.ts'
 import { describeCluster, describeDatabases } from '../describe.ts'
-import { type SavedDatabase, sharesOf } from '../terms.ts'
-import { freeName, isInPlace, NEW } from './bound.ts'
+import { freeName, isInPlace, NEW, type SavedDatabase, sharesOf } from '../terms.ts'
 import { compareRoles, compareShared } from './compare.ts'
 import { applyGlobals, createMissingRoles, type Managed, readGlobals } from './globals.ts'
+import type { Mark } from './in-use.ts'
 import { databaseNames, drop, dropInvalid, dropLeftovers } from './leftovers.ts'
 import { prepareNew, restoreInPlace, type Target } from './prepare.ts'
 import { acceptIncomplete, Incomplete, isOwn, outcome } from './refused.ts'
-import type { Mark } from './sessions.ts'
 import { type Made, type Replaced, swap } from './swap.ts'
 
 /** A restore: what of the backup, and what of the server it touches. */

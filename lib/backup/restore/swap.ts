@@ -5,9 +5,17 @@ import { means, statementFailure } from '../../server/problem.ts'
 import { ask, type Session, run as send } from '../../server/session.ts'
 import { BEGIN_SILENTLY, COMMIT_SILENTLY, identifier, literal } from '../../server/sql.ts'
 import type { SavedDatabase } from '../terms.ts'
-import { freeName, KEPT, listBound, OLD, refuseBound } from './bound.ts'
+import { freeName, KEPT, OLD } from '../terms.ts'
+import {
+  endingSessions,
+  isUntouched,
+  listBound,
+  type Mark,
+  markDatabases,
+  refuseBound,
+  sessionsIn,
+} from './in-use.ts'
 import type { Incomplete } from './refused.ts'
-import { endingSessions, isUntouched, type Mark, markDatabases, sessionsIn } from './sessions.ts'
 import { limitsSql } from './sql.ts'
 
 /** Milliseconds for a statement: a rename waits five seconds for sessions to end (CountOtherDBBackends() of procarray.c). */

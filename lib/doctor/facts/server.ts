@@ -1,7 +1,6 @@
 import type pg from 'pg'
 import * as v from 'valibot'
-import { KEPT } from '../../backup/restore/bound.ts'
-import { RESTORING } from '../../backup/terms.ts'
+import { KEPT, RESTORING } from '../../backup/terms.ts'
 import { ExitCode, Failure } from '../../frame/failure.ts'
 import type { Settings } from '../../frame/settings.ts'
 import type { Manifest } from '../../frame/terms.ts'
