@@ -23,7 +23,7 @@ export type Site = {
   readonly postgres: Account
   /** Undefined where the server is down, or says nothing. */
   readonly server: Server | undefined
-  /** Why there is a server that says nothing of this cluster: what was begun may be finished without it. */
+  /** Why a server that is there could not be asked: what was begun with this cluster can be finished all the same. */
   readonly silence: Failure | undefined
   readonly found: Found
   /** What was begun and not finished. */
@@ -49,7 +49,7 @@ export async function inspectSite(run: Run): Promise<Site> {
     : { server: await askServer(run), silence: undefined }
   if (server) refusePatroni({ ...server, path: server.data }, postgres, server.pid)
   let cluster = server ? fromServer(server) : (remembered ?? (await fromFiles(settings, postgres)))
-  // What was begun is finished in whatever state the unit is.
+  // To finish what was begun, nobody has to wait until systemd is done with the unit.
   if (!remembered && (await untilIdle(run, cluster.unit))) {
     server = await askServer(run)
     cluster = server ? fromServer(server) : cluster
@@ -67,7 +67,7 @@ export async function inspectSite(run: Run): Promise<Site> {
   return site
 }
 
-/** The cluster of what was interrupted, where it is that of the port: its folder may be moved, and its server down. */
+/** The cluster that the journal names, where it has this port: it cannot be looked for while its folder is moved. */
 export const rememberedCluster = (journal: Journal | undefined, port: number): Cluster | undefined =>
   journal?.cluster.port === port ? journal.cluster : undefined
 

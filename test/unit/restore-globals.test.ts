@@ -2,9 +2,16 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
-import { type Globals, isNeeded, readGlobals, withoutVerifiers } from '../../lib/backup/restore/globals.ts'
+import {
+  type Globals,
+  headOf,
+  isNeeded,
+  readGlobals,
+  roleOf,
+  splitStatements,
+  withoutVerifiers,
+} from '../../lib/backup/restore/globals.ts'
 import { chooseBackup } from '../../lib/backup/restore/source.ts'
-import { headOf, roleOf, splitStatements } from '../../lib/backup/restore/sql.ts'
 import type { SavedRole } from '../../lib/backup/terms.ts'
 import { aRun, layBackup, ownFolder } from '../support/shelf.ts'
 

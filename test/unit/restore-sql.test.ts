@@ -1,13 +1,6 @@
 import t from 'tap'
-import {
-  createSql,
-  headOf,
-  limitsSql,
-  rightsSql,
-  roleOf,
-  settingSql,
-  splitStatements,
-} from '../../lib/backup/restore/sql.ts'
+import { headOf, roleOf, splitStatements } from '../../lib/backup/restore/globals.ts'
+import { createSql, limitsSql, rightsSql, settingSql } from '../../lib/backup/restore/sql.ts'
 import { database } from '../support/shelf.ts'
 
 const saved = database('clinic', {
