@@ -136,18 +136,17 @@ export const databasesQuery = (major: number): string => `
 
 const shared = v.omit(savedDatabase, ['file', 'extensions', 'tables', 'largeObjects'])
 
-/**
- * The databases of the cluster, and the oid of each by its name; those that let nobody in, or are left from an
- * interrupted DROP, are named apart.
- */
-export async function describeDatabases(
-  client: Session,
-  major: number,
-): Promise<{
-  databases: readonly SharedPart[]
-  closed: readonly string[]
-  oids: ReadonlyMap<string, number>
-}> {
+/** The databases of a cluster. */
+export type Databases = {
+  readonly databases: readonly SharedPart[]
+  /** The names of those that let nobody in, or are left from an interrupted DROP. */
+  readonly closed: readonly string[]
+  /** The oid of each by its name. */
+  readonly oids: ReadonlyMap<string, number>
+}
+
+/** The databases of the cluster of `client`, whose major version is `major`. */
+export async function describeDatabases(client: Session, major: number): Promise<Databases> {
   const rows = await select(client, databasesQuery(major), 'read the databases for the backup')
   const named = rows.map(row => ({ part: v.parse(shared, row['database']), row }))
   const isOpen = ({ row }: { row: Rows[number] }): boolean =>

@@ -11,7 +11,14 @@ import { ownFile } from '../host/own-file.ts'
 import { inSession } from '../server/ready.ts'
 import { ask } from '../server/session.ts'
 import { identifier } from '../server/sql.ts'
-import { describeCluster, describeDatabases, hasDatabase, isSafeToDump, LIMIT } from './describe.ts'
+import {
+  type Databases,
+  describeCluster,
+  describeDatabases,
+  hasDatabase,
+  isSafeToDump,
+  LIMIT,
+} from './describe.ts'
 import { archiveName, dumpDatabase, Unkept } from './dump.ts'
 import {
   digestOf,
@@ -109,50 +116,9 @@ type Begun = Pick<Description, 'name' | 'reason'> & { readonly started: Date; re
  * with that where none is.
  */
 async function fill(run: Run, partial: Folder, begun: Begun): Promise<Failure | undefined> {
-  const { settings } = run
-  const { cluster, listed, configuration } = await inSession(
-    run,
-    settings.adminDatabase,
-    LIMIT,
-    async client => {
-      // Names are bytes, of which the encoding of this database need not know anything.
-      await ask(client, "SET client_encoding TO 'SQL_ASCII'", LIMIT, 'read the databases for the backup')
-      const described = await describeCluster(client)
-      const { major, version } = described.server
-      if (!(await isSafeToDump(client))) {
-        run.report.warning(
-          `PostgreSQL ${version} lets whoever owns a table run code as the superuser of a backup (CVE-2024-7348): update it to the last minor version`,
-        )
-      }
-      return {
-        cluster: described,
-        listed: await describeDatabases(client, major),
-        configuration: await saveConfiguration(run.report, client, partial, major),
-      }
-    },
-  )
+  const { cluster, listed, configuration } = await describeServer(run, partial)
   const { major } = cluster.server
-  const ours = listed.closed.filter(name => !isRestoring(name))
-  const unread = new Map(ours.map(name => [name, closed(name)]))
-  const databases = listed.databases.filter(({ name }) => !isRestoring(name))
-  const saved: SavedDatabase[] = []
-  const omitted = [...cluster.omitted]
-  const shareOf = sharesOf(databases)
-  for (const part of databases) {
-    const oid = listed.oids.get(part.name) ?? 0
-    try {
-      const dumped = await dumpDatabase(run, partial, part, oid, major, shareOf(part))
-      saved.push(dumped.saved)
-      omitted.push(...dumped.omitted.map(what => `${part.name}: ${what}`))
-    } catch (error) {
-      // No other one would fare better.
-      if (!(error instanceof Failure) || error instanceof Unkept) throw error
-      rmSync(partial.at(archiveName(part.name)), { force: true })
-      if (await isThere(run, oid, error)) unread.set(part.name, error)
-      else
-        run.report.warning(`the database ${part.name} was dropped meanwhile, so it is not part of the backup`)
-    }
-  }
+  const { saved, unread, omitted } = await dumpAll(run, partial, listed, major)
   const lacking = lackingIn(unread)
   if (lacking && saved.length === 0) throw lacking
   await dumpGlobals(run, partial, major)
@@ -176,10 +142,59 @@ async function fill(run: Run, partial: Folder, begun: Begun): Promise<Failure | 
     databases: saved,
     unread: [...unread].map(([database, failure]) => ({ name: database, why: failure.reason })),
     configuration,
-    omitted,
+    omitted: [...cluster.omitted, ...omitted],
     files,
   })
   return lacking
+}
+
+/** What the server has, as its catalogs say; and its configuration, which is saved into the folder. */
+const describeServer = (run: Run, partial: Folder) =>
+  inSession(run, run.settings.adminDatabase, LIMIT, async client => {
+    // Names are bytes, of which the encoding of this database need not know anything.
+    await ask(client, "SET client_encoding TO 'SQL_ASCII'", LIMIT, 'read the databases for the backup')
+    const cluster = await describeCluster(client)
+    const { major, version } = cluster.server
+    if (!(await isSafeToDump(client))) {
+      run.report.warning(
+        `PostgreSQL ${version} lets whoever owns a table run code as the superuser of a backup (CVE-2024-7348): update it to the last minor version`,
+      )
+    }
+    const listed = await describeDatabases(client, major)
+    return { cluster, listed, configuration: await saveConfiguration(run.report, client, partial, major) }
+  })
+
+/** Databases that were dumped, why others could not be read, and what pg_dump leaves out. */
+type Dumped = {
+  readonly saved: SavedDatabase[]
+  readonly unread: Map<string, Failure>
+  readonly omitted: string[]
+}
+
+/** Dumps every database but those of restores, one after the other: one that cannot be read does not keep the others out. */
+async function dumpAll(run: Run, partial: Folder, listed: Databases, major: number): Promise<Dumped> {
+  const unreachable = listed.closed.filter(name => !isRestoring(name))
+  const unread = new Map(unreachable.map(name => [name, closed(name)]))
+  const databases = listed.databases.filter(({ name }) => !isRestoring(name))
+  const shareOf = sharesOf(databases)
+  const saved: SavedDatabase[] = []
+  const omitted: string[] = []
+  for (const database of databases) {
+    const { name } = database
+    const oid = listed.oids.get(name) ?? 0
+    try {
+      const dumped = await dumpDatabase(run, partial, database, oid, major, shareOf(database))
+      saved.push(dumped.saved)
+      omitted.push(...dumped.omitted.map(what => `${name}: ${what}`))
+    } catch (error) {
+      // No other one would fare better.
+      if (!(error instanceof Failure) || error instanceof Unkept) throw error
+      rmSync(partial.at(archiveName(name)), { force: true })
+      if (await isThere(run, oid, error)) unread.set(name, error)
+      else run.report.warning(`the database ${name} was dropped meanwhile, so it is not part of the backup`)
+    }
+  }
+  return { saved, unread, omitted }
 }
 
 function writeDescription(partial: Folder, description: Description): void {
