@@ -60,6 +60,13 @@ export function fromServer(server: Server): Cluster {
   throw unknownMaker(server.data)
 }
 
+/** The configuration that initdb(1) makes in every new data folder; Debian has it in /etc/postgresql. */
+export const OF_INITDB: readonly string[] = ['postgresql.conf', 'pg_hba.conf', 'pg_ident.conf']
+
+/** The folder of a cluster's configuration. */
+export const configurationOf = ({ maker, name, data }: Cluster): string =>
+  maker === 'debian' ? `/etc/postgresql/${name}` : data
+
 const debian = (version: string, name: string) => ({
   maker: 'debian' as const,
   name: `${version}/${name}`,
@@ -145,9 +152,13 @@ const SEGMENT = 16_777_216
  * configuration, where it stands for money: hardly anybody changes that. A damaged cluster says nothing.
  */
 async function guessRecipe(postgres: Account, major: number, data: string, locale: string): Promise<Recipe> {
+  return recipeOf(await readControl(postgres, major, data), locale, postgres.name)
+}
+
+/** What pg_controldata(1) says of the data folder `data`; nothing where that is damaged. Fails with 69 without the program. */
+export async function readControl(postgres: Account, major: number, data: string): Promise<string> {
   const program = await findProgram('pg_controldata', major)
-  const { out } = await runAs(postgres, {}, program, '-D', data)
-  return recipeOf(out, locale, postgres.name)
+  return (await runAs(postgres, {}, program, '-D', data)).out
 }
 
 /** The recipe of a cluster of which pg_controldata(1) says `control`. */

@@ -12,6 +12,7 @@ import { filesOf } from '../server/as-postgres.ts'
 import { lastOfEach } from '../server/conf.ts'
 import { readFileSettings } from '../server/conf-files.ts'
 import { findProgram } from '../server/programs.ts'
+import { configurationOf, OF_INITDB } from './cluster.ts'
 import { LARGEST_COPIED } from './folders.ts'
 import type { Site } from './site.ts'
 
@@ -166,9 +167,7 @@ export async function inspectConfigured(site: Site, moved?: string): Promise<Nam
   const { cluster, postgres, server, parent } = site
   const { data, major, maker } = cluster
   const source = moved === undefined ? data : `${parent}/${moved}`
-  const configuration =
-    server?.configuration ??
-    (maker === 'debian' ? `/etc/postgresql/${cluster.name}/postgresql.conf` : `${data}/postgresql.conf`)
+  const configuration = server?.configuration ?? `${configurationOf(cluster)}/postgresql.conf`
   if (moved === undefined) await refuseUntaken(site, configuration)
   const { files, seen } = recorded(filesOf(postgres, []), data, source)
   const { lines, errors, unread } = readFileSettings(configuration, data, files)
@@ -229,9 +228,6 @@ function reading(
     return [{ file, line: 0, message: fileProblem(error).text }]
   }
 }
-
-/** What initdb(1) makes in every new cluster. */
-const OF_INITDB: readonly string[] = ['postgresql.conf', 'pg_hba.conf', 'pg_ident.conf']
 
 /** NixOS' unit makes the cluster, in a folder with nothing in it, and a link to the configuration. */
 export const forUnit = ({ copied, made, unfit }: Named): Named => ({

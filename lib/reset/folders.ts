@@ -263,6 +263,7 @@ function copyFile(from: Folder, to: Folder, path: string, wanted?: number): void
   const { folder, name } = splitPath(`${to.path}/${path}`)
   inFolder(folder, place => replaceFile(place, name, content, owner))
 }
+
 function inBoth(from: string, to: string, work: (from: Folder, to: Folder) => void): void {
   within(from, folder => within(to, target => work(folder, target)))
 }

@@ -8,7 +8,7 @@ import { isOurs } from '../host/own-file.ts'
 import { performAs, runAs } from '../host/shell.ts'
 import { measure } from '../server/as-postgres.ts'
 import { findProgram, localeOptions } from '../server/programs.ts'
-import type { Cluster } from './cluster.ts'
+import { type Cluster, OF_INITDB } from './cluster.ts'
 import { besideName, inspectData, makeFolder, mayWrite, parseBeside, stampOf } from './folders.ts'
 import type { Site } from './site.ts'
 
@@ -25,9 +25,6 @@ export function initdbOptions({ major, recipe }: Pick<Cluster, 'major' | 'recipe
     `--username=${recipe.superuser}`,
   ]
 }
-
-/** What initdb leaves in a data folder that Debian has in /etc/postgresql. */
-const CONFIGURATION = ['postgresql.conf', 'pg_hba.conf', 'pg_ident.conf']
 
 /**
  * Makes a new cluster beside the data folder, while the old one may still be at work, as pg_createcluster(1) does: with
@@ -55,7 +52,7 @@ export async function makeCluster(site: Site, wal: string | null): Promise<strin
     const message = `make a new cluster ${cluster.name}`
     const places = [`--pgdata=${path}`, ...(outside === undefined ? [] : [`--waldir=${outside}`])]
     await performAs(postgres, message, {}, program, ...places, ...initdbOptions(cluster))
-    await performAs(postgres, message, {}, 'rm', '-f', '--', ...CONFIGURATION.map(file => `${path}/${file}`))
+    await performAs(postgres, message, {}, 'rm', '-f', '--', ...OF_INITDB.map(file => `${path}/${file}`))
   } catch (error) {
     await removeFresh(site, folder)
     throw error

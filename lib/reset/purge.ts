@@ -1,8 +1,8 @@
 import { ExitCode, Failure } from '../frame/failure.ts'
 import type { Run } from '../frame/run.ts'
-import { performAs, runAs } from '../host/shell.ts'
+import { performAs } from '../host/shell.ts'
 import { Memory } from '../provision/memory.ts'
-import { findProgram } from '../server/programs.ts'
+import { readControl } from './cluster.ts'
 import { besideName, inspectData, moveFolders, parseBeside, setAside, stampOf } from './folders.ts'
 import { describeBegun } from './journal.ts'
 import { removeWal, walStamp } from './make.ts'
@@ -64,9 +64,8 @@ export async function deleteAside({ parent, name, postgres }: Site, folder: stri
 /** The identifier of the cluster in a data folder; undefined where it says none, or PostgreSQL's program is gone. */
 async function identifierOf({ postgres, cluster }: Site, path: string): Promise<string | undefined> {
   try {
-    const program = await findProgram('pg_controldata', cluster.major)
-    const { out } = await runAs(postgres, {}, program, '-D', path)
-    return /^Database system identifier: +(\d+)$/m.exec(out)?.[1]
+    const control = await readControl(postgres, cluster.major, path)
+    return /^Database system identifier: +(\d+)$/m.exec(control)?.[1]
   } catch (error) {
     if (error instanceof Failure) return undefined
     throw error

@@ -8,7 +8,7 @@ import { effectiveUid } from '../host/identity.ts'
 import { requireSystemd, showUnits, untilIdle } from '../host/units.ts'
 import type { DataFolder } from '../server/data-folder.ts'
 import { inspectPatroni } from '../server/patroni.ts'
-import { type Cluster, fromFiles, fromServer } from './cluster.ts'
+import { type Cluster, configurationOf, fromFiles, fromServer } from './cluster.ts'
 import { besideName, type Found, inspectData, type Kind, stampOf, timeOf } from './folders.ts'
 import { type Journal, readJournal } from './journal.ts'
 import { askServer, type Server } from './server.ts'
@@ -57,7 +57,7 @@ export async function inspectSite(run: Run): Promise<Site> {
   refuseOtherCluster(journal, cluster)
   const found = inspectData.as(postgres, cluster.data)
   const { data } = cluster
-  const configuration = cluster.maker === 'debian' ? `/etc/postgresql/${cluster.name}` : data
+  const configuration = configurationOf(cluster)
   const access = { hbaFile: `${configuration}/pg_hba.conf`, identFile: `${configuration}/pg_ident.conf` }
   if (!server) refusePatroni({ path: data, ...access }, postgres, runsIn(found) ? found.pid : null)
   const { folder: parent, name } = splitPath(cluster.data)

@@ -13,7 +13,7 @@ import { renderMappings, renderRules } from '../../server/access/render.ts'
 import { LOCK_DATABASE } from '../../server/lock.ts'
 import { findProgram, localeOptions } from '../../server/programs.ts'
 import type { SavedDatabase } from '../terms.ts'
-import { APART, FAILED, KEEPER, PORT, PREFIX, SERVER } from './keeper.ts'
+import { FAILED, KEEP_FOLDER, NAMESPACES, PORT, PREFIX, RUN_SERVER } from './throwaway-scripts.ts'
 
 /** Characters that are kept. */
 const MOST = 16_384
@@ -156,23 +156,18 @@ export async function openWorkshop(
   const locale = like ? localeOptions(like) : ['--encoding=UTF8']
   const options = [`--username=${adminRole}`, '--auth=reject', '--locale=C', ...locale]
   run.report.progress('start a throwaway PostgreSQL', 0)
-  const keeper = await startScript(run.settings, [], KEEPER, [
-    parent,
-    initdb,
-    ...access,
-    SETTINGS,
-    ...options,
-  ])
-  const folder = await keeper.said(parent)
+  const keeping = [parent, initdb, ...access, SETTINGS, ...options]
+  const folderScript = await startScript(run.settings, [], KEEP_FOLDER, keeping)
+  const folder = await folderScript.said(parent)
   const bin = dirname(realpathSync(control))
   const start = async (extensions: readonly string[]): Promise<Throwaway> => {
     const preloaded = PRELOADED.filter(library => extensions.includes(library)).join(',')
     const what = [folder, bin, name, `${uid}`, `${gid}`, `${readyTimeout}`, preloaded]
-    const server = await startScript(run.settings, APART, SERVER, what)
+    const server = await startScript(run.settings, NAMESPACES, RUN_SERVER, what)
     await server.said(parent)
     return { run: inThrowaway(run, `${folder}/socket`), end: server.end }
   }
-  return { start, end: keeper.end }
+  return { start, end: folderScript.end }
 }
 
 /** Whose throwaway clusters they are. */

@@ -1,15 +1,15 @@
 /** Part of the names of the folders of throwaway clusters, by which those that a power cut left are known. */
 export const PREFIX = 'endoreg-drill-'
 export const PORT = 5432
-/** What is said in the place of the first line where there is nothing to say: the pipe of one that ends may stay open. */
+/** The first line of a script that could not do its work: that it ends is not always seen, for the pipe may stay open. */
 export const FAILED = 'failed'
 
 /**
- * Keeps the folder of throwaway clusters, with the ids of the account that they belong to: makes it, and in it an empty
- * cluster that the others are copies of; removes it when its standard input ends, however that comes. So nothing is left
- * where the one who started it is killed. It holds a lock on the folder: one that nobody holds was left by a power cut.
+ * Makes the folder of throwaway clusters, and in it an empty cluster that the others are copies of; removes it when its
+ * standard input ends. That happens also where the process that started it is killed, so nothing is left. It runs with
+ * the ids of the account that owns the clusters, and holds a lock on the folder: a folder that nobody has locked was left by a power cut.
  */
-export const KEEPER = `
+export const KEEP_FOLDER = `
 umask 077
 trap '' HUP INT TERM PIPE
 parent=$1 initdb=$2 rules=$3 map=$4 settings=$5
@@ -42,8 +42,8 @@ done
 const SEEN =
   '/bin /lib /lib32 /lib64 /libx32 /usr /nix/store /run/current-system /etc/ld.so.cache /etc/alternatives /etc/ssl/openssl.cnf /var/cache/postgresql /dev/null /dev/zero /dev/random /dev/urandom'
 
-/** What makes the namespaces that a server is shut up in: without a right on the host, as root of none but these. */
-export const APART = [
+/** The command that shuts a server up in namespaces of its own: root in these, with no right on the host. */
+export const NAMESPACES = [
   'unshare',
   '--map-root-user',
   '--mount',
@@ -61,7 +61,7 @@ export const APART = [
  * before anything is restored. The server has no right even on these namespaces: a second user namespace gives it back
  * its own uid, since PostgreSQL does not run as root, and whoever is not root in one keeps no capability (user_namespaces(7)).
  */
-export const SERVER = `
+export const RUN_SERVER = `
 start() {
   trap '[ "$?" -eq 0 ] || echo ${FAILED}' EXIT
   set -e
