@@ -17,6 +17,8 @@ root=$folder/..
 start() { exec node "$@"; }
 # systemd takes a status line from a unit's main process alone (NotifyAccess=main), and Node.js opens no datagram
 # sockets of the file system: perl, which Debian always has, opens one and becomes Node.js. Without perl there is no line.
+# systemd-notify(1) would be another process: listening to all of a unit (NotifyAccess=all) is listening to git's hooks as
+# well, and brings the exposure of the setup's unit (systemd-analyze security) from 2.0 to 2.2.
 if [ -n "${NOTIFY_SOCKET-}" ] && command -v perl >/dev/null; then
   unset PERL5LIB PERL5OPT
   start() {

@@ -127,16 +127,7 @@ async function fromServer({ server, settings, accounts, data }: Facts): Promise<
   return tail ? [...entries, { name: 'postgresql.log', text: tail }] : entries
 }
 
-const STATE = [
-  'Id',
-  'LoadState',
-  'ActiveState',
-  'SubState',
-  'Result',
-  'UnitFileState',
-  'DropInPaths',
-  'NRestarts',
-] as const
+const STATE = 'Id,LoadState,ActiveState,SubState,Result,UnitFileState,DropInPaths,NRestarts'
 
 async function fromSystemd({ systemd }: Facts): Promise<Entry[]> {
   if (!systemd) return []

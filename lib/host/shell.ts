@@ -46,8 +46,6 @@ export type Running = {
   readonly kill: (signal: NodeJS.Signals) => void
   /** Sends a signal to it and to all that has stayed in its group. */
   readonly killGroup: (signal: NodeJS.Signals) => void
-  /** Kills it, and waits for nobody who has left its group and holds its outputs. */
-  readonly cutOff: () => void
 }
 
 /** Where zx would keep all that a program writes, which may be a whole database. */
@@ -95,12 +93,14 @@ export async function start(command: Command, how: How = {}): Promise<Running> {
     const { exitCode, signal } = await running
     return { code: exitCode, signal }
   }
-  const killGroup = (signal: NodeJS.Signals): void => signalGroup(child.pid, signal)
-  const cutOff = (): void => {
-    killGroup('SIGKILL')
-    for (const stream of [child.stdout, child.stderr]) stream?.destroy()
+  return {
+    stdin,
+    stdout,
+    stderr,
+    ended: end(),
+    kill: signal => child.kill(signal),
+    killGroup: signal => signalGroup(child.pid, signal),
   }
-  return { stdin, stdout, stderr, ended: end(), kill: signal => child.kill(signal), killGroup, cutOff }
 }
 
 const notFound = (program: string): Error =>
@@ -152,7 +152,9 @@ export async function finish(command: Command, options: ToItsEnd = {}): Promise<
       resolve({ code, ...written, broken })
     }
     const end = (broken: string): void => {
-      running.cutOff()
+      running.killGroup('SIGKILL')
+      // One that has left its group may hold them, and is not waited for.
+      for (const output of [running.stdout, running.stderr]) output.destroy()
       done(null, broken)
     }
     const collect = (name: 'out' | 'err', output: Readable): void => {
@@ -301,8 +303,8 @@ export async function performAs(
   })
 }
 
-/** PostgreSQL's programs say what is wrong first, and last what they did about it. */
-function complaint(text: string): string {
+/** The line that says what is wrong: PostgreSQL's programs say that first, and last what they did about it. */
+export function complaint(text: string): string {
   const lines = text
     .split('\n')
     .map(line => line.trim())

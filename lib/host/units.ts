@@ -27,12 +27,13 @@ const toProperties = (block: string): Properties =>
     }),
   )
 
-/** The text of `systemctl show` for what only looks: undefined where systemd does not answer at once. */
-export const askUnits = (
-  names: readonly string[],
-  properties: readonly string[],
-): Promise<string | undefined> =>
-  ask('systemctl', 'show', '--no-pager', `--property=${properties.join()}`, '--', ...names)
+/**
+ * The text of `systemctl show` for what only looks; undefined where systemd does not answer at once.
+ *
+ * @param properties their names, with commas
+ */
+export const askUnits = (names: readonly string[], properties: string): Promise<string | undefined> =>
+  ask('systemctl', 'show', '--no-pager', `--property=${properties}`, '--', ...names)
 
 /** The files of units with all that changes them; undefined where systemd does not answer at once. */
 export const askUnitFiles = (names: readonly string[]): Promise<string | undefined> =>
@@ -55,7 +56,7 @@ export type UnitState = {
 
 /** The properties that name the units which systemd stops with a unit (systemd.unit(5), "Mapping of unit properties"). */
 const STOPPED_WITH = ['RequiredBy', 'BoundBy', 'RequisiteOf', 'ConsistsOf'] as const
-const PROPERTIES = ['Id', 'LoadState', 'ActiveState', 'MainPID', 'Job', ...STOPPED_WITH]
+const PROPERTIES = ['Id', 'LoadState', 'ActiveState', 'MainPID', 'Job', ...STOPPED_WITH].join()
 
 /** Milliseconds that a job of systemd gets: Debian gives a cluster an hour to stop. */
 const JOB_LIMIT = 3_600_000
@@ -75,8 +76,8 @@ export async function showUnits(names: readonly string[]): Promise<UnitState[]> 
   return names.length === 0 ? [] : statesIn(await show(names, PROPERTIES), names)
 }
 
-const show = (names: readonly string[], properties: readonly string[]): Promise<string> =>
-  perform('systemctl', 'show', `--property=${properties.join()}`, '--', ...names)
+const show = (names: readonly string[], properties: string): Promise<string> =>
+  perform('systemctl', 'show', `--property=${properties}`, '--', ...names)
 
 /** What `systemctl show` says of the units called `names`, in that order. */
 export const statesIn = (shown: string, names: readonly string[]): UnitState[] =>
@@ -96,7 +97,7 @@ function toState(name: string, properties: Properties): UnitState {
 
 /** The units that `name` wants (systemd.unit(5), Wants=). Fails with 69. */
 export async function wantedBy(name: string): Promise<string[]> {
-  const [properties] = propertiesIn(await show([name], ['Wants']), 1)
+  const [properties] = propertiesIn(await show([name], 'Wants'), 1)
   return (properties?.get('Wants') ?? '').split(' ').filter(Boolean)
 }
 
@@ -149,7 +150,7 @@ export async function control(run: Run, how: 'stop' | 'start', ...names: readonl
 }
 
 /**
- * Lets units start that have come to their limit of starts: whoever asks for it here knows more than that counter
+ * Lets units start that have come to their limit of starts: whoever starts them here knows more than that counter
  * (systemctl(1), reset-failed).
  */
 async function forgetStarts(names: readonly string[]): Promise<void> {
@@ -157,20 +158,13 @@ async function forgetStarts(names: readonly string[]): Promise<void> {
   for (const name of names) await perform('systemctl', 'reset-failed', '--', name).catch(() => {})
 }
 
-/** Starts or restarts units, and waits until systemd has. Fails with 69. */
-export async function startUnits(how: 'start' | 'restart', ...names: readonly string[]): Promise<void> {
-  await forgetStarts(names)
+/** Has systemd do something with units, or read the files of all again, and waits until it has. Fails with 69. */
+export async function changeUnits(
+  how: 'start' | 'restart' | 'enable' | 'unmask' | 'daemon-reload',
+  ...names: readonly string[]
+): Promise<void> {
+  if (how === 'start' || how === 'restart') await forgetStarts(names)
   await perform('systemctl', how, ...names)
-}
-
-/** Lets a unit start with the host, or at all. Fails with 69. */
-export async function allowUnit(how: 'enable' | 'unmask', name: string): Promise<void> {
-  await perform('systemctl', how, name)
-}
-
-/** Has systemd read the files of the units again. Fails with 69. */
-export async function reloadUnits(): Promise<void> {
-  await perform('systemctl', 'daemon-reload')
 }
 
 /** Milliseconds between two looks at a job. */

@@ -30,15 +30,7 @@ export type Unit = {
   readonly dropped: boolean
 }
 
-const PROPERTIES = [
-  'Id',
-  'LoadState',
-  'ActiveState',
-  'Result',
-  'UnitFileState',
-  'DropInPaths',
-  'NeedDaemonReload',
-] as const
+const PROPERTIES = 'Id,LoadState,ActiveState,Result,UnitFileState,DropInPaths,NeedDaemonReload'
 
 export async function gatherUnits(): Promise<Fact<readonly Unit[]>> {
   if (!hasSystemd()) return unknown('systemd does not run here')

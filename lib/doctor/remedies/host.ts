@@ -7,7 +7,7 @@ import { appendLine, keepBefore } from '../../host/configuration-file.ts'
 import { octal, setOwnership } from '../../host/file.ts'
 import { inFolder } from '../../host/folder.ts'
 import { perform } from '../../host/shell.ts'
-import { allowUnit, reloadUnits, startUnits } from '../../host/units.ts'
+import { changeUnits } from '../../host/units.ts'
 import type { Unit } from '../facts/units.ts'
 import { type FolderPlan, planFolder } from '../findings/folders.ts'
 import { type Remedy, subjects } from './terms.ts'
@@ -125,13 +125,12 @@ export const units: Remedy = {
   apply: async ({ report }, findings, facts) => {
     for (const step of unitSteps(findings, facts.units.known ? facts.units.value : [])) {
       if (step.action === 'daemon-reload') {
-        await reloadUnits()
+        await changeUnits('daemon-reload')
         report.change({ resource: 'systemd', action: 'read the units again' })
         continue
       }
       const { action, name } = step
-      if (action === 'start') await startUnits('start', name)
-      else await allowUnit(action, name)
+      await changeUnits(action, name)
       report.change({ resource: name, action })
     }
   },

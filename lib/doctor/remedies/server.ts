@@ -3,7 +3,7 @@ import type { Run } from '../../frame/run.ts'
 import { account } from '../../host/accounts.ts'
 import { keepBefore, readBytes } from '../../host/configuration-file.ts'
 import type { Account } from '../../host/identity.ts'
-import { startUnits, wantedBy } from '../../host/units.ts'
+import { changeUnits, wantedBy } from '../../host/units.ts'
 import { writeAccess } from '../../provision/apply-access.ts'
 import { Overtaken } from '../../provision/vault-plan.ts'
 import { statementFailure } from '../../server/problem.ts'
@@ -37,7 +37,7 @@ export const start: Remedy = {
   fix: 'start',
   does: () => 'start PostgreSQL',
   apply: async run => {
-    await startUnits('start', 'postgresql.service', ...(await clusterUnits()))
+    await changeUnits('start', 'postgresql.service', ...(await clusterUnits()))
     await untilUp(run)
     run.report.change({ resource: 'postgresql.service', action: 'start' })
   },
@@ -68,7 +68,7 @@ export const listen: Remedy = {
       run.report.change({ resource: 'setting listen_addresses', action: `set ${wanted}` })
     }
     // With the units of the clusters: of the one above them systemctl would not wait for these.
-    await startUnits('restart', 'postgresql.service', ...(await clusterUnits()))
+    await changeUnits('restart', 'postgresql.service', ...(await clusterUnits()))
     await untilUp(run)
     run.report.change({ resource: 'postgresql.service', action: 'restart' })
   },
