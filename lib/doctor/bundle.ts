@@ -13,10 +13,11 @@ import { askUnitFiles, askUnits } from '../host/units.ts'
 import { filesOf, readTail } from '../server/as-postgres.ts'
 import { abandon, openPlainSession, run } from '../server/session.ts'
 import type { Diagnosis } from './diagnose.ts'
-import { look } from './facts/fact.ts'
+import { ifKnown, look } from './facts/fact.ts'
 import type { Facts } from './facts/gather.ts'
 import { secretsIn } from './facts/passwords.ts'
 import { CHAIN } from './facts/units.ts'
+import { currentRole, serverSelf } from './findings/part.ts'
 import { type Entry, tar } from './tar.ts'
 
 /** Lines of the journal of each unit. */
@@ -66,23 +67,24 @@ const settingsText = (settings: Settings): string =>
     )
     .join('')
 
-function versionsText({ server, tools }: Facts): string {
+function versionsText(facts: Facts): string {
+  const { tools } = facts
   const system = look(() => readFileSync('/etc/os-release', 'utf8'))
-  const told = server.state === 'up' && server.self.known ? server.self.value.version : 'not known'
   return [
     `endoreg-provision ${pkg.version}`,
     `Node.js ${process.version}`,
     `Linux ${release()}`,
-    `PostgreSQL ${told}; psql ${tools.psql ?? 'none'}, pg_dump ${tools.pg_dump ?? 'none'}`,
-    system.known ? system.value : '',
+    `PostgreSQL ${serverSelf(facts)?.version ?? 'not known'}; psql ${tools.psql ?? 'none'}, pg_dump ${tools.pg_dump ?? 'none'}`,
+    ifKnown(system) ?? '',
   ].join('\n')
 }
 
 /** The access rules and identity maps as they are on the disk. */
 function rulesFiles({ data, accounts }: Facts): Entry[] {
-  if (!data.known || !accounts.known || !accounts.value.postgres) return []
+  const postgres = ifKnown(accounts)?.postgres
+  if (!data.known || !postgres) return []
   const { hbaFile, identFile } = data.value
-  const files = filesOf(accounts.value.postgres, [hbaFile, identFile])
+  const files = filesOf(postgres, [hbaFile, identFile])
   return (
     [
       ['pg_hba.conf', hbaFile],
@@ -119,7 +121,7 @@ async function fromServer({ server, settings, accounts, data }: Facts): Promise<
       // The report says why there was no session.
     }
   }
-  const postgres = accounts.known ? accounts.value.postgres : undefined
+  const postgres = ifKnown(accounts)?.postgres
   if (!postgres || !data.known) return entries
   const { major } = data.value
   const places = [...(log ? [log] : []), `/var/log/postgresql/postgresql-${major}-main.log`]
@@ -167,12 +169,11 @@ export async function writeBundle(path: string, facts: Facts, diagnosis: Diagnos
 
 /** What is known to be secret. */
 function secretsOf(facts: Facts): string[] {
-  const { server, settings } = facts
-  const stored = server.state === 'up' && server.cluster.known ? server.cluster.value.roles : undefined
-  const verifier = stored?.get(settings.dbUser)?.verifier
+  const verifier = currentRole(facts)?.verifier
   return verifier ? [...secretsIn(facts), verifier] : secretsIn(facts)
 }
 
+/** Without a second name for a moment (link(2)), so that it can be on a stick whose file system has none. */
 function create(path: string, bytes: Buffer): void {
   const message = `write the bundle ${path}`
   const { folder: folderPath, name } = splitPath(path)

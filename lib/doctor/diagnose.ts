@@ -1,6 +1,7 @@
 import { type Finding, SEVERITIES } from '../frame/finding.ts'
 import { count, type Report } from '../frame/report.ts'
 import type { Check } from '../frame/terms.ts'
+import { ifKnown } from './facts/fact.ts'
 import type { Facts } from './facts/gather.ts'
 import { accessFindings, nameFindings } from './findings/access.ts'
 import { accountFindings, passwordFindings } from './findings/accounts.ts'
@@ -56,7 +57,7 @@ export function diagnose(facts: Facts): Diagnosis {
 }
 
 function logins({ settings, names, attempts }: Facts): Check[] {
-  const addresses = names.resolved.known ? names.resolved.value : []
+  const addresses = ifKnown(names.resolved) ?? []
   return addresses.map(address => ({
     name: `login ${settings.dbUser} ${address}`,
     ok: attempts.some(

@@ -21,6 +21,9 @@ export const unknown = (why: string, hint = '', denied = false): Unknown => ({
   denied,
 })
 
+/** What is known, or undefined. */
+export const ifKnown = <T>(fact: Fact<T>): T | undefined => (fact.known ? fact.value : undefined)
+
 /** What `error` says about something that could not be looked at; what is not understood is thrown again. */
 export function toUnknown(error: unknown): Unknown {
   const failure = systemFailure(error, 'look')

@@ -1,7 +1,6 @@
 import { existsSync, realpathSync, statSync } from 'node:fs'
-import { listBackups, type Shelf } from '../../backup/folder.ts'
+import { listBackups } from '../../backup/folder.ts'
 import type { Settings } from '../../frame/settings.ts'
-import type { Manifest } from '../../frame/terms.ts'
 import { splitPath } from '../../host/folder.ts'
 import type { Account } from '../../host/identity.ts'
 import { effectiveUid } from '../../host/identity.ts'
@@ -10,11 +9,9 @@ import { loadManifest } from '../../provision/manifest.ts'
 import { readVault } from '../../provision/vault.ts'
 import { type DataFolder, findDataFolder } from '../../server/data-folder.ts'
 import { inspectPatroni } from '../../server/patroni.ts'
-import { type Accounts, gatherAccounts } from './accounts.ts'
-import { type Fact, known, look, unknown } from './fact.ts'
+import { gatherAccounts } from './accounts.ts'
+import { type Fact, ifKnown, known, look, unknown } from './fact.ts'
 import {
-  type Begun,
-  type Disk,
   gatherClock,
   gatherDisks,
   gatherForeign,
@@ -22,64 +19,17 @@ import {
   gatherReset,
   gatherRules,
   gatherTools,
-  type Listener,
-  type Names,
-  type Rules,
-  type Tools,
 } from './host.ts'
-import {
-  type Agreement,
-  type Attempt,
-  attemptLogins,
-  compare,
-  gatherPasswordFiles,
-  type PasswordFiles,
-  readable,
-  requireRight,
-} from './passwords.ts'
+import { attemptLogins, compare, gatherPasswordFiles, readable, requireRight } from './passwords.ts'
 import { gatherServer, notUp, type ServerFacts } from './server.ts'
-import { gatherUnits, type Unit } from './units.ts'
-import { gatherWays, type Ways } from './ways.ts'
+import { gatherUnits } from './units.ts'
+import { gatherWays } from './ways.ts'
 
 /** What was looked at, once: everything the findings are made from. */
-export type Facts = PasswordFiles & {
-  readonly settings: Settings
-  readonly manifest: Manifest
-  readonly now: Date
-  readonly root: boolean
-  /** Whether a NixOS configuration decides what is on this host. */
-  readonly nixos: boolean
-  readonly systemd: boolean
-  readonly accounts: Fact<Accounts>
-  readonly wayToVault: Ways
-  readonly wayToCheckout: Ways
-  /** The file itself, where links lead to it, and its mode. */
-  readonly vaultTarget: Fact<{ readonly path: string; readonly mode: number }>
-  /** Whether the service account can read the vault file. */
-  readonly vaultForService: Fact<true>
-  readonly names: Names
-  readonly server: ServerFacts
-  /** Where the data is, of a server that is up or down. */
-  readonly data: Fact<DataFolder>
-  /** Why the cluster belongs to Patroni, where it does. */
-  readonly patroni: Fact<string | undefined>
-  readonly rules: Fact<Rules>
-  readonly agreement: Agreement
-  readonly attempts: readonly Attempt[]
-  /** Who else listens at the server's port. */
-  readonly foreign: Fact<readonly Listener[]>
-  readonly disks: Fact<readonly Disk[]>
-  readonly units: Fact<readonly Unit[]>
-  readonly backups: Fact<Shelf>
-  /** A reset of the cluster that was interrupted. */
-  readonly reset: Fact<Begun | undefined>
-  /** Whether the clock follows a time server. */
-  readonly synchronised: boolean | undefined
-  readonly tools: Tools
-}
+export type Facts = Readonly<Awaited<ReturnType<typeof gather>>>
 
 /** Looks at everything, beside each other where something else has to be waited for. Changes nothing. */
-export async function gather(settings: Settings): Promise<Facts> {
+export async function gather(settings: Settings) {
   const manifest = loadManifest(settings)
   const waiting = Promise.all([
     gatherServer(settings, manifest),
@@ -90,31 +40,34 @@ export async function gather(settings: Settings): Promise<Facts> {
   ])
   waiting.catch(() => {})
   const accounts = gatherAccounts(settings)
-  const { postgres, service } = accounts.known ? accounts.value : NOBODY
+  const { postgres, service } = ifKnown(accounts) ?? {}
   const vaultFolder = splitPath(settings.vaultFile).folder
   const { vault, checkout } = gatherPasswordFiles(settings, accounts)
   const passwords = readable(vault, checkout)
   const [server, names, units, tools, synchronised] = await waiting
-  const addresses = names.resolved.known ? names.resolved.value : []
+  const addresses = ifKnown(names.resolved) ?? []
   const attempting = attemptLogins(settings, addresses, passwords)
   const data = locate(settings, server, postgres)
-  const self = server.state === 'up' && server.self.known ? server.self.value : undefined
+  const self = server.state === 'up' ? ifKnown(server.self) : undefined
   const attempts = await attempting
   return {
     settings,
     manifest,
     now: new Date(),
     root: effectiveUid() === 0,
+    /** Whether a NixOS configuration decides what is on this host. */
     nixos: existsSync('/etc/NIXOS'),
     systemd: hasSystemd(),
     accounts,
     wayToVault: gatherWays(vaultFolder, service),
     wayToCheckout: gatherWays(settings.apiDir, service),
     vault,
+    /** The vault file itself, where links lead to it, and its mode. */
     vaultTarget: look(() => {
       const path = realpathSync(settings.vaultFile)
       return { path, mode: statSync(path).mode }
     }),
+    /** Whether the service account can read the vault file. */
     vaultForService: service
       ? look(() => {
           readVault.as(service, settings.vaultFile, settings.vaultManagedBy ?? null)
@@ -124,7 +77,9 @@ export async function gather(settings: Settings): Promise<Facts> {
     checkout,
     names,
     server,
+    /** Where the data is, of a server that is up or down. */
     data,
+    /** Why the cluster belongs to Patroni, where it does. */
     patroni: look(() =>
       data.known && postgres ? inspectPatroni(postgres, data.value, self?.pid) : undefined,
     ),
@@ -140,6 +95,7 @@ export async function gather(settings: Settings): Promise<Facts> {
         : unknown(data.known ? 'there is no account of PostgreSQL' : data.why),
     agreement: await compare(passwords, server, settings.dbUser, attempts),
     attempts,
+    /** Who else listens at the server's port. */
     foreign:
       // A server that is up and does not tell its process would be taken for another one.
       (self !== undefined || server.state === 'absent') &&
@@ -147,19 +103,19 @@ export async function gather(settings: Settings): Promise<Facts> {
       settings.host.startsWith('/')
         ? gatherForeign(settings.port, self?.pid)
         : known([]),
-    disks: gatherDisks(data.known ? data.value.path : undefined, postgres, vaultFolder),
+    disks: gatherDisks(ifKnown(data)?.path, postgres, vaultFolder),
     units,
     backups: look(() => {
       requireRight(settings.backupDir)
       return listBackups(settings)
     }),
+    /** A reset of the cluster that was interrupted. */
     reset: await gatherReset(settings, postgres),
+    /** Whether the clock follows a time server; undefined where nothing is known of that. */
     synchronised,
     tools,
   }
 }
-
-const NOBODY = { postgres: undefined, service: undefined } as const
 
 /** The server's word for where its files are, and without it the usual places. */
 function locate(settings: Settings, server: ServerFacts, postgres: Account | undefined): Fact<DataFolder> {

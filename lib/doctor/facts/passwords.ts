@@ -10,7 +10,7 @@ import { inspectVault, type Vault } from '../../provision/vault.ts'
 import { type Outcome, tryLogin } from '../../server/prove.ts'
 import { compareVerifier, ScramPassword, type VerifierState } from '../../server/scram.ts'
 import { type Accounts, gatherAccounts } from './accounts.ts'
-import { type Fact, look } from './fact.ts'
+import { type Fact, ifKnown, look } from './fact.ts'
 import type { ServerFacts } from './server.ts'
 
 /** Where a password was found. */
@@ -20,8 +20,8 @@ type Passwords = Readonly<Partial<Record<Source, Password>>>
 
 /** The passwords that could be read, each where it was. */
 export function readable(vault: Fact<Vault>, checkout: Fact<Checkout | undefined>): Passwords {
-  const file = vault.known ? vault.value.file : undefined
-  const copy = checkout.known ? checkout.value?.copy : undefined
+  const file = ifKnown(vault)?.file
+  const copy = ifKnown(checkout)?.copy
   return {
     ...(file && file.state !== 'missing' ? { vault: file.password } : {}),
     ...(copy?.state === 'file' ? { db_pwd: copy.password } : {}),
@@ -42,7 +42,7 @@ export async function compare(
   role: string,
   attempts: readonly Attempt[],
 ): Promise<Agreement> {
-  const cluster = server.state === 'up' && server.cluster.known ? server.cluster.value : undefined
+  const cluster = server.state === 'up' ? ifKnown(server.cluster) : undefined
   const verifier = async (
     source: Source,
     password: Password | undefined,
@@ -99,7 +99,7 @@ export type PasswordFiles = { readonly vault: Fact<Vault>; readonly checkout: Fa
 export const gatherPasswordFiles = (settings: Settings, accounts: Fact<Accounts>): PasswordFiles => ({
   vault: look(() => {
     requireRight(settings.vaultFile)
-    return inspectVault(settings.vaultFile, (accounts.known ? accounts.value.vaultOwner : undefined) ?? ROOT)
+    return inspectVault(settings.vaultFile, ifKnown(accounts)?.vaultOwner ?? ROOT)
   }),
   checkout: look(() => asService(settings, accounts)),
 })
@@ -107,7 +107,7 @@ export const gatherPasswordFiles = (settings: Settings, accounts: Fact<Accounts>
 /** The passwords in these files, the one that is staged for a rotation too, to be taken out of texts. */
 export function secretsIn({ vault, checkout }: PasswordFiles): string[] {
   const passwords = Object.values(readable(vault, checkout)).flatMap(password => password?.reveal() ?? [])
-  const stage = vault.known ? vault.value.stage : undefined
+  const stage = ifKnown(vault)?.stage
   return stage?.state === 'staged' ? [...passwords, stage.password.reveal()] : passwords
 }
 
@@ -129,10 +129,8 @@ export function requireRight(path: string): void {
 
 /** The checkout with the service account's own rights. */
 function asService(settings: Settings, accounts: Fact<Accounts>): Checkout | undefined {
-  const { service, serviceGroup } = accounts.known ? accounts.value : NOBODY
+  const { service, serviceGroup } = ifKnown(accounts) ?? {}
   if (!service) return undefined
   const group = serviceGroup ?? { name: settings.serviceGroup, gid: 0 }
   return inspectCheckout.as(service, settings.apiDir, serviceFiles(service, group).secret)
 }
-
-const NOBODY = { service: undefined, serviceGroup: undefined } as const

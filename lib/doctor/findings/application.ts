@@ -1,7 +1,7 @@
 import type { FindingId } from '../../frame/finding.ts'
 import type { Checkout } from '../../provision/copies.ts'
 import { correctSettings } from '../../provision/db-yaml.ts'
-import { look, type Unknown } from '../facts/fact.ts'
+import { ifKnown, look, type Unknown } from '../facts/fact.ts'
 import type { Facts } from '../facts/gather.ts'
 import { closedFolder, describeDrift } from './folders.ts'
 import { type Part, Parts } from './part.ts'
@@ -29,7 +29,7 @@ function unreachable(facts: Facts, part: Parts, { denied, why, hint }: Unknown):
     part.unseen.push(`the checkout ${apiDir}: ${why}`)
     return
   }
-  const end = wayToCheckout.theirs.known ? wayToCheckout.theirs.value.end : undefined
+  const end = ifKnown(wayToCheckout.theirs)?.end
   const meaning = 'endo-api-boot cannot install what the API reads, and the API cannot read it'
   const otherwise = hint || `look at: namei -l ${apiDir}/conf`
   if (end?.how === 'closed') part.find(closedFolder(facts, end.path, 'checkout', { meaning, otherwise }))

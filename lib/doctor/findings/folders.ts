@@ -2,6 +2,7 @@ import { dirname } from 'node:path'
 import type { Finding } from '../../frame/finding.ts'
 import { type Ownership, octal } from '../../host/file.ts'
 import { serviceFiles } from '../../provision/owners.ts'
+import { ifKnown } from '../facts/fact.ts'
 import type { Facts } from '../facts/gather.ts'
 import type { Step } from '../facts/ways.ts'
 
@@ -40,7 +41,7 @@ export function planFolder(facts: Facts, path: string, goal: Goal): FolderPlan |
 /** The steps to `path`, which itself is the last; none where it could not be seen. */
 function stepsTo(facts: Facts, path: string, goal: Goal): readonly Step[] {
   const { ours } = goal === 'vault' ? facts.wayToVault : facts.wayToCheckout
-  const all = ours.known ? ours.value.steps : []
+  const all = ifKnown(ours)?.steps ?? []
   return all.slice(0, all.findIndex(step => step.path === path) + 1)
 }
 

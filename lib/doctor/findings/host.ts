@@ -1,6 +1,7 @@
 import { isAhead } from '../../backup/terms.ts'
 import { durationText } from '../../frame/text.ts'
 import { describeBegun } from '../../reset/journal.ts'
+import { ifKnown } from '../facts/fact.ts'
 import type { Facts } from '../facts/gather.ts'
 import type { Begun, Disk } from '../facts/host.ts'
 import { type Part, Parts } from './part.ts'
@@ -114,14 +115,14 @@ function describe({ free, size, freeInodes, inodes }: Disk): string {
 }
 
 /** Whether a reset or an undo was interrupted; then a server that is down is no finding of its own. */
-export const isInterrupted = ({ reset }: Facts): boolean => reset.known && reset.value !== undefined
+export const isInterrupted = ({ reset }: Facts): boolean => ifKnown(reset) !== undefined
 
 /** A reset of the cluster, or an undo of one, that was killed. */
 export function resetFindings(facts: Facts): Part {
   const part = new Parts()
   const { reset, server, root, settings } = facts
   if (!reset.known && root) part.blind('whether a reset was interrupted', reset)
-  const begun = reset.known ? reset.value : undefined
+  const begun = ifKnown(reset)
   if (!begun) return part
   const { journal, moved, there, busy } = begun
   const { cluster } = journal

@@ -1,6 +1,6 @@
 import type { Finding, Fix } from '../../frame/finding.ts'
 import { type CurrentRole, newerFiles as newerOf } from '../../server/look.ts'
-import type { Unknown } from '../facts/fact.ts'
+import { ifKnown, type Unknown } from '../facts/fact.ts'
 import type { Facts } from '../facts/gather.ts'
 import type { ServerState } from '../facts/server.ts'
 
@@ -63,8 +63,7 @@ export function fixable(facts: Facts, fix: Fix | undefined): Fix | undefined {
 export const able = (_: Facts, fix: Fix): { fix: Fix } => ({ fix })
 
 /** Why the cluster belongs to Patroni; undefined where it does not, as far as it could be seen. */
-export const patroniOf = ({ patroni }: Facts): string | undefined =>
-  patroni.known ? patroni.value : undefined
+export const patroniOf = ({ patroni }: Facts): string | undefined => ifKnown(patroni)
 
 /** A remedy that on NixOS is an option, and where Patroni has the cluster something for that to do. */
 export function remedyOn(facts: Facts, elsewhere: string, option: string, patroni = elsewhere): string {
@@ -74,11 +73,11 @@ export function remedyOn(facts: Facts, elsewhere: string, option: string, patron
 
 /** What the server told about itself, or undefined. */
 export const serverSelf = ({ server }: Facts): ServerState | undefined =>
-  server.state === 'up' && server.self.known ? server.self.value : undefined
+  server.state === 'up' ? ifKnown(server.self) : undefined
 
 /** The application's role as the server has it, or undefined. */
 export const currentRole = ({ server, settings }: Facts): CurrentRole | undefined =>
-  server.state === 'up' && server.cluster.known ? server.cluster.value.roles.get(settings.dbUser) : undefined
+  server.state === 'up' ? ifKnown(server.cluster)?.roles.get(settings.dbUser) : undefined
 
 /** The files of these kinds that the server has not loaded since they were changed, as far as it told. */
 export const newerFiles = (
@@ -87,4 +86,4 @@ export const newerFiles = (
 ): string[] => (self ? newerOf(self, ...kinds) : [])
 
 export const isStandby = ({ server }: Facts): boolean =>
-  server.state === 'up' && server.cluster.known && server.cluster.value.inRecovery
+  server.state === 'up' && ifKnown(server.cluster)?.inRecovery === true

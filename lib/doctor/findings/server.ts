@@ -1,5 +1,6 @@
 import type { Problem } from '../../server/connection-problem.ts'
 import { identifier } from '../../server/sql.ts'
+import { ifKnown } from '../facts/fact.ts'
 import type { Facts } from '../facts/gather.ts'
 import type { ServerState } from '../facts/server.ts'
 import { isInterrupted } from './host.ts'
@@ -44,7 +45,7 @@ export function serverFindings(facts: Facts): Part {
 
 function foreign({ foreign: found, settings }: Facts, part: Parts): void {
   if (!found.known) part.blind(`who listens at port ${settings.port}`, found)
-  const [first] = found.known ? found.value : []
+  const [first] = ifKnown(found) ?? []
   if (!first) return
   const who = first.process ? `${first.process.name} (pid ${first.process.pid})` : 'another process'
   part.find({
@@ -74,7 +75,7 @@ function down(facts: Facts, part: Parts, problem: Problem): void {
   const { rules, units, data } = facts
   // With an error in the access rules it does not start; that is its own finding.
   if (rules.known && rules.value.parsed.errors.length > 0) return
-  const unit = units.known ? units.value.find(({ name }) => name === 'postgresql.service') : undefined
+  const unit = ifKnown(units)?.find(({ name }) => name === 'postgresql.service')
   const said = unit?.lastError ? `; its last error: ${unit.lastError}` : ''
   const where = data.known ? `, data of version ${data.value.major} is in ${data.value.path}` : ''
   part.find({

@@ -2,7 +2,7 @@ import { octal } from '../../host/file.ts'
 import { splitPath } from '../../host/folder.ts'
 import { VAULT_MODES, vaultOf } from '../../provision/owners.ts'
 import { ownershipDrift, vaultManager } from '../../provision/vault-plan.ts'
-import type { Unknown } from '../facts/fact.ts'
+import { ifKnown, type Unknown } from '../facts/fact.ts'
 import type { Facts } from '../facts/gather.ts'
 import { closedFolder, describeDrift, ownershipCommand } from './folders.ts'
 import { type Part, Parts } from './part.ts'
@@ -130,7 +130,7 @@ function reading(facts: Facts, part: Parts, path: string): void {
     part.good(`${settings.serviceUser} can read the vault file ${path}`)
     return
   }
-  const end = wayToVault.theirs.known ? wayToVault.theirs.value.end : undefined
+  const end = ifKnown(wayToVault.theirs)?.end
   if (!root && !end) {
     part.blind(`whether ${settings.serviceUser} can read the vault file`, vaultForService)
     return

@@ -7,7 +7,7 @@ import { accessMode } from '../../provision/access-rules.ts'
 import { boot } from '../../provision/boot.ts'
 import { setUp } from '../../provision/setup.ts'
 import { settle } from '../../reset/undo.ts'
-import { look } from '../facts/fact.ts'
+import { ifKnown, look } from '../facts/fact.ts'
 import type { Facts } from '../facts/gather.ts'
 import { accounts, folders, hosts, units } from './host.ts'
 import { listen, reloading, schema, start, trustRule } from './server.ts'
@@ -24,7 +24,7 @@ const setup: Remedy = {
   fix: 'setup',
   does: findings => `do what postgres-endoreg-setup does: ${subjects(findings)}`,
   apply: async (run, _, { data, settings, accounts }) => {
-    const postgres = accounts.known ? accounts.value.postgres : undefined
+    const postgres = ifKnown(accounts)?.postgres
     // Its block of access rules changes these two, if they are PostgreSQL's own; where its account may keep no copy
     // beside them, it may not change them either.
     if (postgres && data.known && accessMode(settings, data.value.hbaFile) === 'write') {
@@ -39,7 +39,7 @@ const install: Remedy = {
   does: findings => `do what endo-api-boot does: ${subjects(findings)}`,
   apply: async (run, findings, { accounts }) => {
     // Not db_pwd: the password is in no other place.
-    const service = accounts.known ? accounts.value.service : undefined
+    const service = ifKnown(accounts)?.service
     for (const { id, subject } of findings) {
       if (service && id === 'settings-differ') keepBefore.as(service, subject)
     }

@@ -8,6 +8,7 @@ import { octal, setOwnership } from '../../host/file.ts'
 import { inFolder } from '../../host/folder.ts'
 import { perform } from '../../host/shell.ts'
 import { changeUnits } from '../../host/units.ts'
+import { ifKnown } from '../facts/fact.ts'
 import type { Unit } from '../facts/units.ts'
 import { type FolderPlan, planFolder } from '../findings/folders.ts'
 import { type Remedy, subjects } from './terms.ts'
@@ -123,7 +124,7 @@ export const units: Remedy = {
   fix: 'units',
   does: findings => `unmask, enable and start: ${subjects(findings)}`,
   apply: async ({ report }, findings, facts) => {
-    for (const step of unitSteps(findings, facts.units.known ? facts.units.value : [])) {
+    for (const step of unitSteps(findings, ifKnown(facts.units) ?? [])) {
       if (step.action === 'daemon-reload') {
         await changeUnits('daemon-reload')
         report.change({ resource: 'systemd', action: 'read the units again' })
