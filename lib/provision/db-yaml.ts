@@ -54,13 +54,13 @@ export function correctDatabaseSettings(
     )
   }
   const entries = differing.map((key): Entry => [key, desired[key]])
-  const roads = [
+  const edits = [
     () => editYaml(current, document, entries, false),
     () => editYaml(current, document, entries, true),
     () => rewriteYaml(current, entries),
   ]
-  for (const road of roads) {
-    const candidate = road()
+  for (const edit of edits) {
+    const candidate = edit()
     if (candidate !== undefined && holds(candidate)) return { text: candidate, differing }
   }
   throw unusable(shown, 'its values cannot be replaced without touching others')
