@@ -5,41 +5,46 @@ import type { Settings } from '../frame/settings.ts'
 import { type Entry, editYaml, parseAsWritten, parseYaml, rewriteYaml, unreadable } from './yaml-edit.ts'
 
 /** The keys of db.yaml that are managed, in the order a new file has them. */
-export type DatabaseSettings = {
-  readonly engine: string
-  readonly name: string
-  readonly user: string
-  readonly host: string
-  readonly port: number
-  readonly password_file: string
-}
-
-/** Whether `present`, the text of a value in the file, means the desired value of `key`. */
-type Same = (key: keyof DatabaseSettings, present: string) => boolean
-
 const KEYS = ['engine', 'name', 'user', 'host', 'port', 'password_file'] as const
+type Key = (typeof KEYS)[number]
+
+const desiredValues = (settings: Settings): Readonly<Record<Key, string | number>> => ({
+  engine: 'django.db.backends.postgresql',
+  name: settings.dbName,
+  user: settings.dbUser,
+  host: settings.dbHost,
+  port: settings.dbPort,
+  password_file: `${settings.apiDir}/conf/db_pwd`,
+})
 
 /**
- * `text` with the managed keys corrected: only their values change, and missing keys are added at the end,
- * so that comments, order, quoting and all other keys stay as they are, byte for byte.
+ * The text of `conf/db.yaml` with what the settings say: only the values of managed keys change, and missing keys are
+ * added at the end, so that comments, order, quoting and all other keys stay as they are, byte for byte.
  *
  * @param text the present content; undefined where there is no file
- * @param shown the file's path, for the error
  * @returns the new text, and the keys that differed; none where the text is right as it is
  * Fails with 78 where `text` is no YAML mapping.
  */
-export function correctDatabaseSettings(
+export function correctSettings(
+  settings: Settings,
   text: string | undefined,
-  desired: DatabaseSettings,
-  same: Same,
-  shown: string,
 ): { text: string; differing: string[] } {
   const current = text ?? ''
+  const shown = `${settings.apiDir}/conf/db.yaml`
+  const desired = desiredValues(settings)
   const document = parseYaml(current)
   const before = values(document, shown)
   const why = unreadable(current)
   if (why) throw unusable(shown, why)
-  const differing = KEYS.filter(key => !right(document, before[key], key, same))
+
+  /** Whether the managed `key`, with `value` in `from`, means what is desired. The API takes a path from its checkout on. */
+  const right = (from: Document.Parsed, key: Key, value: unknown): boolean => {
+    const present = asWritten(from, key, value)
+    if (present === undefined) return false
+    const full = key === 'password_file' ? resolve(settings.apiDir, present) : present
+    return full === String(desired[key])
+  }
+  const differing = KEYS.filter(key => !right(document, key, before[key]))
   if (differing.length === 0) return { text: current, differing }
 
   const written = unmanagedAsWritten(current)
@@ -48,12 +53,13 @@ export function correctDatabaseSettings(
     if (parsed.errors.length > 0) return false
     const after = values(parsed, shown)
     return (
-      KEYS.every(key => right(parsed, after[key], key, same)) &&
+      KEYS.every(key => right(parsed, key, after[key])) &&
       others(after) === others(before) &&
       unmanagedAsWritten(candidate) === written
     )
   }
   const entries = differing.map((key): Entry => [key, desired[key]])
+  // From the edit that touches least to the one that keeps the layout of nothing.
   const edits = [
     () => editYaml(current, document, entries, false),
     () => editYaml(current, document, entries, true),
@@ -87,13 +93,11 @@ function values(document: Document.Parsed, shown: string): Record<string, unknow
 const where = ({ linePos }: YAMLParseError): string =>
   linePos ? `at line ${linePos[0].line}, column ${linePos[0].col}` : ''
 
-/** Whether `value`, of `key` in `document`, is right; a number only where it is written as one writes it. */
-function right(document: Document.Parsed, value: unknown, key: keyof DatabaseSettings, same: Same): boolean {
-  if (typeof value === 'string') return same(key, value)
-  if (typeof value !== 'number') return false
+/** `value`, of `key` in `document`, as text: a number as it is written there. Undefined of what is neither. */
+function asWritten(document: Document.Parsed, key: Key, value: unknown): string | undefined {
+  if (typeof value !== 'number') return typeof value === 'string' ? value : undefined
   const node = document.get(key, true)
-  const written = isScalar(node) ? node.source : undefined
-  return same(key, written ?? String(value))
+  return (isScalar(node) ? node.source : undefined) ?? String(value)
 }
 
 const others = (from: Record<string, unknown>): string =>
@@ -110,33 +114,4 @@ function unusable(shown: string, cause: string): Failure {
     cause,
     hint: 'Correct the file by hand, or move it away: a new one is written then.',
   })
-}
-
-/**
- * The text of `conf/db.yaml` with what the settings say, and the keys that differed.
- *
- * @param text the present content; undefined where there is no file
- * Fails with 78 where it is no YAML mapping.
- */
-export function correctSettings(
-  settings: Settings,
-  text: string | undefined,
-): { text: string; differing: string[] } {
-  const copy = `${settings.apiDir}/conf/db_pwd`
-  const desired: DatabaseSettings = {
-    engine: 'django.db.backends.postgresql',
-    name: settings.dbName,
-    user: settings.dbUser,
-    host: settings.dbHost,
-    port: settings.dbPort,
-    password_file: copy,
-  }
-  return correctDatabaseSettings(
-    text,
-    desired,
-    (key, present) =>
-      present === String(desired[key]) ||
-      (key === 'password_file' && resolve(settings.apiDir, present) === copy),
-    `${settings.apiDir}/conf/db.yaml`,
-  )
 }

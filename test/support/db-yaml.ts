@@ -1,7 +1,8 @@
-import { correctDatabaseSettings, type DatabaseSettings } from '../../lib/provision/db-yaml.ts'
+import { loadSettings } from '../../lib/host/settings-file.ts'
+import { correctSettings } from '../../lib/provision/db-yaml.ts'
 
 /** What the managed keys of db.yaml should be. */
-export const DESIRED: DatabaseSettings = {
+export const DESIRED = {
   engine: 'django.db.backends.postgresql',
   name: 'endoregDbLocal',
   user: 'endoregDbLocal',
@@ -10,11 +11,8 @@ export const DESIRED: DatabaseSettings = {
   password_file: '/api/conf/db_pwd',
 }
 
-/** Corrects `text`; a value is right where it is the same text. */
-export const correct = (text: string | undefined, desired = DESIRED) =>
-  correctDatabaseSettings(
-    text,
-    desired,
-    (key, present) => present === String(desired[key]),
-    '/api/conf/db.yaml',
-  )
+const settings = { ...loadSettings({}, '/dev/null'), apiDir: '/api' }
+
+/** Corrects `text`, for a role of another name where there is one. */
+export const correct = (text: string | undefined, { user } = DESIRED) =>
+  correctSettings({ ...settings, dbUser: user }, text)

@@ -1,7 +1,6 @@
 import { inspect } from 'node:util'
 import t from 'tap'
 import { parse } from 'yaml'
-import { correctDatabaseSettings } from '../../lib/provision/db-yaml.ts'
 import { correct, DESIRED } from '../support/db-yaml.ts'
 
 const REST =
@@ -128,18 +127,11 @@ t.test('an error shows nothing of the file, which may hold a password', async t 
   }
 })
 
-t.test('what counts as the same value is for the caller to say', async t => {
-  const asked: string[] = []
-  const { differing } = correctDatabaseSettings(
-    `${REST.replace('/api/conf', './conf')}host: [a]\n`,
-    DESIRED,
-    (key, present) => {
-      asked.push(`${key}=${present}`)
-      return key === 'password_file' || present === String(DESIRED[key])
-    },
-    'x',
-  )
-  t.strictSame(differing, ['host'])
-  t.ok(asked.includes('password_file=./conf/db_pwd'))
-  t.ok(asked.includes('port=5432'), 'a number is asked about as text')
+t.test("the password's file is taken from the checkout on, as the API does", async t => {
+  const at = (path: string): string => `${REST.replace('/api/conf/db_pwd', path)}host: localhost\n`
+  for (const same of ['conf/db_pwd', './conf/db_pwd', '../api/conf/db_pwd', '/api//conf/db_pwd']) {
+    t.strictSame(correct(at(same)), { text: at(same), differing: [] }, same)
+  }
+  for (const other of ['db_pwd', '/conf/db_pwd'])
+    t.strictSame(correct(at(other)).differing, ['password_file'])
 })
