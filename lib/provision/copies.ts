@@ -102,6 +102,8 @@ function inspectCopy(conf: Folder, owner: Ownership): PasswordCopy {
     return { state: 'file', password, drift: ownershipDrift(stateOf(stat), owner) }
   } catch (error) {
     if (error instanceof Failure) return { state: 'unusable', why: error.reason }
+    // Somebody has removed it since the look.
+    if (errnoOf(error) === 'ENOENT') return { state: 'missing' }
     if (errnoOf(error) === 'EACCES') return { state: 'unusable', why: 'its owner could not read it' }
     throw error
   }
