@@ -175,14 +175,14 @@ export function configurationFiles(major: number): string {
 type Served = { readonly [name in keyof typeof served]: v.InferOutput<(typeof served)[name]> }
 
 /**
- * The files of these kinds that were changed after the server has loaded them. A time that is still to come says
- * nothing: the clock has gone back since.
+ * The files that were changed after the server has loaded them, of these kinds in their order. A time that is still to
+ * come says nothing: the clock has gone back since.
  */
 export const newerFiles = (
   { files, loaded, now }: Omit<Served, 'ruleErrors'>,
   ...kinds: readonly v.InferOutput<typeof kind>[]
 ): string[] =>
-  files
-    .filter(file => kinds.includes(file.kind))
+  kinds
+    .flatMap(wanted => files.filter(file => file.kind === wanted))
     .filter(({ changed }) => changed !== null && changed > loaded && changed <= now)
     .map(({ path }) => path)
