@@ -2,6 +2,7 @@ import { closeSync, fsyncSync, rmSync } from 'node:fs'
 import { doing, ExitCode, Failure } from '../frame/failure.ts'
 import type { Run } from '../frame/run.ts'
 import type { Folder } from '../host/folder.ts'
+import { isDeadlock, isOfOutput } from '../server/problem.ts'
 import { inSession } from '../server/ready.ts'
 import { abandon, ask, openSession, type Session, run as send } from '../server/session.ts'
 import {
@@ -101,7 +102,7 @@ export async function dumpDatabase(
         await writeArchive(run, folder, file, part, major, snapshot)
       } catch (error) {
         if (!(error instanceof Failure) || error instanceof Unkept || attempt === TRIES) throw error
-        const why = DEADLOCK.test(error.reason) ? error.reason : await lookAgain(client, tables, message)
+        const why = isDeadlock(error.reason) ? error.reason : await lookAgain(client, tables, message)
         if (why === undefined) throw error
         return { why }
       } finally {
@@ -138,14 +139,8 @@ type Dumped = ({ readonly why?: never } & Content) | { readonly why: string }
 
 const QUIET = 'Run it again when nobody alters tables there.'
 
-/** What PostgreSQL says to one of two that wait for each other. */
-const DEADLOCK = /deadlock detected/
-
 /** What was read could not be kept: the database is not to blame, and no other one would fare better. */
 export class Unkept extends Failure {}
-
-/** What pg_dump says of its own output, and what is said of a pg_dump that was killed. */
-const OUTPUT = /^pg_dump: error: could not (?:write|close|open|seek)|^it was ended by /
 
 async function keeping<T>(work: () => T | Promise<T>, isOurs = (_: Failure) => true): Promise<T> {
   try {
@@ -184,7 +179,7 @@ async function writeArchive(
     )
     await keeping(
       () => succeed(run, child, `dump the database ${part.name}`),
-      ({ reason }) => OUTPUT.test(reason),
+      ({ reason }) => isOfOutput(reason),
     )
     await keeping(() => doing(`write ${folder.show(file)}`, () => fsyncSync(handle)))
   } finally {

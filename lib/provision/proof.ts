@@ -2,7 +2,6 @@ import type pg from 'pg'
 import { Deadline } from '../frame/deadline.ts'
 import { ExitCode, Failure } from '../frame/failure.ts'
 import type { Run } from '../frame/run.ts'
-import { UNASKED } from '../server/connection-problem.ts'
 import type { Cluster } from '../server/look.ts'
 import { type Outcome, proofFailure, proveLogins, toCheck } from '../server/prove.ts'
 import type { ScramPassword } from '../server/scram.ts'
@@ -39,7 +38,7 @@ export async function prove(
   for (const outcome of outcomes) report.checked(toCheck(settings, outcome))
   const found = proofFailure(settings, outcomes, true)
   if (!found) return outcomes
-  const unasked = outcomes.some(outcome => !outcome.ok && outcome.problem.answer === UNASKED)
+  const unasked = outcomes.some(outcome => !outcome.ok && outcome.problem.kind === 'unasked')
   const failure = client && unasked ? await withRules(found, client) : found
   if (host.cluster.inRecovery) throw onStandby(failure, settings.vaultFile)
   if (!check || report.changes.length === 0) throw failure

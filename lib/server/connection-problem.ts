@@ -4,6 +4,21 @@ import { adviceOn, besides, isAnswer } from './problem.ts'
 import { ScramError } from './scram.ts'
 import { ProtocolError, TimeoutError } from './wire.ts'
 
+/** What kind of problem somebody acts on; every other has none, and only its words. */
+export type ProblemKind =
+  | 'wrong password'
+  | 'refused by rules'
+  | 'no such database'
+  | 'no right to connect'
+  | 'takes no connections'
+  | 'connections taken'
+  /** This host has no address of the kind that was to be connected to. */
+  | 'no address'
+  /** The server asks for the password in a way that would give it away. */
+  | 'unsafe method'
+  /** The server asks for nothing. */
+  | 'unasked'
+
 /** Why a connection did not come about, in words. */
 export type Problem = {
   /** Whether waiting may help. */
@@ -13,8 +28,7 @@ export type Problem = {
   readonly code: FailureCode
   readonly cause: string
   readonly hint: string
-  /** The SQLSTATE that PostgreSQL answered with, or the errno of the system, where there was one. */
-  readonly answer?: string | undefined
+  readonly kind?: ProblemKind | undefined
 }
 
 /** Where the connection was to go, as far as the words depend on it. */
@@ -28,7 +42,7 @@ export type Goal = {
 }
 
 /** What is known about an error; the words depend on where the connection was to go, and on the server's own. */
-type Known = Omit<Problem, 'cause' | 'hint' | 'answer'> & {
+type Known = Omit<Problem, 'cause' | 'hint'> & {
   readonly cause: (goal: Goal, server: Said) => string
   readonly hint: (goal: Goal, server: Said) => string
 }
@@ -39,21 +53,19 @@ type Said = { readonly message: string; readonly routine?: string | undefined }
 /** Where PostgreSQL says what it does. */
 const JOURNAL = 'See: systemctl status postgresql; journalctl -u postgresql'
 
-const waiting = (stage: Problem['stage'], cause: Known['cause'], hint: Known['hint']): Known => ({
-  transient: true,
-  stage,
-  code: ExitCode.tryLater,
-  cause,
-  hint,
-})
+const waiting = (
+  stage: Problem['stage'],
+  cause: Known['cause'],
+  hint: Known['hint'],
+  kind?: ProblemKind,
+): Known => ({ transient: true, stage, code: ExitCode.tryLater, cause, hint, kind })
 /** A problem that does not pass by itself. */
-const refused = (code: FailureCode, cause: Known['cause'], hint: Known['hint']): Known => ({
-  transient: false,
-  stage: 'refused',
-  code,
-  cause,
-  hint,
-})
+const refused = (
+  code: FailureCode,
+  cause: Known['cause'],
+  hint: Known['hint'],
+  kind?: ProblemKind,
+): Known => ({ transient: false, stage: 'refused', code, cause, hint, kind })
 
 const absent = (cause: (goal: Goal) => string): Known =>
   waiting('absent', cause, () => `Is PostgreSQL running? ${JOURNAL}`)
@@ -73,6 +85,7 @@ const SQLSTATES: Readonly<Record<string, Known>> = {
     (goal, said) => `${limitOf(goal, said).taken}: ${said.message}`,
     (goal, said) =>
       `See who holds them (SELECT * FROM pg_stat_activity), or raise ${limitOf(goal, said).limit}.`,
+    'connections taken',
   ),
   '28P01': refused(
     ExitCode.notPermitted,
@@ -81,6 +94,7 @@ const SQLSTATES: Readonly<Record<string, Known>> = {
       goal.as === 'administrator'
         ? 'Connect through the socket, where peer needs no password, or set PGPASSWORD.'
         : 'The stored password is another one, or has expired. As root, run: sync-password; for the role itself: postgres-endoreg-setup',
+    'wrong password',
   ),
   '28000': refused(
     ExitCode.notPermitted,
@@ -89,6 +103,7 @@ const SQLSTATES: Readonly<Record<string, Known>> = {
       goal.as === 'administrator'
         ? `Run it as root, or as the account that pg_hba.conf and pg_ident.conf let in as ${goal.role}.`
         : `Add a rule for this very address to pg_hba.conf (host "${goal.database}" "${goal.role}" ADDRESS scram-sha-256; 127.0.0.1/32 and ::1/128 are two rules), above any that rejects it, and reload. Where the role may not log in, run: postgres-endoreg-setup`,
+    'refused by rules',
   ),
   '3D000': refused(
     ExitCode.configuration,
@@ -97,16 +112,19 @@ const SQLSTATES: Readonly<Record<string, Known>> = {
       goal.as === 'administrator'
         ? 'Set PGDATABASE to one that does.'
         : 'As root, run: postgres-endoreg-setup',
+    'no such database',
   ),
   '42501': refused(
     ExitCode.notPermitted,
     (_, { message }) => message,
     goal => `Give it the right: GRANT CONNECT ON DATABASE "${goal.database}" TO "${goal.role}"`,
+    'no right to connect',
   ),
   '55000': refused(
     ExitCode.configuration,
     (_, { message }) => message,
     goal => `As the superuser: ALTER DATABASE "${goal.database}" WITH ALLOW_CONNECTIONS true`,
+    'takes no connections',
   ),
 }
 
@@ -133,6 +151,7 @@ const noAddress = refused(
   goal => `this host has no address to reach ${goal.place} from`,
   () =>
     'Is IPv6 turned off while /etc/hosts still names ::1? Turn it on (sysctl net.ipv6.conf.lo.disable_ipv6) or take the line out.',
+  'no address',
 )
 
 const silent = (cause: (goal: Goal) => string): Known => waiting('starting', cause, () => JOURNAL)
@@ -178,11 +197,6 @@ const ERRNOS: Readonly<Record<string, Known>> = {
   ),
 }
 
-/** What a Problem has for an answer where the server asks for the password in a way that would give it away. */
-export const UNSAFE_METHOD = 'unsafe method'
-/** And where it asks for nothing. */
-export const UNASKED = 'unasked'
-
 /**
  * Explains what `error`, from opening a connection, means.
  * What is no error of a connection is thrown again as it is.
@@ -191,7 +205,7 @@ export function explain(error: unknown, goal: Goal): Problem {
   const single = unwrap(error)
   const known = find(single)
   if (!known || !(single instanceof Error)) throw single instanceof Failure ? single : error
-  const { transient, stage, code } = known
+  const { transient, stage, code, kind } = known
   const answer = isAnswer(single) ? single : undefined
   const said = { message: single.message, routine: answer?.routine }
   const hint = known.hint(goal, said)
@@ -201,13 +215,8 @@ export function explain(error: unknown, goal: Goal): Problem {
     code,
     cause: known.cause(goal, said) + (answer ? besides(answer) : ''),
     hint: answer ? adviceOn(hint, answer) : hint,
-    answer: answerOf(single),
+    kind,
   }
-}
-
-function answerOf(error: Error): string | undefined {
-  if (error instanceof UnsafeMethod) return UNSAFE_METHOD
-  return error instanceof UnaskedError ? UNASKED : errnoOf(error)
 }
 
 function find(error: unknown): Known | undefined {
@@ -250,6 +259,7 @@ const OTHERS: readonly (readonly [kind: new (...all: never[]) => Error, known: K
       ({ place }, { message }) => `${place} asks for ${message}, which was not sent`,
       () =>
         'Is this PostgreSQL? If so, its rule for this address must say scram-sha-256 and the role needs a SCRAM password: as root, run sync-password.',
+      'unsafe method',
     ),
   ],
   [
@@ -260,6 +270,7 @@ const OTHERS: readonly (readonly [kind: new (...all: never[]) => Error, known: K
         `${place} let ${role} in without asking for the password, which proves neither the password nor that it is PostgreSQL`,
       () =>
         'Look what listens there (ss -ltnp). Where it is PostgreSQL, its rule for this address says trust, so every account of this host can log in as the role: let the rule say scram-sha-256, and reload.',
+      'unasked',
     ),
   ],
   [

@@ -137,6 +137,13 @@ const BROKEN = /Input\/output error/
 export const isOfServer = (text: string): boolean =>
   FULL.test(text) || BROKEN.test(text) || /canceling statement/.test(text)
 
+/** Whether a program's Failure says that it was one of two that wait for each other. */
+export const isDeadlock = (reason: string): boolean => /deadlock detected/.test(reason)
+
+/** Whether pg_dump's Failure is about its own output, or says that it was killed. */
+export const isOfOutput = (reason: string): boolean =>
+  /^pg_dump: error: could not (?:write|close|open|seek)|^it was ended by /.test(reason)
+
 /** What a program's last words mean; PostgreSQL's programs have exit code 1 for everything, and tell no SQLSTATE. */
 const PROGRAMS: readonly (readonly [pattern: RegExp, known: Known])[] = [
   [FULL, disk('Free some space (df -h) and run it again; no backup was touched.')],

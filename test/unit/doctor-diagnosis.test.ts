@@ -73,7 +73,7 @@ t.test('what two families find is told once', async t => {
     [{ subject: 'postgres', meaning: /the API and endo-api-boot run as it/, fix: 'accounts' }],
     'as the first has it that found it',
   )
-  const two = diagnose(facts(refusedTwice('28P01', 'PostgreSQL refused the password')))
+  const two = diagnose(facts(refusedTwice('wrong password', 'PostgreSQL refused the password')))
   t.equal(two.findings.length, 2, 'and one of each subject')
 })
 

@@ -87,7 +87,7 @@ t.test('whose limit of connections it is, where PostgreSQL says so', async t => 
     )
   t.match(met('InitProcess', 'sorry, too many clients already'), {
     transient: true,
-    answer: '53300',
+    kind: 'connections taken',
     cause: 'all connections are taken: sorry, too many clients already',
     hint: /raise max_connections\.$/,
   })

@@ -59,12 +59,9 @@ export async function compare(
   }
 }
 
-/** invalid_password */
-const REFUSED = '28P01'
-
 function byAttempts(attempts: readonly Attempt[]): VerifierState | undefined {
   if (attempts.some(({ outcome }) => outcome.ok)) return 'same'
-  const refused = attempts.some(({ outcome }) => !outcome.ok && outcome.problem.answer === REFUSED)
+  const refused = attempts.some(({ outcome }) => !outcome.ok && outcome.problem.kind === 'wrong password')
   return refused ? 'other password' : undefined
 }
 

@@ -1,4 +1,4 @@
-import { UNASKED, UNSAFE_METHOD } from '../../server/connection-problem.ts'
+import type { ProblemKind } from '../../server/connection-problem.ts'
 import type { Outcome } from '../../server/prove.ts'
 import type { Facts } from '../facts/gather.ts'
 import { able, currentRole, newerFiles, type Part, Parts, remedyOn, serverSelf } from './part.ts'
@@ -38,7 +38,7 @@ function login(facts: Facts, part: Parts, address: string): boolean {
   const verdict = verdictFor(facts, address)
   if (outcome?.ok) part.good(`${settings.dbUser} logs in at ${address}`)
   const refused = outcome && !outcome.ok ? outcome : undefined
-  const byRules = refused?.problem.answer === '28000' && currentRole(facts)?.login !== false
+  const byRules = refused?.problem.kind === 'refused by rules' && currentRole(facts)?.login !== false
   const later = (server.state === 'absent' || isNewer(facts)) && verdict !== undefined && !letsIn(verdict)
   if (later || (byRules && verdict && !letsIn(verdict))) findRule(facts, part, address, verdict)
   else if (byRules && verdict) return true
@@ -66,28 +66,27 @@ function findRefusal(facts: Facts, part: Parts, { address, problem }: Refused): 
 }
 
 /** What the families of passwords and roles explain, where they could look. */
-function isExplained(facts: Facts, answer: string | undefined): boolean {
+function isExplained(facts: Facts, kind: ProblemKind | undefined): boolean {
   const { server, agreement } = facts
   const self = serverSelf(facts)
   const catalogs = server.state === 'up' && server.cluster.known
   const role = currentRole(facts)
   const password = agreement.vaultIsVerifier ?? agreement.copyIsVerifier
   const expired = typeof role?.validUntil === 'number' && role.validUntil * 1000 <= facts.now.getTime()
-  switch (answer) {
-    case '28P01':
+  switch (kind) {
+    case 'wrong password':
       return expired || (catalogs && !role) || (password !== undefined && password !== 'same')
-    case UNSAFE_METHOD:
+    case 'unsafe method':
       return password === 'md5'
-    case '28000':
+    case 'refused by rules':
       return role?.login === false
-    case '3D000':
+    case 'no such database':
       return catalogs
-    case '42501':
+    case 'no right to connect':
       return self?.mayConnect === false
-    case '55000':
+    case 'takes no connections':
       return self?.takesConnections === false
-    case 'EADDRNOTAVAIL':
-    case 'EAFNOSUPPORT':
+    case 'no address':
       return !facts.names.ipv6
     default:
       return server.state === 'starting'
@@ -96,11 +95,11 @@ function isExplained(facts: Facts, answer: string | undefined): boolean {
 
 function findFailure(facts: Facts, part: Parts, { address, problem }: Refused): void {
   const { settings, server } = facts
-  if (isExplained(facts, problem.answer)) return
+  if (isExplained(facts, problem.kind)) return
   const verdict = verdictFor(facts, address)
   // That rule is a finding of its own.
-  if (problem.answer === UNASKED && verdict?.decides?.method === 'trust') return
-  if (problem.answer === UNSAFE_METHOD && verdict?.decides) {
+  if (problem.kind === 'unasked' && verdict?.decides?.method === 'trust') return
+  if (problem.kind === 'unsafe method' && verdict?.decides) {
     findRule(facts, part, address, verdict)
     return
   }

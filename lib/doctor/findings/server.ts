@@ -93,8 +93,8 @@ function down(facts: Facts, part: Parts, problem: Problem): void {
   })
 }
 
-function starting(part: Parts, { answer, cause, hint }: Problem): void {
-  const full = answer === '53300'
+function starting(part: Parts, { kind, cause, hint }: Problem): void {
+  const full = kind === 'connections taken'
   part.find({
     id: full ? 'connections-exhausted' : 'server-not-ready',
     severity: 'error',

@@ -1,4 +1,3 @@
-import { UNASKED, UNSAFE_METHOD } from '../../../lib/server/connection-problem.ts'
 import type { Case } from './cases.ts'
 import {
   ADDRESSES,
@@ -17,12 +16,15 @@ import {
 const OWN = 'local all postgres peer map=superuser_map\n'
 const IPV4 = 'host all all 127.0.0.1/32 scram-sha-256\n'
 const IPV6 = 'host all all ::1/128 scram-sha-256\n'
-const ABSENT = notUp('absent', 'ENOENT', 'there is no socket at /run/postgresql port 5432')
+const ABSENT = notUp('absent', undefined, 'there is no socket at /run/postgresql port 5432')
 const NO_ENTRY = refusedOnce(
-  '28000',
+  'refused by rules',
   'PostgreSQL does not let this role in: no pg_hba.conf entry for host "::1"',
 )
-const REJECTED = refusedOnce('28000', 'PostgreSQL does not let this role in: pg_hba.conf rejects connection')
+const REJECTED = refusedOnce(
+  'refused by rules',
+  'PostgreSQL does not let this role in: pg_hba.conf rejects connection',
+)
 const newer = { path: HBA, kind: 'hba' as const, changed: SECONDS - 1 }
 
 /** Rules, what they trust, and what a refused login comes from; each cause is told once, and not what follows. */
@@ -55,7 +57,7 @@ export const ACCESS: readonly Case[] = [
     name: `a rule that asks for something else: ${method}`,
     told: {
       // PostgreSQL asks for the password itself there, and is not given it.
-      ...(method === 'ident' ? REJECTED : refusedOnce(UNSAFE_METHOD, 'it asks for password')),
+      ...(method === 'ident' ? REJECTED : refusedOnce('unsafe method', 'it asks for password')),
       rules: rules(`${OWN + IPV4}host all all ::1/128 ${method}\n`),
     },
     finds: ['error hba-method (::1) setup'],
@@ -188,14 +190,14 @@ export const ACCESS: readonly Case[] = [
     name: 'a rule that trusts the application, which then has no proof of its server',
     told: {
       rules: rules(`${OWN}host all all ::1/128 trust\n${IPV4}`),
-      ...refusedOnce(UNASKED, 'it let us in without asking'),
+      ...refusedOnce('unasked', 'it let us in without asking'),
     },
     finds: [`error trust-superuser (${HBA}:2)`],
     says: /as no login proves anything, endo-api-boot does not start the API/,
   },
   {
     name: 'let in unasked, and no rule says so',
-    told: refusedOnce(UNASKED, 'it let us in without asking'),
+    told: refusedOnce('unasked', 'it let us in without asking'),
     finds: ['error login-failed (::1)'],
     says: /it let us in without asking/,
   },

@@ -128,7 +128,7 @@ const interrupted = (
         : { ...journal, action, away: 'main.before-undo-2026-11-25T01-00-00Z' },
   }),
 })
-const ABSENT = notUp('absent', 'ENOENT', 'there is no socket at /run/postgresql port 5432')
+const ABSENT = notUp('absent', undefined, 'there is no socket at /run/postgresql port 5432')
 
 export const MAINTENANCE: readonly Case[] = [
   {

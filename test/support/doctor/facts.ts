@@ -139,16 +139,24 @@ export const up = (change: Partial<ServerState> = {}, more: Partial<Server> = {}
   ...more,
 })
 
-export const problem = (answer: string, cause: string, stage: Problem['stage'] = 'refused'): Problem => ({
+export const problem = (
+  kind: Problem['kind'],
+  cause: string,
+  stage: Problem['stage'] = 'refused',
+): Problem => ({
   transient: stage !== 'refused',
   stage,
   code: stage === 'refused' ? 77 : 75,
   cause,
   hint: 'Look at the log of PostgreSQL for ADDRESS.',
-  answer,
+  kind,
 })
-export const notUp = (stage: Problem['stage'], answer: string, cause: string): Pick<Facts, 'server'> => ({
-  server: { state: stage, problem: problem(answer, cause, stage) },
+export const notUp = (
+  stage: Problem['stage'],
+  kind: Problem['kind'],
+  cause: string,
+): Pick<Facts, 'server'> => ({
+  server: { state: stage, problem: problem(kind, cause, stage) },
 })
 
 export const ADDRESSES = ['::1', '127.0.0.1'] as const
@@ -161,12 +169,12 @@ export const refused = (address: string, why: Problem): Attempt => ({
   outcome: { address, ok: false, problem: why },
 })
 /** The login at ::1 fails, that at 127.0.0.1 does not. */
-export const refusedOnce = (answer: string, cause: string, stage: Problem['stage'] = 'refused') => ({
-  attempts: [refused('::1', problem(answer, cause, stage)), loggedIn('127.0.0.1')],
+export const refusedOnce = (kind: Problem['kind'], cause: string, stage: Problem['stage'] = 'refused') => ({
+  attempts: [refused('::1', problem(kind, cause, stage)), loggedIn('127.0.0.1')],
 })
 /** Both fail alike. */
-export const refusedTwice = (answer: string, cause: string, stage: Problem['stage'] = 'refused') => ({
-  attempts: ADDRESSES.map(address => refused(address, problem(answer, cause, stage))),
+export const refusedTwice = (kind: Problem['kind'], cause: string, stage: Problem['stage'] = 'refused') => ({
+  attempts: ADDRESSES.map(address => refused(address, problem(kind, cause, stage))),
 })
 
 export const unit = (name: UnitName, change: Partial<Unit> = {}): Unit => ({

@@ -1,5 +1,4 @@
 import { known } from '../../../lib/doctor/facts/fact.ts'
-import { UNSAFE_METHOD } from '../../../lib/server/connection-problem.ts'
 import type { Case } from './cases.ts'
 import {
   ADDRESSES,
@@ -19,7 +18,7 @@ import {
   withRole,
 } from './facts.ts'
 
-const WRONG_PASSWORD = refusedTwice('28P01', `PostgreSQL refused the password of ${ROLE}`)
+const WRONG_PASSWORD = refusedTwice('wrong password', `PostgreSQL refused the password of ${ROLE}`)
 
 /** How the name of the database becomes an address. */
 export const NAMES: readonly Case[] = [
@@ -72,7 +71,7 @@ export const NAMES: readonly Case[] = [
     name: 'localhost means ::1, which this host does not have: that is why nobody logs in there',
     told: {
       names: { hosts: known([...ADDRESSES]), resolved: known([...ADDRESSES]), ipv6: false },
-      ...refusedOnce('EADDRNOTAVAIL', 'this host has no address to reach ::1 from'),
+      ...refusedOnce('no address', 'this host has no address to reach ::1 from'),
     },
     finds: ['error ipv6-off (::1)'],
     says: /sysctl net\.ipv6\.conf\.lo\.disable_ipv6=0/,
@@ -84,7 +83,7 @@ export const LOGINS: readonly Case[] = [
   {
     name: 'an address at which nobody listens',
     told: {
-      ...refusedOnce('ECONNREFUSED', 'nothing listens', 'absent'),
+      ...refusedOnce(undefined, 'nothing listens', 'absent'),
       server: up({ listenAddresses: '127.0.0.1' }),
     },
     finds: ['error address-not-served (::1) listen'],
@@ -92,15 +91,20 @@ export const LOGINS: readonly Case[] = [
   },
   {
     name: 'an address at which nobody listens, on NixOS',
-    told: { ...NIXOS, ...refusedOnce('ECONNREFUSED', 'nothing listens', 'absent') },
+    told: { ...NIXOS, ...refusedOnce(undefined, 'nothing listens', 'absent') },
     finds: ['error address-not-served (::1)'],
     says: /services\.postgresql\.settings\.listen_addresses = lib\.mkForce "localhost,::1"/,
   },
   ...(
     [
-      ['42501', 'no right to connect', { mayConnect: false }, `database-connect (${settings.dbName})`],
       [
-        '55000',
+        'no right to connect',
+        'no right to connect',
+        { mayConnect: false },
+        `database-connect (${settings.dbName})`,
+      ],
+      [
+        'takes no connections',
         'it takes no connections',
         { takesConnections: false },
         `database-closed (${settings.dbName})`,
@@ -123,7 +127,7 @@ export const LOGINS: readonly Case[] = [
   {
     name: 'no database: that is why',
     told: {
-      ...refusedTwice('3D000', 'the database does not exist'),
+      ...refusedTwice('no such database', 'the database does not exist'),
       server: up({}, { cluster: known(cluster({ databases: without(settings.dbName) })) }),
     },
     finds: [`error database-missing (${settings.dbName}) setup`],
@@ -131,9 +135,9 @@ export const LOGINS: readonly Case[] = [
   {
     name: 'no database, as far as an ordinary account is told',
     told: {
-      ...notUp('refused', '28000', 'peer'),
+      ...notUp('refused', 'refused by rules', 'peer'),
       root: false,
-      ...refusedOnce('3D000', 'the database does not exist'),
+      ...refusedOnce('no such database', 'the database does not exist'),
     },
     finds: ['error login-failed (::1)'],
     unseen: ['roles and databases: peer (run it as root)'],
@@ -141,7 +145,7 @@ export const LOGINS: readonly Case[] = [
   {
     name: 'the role may not log in: that is why, and no rule',
     told: {
-      ...refusedTwice('28000', 'role is not permitted to log in'),
+      ...refusedTwice('refused by rules', 'role is not permitted to log in'),
       server: up({}, { cluster: known(withRole({ login: false })) }),
     },
     finds: [`error role-no-login (${ROLE}) setup`],
@@ -169,19 +173,19 @@ export const LOGINS: readonly Case[] = [
   {
     name: 'an md5 password, which is asked for in an unsafe way',
     told: {
-      ...refusedTwice(UNSAFE_METHOD, 'it asks for md5'),
+      ...refusedTwice('unsafe method', 'it asks for md5'),
       agreement: { copyIsVault: true, vaultIsVerifier: 'md5', copyIsVerifier: 'md5' },
     },
     finds: [`error role-md5 (${ROLE}) setup`],
   },
   {
     name: 'a host with IPv6 that cannot be reached by it',
-    told: refusedOnce('EADDRNOTAVAIL', 'this host has no address'),
+    told: refusedOnce('no address', 'this host has no address'),
     finds: ['error login-failed (::1)'],
   },
   {
     name: 'a login that gets no answer from a server that has some for us',
-    told: refusedOnce('ETIMEDOUT', 'it did not answer', 'starting'),
+    told: refusedOnce(undefined, 'it did not answer', 'starting'),
     finds: ['error login-failed (::1)'],
   },
   {
@@ -189,7 +193,7 @@ export const LOGINS: readonly Case[] = [
     told: {
       attempts: [
         { with: 'db_pwd', outcome: { address: '::1', ok: true } },
-        refused('::1', problem('08P01', 'it speaks otherwise')),
+        refused('::1', problem(undefined, 'it speaks otherwise')),
         loggedIn('127.0.0.1'),
       ],
     },
