@@ -62,9 +62,8 @@ export async function saveConfiguration(
   report: Report,
   client: Session,
   folder: Folder,
-  major: number,
 ): Promise<NonNullable<Description['configuration']>> {
-  const query = `SELECT path FROM (${configurationFiles(major)}) AS f GROUP BY path ORDER BY path COLLATE "C"`
+  const query = `SELECT path FROM (${configurationFiles(client.major)}) AS f GROUP BY path ORDER BY path COLLATE "C"`
   const rows = await select(client, query, 'look for the configuration')
   const saved: { path: string; file: string }[] = []
   for (const row of rows) {

@@ -161,7 +161,7 @@ const describeServer = (run: Run, partial: Folder) =>
       )
     }
     const listed = await describeDatabases(client, major)
-    return { cluster, listed, configuration: await saveConfiguration(run.report, client, partial, major) }
+    return { cluster, listed, configuration: await saveConfiguration(run.report, client, partial) }
   })
 
 /** Databases that were dumped, why others could not be read, and what pg_dump leaves out. */

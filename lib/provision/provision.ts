@@ -6,7 +6,7 @@ import type { Settings } from '../frame/settings.ts'
 import type { Change, Manifest } from '../frame/terms.ts'
 import { requireReplaceable } from '../host/file.ts'
 import { splitPath } from '../host/folder.ts'
-import { explain, type Goal } from '../server/connection-problem.ts'
+import { administratorGoal, explain } from '../server/connection-problem.ts'
 import { explainLock, LOCK_CAUSE, LOCK_DATABASE, TAKE_LOCK, takeLock } from '../server/lock.ts'
 import { type Cluster, inspectCluster } from '../server/look.ts'
 import { statementFailure } from '../server/problem.ts'
@@ -131,16 +131,11 @@ export const statementLimit = ({ readyTimeout }: Settings): number => Math.max(r
  */
 async function openSessions(run: Run): Promise<{ client: Session; lock: Session | undefined }> {
   const { settings, deadline, report } = run
-  const goal: Goal = {
-    place: `${settings.host} port ${settings.port}`,
-    role: settings.adminRole,
-    database: settings.adminDatabase,
-    as: 'administrator',
-  }
   const open = async (database: string): Promise<Session> => {
+    const goal = administratorGoal(settings, database)
     const session = await untilReady(
       limit => openSession(settings, database, limit, statementLimit(settings)),
-      error => explain(error, { ...goal, database }),
+      error => explain(error, goal),
       `PostgreSQL at ${goal.place}`,
       deadline,
       report,

@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { ExitCode, Failure } from '../frame/failure.ts'
 import type { Run } from '../frame/run.ts'
-import { explain, type Goal, toFailure } from '../server/connection-problem.ts'
+import { administratorGoal, explain, toFailure } from '../server/connection-problem.ts'
 import { IDENTITY, identity } from '../server/look.ts'
 import { inSession } from '../server/ready.ts'
 import { abandon, ask, openSession } from '../server/session.ts'
@@ -80,20 +80,14 @@ export async function askServer(run: Run, patient = true): Promise<Server | unde
 
 /** Fails where what listens lets this session not in. */
 async function listens({ settings }: Run, patient: boolean): Promise<boolean> {
-  const place = `${settings.host} port ${settings.port}`
-  const goal: Goal = {
-    place,
-    role: settings.adminRole,
-    database: settings.adminDatabase,
-    as: 'administrator',
-  }
+  const goal = administratorGoal(settings)
   try {
     abandon(await openSession(settings, settings.adminDatabase, LIMIT, LIMIT))
     return true
   } catch (error) {
     const problem = explain(error, goal)
     if (problem.stage === 'refused' || (problem.stage === 'starting' && !patient))
-      throw toFailure(problem, `connect to PostgreSQL at ${place}`)
+      throw toFailure(problem, `connect to PostgreSQL at ${goal.place}`)
     return problem.stage === 'starting'
   }
 }

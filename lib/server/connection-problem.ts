@@ -1,4 +1,5 @@
 import { ExitCode, errnoOf, Failure, type FailureCode } from '../frame/failure.ts'
+import type { Settings } from '../frame/settings.ts'
 import { ImpostorError, UnaskedError, UnsafeMethod } from './login.ts'
 import { adviceOn, besides, isAnswer } from './problem.ts'
 import { ScramError } from './scram.ts'
@@ -40,6 +41,12 @@ export type Goal = {
   /** The kind of connection: the administrative one, or the application's. */
   readonly as: 'administrator' | 'application'
 }
+
+/** Where the administrative connection goes, as the settings have it. */
+export const administratorGoal = (
+  { host, port, adminRole, adminDatabase }: Settings,
+  database = adminDatabase,
+): Goal => ({ place: `${host} port ${port}`, role: adminRole, database, as: 'administrator' })
 
 /** What is known about an error; the words depend on where the connection was to go, and on the server's own. */
 type Known = Omit<Problem, 'cause' | 'hint'> & {

@@ -2,7 +2,7 @@ import { Deadline } from '../frame/deadline.ts'
 import { ExitCode, Failure } from '../frame/failure.ts'
 import type { Report } from '../frame/report.ts'
 import type { Run } from '../frame/run.ts'
-import { explain, type Problem, toFailure } from './connection-problem.ts'
+import { administratorGoal, explain, type Problem, toFailure } from './connection-problem.ts'
 import { abandon, openSession, type Session } from './session.ts'
 
 const SHORTEST = 4
@@ -97,11 +97,11 @@ export async function inSession<T>(
   work: (client: Session) => Promise<T>,
 ): Promise<T> {
   const { settings, report } = run
-  const place = `${settings.host} port ${settings.port}`
+  const goal = administratorGoal(settings, database)
   const client = await untilReady(
     limit => openSession(settings, database, limit, lockTimeout),
-    error => explain(error, { place, role: settings.adminRole, database, as: 'administrator' }),
-    `PostgreSQL at ${place}`,
+    error => explain(error, goal),
+    `PostgreSQL at ${goal.place}`,
     new Deadline(settings.readyTimeout, run.deadline.clock),
     report,
   )

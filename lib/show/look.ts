@@ -4,7 +4,7 @@ import type { Run } from '../frame/run.ts'
 import type { Settings } from '../frame/settings.ts'
 import { inspectAccessFiles, ServedFiles } from '../server/access/inspect.ts'
 import { lastOfEach } from '../server/conf.ts'
-import { explain, type Goal, type Problem } from '../server/connection-problem.ts'
+import { administratorGoal, explain, type Problem } from '../server/connection-problem.ts'
 import { newerFiles, served, servedQuery } from '../server/look.ts'
 import { IS_FILE_ERROR } from '../server/reload.ts'
 import { abandon, ask, openPlainSession, openSession, PINNED, type Session } from '../server/session.ts'
@@ -26,8 +26,7 @@ type Looked = { readonly configuration: Configuration; readonly problem: Problem
  * Fails with the code for why the server cannot be asked where there are no files to read either.
  */
 export async function lookAtConfiguration({ settings, deadline }: Run): Promise<Looked> {
-  const { adminDatabase: database, adminRole: role } = settings
-  const goal: Goal = { place: `${settings.host} port ${settings.port}`, role, database, as: 'administrator' }
+  const { adminDatabase: database } = settings
   const limit = (): number => Math.min(LIMIT, deadline.remaining())
   const looked = async (client: Session): Promise<Looked> => {
     try {
@@ -46,7 +45,7 @@ export async function lookAtConfiguration({ settings, deadline }: Run): Promise<
   try {
     client = await openSession(settings, database, limit(), LIMIT)
   } catch (error) {
-    const problem = explain(error, goal)
+    const problem = explain(error, administratorGoal(settings))
     return { configuration: await fromFiles(settings, problem), problem }
   }
   return await looked(client)

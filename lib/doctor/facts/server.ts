@@ -4,7 +4,7 @@ import { KEPT, RESTORING } from '../../backup/terms.ts'
 import { ExitCode, Failure } from '../../frame/failure.ts'
 import type { Settings } from '../../frame/settings.ts'
 import type { Manifest } from '../../frame/terms.ts'
-import { explain, type Goal, type Problem } from '../../server/connection-problem.ts'
+import { administratorGoal, explain, type Problem } from '../../server/connection-problem.ts'
 import {
   type Cluster,
   IDENTITY,
@@ -104,18 +104,12 @@ const LIMIT = 1500
 
 /** One administrative session with a few messages, and one in the application's database. */
 export async function gatherServer(settings: Settings, manifest: Manifest): Promise<ServerFacts> {
-  const goal: Goal = {
-    place: `${settings.host} port ${settings.port}`,
-    role: settings.adminRole,
-    database: settings.adminDatabase,
-    as: 'administrator',
-  }
   let client: Session
   try {
     client = await openSession(settings, settings.adminDatabase, LIMIT, LIMIT)
   } catch (error) {
     if (error instanceof Failure) return { state: 'unasked', ...toUnknown(error) }
-    const problem = explain(error, goal)
+    const problem = explain(error, administratorGoal(settings))
     return { state: problem.stage, problem }
   }
   try {
