@@ -137,20 +137,13 @@ const SQLSTATES: Readonly<Record<string, Known>> = {
 
 /** Whose limit a login has met with 53300: a database's, a role's (postinit.c, miscinit.c), or else the server's. */
 function limitOf({ database, role }: Goal, { routine }: Said): { taken: string; limit: string } {
-  switch (routine) {
-    case 'CheckMyDatabase':
-      return {
-        taken: `all connections that the database ${database} may have are taken`,
-        limit: `its limit: ALTER DATABASE "${database}" CONNECTION LIMIT NUMBER`,
-      }
-    case 'InitializeSessionUserId':
-      return {
-        taken: `all connections that the role ${role} may have are taken`,
-        limit: `its limit: ALTER ROLE "${role}" CONNECTION LIMIT NUMBER`,
-      }
-    default:
-      return { taken: 'all connections are taken', limit: 'max_connections' }
-  }
+  const of = (what: string, name: string): { taken: string; limit: string } => ({
+    taken: `all connections that the ${what} ${name} may have are taken`,
+    limit: `its limit: ALTER ${what.toUpperCase()} "${name}" CONNECTION LIMIT NUMBER`,
+  })
+  if (routine === 'CheckMyDatabase') return of('database', database)
+  if (routine === 'InitializeSessionUserId') return of('role', role)
+  return { taken: 'all connections are taken', limit: 'max_connections' }
 }
 
 const noAddress = refused(
