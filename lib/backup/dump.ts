@@ -212,8 +212,9 @@ async function freeze(
 }
 
 /**
- * What of `tables` is not what it was any more. While pg_dump waited for its lock, one may have been emptied or rewritten,
- * and is empty then for its snapshot (PostgreSQL manual 13.6), or another one has its name. Locked, it cannot change.
+ * Why the dump of `tables` cannot be trusted, or undefined. While pg_dump waited for the lock of one, it may have been emptied
+ * or rewritten, and has no rows then in the snapshot (PostgreSQL manual 13.6), or another table has its name. Once it is
+ * locked it cannot change.
  */
 async function lookAgain(
   client: Session,

@@ -9,7 +9,7 @@ import { programFailure } from '../server/problem.ts'
 import { findProgram, type ProgramName } from '../server/programs.ts'
 import { PINNED, PINNED_SINCE_17, toOptions } from '../server/session.ts'
 
-/** A program of PostgreSQL that is to run: its arguments, and the handles that it reads and writes where it has any. */
+/** A program of PostgreSQL that is to run: its arguments, and the open files that it reads from and writes to. */
 export type Child = {
   readonly program: ProgramName
   readonly major: number

@@ -90,7 +90,7 @@ export function ruleRemedy(facts: Facts, wanted: string): { remedy: string; fix?
   return { remedy: remedyOn(facts, `put ${by}; or let the setup do it: ENDOREG_MANAGE_HBA=write`, option) }
 }
 
-/** What PostgreSQL does not take of the rules' files; whether there was any. */
+/** Tells of a line in the files of access rules that PostgreSQL does not take. Gives whether there is one. */
 export function findRuleErrors(facts: Facts, part: Parts): boolean {
   const { rules, server } = facts
   const self = serverSelf(facts)
