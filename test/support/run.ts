@@ -140,7 +140,7 @@ async function onBootedMachines(run: Run, files: readonly string[], jobs: number
 async function inside([what, ...args]: readonly string[]): Promise<void> {
   if (what === 'script') {
     process.env['TMPDIR'] = furnish(true)
-    process.argv.splice(2, 2)
+    process.argv.splice(2, 3)
     await import(pathToFileURL(resolve(CHECKOUT, args[0] ?? '')).href)
     return
   }
