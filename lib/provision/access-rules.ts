@@ -5,7 +5,7 @@ import type { Run } from '../frame/run.ts'
 import type { Settings } from '../frame/settings.ts'
 import type { Change, Manifest } from '../frame/terms.ts'
 import { account } from '../host/accounts.ts'
-import { type AccessDrift, diffAccess, type Placed, type SideEffect } from '../server/access/desired.ts'
+import { type AccessDrift, diffAccess, type SideEffect } from '../server/access/desired.ts'
 import { type AccessFiles, inspectAccessFiles } from '../server/access/inspect.ts'
 import type { Conflict } from '../server/access/placement.ts'
 import { whyPatroni } from '../server/patroni.ts'
@@ -30,7 +30,7 @@ function warnOfDrift(
   const mark = patroni ? '  - ' : '  '
   const conflicts = drift.conflicts()
   if (conflicts.length > 0) {
-    const { path, above } = drift.hba()
+    const { path, above } = drift.hba
     const said = new Set(conflicts.map(conflict => describe(conflict, drift.rules)))
     report.warning(`access rules ${path}: not as declared, and not written (${why}): ${[...said].join('; ')}`)
     const where = above === undefined ? 'at the end' : `above line ${above}`
@@ -44,7 +44,7 @@ function warnOfDrift(
   }
   const missing = drift.missingMappings
   if (missing.length > 0) {
-    const { path } = drift.ident()
+    const { path } = drift.ident
     report.warning(`identity map ${path}: not as declared, and not written (${why}): ${missing.join('; ')}`)
     const set = patroni
       ? "put these into postgresql.pg_ident of Patroni's configuration, and reload it (patronictl reload)"
@@ -116,14 +116,21 @@ export async function planAccess(run: Run, manifest: Manifest, client: pg.Client
   return planRewrites(run, access, drift, client)
 }
 
-function planRewrites(run: Run, access: AccessFiles, drift: AccessDrift, client: pg.Client): Change[] {
+async function planRewrites(
+  run: Run,
+  access: AccessFiles,
+  drift: AccessDrift,
+  client: pg.Client,
+): Promise<Change[]> {
   const { settings, report } = run
   const owner = account(settings.postgresAccount, 'ENDOREG_PG_OS_USER')
   const writing: Writing = { client, owner, limit: statementLimit(settings) }
-  const [hba, ident] = [drift.hba(), drift.ident()]
+  const { hba, ident } = drift
+  const sideEffects = await drift.sideEffects()
   // The map first: the rules name it.
   const due = [ident, hba].filter(({ before, after }) => !before.equals(after))
-  const why = due.map(({ path }) => whyNotOurs(path, owner)).find(Boolean) ?? whyNotAsked(settings, hba)
+  const why =
+    due.map(({ path }) => whyNotOurs(path, owner)).find(Boolean) ?? whyNotAsked(settings, sideEffects)
   if (why !== undefined) {
     warnOfDrift(report, drift, why)
     return []
@@ -144,11 +151,11 @@ function planRewrites(run: Run, access: AccessFiles, drift: AccessDrift, client:
     report.warning(`PostgreSQL does not take its configuration: ${access.serverError}`)
   }
   if (due.length === 0)
-    return isNewer(loadingOf(access, drift), path => changedAt.as(owner, path))
+    return isNewer(loadingOf(access), path => changedAt.as(owner, path))
       ? [load(' (newer than what was loaded)', sound)]
       : []
-  refuseLockout(settings, hba)
-  for (const effect of hba.sideEffects) report.warning(describeSideEffect(effect))
+  await refuseLockout(settings, drift)
+  for (const effect of sideEffects) report.warning(describeSideEffect(effect))
   const where = hba.above === undefined ? 'at the end' : `above line ${hba.above}`
   const what = [
     ...(due.includes(ident)
@@ -166,26 +173,26 @@ function planRewrites(run: Run, access: AccessFiles, drift: AccessDrift, client:
 }
 
 /** Why the rules are not written although they could be: who is turned away now is not let in without being asked. */
-function whyNotAsked({ manageHba }: Settings, { sideEffects }: Placed): string | undefined {
+function whyNotAsked({ manageHba }: Settings, sideEffects: readonly SideEffect[]): string | undefined {
   const [first] = sideEffects.filter(loosens)
   if (!first || manageHba === 'write') return undefined
   return `${describeSideEffect(first)}; ENDOREG_MANAGE_HBA=write says that it shall`
 }
 
 /** Rules with which nobody could provision this host again are not written. */
-function refuseLockout(
+async function refuseLockout(
   { host, postgresAccount, adminRole, adminDatabase }: Settings,
-  { path, lets }: Placed,
-): void {
-  if (!host.startsWith('/') || lets(postgresAccount, adminRole, adminDatabase)) return
+  { hba, lets }: AccessDrift,
+): Promise<void> {
+  if (!host.startsWith('/') || (await lets(postgresAccount, adminRole, adminDatabase))) return
   throw new Failure(ExitCode.configuration, {
-    message: `bring the access rules in ${path} to the declared state`,
+    message: `bring the access rules in ${hba.path} to the declared state`,
     cause: `the account ${postgresAccount} could not log in as ${adminRole} any more, so nobody could mend it`,
     hint: 'Let the manifest have a local rule for that role, with a map in which "ident" names the account.',
   })
 }
 
-const loadingOf = ({ hba, ident, ...access }: AccessFiles, { included }: AccessDrift): Loading => ({
+const loadingOf = ({ hba, ident, included, ...access }: AccessFiles): Loading => ({
   ...access,
   changes: [...[hba, ident].map(({ path, changed }) => [path, changed] as const), ...included],
 })

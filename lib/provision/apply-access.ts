@@ -17,9 +17,8 @@ import { effectiveUid } from '../host/identity.ts'
 import { bytes, job } from '../host/job.ts'
 import { splitBlock } from '../server/access/block.ts'
 import type { Rewrite } from '../server/access/desired.ts'
-import { parseIdent } from '../server/access/ident.ts'
-import { type AccessFiles, inspectAccessFiles } from '../server/access/inspect.ts'
-import { ask } from '../server/session.ts'
+import { inspectAccessFiles } from '../server/access/inspect.ts'
+import type { FileError } from '../server/files.ts'
 import { removeLitter } from './vault.ts'
 import { Overtaken } from './vault-plan.ts'
 
@@ -131,35 +130,10 @@ export type Writing = {
   readonly limit: number
 }
 
-type FileProblem = { readonly path: string; readonly line: number; readonly error: string }
-
-/**
- * What PostgreSQL does not take in its files as they are now, loaded or not. A rule that it loads although it
- * can match nothing (hostssl without TLS) has an error there as well, but a type (pg_hba_file_rules, hbafuncs.c).
- * Its opinion of identity maps can be asked since 15; before, the parser's has to do.
- */
-async function findProblem({ client, limit }: Writing): Promise<FileProblem | undefined> {
-  const access = await inspectAccessFiles(client, limit)
-  const look = async (path: string, view: string, sound: string): Promise<FileProblem | undefined> => {
-    const [rows] = await ask(
-      client,
-      `SELECT line_number AS line, error FROM ${view} WHERE error IS NOT NULL AND ${sound} IS NULL`,
-      limit,
-      `look for errors in ${path}`,
-    )
-    const [first] = rows ?? []
-    return first && { path, line: Number(first['line']), error: String(first['error']) }
-  }
-  const rules = await look(access.hba.path, 'pg_hba_file_rules', 'type')
-  if (rules || !access.ident.exists) return rules
-  if (access.major >= 15) return look(access.ident.path, 'pg_ident_file_mappings', 'map_name')
-  return parseProblem(access)
-}
-
-function parseProblem({ ident, major }: AccessFiles): FileProblem | undefined {
-  const files = { read: () => ident.bytes.toString('utf8'), list: () => [] }
-  const [first] = parseIdent(ident.path, files, major).errors
-  return first && { path: first.file, line: first.line, error: first.message }
+/** What PostgreSQL does not take in its files as they are now, loaded or not. */
+async function findProblem({ client, limit }: Writing): Promise<FileError | undefined> {
+  const { ruleErrors, mappingErrors } = await inspectAccessFiles(client, limit)
+  return ruleErrors[0] ?? mappingErrors[0]
 }
 
 /**
@@ -200,16 +174,16 @@ export async function refuseFaulty(current: readonly Rewrite[], writing: Writing
   if (!problem) return
   for (const { path, before } of current) {
     const { rest, lines } = splitBlock(before.toString('latin1'))
-    if (path !== problem.path || !lines.has(problem.line)) continue
+    if (path !== problem.file || !lines.has(problem.line)) continue
     rewriteAccessFile(writing.owner, path, before, Buffer.from(rest, 'latin1'))
     throw new Overtaken(faulty(problem, 'has an error in the declared lines, which are taken out again'))
   }
   throw faulty(problem, 'has an error, so PostgreSQL would load nothing of it, and would not even start')
 }
 
-const faulty = ({ path, line, error }: FileProblem, what: string): Failure =>
+const faulty = ({ file, line, message }: FileError, what: string): Failure =>
   new Failure(ExitCode.configuration, {
     message: `bring the access rules to the declared state`,
-    cause: `${path} ${what}: line ${line}: ${error}`,
+    cause: `${file} ${what}: line ${line}: ${message}`,
     hint: 'Correct that line, in the file or in the manifest, and run it again. What is loaded stays in force meanwhile.',
   })

@@ -4,14 +4,8 @@ import shipped from '../../units/manifest.json' with { type: 'json' }
 import { ExitCode, Failure } from '../frame/failure.ts'
 import { databaseName, type Rule, roleName, text } from '../frame/rules.ts'
 import type { Settings } from '../frame/settings.ts'
-import type { Manifest } from '../frame/terms.ts'
+import type { AccessRule, Manifest } from '../frame/terms.ts'
 import { readTrustedFile } from '../host/trusted-file.ts'
-import { parseIdent } from '../server/access/ident.ts'
-import { parseHba } from '../server/access/parse.ts'
-import { declaredRules, renderMappings, renderRules } from '../server/access/render.ts'
-import type { FileError, Files } from '../server/access/terms.ts'
-
-const NEWEST_MAJOR = 18
 
 /** The application role and database in the manifest that ships; settings may call them otherwise. */
 const APPLICATION = 'endoregDbLocal'
@@ -150,26 +144,37 @@ function applicationProblems(manifest: Manifest, settings: Settings): string[] {
   return problems
 }
 
-/** What PostgreSQL would not take; the newest major takes everything that can be declared. */
-function accessProblems({ hba, ident }: Manifest): string[] {
-  const each = <T>(
-    list: string,
-    entries: readonly T[],
-    errors: (entry: T) => readonly FileError[],
-  ): string[] =>
-    entries.flatMap((entry, index) => errors(entry).map(({ message }) => `${list}.${index}: ${message}`))
-  const parsing = (text: string): Files => ({ read: () => text, list: () => [] })
-  return [
-    ...each('hba', hba, entry => {
-      const text = renderRules(declaredRules({ hba: [entry] })).join('\n')
-      return parseHba('the rule', parsing(text), NEWEST_MAJOR).errors
-    }),
-    ...each(
-      'ident',
-      ident,
-      entry => parseIdent('the mapping', parsing(renderMappings([entry]).join('\n')), NEWEST_MAJOR).errors,
-    ),
-  ]
+/** Methods that a rule may have, of those that need no option but `map` (PostgreSQL manual, 20.1). */
+const METHODS = ['trust', 'reject', 'md5', 'password', 'scram-sha-256', 'ident', 'peer', 'cert', 'gss', 'pam']
+const WITH_MAP = ['ident', 'peer', 'cert', 'gss']
+
+/** What PostgreSQL would not take, as far as the fields tell; regular expressions it looks at itself. */
+const accessProblems = ({ hba }: Pick<Manifest, 'hba'>): string[] =>
+  hba.flatMap((rule, index) => {
+    const problem = ruleProblem(rule)
+    return problem === undefined ? [] : [`hba.${index}: ${problem}`]
+  })
+
+function ruleProblem({ type, address, method, map }: AccessRule): string | undefined {
+  if (type === 'local' && address !== undefined) return 'a local rule has no address'
+  if (type !== 'local' && address === undefined) return `a ${type} rule needs an address`
+  if (!METHODS.includes(method)) return `invalid authentication method "${method}", or one that needs options`
+  if (type === 'local' && method === 'gss') return 'gssapi authentication is not supported on local sockets'
+  if (type !== 'local' && method === 'peer') return 'peer authentication is only supported on local sockets'
+  if (type !== 'hostssl' && method === 'cert')
+    return 'cert authentication is only supported on hostssl connections'
+  if (map !== undefined && !WITH_MAP.includes(method))
+    return `"map" is only for the methods ${WITH_MAP.join(', ')}`
+  return address === undefined ? undefined : addressProblem(address)
+}
+
+function addressProblem(address: string): string | undefined {
+  const [host = '', bits] = address.split('/')
+  const family = isIP(host)
+  if (bits === undefined)
+    return family === 0 ? undefined : `"${address}" needs its bits: ${address}/${family === 4 ? 32 : 128}`
+  if (family === 0) return `"${host}" is no IP address`
+  return Number(bits) > (family === 4 ? 32 : 128) ? `invalid CIDR mask in address "${address}"` : undefined
 }
 
 function rename(content: typeof shipped, settings: Settings): unknown {

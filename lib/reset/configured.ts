@@ -4,13 +4,11 @@ import * as v from 'valibot'
 import { ExitCode, errnoOf, Failure } from '../frame/failure.ts'
 import { job } from '../host/job.ts'
 import { runAs } from '../host/shell.ts'
-import { parseIdent } from '../server/access/ident.ts'
-import { fileProblem } from '../server/access/open.ts'
-import { parseHba } from '../server/access/parse.ts'
-import type { FileError, Files } from '../server/access/terms.ts'
+import { includeOf, namedIn, readLines } from '../server/access/fields.ts'
 import { filesOf } from '../server/as-postgres.ts'
 import { lastOfEach } from '../server/conf.ts'
 import { readFileSettings } from '../server/conf-files.ts'
+import { confFiles, type FileError, type Files, fileProblem } from '../server/files.ts'
 import { findProgram } from '../server/programs.ts'
 import { configurationOf, OF_INITDB } from './cluster.ts'
 import { LARGEST_COPIED } from './folders.ts'
@@ -180,11 +178,10 @@ export async function inspectConfigured(site: Site, moved?: string): Promise<Nam
     set.set(name, { name, value: path })
     return path
   }
-  const rules = reading(access('hba_file', server?.hbaFile, 'pg_hba.conf'), path =>
-    parseHba(path, files, major),
-  )
-  // Without these PostgreSQL starts.
-  reading(access('ident_file', server?.identFile, 'pg_ident.conf'), path => parseIdent(path, files, major))
+  const hba = access('hba_file', server?.hbaFile, 'pg_hba.conf')
+  readNamed(hba, files, major)
+  readNamed(access('ident_file', server?.identFile, 'pg_ident.conf'), files, major)
+  const rules = server?.hbaFile === hba ? server.ruleErrors : inspectRules(hba, files, major)
   const faults = [...errors, ...rules].map(({ file, line, message }) => `${file} line ${line}: ${message}`)
   const [first] = [...unread.map(({ path, why }) => `${path}: ${why}`), ...faults]
   // Once the data is moved, the files are not where their links lead; it was looked at before.
@@ -217,15 +214,29 @@ function recorded(files: Files, data: string, source: string) {
   return { files: own, seen }
 }
 
-/** The errors in a file of access rules or maps, and in what it includes. */
-function reading(
-  file: string,
-  parse: (path: string) => { readonly errors: readonly FileError[] },
-): readonly FileError[] {
+/** Reads a file of access rules or maps and all that it names, as far as it can be read. */
+function readNamed(path: string, files: Files, major: number, known = new Set<string>()): void {
+  if (known.has(path)) return
+  known.add(path)
+  const text = orNothing(() => files.read(path))
+  const names = text === undefined ? confFiles(orNothing(() => files.list(path)) ?? []) : []
+  const named = text === undefined ? names.map(name => `${path}/${name}`) : namedIn(path, text, major)
+  for (const one of named) readNamed(one, files, major, known)
+}
+
+/** A type, a database, a role, and a method: less is no rule. */
+const LEAST = 4
+
+/** Why PostgreSQL would not start with access rules that no server has read yet, as far as their form tells. */
+function inspectRules(path: string, files: Files, major: number): readonly FileError[] {
   try {
-    return parse(file).errors
+    const lines = readLines(files.read(path))
+    if (lines.length === 0) return [{ file: path, line: 1, message: 'it has no rules' }]
+    return lines
+      .filter(line => line.fields.length < LEAST && !(major >= 16 && includeOf(line) !== undefined))
+      .map(({ line }) => ({ file: path, line, message: 'it is no access rule' }))
   } catch (error) {
-    return [{ file, line: 0, message: fileProblem(error).text }]
+    return [{ file: path, line: 0, message: fileProblem(error).text }]
   }
 }
 

@@ -34,6 +34,11 @@ const server = v.strictObject({
     locale: v.nullable(v.string()),
     icuRules: v.nullable(v.string()),
   }),
+  /** The lines of the access rules that it does not take, and would not start with. */
+  ruleErrors: v.optional(
+    v.array(v.strictObject({ file: v.string(), line: v.number(), message: v.string() })),
+    [],
+  ),
   databases: v.array(v.strictObject({ name: v.string(), size: number })),
   /** Those of others, each kind with how many there are. */
   sessions: v.array(v.strictObject({ role: v.string(), database: v.string(), program: v.string(), number })),
@@ -43,6 +48,10 @@ export type Server = v.InferOutput<typeof server> & { readonly version: string; 
 const QUERY = `
   SELECT json_build_object(
     'inRecovery', pg_is_in_recovery(),${IDENTITY},
+    'ruleErrors', CASE WHEN (pg_stat_file(current_setting('hba_file'), true)).size IS NULL THEN '[]' ELSE (
+      SELECT coalesce(json_agg(json_build_object('line', line_number, 'message', error,
+               'file', coalesce(to_json(r)->>'file_name', current_setting('hba_file')))), '[]')
+        FROM pg_hba_file_rules AS r WHERE error IS NOT NULL AND type IS NULL) END,
     'port', current_setting('port')::int,
     'commandLine', (SELECT coalesce(json_agg(json_build_object('name', name, 'value', setting)), '[]')
       FROM pg_settings WHERE source = 'command line'),

@@ -13,7 +13,7 @@ import * as v from 'valibot'
 import { errnoOf } from '../frame/failure.ts'
 import type { Account } from '../host/identity.ts'
 import { job } from '../host/job.ts'
-import type { Files } from './access/terms.ts'
+import type { Files } from './files.ts'
 
 const LARGEST = 1_048_576
 const text = v.strictObject({

@@ -1,7 +1,6 @@
 import { posix } from 'node:path'
-import { fileProblem } from './access/open.ts'
-import type { FileError, Files, Parsed } from './access/terms.ts'
-import { type ConfLine, lastOfEach, parseConf } from './conf.ts'
+import { type ConfLine, lastOfEach, type Parsed, parseConf } from './conf.ts'
+import { type FileError, type Files, fileProblem } from './files.ts'
 
 /** A file that is there, or should be, and could not be read. */
 export type Unread = { readonly path: string; readonly why: string }

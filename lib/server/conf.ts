@@ -1,6 +1,5 @@
 import { posix } from 'node:path'
-import { confFiles, fileProblem, locate } from './access/open.ts'
-import type { FileError, Files, Parsed, Place } from './access/terms.ts'
+import { confFiles, type FileError, type Files, fileProblem, locate, type Place } from './files.ts'
 
 /** The kinds of tokens, the earlier of two that are equally long first (the rules of guc-file.l). */
 const LETTER = '[A-Za-z_\\u0080-\\uffff]'
@@ -96,6 +95,9 @@ function unquote(text: string): string {
   )
   return Buffer.concat(bytes).toString('utf8').split('\0')[0] ?? ''
 }
+
+/** What a file and everything it includes holds, in the order in which it counts. */
+export type Parsed<T> = { readonly lines: readonly T[]; readonly errors: readonly FileError[] }
 
 /** A line of postgresql.conf that sets something. */
 export type ConfLine = Place & Assignment

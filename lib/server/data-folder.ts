@@ -1,11 +1,10 @@
 import { posix } from 'node:path'
 import type { Settings } from '../frame/settings.ts'
 import type { Account } from '../host/identity.ts'
-import { fileProblem } from './access/open.ts'
-import type { Files } from './access/terms.ts'
 import { filesOf } from './as-postgres.ts'
 import { lastOfEach } from './conf.ts'
 import { readFileSettings } from './conf-files.ts'
+import { type Files, fileProblem } from './files.ts'
 
 /** Where a server that is down keeps its data and configuration. */
 export type DataFolder = {

@@ -3,52 +3,37 @@ import type { Settings } from '../frame/settings.ts'
 import { account, accountName, findAccount } from '../host/accounts.ts'
 import type { Account } from '../host/identity.ts'
 import { effectiveUid } from '../host/identity.ts'
-import { parseIdent } from '../server/access/ident.ts'
-import { fileProblem } from '../server/access/open.ts'
-import { parseHba } from '../server/access/parse.ts'
-import type { Files, HbaRule, IdentLine, Parsed } from '../server/access/terms.ts'
-import { writeClients, writeToken, written } from '../server/access/written.ts'
+import { parseAddress } from '../server/access/address.ts'
+import { type Field, type Line, readLines } from '../server/access/fields.ts'
+import { writeToken } from '../server/access/written.ts'
 import { filesOf } from '../server/as-postgres.ts'
 import { readFileSettings } from '../server/conf-files.ts'
 import { findDataFolder } from '../server/data-folder.ts'
+import { type Files, fileProblem } from '../server/files.ts'
 import type { FileView, Mapping, Mistake, Places, Rule } from './terms.ts'
 
 /** The access rules and identity maps, in the order in which PostgreSQL takes them. */
 type Access = Pick<FileView, 'rules' | 'maps' | 'mistakes'>
 
-/** Does something with the files, however they are read; `path` is the one that it begins with. */
-export type WithFiles = <T>(path: string, work: (files: Files) => T) => Promise<T>
-
 /**
- * Reads the access rules and identity maps. PostgreSQL's views of them are not what is shown: only from version 16 on
- * they say in which file a line stands, the one for identity maps is there from 15 on, and of a server that is down,
- * or for a role that is no superuser's, there are none. So all get the same rules, in the same words.
+ * The lines of the access rules and identity maps as they stand in the files: what PostgreSQL makes of them, it tells
+ * only while it is up. So nothing is said of errors in them, and what a line includes is not followed.
  */
-export async function readAccess(
-  hba: string,
-  ident: string,
-  major: number,
-  withFiles: WithFiles,
-): Promise<Access> {
-  const rules = await readPart('rules', hba, () => withFiles(hba, files => parseHba(hba, files, major)))
-  const maps = await readPart('maps', ident, () => withFiles(ident, files => parseIdent(ident, files, major)))
+function readAccess(hba: string, ident: string, files: Files): Access {
+  const rules = readPart('rules', hba, files)
+  const maps = readPart('maps', ident, files)
   return {
-    rules: rules.lines?.map(toRule),
-    maps: maps.lines?.map(toMapping),
+    rules: rules.lines?.map(line => toRule(hba, line)),
+    maps: maps.lines?.map(line => toMapping(ident, line)),
     mistakes: [...rules.mistakes, ...maps.mistakes],
   }
 }
 
-type Part<T> = { readonly lines: readonly T[] | undefined; readonly mistakes: readonly Mistake[] }
+type Part = { readonly lines: readonly Line[] | undefined; readonly mistakes: readonly Mistake[] }
 
-async function readPart<T>(
-  where: Mistake['in'],
-  path: string,
-  parse: () => Promise<Parsed<T>>,
-): Promise<Part<T>> {
+function readPart(where: Mistake['in'], path: string, files: Files): Part {
   try {
-    const { lines, errors } = await parse()
-    return { lines, mistakes: errors.map(error => ({ in: where, ...error })) }
+    return { lines: readLines(files.read(path)), mistakes: [] }
   } catch (error) {
     const { errno, text } = fileProblem(error)
     // Without the file of identity maps PostgreSQL works as with none in it.
@@ -57,24 +42,41 @@ async function readPart<T>(
   }
 }
 
-const toRule = ({ file, line, type, databases, roles, address, method, options }: HbaRule): Rule => ({
-  file,
-  line,
-  type,
-  databases: databases.map(writeToken),
-  roles: roles.map(writeToken),
-  address: address ? writeClients(address) : null,
-  method,
-  options,
-})
+const writeField = (field: Field = []): string => field.map(writeToken).join(',')
 
-const toMapping = ({ file, line, map, account, role }: IdentLine): Mapping => ({
-  file,
-  line,
-  map: written(map),
-  account: writeToken(account),
-  role: writeToken(role),
-})
+function toRule(file: string, { line, fields }: Line): Rule {
+  const [type = [], databases = [], roles = [], ...rest] = fields
+  const apart = parseAddress(rest[0]?.[0]?.text ?? '') !== undefined
+  const clients = type[0]?.text === 'local' ? [] : rest.splice(0, apart ? 2 : 1)
+  const [method, ...options] = rest
+  return {
+    file,
+    line,
+    type: writeField(type),
+    databases: databases.map(writeToken),
+    roles: roles.map(writeToken),
+    address: clients.length === 0 ? null : clients.map(writeField).join(' '),
+    method: writeField(method),
+    options: toOptions(options),
+  }
+}
+
+/** Options up to the first that is none: what follows may be a part of a secret that has come apart. */
+function toOptions(fields: readonly Field[]): Rule['options'] {
+  const options: (readonly [string, string])[] = []
+  for (const [option, ...more] of fields) {
+    const [, name, value] = /^([^=]+)=(.+)$/s.exec(option?.text ?? '') ?? []
+    if (name === undefined || value === undefined) break
+    options.push([name, value])
+    if (more.length > 0) break
+  }
+  return options
+}
+
+const toMapping = (file: string, { line, fields }: Line): Mapping => {
+  const [map, account, role] = fields
+  return { file, line, map: writeField(map), account: writeField(account), role: writeField(role) }
+}
 
 /** What the files of a cluster on this host say, and of which version its data is. */
 type Disk = FileView & { readonly places: Places; readonly major: number }
@@ -94,7 +96,7 @@ export async function readDisk(settings: Settings): Promise<Disk | undefined> {
   const expected = [configFile, `${path}/postgresql.auto.conf`, hbaFile, identFile]
   const { files, denied } = noting(filesOf(reader, expected))
   const conf = readFileSettings(configFile, path, files)
-  const access = await readAccess(hbaFile, identFile, major, async (_, work) => work(files))
+  const access = readAccess(hbaFile, identFile, files)
   const mistakes: Mistake[] = [
     ...conf.errors.map((error): Mistake => ({ in: 'settings', ...error })),
     ...conf.unread.map(

@@ -2,16 +2,18 @@ import * as v from 'valibot'
 import { ExitCode, Failure } from '../frame/failure.ts'
 import type { Run } from '../frame/run.ts'
 import type { Settings } from '../frame/settings.ts'
-import { inspectAccessFiles, ServedFiles } from '../server/access/inspect.ts'
+import { inspectAccessFiles } from '../server/access/inspect.ts'
+import type { Mapping as AccessMapping, Rule as AccessRule } from '../server/access/rules.ts'
+import { writeClients, writeToken, written } from '../server/access/written.ts'
 import { lastOfEach } from '../server/conf.ts'
 import { administratorGoal, explain, type Problem } from '../server/connection-problem.ts'
 import { newerFiles, served, servedQuery } from '../server/look.ts'
 import { IS_FILE_ERROR } from '../server/reload.ts'
 import { abandon, ask, openPlainSession, openSession, PINNED, type Session } from '../server/session.ts'
 import { literal } from '../server/sql.ts'
-import { isHere, readAccess, readDisk, type WithFiles } from './disk.ts'
+import { isHere, readDisk } from './disk.ts'
 import { askSettings, CHANGED, effectiveSettings, fromLine, sorted } from './effective.ts'
-import type { Configuration, FileView, Mistake, Places } from './terms.ts'
+import type { Configuration, FileView, Mapping, Mistake, Places, Rule } from './terms.ts'
 
 /** Milliseconds that a message gets. */
 const LIMIT = 5000
@@ -115,34 +117,45 @@ async function fromServer(client: Session, settings: Settings): Promise<Configur
   }
 }
 
-/** What the files of access rules say, as the server reads them for a superuser, and which files are newer. */
+/** What PostgreSQL makes of its files of access rules, and which files are newer than what it has loaded. */
 async function readThroughSession(client: Session): Promise<Omit<FileView, 'lines' | 'unseen'>> {
-  const { major } = client
-  const { hba, ident, serverError } = await inspectAccessFiles(client, LIMIT)
-  const there = [hba, ident].filter(({ exists }) => exists)
-  const files = new ServedFiles(client, LIMIT, there)
-  const withFiles: WithFiles = async (path, work) => {
-    if (there.every(file => file.path !== path)) throw Object.assign(new Error(path), { code: 'ENOENT' })
-    return files.parse(work)
-  }
-  const { rules, maps, mistakes } = await readAccess(hba.path, ident.path, major, withFiles)
-  const query = `SELECT json_build_object(${servedQuery(major)}) AS served`
+  const access = await inspectAccessFiles(client, LIMIT)
+  const { hba, serverError, ruleErrors, mappingErrors } = access
+  const query = `SELECT json_build_object(${servedQuery(client.major)}) AS served`
   const [[row] = []] = await ask(client, query, LIMIT, 'read the access rules')
   const said = v.parse(v.strictObject(served), row?.['served'])
-  // What this very build does not take counts more than what the parser knows of.
-  const refused = said.ruleErrors.map(
-    error => ({ ...error, in: error.in === 'ident' ? 'maps' : 'rules' }) as const,
-  )
-  const isRefused = ({ file, line }: Pick<Mistake, 'file' | 'line'>): boolean =>
-    refused.some(error => error.file === file && error.line === line)
+  const missing: Mistake = { in: 'rules', file: hba.path, line: null, message: 'No such file or directory' }
   return {
-    rules: rules?.filter(rule => !isRefused(rule)),
-    maps: maps?.filter(mapping => !isRefused(mapping)),
-    mistakes: [...refused, ...mistakes.filter(mistake => !isRefused(mistake))],
+    rules: hba.exists ? access.rules.map(toRule) : undefined,
+    maps: access.mappings.map(toMapping),
+    mistakes: [
+      ...(hba.exists ? [] : [missing]),
+      ...ruleErrors.map((error): Mistake => ({ in: 'rules', ...error })),
+      ...mappingErrors.map((error): Mistake => ({ in: 'maps', ...error })),
+    ],
     // With an error in the settings PostgreSQL does not say when it has loaded what.
     newer: serverError === undefined ? newerFiles(said, 'settings', 'hba', 'ident') : [],
   }
 }
+
+const toRule = ({ file, line, type, databases, roles, clients, method, options }: AccessRule): Rule => ({
+  file,
+  line,
+  type,
+  databases: databases.map(writeToken),
+  roles: roles.map(writeToken),
+  address: clients ? writeClients(clients) : null,
+  method,
+  options,
+})
+
+const toMapping = ({ file, line, map, account, role }: AccessMapping): Mapping => ({
+  file,
+  line,
+  map: written(map),
+  account: writeToken(account),
+  role: writeToken(role),
+})
 
 const fileRow = v.object({
   file: v.nullable(v.string()),

@@ -149,11 +149,15 @@ export function masked(found: Configuration, secrets: readonly string[]): Config
     origin,
     afterRestart: afterRestart === undefined ? undefined : value(name, afterRestart),
   })
+  // A line of a file that PostgreSQL has not seen may have anything anywhere.
+  const word = (text: string): string => scrub(untilSecret(text))
   const rule = (one: Rule): Rule => ({
     ...one,
-    databases: one.databases.map(scrub),
-    roles: one.roles.map(scrub),
-    address: one.address === null ? null : scrub(one.address),
+    type: word(one.type),
+    databases: one.databases.map(word),
+    roles: one.roles.map(word),
+    address: one.address === null ? null : word(one.address),
+    method: word(one.method),
     options: one.options.map(([name, text]) => [name, value(name, text)]),
   })
   const mistake = (one: Mistake): Mistake => ({ ...one, message: scrub(withoutQuotation(one.message)) })
@@ -164,9 +168,9 @@ export function masked(found: Configuration, secrets: readonly string[]): Config
     rules: found.rules?.map(rule),
     maps: found.maps?.map(one => ({
       ...one,
-      map: scrub(one.map),
-      account: scrub(one.account),
-      role: scrub(one.role),
+      map: word(one.map),
+      account: word(one.account),
+      role: word(one.role),
     })),
   }
 }

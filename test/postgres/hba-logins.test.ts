@@ -2,25 +2,18 @@ import { execFileSync } from 'node:child_process'
 import { chmodSync, chownSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { matchLogin } from '../../lib/server/access/match.ts'
-import { parseHba } from '../../lib/server/access/parse.ts'
+import { askFits } from '../../lib/server/access/decide.ts'
+import { inspectAccessFiles } from '../../lib/server/access/inspect.ts'
 import { isRoot } from '../support/command.ts'
-import {
-  CREATE_ROLES,
-  hostName,
-  INTERFACES,
-  isMember,
-  randomRuleFile,
-  randomTrial,
-  type Trial,
-} from '../support/hba-logins.ts'
+import { CREATE_ROLES, randomRuleFile, randomTrial, type Trial } from '../support/hba-logins.ts'
 import { Host, runner } from '../support/host.ts'
-import { HOST_FILES } from '../support/host-files.ts'
 import { type Answer, knock } from '../support/knock.ts'
 import { Random } from '../support/random.ts'
 
 const FILES = Number(process.env['TEST_FILES'] ?? 200)
 const TRIALS = 16
+/** Milliseconds that a statement gets. */
+const LIMIT = 10_000
 
 /** The way in of the test itself. */
 const OWN_RULE = 'host postgres postgres 127.0.0.1/32 scram-sha-256\n'
@@ -43,7 +36,6 @@ t.test('the rule that decides is the one by which PostgreSQL goes', async t => {
   const major = rows[0]?.major ?? 0
   const random = new Random(Number(process.env['TEST_SEED'] ?? 1))
   const tally = new Map<Answer, number>()
-  const path = join(cluster.data, 'pg_hba.conf')
   const loaded = async (): Promise<string> =>
     String((await client.query('SELECT pg_conf_load_time()::text AS at')).rows[0]?.at)
 
@@ -51,20 +43,17 @@ t.test('the rule that decides is the one by which PostgreSQL goes', async t => {
     const named = isRoot && random.once(4)
     const rules = OWN_RULE + randomRuleFile(random, named)
     cluster.setRules(rules)
-    const parsed = parseHba(path, HOST_FILES, major)
-    if (parsed.errors.length > 0) t.fail('refused', { rules, errors: parsed.errors })
+    const access = await inspectAccessFiles(client, LIMIT)
+    if (access.ruleErrors.length > 0) t.fail('refused', { rules, errors: access.ruleErrors })
     const before = await loaded()
     await client.query('SELECT pg_reload_conf()')
     while ((await loaded()) === before);
     const trials = Array.from({ length: TRIALS }, () => randomTrial(random, named, tls))
     const answers = await Promise.all(trials.map(trial => ask(trial)))
+    const attempts = trials.map(({ attempt }) => attempt)
+    const judge = (await askFits(client, LIMIT, major, access.rules, attempts)).judge(access.rules)
     trials.forEach(({ attempt }, index) => {
-      const { decides } = matchLogin(parsed.lines, attempt, {
-        major,
-        isMember,
-        interfaces: INTERFACES,
-        hostName,
-      })
+      const { decides } = judge(attempt)
       const ours = decides?.method ?? 'no rule'
       const theirs = answers[index] ?? 'no rule'
       tally.set(theirs, (tally.get(theirs) ?? 0) + 1)

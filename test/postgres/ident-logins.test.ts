@@ -3,16 +3,18 @@ import { join } from 'node:path'
 import t from 'tap'
 import { findAccount } from '../../lib/host/accounts.ts'
 import { changesIds } from '../../lib/host/identity.ts'
-import { mapAccount, parseIdent } from '../../lib/server/access/ident.ts'
+import { askMap } from '../../lib/server/access/decide.ts'
+import { inspectAccessFiles } from '../../lib/server/access/inspect.ts'
 import { isRoot } from '../support/command.ts'
-import { CREATE_ROLES, isMember } from '../support/hba-logins.ts'
+import { CREATE_ROLES } from '../support/hba-logins.ts'
 import { Host } from '../support/host.ts'
-import { HOST_FILES } from '../support/host-files.ts'
 import { knock } from '../support/knock.ts'
 import { choices, Random } from '../support/random.ts'
 
 const FILES = 60
 const TRIALS = 20
+/** Milliseconds that a statement gets. */
+const LIMIT = 10_000
 
 const ACCOUNTS = choices('root  postgres  admin  stranger  endoreg-service-user')
 const ACCOUNT_TOKENS = choices(`
@@ -48,8 +50,8 @@ t.test('an account logs in as the roles that its map allows', { skip: !isRoot &&
     const text = `${random.many(2, 8, () => line(random)).join('\n')}\n`
     writeFileSync(file, text)
     await cluster.reload()
-    const { lines, errors } = parseIdent(file, HOST_FILES, major)
-    if (errors.length > 0) t.fail('refused', { text, errors })
+    const { mappings, mappingErrors } = await inspectAccessFiles(client, LIMIT)
+    if (mappingErrors.length > 0) t.fail('refused', { text, errors: mappingErrors })
     const trials = Array.from({ length: TRIALS }, () => {
       const name = random.pick(ACCOUNTS)
       const role = random.pick([name, random.pick(ACCOUNTS), random.pick(ROLES)])
@@ -63,12 +65,12 @@ t.test('an account logs in as the roles that its map allows', { skip: !isRoot &&
         return knock({ to: { path, account }, role, database, replication: false })
       }),
     )
-    trials.forEach(({ name, role, map }, index) => {
-      const ours = mapAccount(lines, map, name, role, isMember, major)
+    for (const [index, { name, role, map }] of trials.entries()) {
+      const ours = await askMap(client, LIMIT, major, mappings, { map, account: name, role })
       const theirs = answers[index] === 'trust'
       count[theirs ? 'allowed' : 'refused'] += 1
       if (ours !== theirs) t.fail('they differ', { text, name, role, map, ours, theirs: answers[index] })
-    })
+    }
   }
   t.notMatch(cluster.logText(), /was not reloaded/, 'PostgreSQL took every file')
   t.comment(`PostgreSQL ${major}, ${FILES} files: ${JSON.stringify(count)}`)

@@ -1,20 +1,8 @@
 import { networkInterfaces } from 'node:os'
-import type { LoginAttempt } from '../../lib/server/access/terms.ts'
+import type { LoginAttempt } from '../../lib/server/access/decide.ts'
 import { choices, type Random } from './random.ts'
 
-/** The groups that each role is a member of, directly or not. */
-export const GROUPS: Readonly<Record<string, readonly string[]>> = {
-  alice: ['staff'],
-  bob: [],
-  carol: ['managers', 'staff'],
-  boss: [],
-  'a b': ['all'],
-  Älice: ['staff'],
-  staff: [],
-  managers: ['staff'],
-  all: [],
-}
-/** The statements that make them so. */
+/** Roles, and the groups that they are members of. */
 export const CREATE_ROLES = `
 CREATE ROLE staff; CREATE ROLE managers; CREATE ROLE "all"; GRANT staff TO managers;
 CREATE ROLE alice LOGIN; GRANT staff TO alice;
@@ -24,11 +12,8 @@ CREATE ROLE boss LOGIN SUPERUSER;
 CREATE ROLE "a b" LOGIN; GRANT "all" TO "a b";
 CREATE ROLE "Älice" LOGIN; GRANT staff TO "Älice"`
 
-export const isMember = (role: string, group: string): boolean =>
-  role in GROUPS && (role === group || (GROUPS[role]?.includes(group) ?? false))
-
 /** This host's addresses. */
-export const INTERFACES = Object.values(networkInterfaces()).flatMap(addresses => addresses ?? [])
+const INTERFACES = Object.values(networkInterfaces()).flatMap(addresses => addresses ?? [])
 
 /** From where, and to which of this host's addresses. */
 type Way = { readonly host: string; readonly from: string }
@@ -91,8 +76,3 @@ export function randomRuleFile(random: Random, named: boolean): string {
   }
   return `${random.many(4, 16, rule).join('\n')}\n`
 }
-
-const LOOPBACK: Readonly<Record<string, string>> = { '127.0.0.1': 'localhost', '::1': 'localhost' }
-
-/** The names in the /etc/hosts that the tests run with. */
-export const hostName = (address: string): string | undefined => LOOPBACK[address]

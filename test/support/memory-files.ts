@@ -1,5 +1,5 @@
 import { posix } from 'node:path'
-import type { Files } from '../../lib/server/access/terms.ts'
+import type { Files } from '../../lib/server/files.ts'
 
 /** Files that are only in memory, by their absolute paths; an errno name in place of one that cannot be read. */
 export function memoryFiles(files: Readonly<Record<string, string | { readonly errno: string }>>): Files {

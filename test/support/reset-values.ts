@@ -77,6 +77,7 @@ export const SERVER: Server = {
   version: '16.4',
   major: 16,
   inRecovery: false,
+  ruleErrors: [],
   data: CLUSTER.data,
   configuration: '/etc/postgresql/16/main/postgresql.conf',
   hbaFile: '/etc/postgresql/16/main/pg_hba.conf',

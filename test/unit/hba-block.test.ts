@@ -1,5 +1,5 @@
 import t from 'tap'
-import { aboveComment, blockOf, insertBlock, lineStarts, splitBlock } from '../../lib/server/access/block.ts'
+import { aboveComment, blockOf, insertBlock, splitBlock } from '../../lib/server/access/block.ts'
 
 const BLOCK = blockOf(['local all all peer'])
 
@@ -40,12 +40,6 @@ t.test('a block of somebody else is none', async t => {
 t.test('a long comment costs no time', async t => {
   const text = '# comment\n'.repeat(100_000)
   t.equal(aboveComment(`x\n${text}`, text.length + 2), 2)
-})
-
-t.test('a block goes in front of whole lines only', async t => {
-  t.same(lineStarts('a\nb \\\nc\nd'), [0, 2, 8, 9])
-  t.same(lineStarts('a\n'), [0, 2])
-  t.same(lineStarts(''), [0, 0])
 })
 
 t.test('and above the comment of the line', async t => {

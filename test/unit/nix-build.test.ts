@@ -87,11 +87,6 @@ t.test('the package and a configuration are built', { skip: withoutLib }, async 
       'hba.6: ',
     ],
     [
-      'a regular expression that it does not take',
-      'manifest.ident = [ { map = "superuser_map"; account = "/^(open"; role = "postgres"; } ];',
-      'ident.6: ',
-    ],
-    [
       'an address that is none',
       'manifest.hba = [ { type = "host"; database = "all"; role = "all"; address = "1.2.3.4.5/99"; method = "md5"; } ];',
       'hba.6',

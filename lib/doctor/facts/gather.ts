@@ -11,15 +11,7 @@ import { type DataFolder, findDataFolder } from '../../server/data-folder.ts'
 import { inspectPatroni } from '../../server/patroni.ts'
 import { gatherAccounts } from './accounts.ts'
 import { type Fact, ifKnown, known, look, unknown } from './fact.ts'
-import {
-  gatherClock,
-  gatherDisks,
-  gatherForeign,
-  gatherNames,
-  gatherReset,
-  gatherRules,
-  gatherTools,
-} from './host.ts'
+import { gatherClock, gatherDisks, gatherForeign, gatherNames, gatherReset, gatherTools } from './host.ts'
 import { attemptLogins, compare, gatherPasswordFiles, readable, requireRight } from './passwords.ts'
 import { gatherServer, notUp, type ServerFacts } from './server.ts'
 import { gatherUnits } from './units.ts'
@@ -31,9 +23,10 @@ export type Facts = Readonly<Awaited<ReturnType<typeof gather>>>
 /** Looks at everything, beside each other where something else has to be waited for. Changes nothing. */
 export async function gather(settings: Settings) {
   const manifest = loadManifest(settings)
+  const naming = gatherNames(settings)
   const waiting = Promise.all([
-    gatherServer(settings, manifest),
-    gatherNames(settings),
+    gatherServer(settings, manifest, naming),
+    naming,
     gatherUnits(),
     gatherTools(),
     gatherClock(),
@@ -83,16 +76,7 @@ export async function gather(settings: Settings) {
     patroni: look(() =>
       data.known && postgres ? inspectPatroni(postgres, data.value, self?.pid) : undefined,
     ),
-    rules:
-      data.known && postgres
-        ? await gatherRules(
-            { path: data.value.hbaFile, major: data.value.major },
-            postgres,
-            [...addresses, '127.0.0.1', '::1'],
-            self?.groups ?? [],
-            settings.dbUser,
-          )
-        : unknown(data.known ? 'there is no account of PostgreSQL' : data.why),
+    rules: server.state === 'up' ? server.rules : unknown('only PostgreSQL knows what it makes of them'),
     agreement: await compare(passwords, server, settings.dbUser, attempts),
     attempts,
     /** Who else listens at the server's port. */

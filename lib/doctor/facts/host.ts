@@ -6,10 +6,7 @@ import { isMaintained } from '../../host/lock.ts'
 import { ask } from '../../host/shell.ts'
 import { inspectData, saysMoved } from '../../reset/folders.ts'
 import { type Journal, readJournal } from '../../reset/journal.ts'
-import { hostNames } from '../../server/access/desired.ts'
-import { parseHba } from '../../server/access/parse.ts'
-import type { HbaRule, Parsed, Surroundings } from '../../server/access/terms.ts'
-import { filesOf, measure, type Space } from '../../server/as-postgres.ts'
+import { measure, type Space } from '../../server/as-postgres.ts'
 import { resolveAddresses } from '../../server/prove.ts'
 import { type Holder, holderOf, listenersAt, socketsOf, type TcpSocket } from '../../server/sockets.ts'
 import { type Fact, look, lookLater } from './fact.ts'
@@ -106,43 +103,6 @@ export async function gatherReset(
     return { journal, there: found.state !== 'missing', moved: saysMoved(found, journal), busy }
   })
 }
-
-/** The access rules as the files have them, which need not be what PostgreSQL has loaded. */
-export type Rules = {
-  readonly path: string
-  readonly parsed: Parsed<HbaRule>
-  readonly around: Surroundings
-}
-
-/**
- * @param clients the addresses from which logins come; where rules name hosts, the resolver says what each is called
- * @param groups the roles that the application's role belongs to
- */
-export const gatherRules = (
-  { path, major }: { readonly path: string; readonly major: number },
-  postgres: Account,
-  clients: readonly string[],
-  groups: readonly string[],
-  application: string,
-): Promise<Fact<Rules>> =>
-  lookLater(async () => {
-    const parsed = parseHba(path, filesOf(postgres, [path]), major)
-    const named = parsed.lines.some(({ address }) => address?.kind === 'name')
-    const names = named ? await hostNames(clients) : new Map<string, string>()
-    return {
-      path,
-      parsed,
-      around: {
-        major,
-        // Only the application's role is asked about; of a server that is down no memberships are known.
-        isMember: (role, group) => role === group || (role === application && groups.includes(group)),
-        interfaces: Object.values(networkInterfaces())
-          .flatMap(addresses => addresses ?? [])
-          .map(({ address, netmask }) => ({ address, netmask })),
-        hostName: address => names.get(address),
-      },
-    }
-  })
 
 /** The file system where something lives. */
 export type Disk = Space & { readonly holds: string }

@@ -19,6 +19,8 @@ import { IS_FILE_ERROR } from '../../server/reload.ts'
 import { abandon, ask, openSession, type Session } from '../../server/session.ts'
 import { literal } from '../../server/sql.ts'
 import { type Fact, lookLater, toUnknown, type Unknown, unknown } from './fact.ts'
+import type { Names } from './host.ts'
+import { gatherRules, type Rules } from './rules.ts'
 
 const texts = v.array(v.string())
 
@@ -30,8 +32,6 @@ export const serverState = v.strictObject({
   /** Whether it offers TLS. */
   tls: v.boolean(),
   pendingRestart: texts,
-  /** The roles that the application's role belongs to, directly or not. */
-  groups: texts,
   sessions: v.number(),
   mostSessions: v.number(),
   /** About the application; null where there is no such role or database. */
@@ -54,10 +54,6 @@ export const serverQuery = ({ dbUser, dbName }: Settings, major: number): string
     'listenAddresses', current_setting('listen_addresses'),
     'tls', current_setting('ssl')::bool,
     'pendingRestart', (SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM pg_settings WHERE pending_restart),
-    'groups', (WITH RECURSIVE g AS (
-        SELECT oid FROM pg_roles WHERE rolname = ${literal(dbUser)}
-        UNION SELECT m.roleid FROM pg_auth_members m JOIN g ON m.member = g.oid)
-      SELECT coalesce(json_agg(r.rolname), '[]') FROM g JOIN pg_roles r USING (oid)),
     'sessions', (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
     'mostSessions', current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
                     - coalesce(current_setting('reserved_connections', true), '0')::int,
@@ -87,6 +83,7 @@ export type Server = {
   /** Undefined where the administrative role is no superuser. */
   readonly self: Fact<ServerState>
   readonly cluster: Fact<Cluster>
+  readonly rules: Fact<Rules>
   /** Whether the application's role may make tables in the schema public of its database. */
   readonly mayCreate: Fact<boolean>
 }
@@ -102,8 +99,16 @@ export type ServerFacts =
 /** Milliseconds for a session and for a message in it: a server that is well needs a hundredth of that. */
 const LIMIT = 1500
 
-/** One administrative session with a few messages, and one in the application's database. */
-export async function gatherServer(settings: Settings, manifest: Manifest): Promise<ServerFacts> {
+/**
+ * One administrative session with a few messages, and one in the application's database.
+ *
+ * @param naming what is found out meanwhile about the application's addresses
+ */
+export async function gatherServer(
+  settings: Settings,
+  manifest: Manifest,
+  naming: Promise<Names>,
+): Promise<ServerFacts> {
   let client: Session
   try {
     client = await openSession(settings, settings.adminDatabase, LIMIT, LIMIT)
@@ -120,7 +125,11 @@ export async function gatherServer(settings: Settings, manifest: Manifest): Prom
       return { version, ...v.parse(serverState, row?.['state']) }
     })
     const cluster = await lookLater(() => readCluster(client, settings, manifest))
-    return { state: 'up', major, self, cluster, mayCreate: await mayCreate }
+    const { resolved } = await naming
+    const rules = await lookLater(() =>
+      gatherRules(client, LIMIT, settings, resolved.known ? resolved.value : []),
+    )
+    return { state: 'up', major, self, cluster, rules, mayCreate: await mayCreate }
   } catch (error) {
     return { state: 'unasked', ...toUnknown(error) }
   } finally {

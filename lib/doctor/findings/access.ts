@@ -39,7 +39,7 @@ function login(facts: Facts, part: Parts, address: string): boolean {
   if (outcome?.ok) part.good(`${settings.dbUser} logs in at ${address}`)
   const refused = outcome && !outcome.ok ? outcome : undefined
   const byRules = refused?.problem.kind === 'refused by rules' && currentRole(facts)?.login !== false
-  const later = (server.state === 'absent' || isNewer(facts)) && verdict !== undefined && !letsIn(verdict)
+  const later = isNewer(facts) && verdict !== undefined && !letsIn(verdict)
   if (later || (byRules && verdict && !letsIn(verdict))) findRule(facts, part, address, verdict)
   else if (byRules && verdict) return true
   else if (byRules) findRefusal(facts, part, refused)

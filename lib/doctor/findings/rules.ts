@@ -1,14 +1,14 @@
 import { isIPv6 } from 'node:net'
 import type { Fix } from '../../frame/finding.ts'
 import { accessMode } from '../../provision/access-rules.ts'
-import { matchLogin } from '../../server/access/match.ts'
-import type { HbaRule, LoginAttempt, Verdict } from '../../server/access/terms.ts'
+import type { LoginAttempt, Verdict } from '../../server/access/decide.ts'
+import type { Rule } from '../../server/access/rules.ts'
 import type { Facts } from '../facts/gather.ts'
-import type { Rules } from '../facts/host.ts'
+import type { Rules } from '../facts/rules.ts'
 import { able, newerFiles, type Parts, patroniOf, remedyOn, serverSelf } from './part.ts'
 
 /** "/etc/postgresql/15/main/pg_hba.conf:12" */
-const placeOf = ({ file, line }: HbaRule): string => `${file}:${line}`
+const placeOf = ({ file, line }: Rule): string => `${file}:${line}`
 
 /** Methods by which the application's password is asked for and not given away. */
 const PROVING = new Set(['scram-sha-256', 'md5', 'trust'])
@@ -21,13 +21,12 @@ const attemptFrom = ({ settings }: Facts, address: string, ssl: boolean): LoginA
   ssl,
 })
 
-/** What the rules on the disk say about the application's login from `address`; undefined where they cannot be read. */
+/** What the rules in the files say about the application's login from `address`; undefined where that is not known. */
 export function verdictFor(facts: Facts, address: string): Verdict | undefined {
   const { rules } = facts
-  if (!rules.known || rules.value.parsed.errors.length > 0) return undefined
-  const { parsed, around } = rules.value
-  const verdict = (ssl: boolean): Verdict =>
-    matchLogin(parsed.lines, attemptFrom(facts, address, ssl), around)
+  if (!rules.known || rules.value.errors.length > 0) return undefined
+  const { judge } = rules.value
+  const verdict = (ssl: boolean): Verdict => judge(attemptFrom(facts, address, ssl))
   const plain = verdict(false)
   if (letsIn(plain) || !serverSelf(facts)?.tls) return plain
   // Refused without TLS, a client tries with it.
@@ -92,20 +91,14 @@ export function ruleRemedy(facts: Facts, wanted: string): { remedy: string; fix?
 
 /** Tells of a line in the files of access rules that PostgreSQL does not take. Gives whether there is one. */
 export function findRuleErrors(facts: Facts, part: Parts): boolean {
-  const { rules, server } = facts
-  const self = serverSelf(facts)
-  const own = rules.known ? rules.value.parsed.errors : []
-  const [error] = self ? self.ruleErrors : own
+  const [error] = serverSelf(facts)?.ruleErrors ?? []
   if (!error) return false
   part.find({
     id: 'rules-invalid',
-    severity: server.state === 'up' ? 'warning' : 'error',
+    severity: 'warning',
     subject: `${error.file ?? 'pg_hba.conf'}:${error.line}`,
     seen: error.message,
-    meaning:
-      server.state === 'up'
-        ? 'PostgreSQL goes on with the rules from before, and does not start again with these'
-        : 'PostgreSQL does not start with it, so there is no database for the API',
+    meaning: 'PostgreSQL goes on with the rules from before, and does not start again with these',
     remedy: 'correct the line, then: systemctl reload-or-restart postgresql',
   })
   return true
@@ -128,14 +121,11 @@ export function findStaleRules(facts: Facts, part: Parts, refused: boolean): voi
   })
 }
 
-const isSame = (one: HbaRule | undefined, other: HbaRule): boolean =>
-  one?.file === other.file && one.line === other.line
-
 /** Rules by which PostgreSQL believes whoever comes. */
 export function trustFindings(facts: Facts, part: Parts): void {
   const { rules, settings } = facts
-  if (!rules.known || rules.value.parsed.errors.length > 0) return
-  const trusting = rules.value.parsed.lines.filter(({ method }) => method === 'trust')
+  if (!rules.known || rules.value.errors.length > 0) return
+  const trusting = rules.value.rules.filter(({ method }) => method === 'trust')
   for (const rule of trusting) {
     const superuser = lets(rules.value, rule, settings.adminRole, settings.adminDatabase)
     const application = lets(rules.value, rule, settings.dbUser, settings.dbName)
@@ -162,7 +152,7 @@ export function trustFindings(facts: Facts, part: Parts): void {
 }
 
 /** Whether `rule` is what decides about that login. */
-function lets({ parsed, around }: Rules, rule: HbaRule, role: string, database: string): boolean {
+function lets({ judge }: Rules, rule: Rule, role: string, database: string): boolean {
   const attempts: LoginAttempt[] =
     rule.type === 'local'
       ? [{ type: 'local', role, database }]
@@ -173,10 +163,10 @@ function lets({ parsed, around }: Rules, rule: HbaRule, role: string, database: 
           address,
           ssl: rule.type === 'hostssl',
         }))
-  return attempts.some(attempt => isSame(matchLogin(parsed.lines, attempt, around).decides, rule))
+  return attempts.some(attempt => judge(attempt).decides === rule)
 }
 
 /** Whether it is for other roles and databases, or other hosts, than those that were tried. */
-const isSpecial = ({ databases, roles, address }: HbaRule): boolean =>
+const isSpecial = ({ databases, roles, clients }: Rule): boolean =>
   [databases, roles].some(tokens => !tokens.some(({ text, quoted }) => text === 'all' && !quoted)) ||
-  (address !== undefined && address.kind !== 'all')
+  (clients !== undefined && clients.kind !== 'all')

@@ -72,9 +72,7 @@ function ownedByPatroni(facts: Facts, part: Parts): void {
 }
 
 function down(facts: Facts, part: Parts, problem: Problem): void {
-  const { rules, units, data } = facts
-  // With an error in the access rules it does not start; that is its own finding.
-  if (rules.known && rules.value.parsed.errors.length > 0) return
+  const { units, data } = facts
   const unit = ifKnown(units)?.find(({ name }) => name === 'postgresql.service')
   const said = unit?.lastError ? `; its last error: ${unit.lastError}` : ''
   const where = data.known ? `, data of version ${data.value.major} is in ${data.value.path}` : ''

@@ -1,38 +1,14 @@
-import { isIPv6 } from 'node:net'
+import { isIPv4, isIPv6 } from 'node:net'
 
 /** An IP address as bytes, 4 or 16. */
 export type Bytes = readonly number[]
 
-/** The greatest number that the last of so many parts of an IPv4 address may be, as it stands for the rest. */
-const GREATEST = [0xffffffff, 0xffffff, 0xffff, 0xff]
-
-/**
- * The bytes of an address as PostgreSQL reads it, with the system's getaddrinfo(3): one of IPv4 may have fewer
- * than four parts, some of them octal or hexadecimal (inet_aton(3)). The zone of one of IPv6 does not count.
- */
+/** The bytes of an address in its usual writing; undefined of anything else. The zone of one of IPv6 does not count. */
 export function parseAddress(text: string): Bytes | undefined {
-  const [address = '', zone] = text.split('%', 2)
-  if (!isIPv6(address)) return parseIpv4(text)
-  return zone === undefined || isZone(zone, address) ? parseIpv6(address) : undefined
+  if (isIPv4(text)) return text.split('.').map(Number)
+  return isIPv6(text) ? parseIpv6(text.replace(/%.*$/s, '')) : undefined
 }
 
-/** A zone is a number, or of a link-local address the name of an interface, whatever interfaces there are. */
-const isZone = (zone: string, address: string): boolean =>
-  /^\d+$/.test(zone) ? Number(zone) <= 0xffffffff : zone !== '' && /^(?:fe[89ab]|ff[0-9a-f]2)/i.test(address)
-
-function parseIpv4(text: string): Bytes | undefined {
-  const parts = text.split('.')
-  if (parts.length > 4 || !parts.every(part => /^(?:0x[0-9a-f]+|0[0-7]*|[1-9][0-9]*)$/i.test(part))) {
-    return undefined
-  }
-  const numbers = parts.map(part => (/^0[0-7]+$/.test(part) ? Number.parseInt(part, 8) : Number(part)))
-  const last = numbers.pop() ?? 0
-  if (last > (GREATEST[numbers.length] ?? 0) || numbers.some(number => number > 0xff)) return undefined
-  const rest = [last >>> 24, (last >>> 16) & 0xff, (last >>> 8) & 0xff, last & 0xff]
-  return [...numbers, ...rest.slice(numbers.length)]
-}
-
-/** `text` must be a valid address. */
 function parseIpv6(text: string): Bytes {
   const [front = [], back] = text.split('::').map(half => half.split(':').filter(Boolean).flatMap(groupBytes))
   if (!back) return front
@@ -43,12 +19,6 @@ function groupBytes(group: string): readonly number[] {
   if (group.includes('.')) return group.split('.').map(Number)
   const number = Number.parseInt(group, 16)
   return [number >> 8, number & 0xff]
-}
-
-/** The mask of so many bits as a rule has them after a slash, which strtol(3) reads. */
-export function parseBits(text: string, length: number): Bytes | undefined {
-  const bits = /^[\t-\r ]*[+-]?\d+$/.test(text) ? Number(text) : -1
-  return bits >= 0 && bits <= 8 * length ? maskOf(bits, length) : undefined
 }
 
 /** A mask of `bits` ones, `length` bytes long. */

@@ -62,16 +62,6 @@ export function insertBlock(rest: string, block: string, at: number): string {
   return before + (before === '' || before.endsWith('\n') ? '' : '\n') + block + rest.slice(at)
 }
 
-/** Where each line of `text` begins that does not continue the one before (a backslash at its end); and the end. */
-export function lineStarts(text: string): number[] {
-  const starts = [0]
-  for (const { index } of text.matchAll(/\n/g)) {
-    const continued = /\\\r?$/.test(text.slice(Math.max(0, index - 2), index))
-    if (!continued && index + 1 < text.length) starts.push(index + 1)
-  }
-  return [...starts, text.length]
-}
-
 /** The start `at` of a line, or of the comment that stands right above it. */
 export function aboveComment(text: string, at: number): number {
   let start = at

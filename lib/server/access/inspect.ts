@@ -1,9 +1,21 @@
 import pg from 'pg'
+import * as v from 'valibot'
+import { confFiles, type FileError } from '../files.ts'
 import { statementFailure } from '../problem.ts'
 import { CONFIGURATION_ERROR } from '../reload.ts'
 import { ask, type Rows, run } from '../session.ts'
 import { literal } from '../sql.ts'
-import type { Files } from './terms.ts'
+import { namedIn } from './fields.ts'
+import {
+  type Mapping,
+  mappingRow,
+  type Rule,
+  ruleRow,
+  Sources,
+  toErrors,
+  toMappings,
+  toRules,
+} from './rules.ts'
 
 /** A configuration file as PostgreSQL sees it. */
 export type ServedFile = {
@@ -32,18 +44,34 @@ export type AccessFiles = {
   readonly now: number
   /** An error in postgresql.conf: with one, PostgreSQL does not tell when it has loaded its files. */
   readonly serverError: string | undefined
+  /** What PostgreSQL takes of the files, in the order in which it counts, and what it does not take. */
+  readonly rules: readonly Rule[]
+  readonly mappings: readonly Mapping[]
+  readonly ruleErrors: readonly FileError[]
+  readonly mappingErrors: readonly FileError[]
+  /** The files and folders that both name, with the second of their last change. */
+  readonly included: ReadonlyMap<string, number>
 }
 
 /** As much as is read of a file. */
 const MOST = 16_777_216
 
+const ruleRows = v.nullable(v.array(ruleRow))
+const mappingRows = v.nullable(v.array(mappingRow))
+
+/** All rows of a view of PostgreSQL's of a file; null without the file, where asking it would be an error. */
+const view = (setting: string, name: string): string => `
+  CASE WHEN (pg_stat_file(current_setting('${setting}'), true)).size IS NOT NULL
+       THEN (SELECT coalesce(json_agg(r), '[]') FROM ${name} AS r) END`
+
 /**
- * Reads pg_hba.conf and pg_ident.conf through a superuser's session, which may where root may not.
+ * Reads pg_hba.conf and pg_ident.conf through a superuser's session, which may where root may not, and asks what
+ * PostgreSQL makes of them.
  *
  * @param limit milliseconds
  */
 export async function inspectAccessFiles(client: pg.Client, limit: number): Promise<AccessFiles> {
-  const [rows] = await ask(
+  const [rows, [views] = []] = await ask(
     client,
     `SELECT current_setting('server_version_num')::int / 10000 AS major, name, path,
             pg_read_binary_file(path, 0, ${MOST}, true) AS bytes,
@@ -52,7 +80,8 @@ export async function inspectAccessFiles(client: pg.Client, limit: number): Prom
              split_part(pg_read_file('postmaster.pid'), E'\\n', 1)::int AS pid,
             ${CONFIGURATION_ERROR} AS server_error
        FROM (SELECT name, setting AS path FROM pg_settings
-              WHERE name IN ('hba_file', 'ident_file', 'config_file')) AS files`,
+              WHERE name IN ('hba_file', 'ident_file', 'config_file')) AS files;
+     SELECT ${view('hba_file', 'pg_hba_file_rules')} AS rules, ${view('ident_file', 'pg_ident_file_mappings')} AS mappings`,
     limit,
     'read the access rules',
   )
@@ -67,99 +96,63 @@ export async function inspectAccessFiles(client: pg.Client, limit: number): Prom
     }
   }
   const [facts] = rows ?? []
+  const major = Number(facts?.['major'])
+  const [hba, ident] = [file('hba_file'), file('ident_file')]
+  const { texts, included } = await readNamed(client, limit, major, [hba, ident])
+  const rules = v.parse(ruleRows, views?.['rules']) ?? []
+  const mappings = v.parse(mappingRows, views?.['mappings']) ?? []
+  const [ofRules, ofMappings] = [new Sources(hba.path, texts), new Sources(ident.path, texts)]
   return {
-    major: Number(facts?.['major']),
-    hba: file('hba_file'),
-    ident: file('ident_file'),
+    major,
+    hba,
+    ident,
     configuration: file('config_file'),
     pid: Number(facts?.['pid']),
     loaded: Number(facts?.['loaded']),
     now: Number(facts?.['now']),
     serverError: typeof facts?.['server_error'] === 'string' ? facts['server_error'] : undefined,
+    rules: toRules(rules, ofRules),
+    mappings: toMappings(mappings, ofMappings),
+    ruleErrors: toErrors(rules, ofRules),
+    mappingErrors: toErrors(mappings, ofMappings),
+    included,
   }
 }
 
-/**
- * Files read through a session, as far as they have been asked for. The parser wants them at once, so what it
- * did not find is fetched, and it parses once more.
- */
-export class ServedFiles {
-  readonly #client: pg.Client
-  readonly #limit: number
-  readonly #texts = new Map<string, string>()
-  readonly #folders = new Map<string, readonly string[]>()
-  readonly #missing = new Set<string>()
-  readonly #included = new Map<string, number>()
-
-  constructor(client: pg.Client, limit: number, known: readonly ServedFile[]) {
-    this.#client = client
-    this.#limit = limit
-    for (const { path, bytes } of known) this.#texts.set(path, bytes.toString('utf8'))
+/** The texts of the files and of all that they name, each read once, and when what they name was changed. */
+async function readNamed(client: pg.Client, limit: number, major: number, files: readonly ServedFile[]) {
+  const texts = new Map(files.map(({ path, bytes }) => [path, bytes.toString('utf8')]))
+  const included = new Map<string, number>()
+  const due = files.flatMap(({ path }) => namedIn(path, texts.get(path) ?? '', major))
+  for (let path = due.shift(); path !== undefined; path = due.shift()) {
+    if (texts.has(path) || included.has(path)) continue
+    const found = await readServed(client, limit, path)
+    included.set(path, Number(found?.['changed'] ?? 0))
+    const { bytes, names } = found ?? {}
+    if (Array.isArray(names)) due.push(...confFiles(names.map(String)).map(name => `${path}/${name}`))
+    if (!Buffer.isBuffer(bytes)) continue
+    const text = bytes.toString('utf8')
+    texts.set(path, text)
+    due.push(...namedIn(path, text, major))
   }
-
-  /** What has been read so far; everything else is not there. */
-  get files(): Files {
-    return this.#files(new Set())
-  }
-
-  /** The files that were included, with the second of their last change. */
-  get included(): ReadonlyMap<string, number> {
-    return this.#included
-  }
-
-  /** `parse` with everything it asks for. */
-  async parse<T>(parse: (files: Files) => T): Promise<T> {
-    for (;;) {
-      const wanted = new Set<string>()
-      const result = parse(this.#files(wanted))
-      if (wanted.size === 0) return result
-      for (const path of wanted) await this.#fetch(path)
-    }
-  }
-
-  #files(wanted: Set<string>): Files {
-    return {
-      read: path => {
-        if (this.#folders.has(path)) throw systemError(path, 'EISDIR')
-        return this.#texts.get(path) ?? this.#ask(path, wanted)
-      },
-      list: path => {
-        if (this.#texts.has(path)) throw systemError(path, 'ENOTDIR')
-        return this.#folders.get(path) ?? this.#ask(path, wanted)
-      },
-    }
-  }
-
-  #ask(path: string, wanted: Set<string>): never {
-    if (!this.#missing.has(path)) wanted.add(path)
-    throw systemError(path, 'ENOENT')
-  }
-
-  async #fetch(path: string): Promise<void> {
-    const quoted = literal(path)
-    const statement = `SELECT isdir AS folder, extract(epoch FROM change)::text AS changed,
-        CASE WHEN NOT isdir THEN pg_read_binary_file(${quoted}, 0, ${MOST}) END AS bytes,
-        CASE WHEN isdir THEN array(SELECT pg_ls_dir(${quoted})) END AS names FROM pg_stat_file(${quoted}, true)`
-    try {
-      const [rows] = await run(this.#client, statement, this.#limit, `read ${path}`)
-      const [found] = rows ?? []
-      this.#included.set(path, Number(found?.['changed'] ?? 0))
-      if (found?.['folder'] === true) this.#folders.set(path, names(found))
-      else if (Buffer.isBuffer(found?.['bytes'])) this.#texts.set(path, found['bytes'].toString('utf8'))
-      else this.#missing.add(path)
-    } catch (error) {
-      if (!isUnreadable(error)) throw statementFailure(error, `read ${path}`)
-      this.#missing.add(path)
-    }
-  }
+  return { texts, included }
 }
 
-const systemError = (path: string, code: string): Error =>
-  Object.assign(new Error(`${path}: ${code}`), { code })
+/** A file's bytes or a folder's names; undefined where PostgreSQL cannot read it. */
+async function readServed(client: pg.Client, limit: number, path: string): Promise<Rows[number] | undefined> {
+  const quoted = literal(path)
+  const statement = `SELECT extract(epoch FROM change)::text AS changed,
+      CASE WHEN NOT isdir THEN pg_read_binary_file(${quoted}, 0, ${MOST}) END AS bytes,
+      CASE WHEN isdir THEN array(SELECT pg_ls_dir(${quoted})) END AS names FROM pg_stat_file(${quoted}, true)`
+  try {
+    const [rows] = await run(client, statement, limit, `read ${path}`)
+    return rows?.[0]
+  } catch (error) {
+    if (isUnreadable(error)) return undefined
+    throw statementFailure(error, `read ${path}`)
+  }
+}
 
 /** What PostgreSQL cannot read it cannot obey either: system errors, and a missing right (manual, appendix A). */
 const isUnreadable = (error: unknown): boolean =>
   error instanceof pg.DatabaseError && /^(?:58|42)/.test(error.code ?? '')
-
-const names = (row: Rows[number]): readonly string[] =>
-  Array.isArray(row['names']) ? row['names'].map(String) : []

@@ -1,5 +1,6 @@
-import { bitsOf, writeAddress } from './address.ts'
-import type { Address, Token } from './terms.ts'
+import { bitsOf, parseAddress } from './address.ts'
+import type { Token } from './fields.ts'
+import type { Clients } from './rules.ts'
 
 /** A text in quotes where it has to be in them. */
 export const written = (text: string): string => (/^[^\s",#]+$/.test(text) ? text : inQuotes(text))
@@ -14,10 +15,10 @@ export function writeToken({ text, quoted }: Token): string {
 }
 
 /** The clients of a rule as they may stand in a file. */
-export function writeClients(address: Address): string {
-  if (address.kind === 'name') return written(address.name)
-  if (address.kind !== 'range') return address.kind
-  const bits = bitsOf(address.mask)
-  const network = writeAddress(address.address)
-  return bits === undefined ? `${network} ${writeAddress(address.mask)}` : `${network}/${bits}`
+export function writeClients(clients: Clients): string {
+  if (clients.kind === 'name') return written(clients.name)
+  if (clients.kind !== 'range') return clients.kind
+  const { address, mask } = clients
+  const bits = bitsOf(parseAddress(mask) ?? [])
+  return bits === undefined ? `${address} ${mask}` : `${address}/${bits}`
 }

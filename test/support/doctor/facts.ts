@@ -3,8 +3,8 @@ import type { Backup, Description } from '../../../lib/backup/terms.ts'
 import type { Accounts } from '../../../lib/doctor/facts/accounts.ts'
 import { known, type Unknown, unknown } from '../../../lib/doctor/facts/fact.ts'
 import type { Facts } from '../../../lib/doctor/facts/gather.ts'
-import type { Rules } from '../../../lib/doctor/facts/host.ts'
 import type { Attempt } from '../../../lib/doctor/facts/passwords.ts'
+import type { Rules } from '../../../lib/doctor/facts/rules.ts'
 import type { Server, ServerState } from '../../../lib/doctor/facts/server.ts'
 import { CHAIN, type Unit, type UnitName } from '../../../lib/doctor/facts/units.ts'
 import type { Ways } from '../../../lib/doctor/facts/ways.ts'
@@ -14,10 +14,11 @@ import type { State } from '../../../lib/host/file.ts'
 import { loadSettings } from '../../../lib/host/settings-file.ts'
 import { loadManifest } from '../../../lib/provision/manifest.ts'
 import type { Vault } from '../../../lib/provision/vault.ts'
-import { parseHba } from '../../../lib/server/access/parse.ts'
+import type { LoginAttempt } from '../../../lib/server/access/decide.ts'
+import { type Field, readLines } from '../../../lib/server/access/fields.ts'
+import { type Clients, isAmong, type Rule } from '../../../lib/server/access/rules.ts'
 import type { Problem } from '../../../lib/server/connection-problem.ts'
 import type { Cluster, CurrentRole } from '../../../lib/server/look.ts'
-import { memoryFiles } from '../memory-files.ts'
 
 /** The moment at which the hosts of these facts are looked at. */
 export const NOW = new Date('2026-11-26T12:00:00Z')
@@ -66,17 +67,52 @@ const SOUND_RULES = `local all postgres peer map=superuser_map
 host all all 127.0.0.1/32 scram-sha-256
 host all all ::1/128 scram-sha-256
 `
-export const rules = (text: string, groups: readonly string[] = []) =>
-  known<Rules>({
+/** Facts about rules in a text, and which of them decides: only names, `all`, groups and whole ranges are in it. */
+export function rules(text: string, groups: readonly string[] = []) {
+  const all = readLines(text).map(({ line, fields }): Rule => {
+    const [type, databases = [], roles = [], ...rest] = fields
+    const local = type?.[0]?.text === 'local'
+    const [method, ...options] = local ? rest : rest.slice(1)
+    return {
+      file: HBA,
+      line,
+      type: type?.[0]?.text ?? '',
+      databases,
+      roles,
+      ...(local ? {} : { clients: clientsOf(rest[0]?.[0]?.text ?? '') }),
+      method: method?.[0]?.text ?? '',
+      options: options.flat().map(({ text }) => [text, ''] as const),
+    }
+  })
+  const isFor = (field: Field, name: string): boolean =>
+    field.some(({ text }) => text === 'all' || text === name || groups.some(group => text === `+${group}`))
+  const fits = ({ type, clients, databases, roles }: Rule, attempt: LoginAttempt): boolean =>
+    isFor(databases, attempt.database) &&
+    isFor(roles, attempt.role) &&
+    (attempt.type === 'local'
+      ? type === 'local'
+      : isAmong(attempt.address, clients) && (type === 'host' || (type === 'hostssl' && attempt.ssl)))
+  return known<Rules>({
     path: HBA,
-    parsed: parseHba(HBA, memoryFiles({ [HBA]: text }), 16),
-    around: {
-      major: 16,
-      isMember: (role, group) => role === group || groups.includes(group),
-      interfaces: [],
-      hostName: () => 'localhost',
+    rules: all,
+    errors: [],
+    judge: attempt => {
+      const [decides, ...shadowed] = all.filter(rule => fits(rule, attempt))
+      return { decides, shadowed }
     },
   })
+}
+
+const MASKS: Readonly<Record<string, string>> = {
+  8: '255.0.0.0',
+  32: '255.255.255.255',
+  128: 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff',
+}
+
+function clientsOf(text: string): Clients {
+  const [address = '', bits = ''] = text.split('/')
+  return text === 'all' ? { kind: 'all' } : { kind: 'range', address, mask: MASKS[bits] ?? '' }
+}
 
 export const self = (change: Partial<ServerState> = {}): ServerState => ({
   version: '16.11',
@@ -90,7 +126,6 @@ export const self = (change: Partial<ServerState> = {}): ServerState => ({
   checksums: true,
   tls: false,
   pendingRestart: [],
-  groups: [],
   sessions: 1,
   mostSessions: 97,
   pid: 100,
@@ -135,6 +170,7 @@ export const up = (change: Partial<ServerState> = {}, more: Partial<Server> = {}
   major: 16,
   self: known(self(change)),
   cluster: known(cluster()),
+  rules: rules(SOUND_RULES),
   mayCreate: known(true),
   ...more,
 })

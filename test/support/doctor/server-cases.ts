@@ -1,6 +1,6 @@
 import { known } from '../../../lib/doctor/facts/fact.ts'
 import type { Case } from './cases.ts'
-import { accounts, BROKEN, DENIED, HBA, notUp, refusedTwice, rules, SECONDS, units, up } from './facts.ts'
+import { accounts, BROKEN, DENIED, HBA, notUp, refusedTwice, SECONDS, units, up } from './facts.ts'
 
 const PORT = 'port 5432'
 const ABSENT = notUp('absent', undefined, 'there is no socket at /run/postgresql port 5432')
@@ -33,12 +33,6 @@ export const SERVER: readonly Case[] = [
     told: { ...ABSENT, ...units({ 'postgresql.service': { active: 'failed', lastError: 'out of memory' } }) },
     finds: [`error server-down (${PORT}) start`],
     says: /; its last error: out of memory$/m,
-  },
-  {
-    name: 'no server, because of a line in its rules',
-    told: { ...ABSENT, ...NOBODY, rules: rules('host all\n') },
-    finds: [`error rules-invalid (${HBA}:1)`],
-    says: /PostgreSQL does not start with it/,
   },
   {
     name: 'no server, because another program has its port',
