@@ -1,5 +1,20 @@
-import { backupPostgres } from '../lib/commands/backup-postgres.ts'
+import { initialiseRemote, keepCopies } from '../lib/backup/copy.ts'
+import { keepNewest, listBackups, nameOf } from '../lib/backup/folder.ts'
+import { createBackup, tellOf } from '../lib/backup/make.ts'
+import { leaveBackup } from '../lib/backup/metrics.ts'
+import { isCopyPending } from '../lib/backup/copy.ts'
+import { uncopied } from '../lib/backup/copy.ts'
+import { findRemote, type Remote, requireRemote } from '../lib/backup/restic/remote.ts'
+import type { Backup } from '../lib/backup/terms.ts'
+import { count } from '../lib/frame/report.ts'
+import { misused, numberOf, type Run } from '../lib/frame/run.ts'
+import { withMaintenanceLock } from '../lib/host/lock.ts'
 import { script } from '../lib/host/script.ts'
+
+const KEEP = 7
+
+/** A day, which is more than any run is tried again after. */
+const MOST_MINUTES = 1440
 
 void script(
   {
@@ -21,5 +36,58 @@ void script(
     },
     kinds: ['copy-only'],
   },
-  backupPostgres,
+  async run => {
+    const { check, flags, report } = run
+    const keep = numberOf(run, 'keep', 9999) ?? KEEP
+    const minutes = numberOf(run, 'retry', MOST_MINUTES)
+    if (flags.has('no-copy') && flags.has('copy-only'))
+      throw misused(report.command, '--no-copy and --copy-only leave nothing to do')
+    const steps = async (): Promise<string> => {
+      if (flags.has('init-remote')) await initialiseRemote(run)
+      if (flags.has('copy-only')) return copy(run, keep)
+      const made = minutes === undefined ? undefined : lastUncopied(run, minutes)
+      if (!made) return check ? foretell(run) : make(run, keep)
+      report.note(`the backup ${made.path} was made by the last attempt: only its copy is missing`)
+      return copy(run, keep)
+    }
+    return check ? steps() : withMaintenanceLock(run, steps)
+  },
 )
+
+const lastUncopied = ({ settings }: Run, minutes: number): Backup | undefined =>
+  uncopied(listBackups(settings).backups, name => isCopyPending(settings, name), minutes, Date.now())
+
+async function foretell(run: Run): Promise<string> {
+  const { settings, report, flags } = run
+  const { backups } = listBackups(settings)
+  report.change({ resource: `backup ${settings.backupDir}/${nameOf(new Date(), 'regular')}`, action: 'make' })
+  const remote = flags.has('no-copy') ? undefined : await findRemote(run)
+  if (remote) report.change({ resource: 'copy of the backup', action: `make in ${remote.shown}` })
+  // The one that would be made counts.
+  return `${report.tally()}; there ${backups.length === 1 ? 'is' : 'are'} ${count(backups.length, 'complete backup')}`
+}
+
+async function make(run: Run, keep: number): Promise<string> {
+  const { backup, lacking } = await createBackup(run, 'regular')
+  tellOf(run, backup)
+  // It counts also where the old ones cannot be removed.
+  await leaveBackup(run, backup, listBackups(run.settings).backups)
+  const kept = keepNewest(run, keep)
+  await leaveBackup(run, backup, kept)
+  const remote = run.flags.has('no-copy') ? undefined : await keepCopies(run, kept, keep)
+  if (lacking) throw lacking
+  return summary(run, kept, remote)
+}
+
+/** The backups there are, copied. Fails with 78 where that is all that is asked for, and there is nowhere to copy to. */
+async function copy(run: Run, keep: number): Promise<string> {
+  if (run.flags.has('copy-only')) await requireRemote(run)
+  const { backups } = listBackups(run.settings)
+  const remote = run.flags.has('no-copy') ? undefined : await keepCopies(run, backups, keep)
+  return summary(run, backups, remote)
+}
+
+function summary({ report, settings }: Run, backups: readonly Backup[], remote: Remote | undefined): string {
+  const places = [settings.backupDir, ...(remote ? [remote.shown] : [])].join(' and ')
+  return `${report.tally()}; ${count(backups.length, 'complete backup')} in ${places}`
+}

@@ -11,6 +11,7 @@ import {
 } from 'node:fs'
 import { promisify } from 'node:util'
 import { doing, ExitCode, Failure, isSystemError, systemFailure } from '../frame/failure.ts'
+import type { Run } from '../frame/run.ts'
 import type { Settings } from '../frame/settings.ts'
 import { accountName } from '../host/accounts.ts'
 import { readRegular } from '../host/file.ts'
@@ -20,6 +21,7 @@ import { isOurs } from '../host/own-file.ts'
 import {
   type Backup,
   DESCRIPTION,
+  isAhead,
   lackedBy,
   parseDescription,
   REASONS,
@@ -234,4 +236,34 @@ export function superfluous(backups: readonly Backup[], keep: number): readonly 
     const stay = new Set([...(oldest ? [oldest] : []), ...others, ...lacking])
     return its.filter(backup => !stay.has(backup))
   })
+}
+
+/**
+ * Removes what the retention does not keep, and says so.
+ *
+ * @returns the complete backups that there are then, the oldest first
+ */
+export function keepNewest({ settings, report }: Run, keep: number): readonly Backup[] {
+  const { backups, unusable } = listBackups(settings)
+  for (const { name, why } of unusable) {
+    report.warning(
+      `${settings.backupDir}/${name} is no complete backup (${why}); it is not counted and stays: remove it by hand`,
+    )
+  }
+  for (const { path } of backups.filter(backup => isAhead(backup, Date.now()))) {
+    report.warning(
+      `${path} says that it was finished in the future: the clock was ahead then, or is behind now`,
+    )
+  }
+  const old = superfluous(backups, keep)
+  const folder = openBackups(settings)
+  try {
+    for (const { name, path } of old) {
+      doing(`remove the old backup ${path}`, () => removeBackup(folder, name))
+      report.change({ resource: `backup ${path}`, action: `remove (--keep ${keep})` })
+    }
+  } finally {
+    folder.close()
+  }
+  return backups.filter(backup => !old.includes(backup))
 }

@@ -56,3 +56,19 @@ export const misused = (command: string, cause: string, advice = ''): Failure =>
     cause,
     hint: `${advice}See: ${command} --help`,
   })
+
+/** The number from 1 to `most` that was given with `--option`; undefined without it. Fails with 64 where it is none. */
+export function numberOf(
+  { values, report }: Pick<Run, 'values' | 'report'>,
+  option: string,
+  most: number,
+): number | undefined {
+  const given = values.get(option)
+  if (given === undefined) return undefined
+  if (/^[1-9]\d{0,3}$/.test(given) && Number(given) <= most) return Number(given)
+  throw new Failure(ExitCode.usage, {
+    message: `understand --${option}`,
+    cause: `${JSON.stringify(given)} is no number from 1 to ${most}`,
+    hint: `See: ${report.command} --help`,
+  })
+}

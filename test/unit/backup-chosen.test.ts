@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import type { Copy } from '../../lib/backup/restic/copies.ts'
+import { refuseContradictory, select } from '../../lib/backup/restore/options.ts'
 import { chooseBackup, chooseCopy, verifyBackup } from '../../lib/backup/restore/source.ts'
-import { refuseContradictory, select } from '../../lib/commands/restore-postgres.ts'
 import { aRun, backup, database, layBackup, ownFolder } from '../support/shelf.ts'
 
 const on = (day: number, kind = ''): string => `2026-11-${day}T02-00-00Z${kind}`
@@ -123,7 +123,11 @@ t.test('all of its databases, or one', async t => {
 
 t.test('options that do not go with one another', async t => {
   const given = (flags: string[], values: Record<string, string> = {}) =>
-    refuseContradictory(new Set(flags), new Map(Object.entries(values)))
+    refuseContradictory({
+      flags: new Set(flags),
+      values: new Map(Object.entries(values)),
+      report: aRun({}).report,
+    })
   const host = { host: 'x' }
   t.throws(() => given([], host), { code: 64, reason: /so --host does not go with it/ })
   t.throws(() => given(['list'], host), { code: 64 })

@@ -2,8 +2,8 @@ import t from 'tap'
 import { uncopied } from '../../lib/backup/copy.ts'
 import { superfluous } from '../../lib/backup/folder.ts'
 import { type Copy, superfluousCopies } from '../../lib/backup/restic/copies.ts'
-import { parseNumber } from '../../lib/commands/backup-postgres.ts'
-import { backup } from '../support/shelf.ts'
+import { numberOf } from '../../lib/frame/run.ts'
+import { aRun, backup } from '../support/shelf.ts'
 
 const day = (number: number, kind = ''): string => `2026-11-${number}T02-00-00Z${kind}`
 const gone = (names: readonly string[], keep: number): string[] =>
@@ -121,19 +121,22 @@ t.test('which backup is only to be copied, and until when', async t => {
 })
 
 t.test('how many to keep, and how long to try', async t => {
-  t.equal(parseNumber('keep', undefined, 9999), undefined)
+  const { report } = aRun({})
+  const number = (given: string, most: number, option = 'keep') =>
+    numberOf({ values: new Map([[option, given]]), report }, option, most)
+  t.equal(numberOf({ values: new Map(), report }, 'keep', 9999), undefined)
   for (const [given, most] of [
     ['1', 1],
     ['9999', 9999],
     ['1440', 1440],
     ['10', 10],
   ] as const)
-    t.equal(parseNumber('keep', given, most), Number(given))
+    t.equal(number(given, most), Number(given))
   for (const given of ['0', '00', '01', '-1', '+1', '1.0', '1e3', ' 1', '1 ', '', 'all', '10000', '0x1']) {
     const message = 'understand --keep'
-    t.throws(() => parseNumber('keep', given, 9999), { code: 64, message }, given)
+    t.throws(() => number(given, 9999), { code: 64, message }, given)
   }
-  t.throws(() => parseNumber('retry', '1441', 1440), {
+  t.throws(() => number('1441', 1440, 'retry'), {
     code: 64,
     reason: '"1441" is no number from 1 to 1440',
   })

@@ -37,7 +37,7 @@ const imports = new Map(
 /** The folder that a source belongs to; what stands in lib itself is started like a command. */
 function folderOf(path: string): string {
   const [top = '', folder = ''] = path.split('/')
-  return top === 'bin' || folder === 'commands' || folder.endsWith('.ts') ? 'bin' : folder
+  return top === 'bin' || folder.endsWith('.ts') ? 'bin' : folder
 }
 
 const floorOf = (folder: string): number => FLOORS.findIndex(floor => floor.some(name => name === folder))

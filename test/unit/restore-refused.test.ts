@@ -1,6 +1,7 @@
 import { PassThrough } from 'node:stream'
 import t from 'tap'
 import { refuseBound } from '../../lib/backup/restore/in-use.ts'
+import { requireOwn } from '../../lib/backup/restore/options.ts'
 import {
   describeRefused,
   incomplete,
@@ -9,7 +10,6 @@ import {
   RefusalListener,
 } from '../../lib/backup/restore/refused.ts'
 import { collationsOf } from '../../lib/backup/restore/requirements.ts'
-import { requireOwn } from '../../lib/commands/restore-postgres.ts'
 import { Failure } from '../../lib/frame/failure.ts'
 import { database } from '../support/shelf.ts'
 
