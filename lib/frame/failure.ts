@@ -137,3 +137,14 @@ export function doing<T>(message: string, work: () => T): T {
     throw systemFailure(error, message)
   }
 }
+
+/** Thrown while a plan is applied, where another process has changed what it was made from: look again, and plan again. */
+export class PlanOutdated extends Error {
+  /** What to fail with where that does not help either. */
+  readonly failure: unknown
+
+  constructor(failure?: unknown) {
+    super('another process was there first')
+    this.failure = failure
+  }
+}

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import * as v from 'valibot'
-import { ExitCode, errnoOf, Failure, systemFailure } from '../frame/failure.ts'
+import { ExitCode, errnoOf, Failure, PlanOutdated, systemFailure } from '../frame/failure.ts'
 import { accountName, groupName } from '../host/accounts.ts'
 import { keptName } from '../host/configuration-file.ts'
 import {
@@ -20,7 +20,6 @@ import type { Rewrite } from '../server/access/desired.ts'
 import { inspectAccessFiles } from '../server/access/inspect.ts'
 import type { FileError } from '../server/files.ts'
 import { removeLitter } from './vault.ts'
-import { Overtaken } from './vault-plan.ts'
 
 /** The largest of these files that is read, in bytes. */
 const LARGEST = 16_777_216
@@ -111,15 +110,15 @@ function readThere(folder: Folder, name: string): { bytes: Buffer; owner: Owners
  * Replaces the content of a configuration file of PostgreSQL, whole or not at all, with the rights of `owner`
  * and no others; owner and mode stay. The first time, the file as it was is kept beside it.
  *
- * Throws Overtaken where it does not hold `before` any more.
+ * Throws PlanOutdated where it does not hold `before` any more.
  */
 export function rewriteAccessFile(owner: Account, path: string, before: Uint8Array, after: Uint8Array): void {
-  if (!rewrite.as(owner, path, before, after, true)) throw new Overtaken()
+  if (!rewrite.as(owner, path, before, after, true)) throw new PlanOutdated()
 }
 
-/** Puts `before` back where `after` was just written; throws Overtaken where somebody has written it meanwhile. */
+/** Puts `before` back where `after` was just written; throws PlanOutdated where somebody has written it meanwhile. */
 export function restoreAccessFile(owner: Account, path: string, before: Uint8Array, after: Uint8Array): void {
-  if (!rewrite.as(owner, path, after, before, false)) throw new Overtaken()
+  if (!rewrite.as(owner, path, after, before, false)) throw new PlanOutdated()
 }
 
 /** Where and with whose rights the files are written. */
@@ -141,7 +140,7 @@ async function findProblem({ client, limit }: Writing): Promise<FileError | unde
  * was there. Nothing of it is in force before `reload`.
  *
  * @param due first what the other one refers to; without errors before, as `refuseFaulty` sees to it
- * Fails with 78 where PostgreSQL finds an error. Throws Overtaken where somebody else writes them.
+ * Fails with 78 where PostgreSQL finds an error. Throws PlanOutdated where somebody else writes them.
  */
 export async function writeAccess(due: readonly Rewrite[], writing: Writing): Promise<void> {
   const written: Rewrite[] = []
@@ -165,7 +164,7 @@ export async function writeAccess(due: readonly Rewrite[], writing: Writing): Pr
 
 /**
  * Looks for errors in the files as they are. Where it is in our own block, a run was killed between writing and
- * asking: then takes the block out, and throws Overtaken for a new plan.
+ * asking: then takes the block out, and throws PlanOutdated for a new plan.
  *
  * Fails with 78 where somebody else's line has an error.
  */
@@ -176,7 +175,7 @@ export async function refuseFaulty(current: readonly Rewrite[], writing: Writing
     const { rest, lines } = splitBlock(before.toString('latin1'))
     if (path !== problem.file || !lines.has(problem.line)) continue
     rewriteAccessFile(writing.owner, path, before, Buffer.from(rest, 'latin1'))
-    throw new Overtaken(faulty(problem, 'has an error in the declared lines, which are taken out again'))
+    throw new PlanOutdated(faulty(problem, 'has an error in the declared lines, which are taken out again'))
   }
   throw faulty(problem, 'has an error, so PostgreSQL would load nothing of it, and would not even start')
 }

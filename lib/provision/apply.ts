@@ -1,11 +1,11 @@
 import type pg from 'pg'
-import { ExitCode, Failure, systemFailure } from '../frame/failure.ts'
+import { ExitCode, Failure, PlanOutdated, systemFailure } from '../frame/failure.ts'
+
 import type { Report } from '../frame/report.ts'
 import type { Change } from '../frame/terms.ts'
 import { isAnswer, means, statementFailure, withoutQuotation } from '../server/problem.ts'
 import { type Rows, run, Session } from '../server/session.ts'
 import { dollarQuoted, identifier, silently } from '../server/sql.ts'
-import { Overtaken } from './vault-plan.ts'
 
 /** What the template that CREATE DATABASE copies is like. */
 const TEMPLATE = `
@@ -75,7 +75,7 @@ async function lookAtTemplate(client: pg.Client, limit: number): Promise<Rows[nu
  * changes share one message, and so one transaction.
  *
  * @param limit milliseconds that one statement may take
- * Throws Overtaken where another process made something first; then a new plan is due.
+ * Throws PlanOutdated where another process made something first; then a new plan is due.
  */
 export async function apply(
   plan: readonly Change[],
@@ -163,16 +163,16 @@ async function explainChange(
 ): Promise<unknown> {
   const message = names(batch)
   const [first] = batch
-  if (error instanceof Failure || error instanceof Overtaken) return error
+  if (error instanceof Failure || error instanceof PlanOutdated) return error
   if (isAnswer(error)) {
-    if (means(error, 'made meanwhile')) return new Overtaken(statementFailure(error, message))
+    if (means(error, 'made meanwhile')) return new PlanOutdated(statementFailure(error, message))
     if (first?.by === 'database') {
       const creation = await explainCreation(error, first.database, client, limit).catch(later =>
         statementFailure(later, message),
       )
       if (creation) return creation
     }
-    if (means(error, 'internal')) return new Overtaken(statementFailure(error, message))
+    if (means(error, 'internal')) return new PlanOutdated(statementFailure(error, message))
   }
   if (first?.by === 'file') return systemFailure(error, message)
   return statementFailure(error, message)

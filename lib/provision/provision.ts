@@ -1,5 +1,5 @@
 import { Deadline } from '../frame/deadline.ts'
-import { doing, ExitCode, Failure } from '../frame/failure.ts'
+import { doing, ExitCode, Failure, PlanOutdated } from '../frame/failure.ts'
 import { Password } from '../frame/password.ts'
 import type { Run } from '../frame/run.ts'
 import type { Settings } from '../frame/settings.ts'
@@ -19,7 +19,7 @@ import { vaultOwnership } from './owners.ts'
 import { prove } from './proof.ts'
 import { type InterruptedRotation, resolveInterrupted } from './rotation-journal.ts'
 import { inspectVault, type Vault } from './vault.ts'
-import { notOursToGenerate, Overtaken, type VaultOwnership, vaultManager } from './vault-plan.ts'
+import { notOursToGenerate, type VaultOwnership, vaultManager } from './vault-plan.ts'
 
 /** What a run has from its beginning to its end. */
 type Opened = {
@@ -88,8 +88,8 @@ export async function withProvision<T>(
       try {
         return await steps(lockedHost(opened, await look(opened), early))
       } catch (error) {
-        if (!(error instanceof Overtaken)) throw error
-        if (attempt === TRIES) throw error.failure ?? overtaken()
+        if (!(error instanceof PlanOutdated)) throw error
+        if (attempt === TRIES) throw error.failure ?? outdatedAgain()
       }
     }
   } finally {
@@ -191,7 +191,7 @@ function describeLogins({ dbUser }: Settings, outcomes: readonly Outcome[]): str
     : `${dbUser} cannot log in everywhere yet`
 }
 
-const overtaken = (): Failure =>
+const outdatedAgain = (): Failure =>
   new Failure(ExitCode.tryLater, {
     message: 'bring the host to its desired state',
     cause: 'another process kept changing the same things',

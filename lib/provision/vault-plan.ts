@@ -1,6 +1,6 @@
 import { closeSync, constants, fstatSync, openSync } from 'node:fs'
 import * as v from 'valibot'
-import { ExitCode, Failure } from '../frame/failure.ts'
+import { ExitCode, Failure, PlanOutdated } from '../frame/failure.ts'
 import { type Password, passwordBytes } from '../frame/password.ts'
 import type { Settings } from '../frame/settings.ts'
 import type { Change, Manifest } from '../frame/terms.ts'
@@ -11,17 +11,6 @@ import type { Account } from '../host/identity.ts'
 import { bytes, job } from '../host/job.ts'
 import type { InterruptedRotation } from './rotation-journal.ts'
 import { removeLitter, type Vault } from './vault.ts'
-
-/** Thrown while applying where another process was there first: look again and make a new plan. */
-export class Overtaken extends Error {
-  /** What to fail with where that does not help either. */
-  readonly failure: unknown
-
-  constructor(failure?: unknown) {
-    super('another process was there first')
-    this.failure = failure
-  }
-}
 
 /** What the vault file and its folder should belong to and allow, and the account of both. */
 export type VaultOwnership = {
@@ -90,7 +79,7 @@ function planFile({ vault, owner, interrupted, password }: Planned): Change[] {
     changes.push(
       file(`generate, ${describe(owner.file)}`, () => {
         const content = passwordBytes(password)
-        unlessOvertaken(create.withRightsOf(owner.account, folderPath, name, content, owner.file))
+        unlessOutdated(create.withRightsOf(owner.account, folderPath, name, content, owner.file))
       }),
     )
     return changes
@@ -103,15 +92,15 @@ function planFile({ vault, owner, interrupted, password }: Planned): Change[] {
     const exposed = (stat.mode & 0o004) !== 0 ? '; every account could read it, so rotate the password' : ''
     changes.push(
       file(drift + exposed, () =>
-        unlessOvertaken(mend.withRightsOf(owner.account, folderPath, name, stat.ino, owner.file)),
+        unlessOutdated(mend.withRightsOf(owner.account, folderPath, name, stat.ino, owner.file)),
       ),
     )
   }
   return changes
 }
 
-function unlessOvertaken(done: boolean): void {
-  if (!done) throw new Overtaken()
+function unlessOutdated(done: boolean): void {
+  if (!done) throw new PlanOutdated()
 }
 
 /** Makes the vault's folder, or gives the one that is there its owner and mode. */

@@ -14,6 +14,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { PlanOutdated } from '../../lib/frame/failure.ts'
 import { appendLine, keepBefore, keptName, readBytes } from '../../lib/host/configuration-file.ts'
 import { withIds } from '../../lib/host/identity.ts'
 import {
@@ -22,7 +23,6 @@ import {
   rewriteAccessFile,
   whyNotOurs,
 } from '../../lib/provision/apply-access.ts'
-import { Overtaken } from '../../lib/provision/vault-plan.ts'
 import { isRoot } from '../support/command.ts'
 import { accountOf, needsIds, scratch } from '../support/scratch.ts'
 
@@ -164,11 +164,11 @@ t.test('access rules are replaced where they are still what was read', t => {
   t.equal(readFileSync(path, 'utf8'), 'after')
   t.equal(statSync(path).mode & 0o7777, 0o604, 'the mode stays')
   t.equal(readFileSync(keptName(path), 'utf8'), 'before')
-  t.throws(() => rewriteAccessFile(me, path, bytes('before'), bytes('x')), new Overtaken())
+  t.throws(() => rewriteAccessFile(me, path, bytes('before'), bytes('x')), new PlanOutdated())
   t.equal(readFileSync(path, 'utf8'), 'after')
   rewriteAccessFile(me, path, bytes('after'), bytes('later'))
   t.equal(readFileSync(keptName(path), 'utf8'), 'before', 'kept once')
-  t.throws(() => restoreAccessFile(me, path, bytes('after'), bytes('other')), new Overtaken())
+  t.throws(() => restoreAccessFile(me, path, bytes('after'), bytes('other')), new PlanOutdated())
   t.equal(readFileSync(path, 'utf8'), 'later')
   rmSync(keptName(path))
   restoreAccessFile(me, path, bytes('after'), bytes('later'))

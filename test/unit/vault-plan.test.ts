@@ -14,12 +14,13 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { PlanOutdated } from '../../lib/frame/failure.ts'
 import { Password } from '../../lib/frame/password.ts'
 import type { Change } from '../../lib/frame/terms.ts'
 import type { State } from '../../lib/host/file.ts'
 import { effectiveUid } from '../../lib/host/identity.ts'
 import { inspectVault, type Vault } from '../../lib/provision/vault.ts'
-import { Overtaken, ownershipDrift, planVault, type VaultOwnership } from '../../lib/provision/vault-plan.ts'
+import { ownershipDrift, planVault, type VaultOwnership } from '../../lib/provision/vault-plan.ts'
 import { needsRoot } from '../support/host.ts'
 import { accountOf, scratch } from '../support/scratch.ts'
 
@@ -192,7 +193,7 @@ t.test('what another process did since the look is not undone', t => {
     meanwhile()
     const before = existsSync(path) && readFileSync(path, 'utf8')
     const mode = existsSync(path) && statSync(path).mode
-    t.throws(apply, new Overtaken(), name)
+    t.throws(apply, new PlanOutdated(), name)
     t.equal(existsSync(path) && readFileSync(path, 'utf8'), before, name)
     t.equal(existsSync(path) && statSync(path).mode, mode, name)
   }

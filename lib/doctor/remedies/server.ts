@@ -1,11 +1,10 @@
-import { ExitCode, Failure } from '../../frame/failure.ts'
+import { ExitCode, Failure, PlanOutdated } from '../../frame/failure.ts'
 import type { Run } from '../../frame/run.ts'
 import { account } from '../../host/accounts.ts'
 import { keepBefore, readBytes } from '../../host/configuration-file.ts'
 import type { Account } from '../../host/identity.ts'
 import { changeUnits, wantedBy } from '../../host/units.ts'
 import { writeAccess } from '../../provision/apply-access.ts'
-import { Overtaken } from '../../provision/vault-plan.ts'
 import { statementFailure } from '../../server/problem.ts'
 import { inSession } from '../../server/ready.ts'
 import { reload } from '../../server/reload.ts'
@@ -121,7 +120,7 @@ async function replaceTrust(run: Run, place: string, owner: Account): Promise<vo
       writeAccess([rewrite], { client, owner, limit: LIMIT }),
     )
   } catch (error) {
-    if (error instanceof Overtaken) throw refuse(place, 'somebody else changed it meanwhile')
+    if (error instanceof PlanOutdated) throw refuse(place, 'somebody else changed it meanwhile')
     throw error
   }
   run.report.change({ resource: `access rule ${place}`, action: 'say peer instead of trust' })
