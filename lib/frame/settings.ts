@@ -1,6 +1,6 @@
 import type { RULES } from './rules.ts'
 
-/** A row of the table: a setting, with all that is said about it anywhere (`npm run settings` writes that). */
+/** A row of the table: a setting, with all that is said about it anywhere (`npm run generate` writes that). */
 export type Setting = {
   readonly name: string
   /** What a value has to be: the name of a rule, or the words of which it has to be one. */

@@ -10,6 +10,7 @@ import { isRoot } from '../support/command.ts'
 import { Host } from '../support/host.ts'
 
 const PAIRS = Number(process.argv[2] ?? 25)
+if (!(PAIRS >= 1)) throw new Error(`no number of rounds: ${process.argv[2]}`)
 const WARM_UP = 3
 
 /** The old unit's steps on a host where everything is there already. */
