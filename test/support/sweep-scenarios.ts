@@ -216,7 +216,7 @@ async function sweep(
       if (became === 'survived') swept.survived++
       else if (became === 'missed') swept.missed++
       else swept.problems.push(`${point.shown} ${fault}: ${became.problem}`)
-      if (became !== 'survived' || scenario.traced[0] === 'postgres-endoreg-setup') {
+      if (became !== 'survived') {
         const left = await converge(host)
         if (left) {
           swept.problems.push(`${point.shown} ${fault}: and then ${left}`)
