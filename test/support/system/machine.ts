@@ -76,7 +76,7 @@ export class Machine {
    * outside of every unit; what a unit's own sandbox allows is for `systemd-run` to find out.
    */
   async run(command: string | readonly string[], options: RunOptions = {}): Promise<Outcome> {
-    const { user, seconds = 60, check = true, ...rest } = options
+    const { user, seconds = 240, check = true, ...rest } = options
     const argv = typeof command === 'string' ? ['bash', '-c', command] : command
     const outcome = await runProgram(
       [
