@@ -12,7 +12,7 @@ type Teardown = { teardown: (work: () => unknown) => void }
 export type RunOptions = ProgramOptions & {
   /** The account to run as; by default root. */
   readonly user?: string
-  /** After how long a command is ended, and the test fails; by default 60. */
+  /** After how long a command is ended, and the test fails; by default 240. */
   readonly seconds?: number
 }
 
