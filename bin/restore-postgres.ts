@@ -13,7 +13,7 @@ import { type Concluded, type Run, withNewDeadline } from '../lib/frame/run.ts'
 import { withMaintenanceLock } from '../lib/host/lock.ts'
 import { script } from '../lib/host/script.ts'
 import { restartConsumers } from '../lib/host/units.ts'
-import { Memory } from '../lib/provision/memory.ts'
+import { RememberedVerifiers } from '../lib/provision/remembered-verifiers.ts'
 import { setUp } from '../lib/provision/setup.ts'
 
 void script(
@@ -121,6 +121,6 @@ const conclusion = (summary: string, differences: number): string | Concluded =>
 
 /** The setup is to find that the managed role has no password, and not that somebody else took it away. */
 function forgetPassword({ settings, report }: Run, { identifier }: Preview): void {
-  const why = new Memory(settings.stateDir, identifier).remember(settings.dbUser, '')
+  const why = new RememberedVerifiers(settings.stateDir, identifier).remember(settings.dbUser, '')
   if (why) report.warning(`the state folder ${settings.stateDir} could not be written: ${why}`)
 }

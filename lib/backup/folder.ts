@@ -17,7 +17,6 @@ import { accountName } from '../host/accounts.ts'
 import { readRegular } from '../host/file.ts'
 import { type Folder, inFolder, makeFolder, openFolder } from '../host/folder.ts'
 import { effectiveUid } from '../host/identity.ts'
-import { isOurs } from '../host/own-file.ts'
 import {
   type Backup,
   DESCRIPTION,
@@ -63,7 +62,7 @@ export function openBackups({ backupDir }: Settings): Folder {
 }
 
 function refuseUnsafe(folder: Folder): void {
-  if (isOurs(folder)) return
+  if (folder.isOurs()) return
   throw new Failure(ExitCode.configuration, {
     message: `use the folder of the backups, ${folder.path}`,
     cause: `others than ${accountName(effectiveUid())} can write there or lead elsewhere, and what is restored runs as PostgreSQL's superuser`,

@@ -46,6 +46,10 @@ export const isSystemError = (error: unknown): error is NodeJS.ErrnoException & 
 /** The errno name of `error` (`ENOENT`), or undefined where it has none. */
 export const errnoOf = (error: unknown): string | undefined => (isSystemError(error) ? error.code : undefined)
 
+/** An error as the system would have given it, for what this program has seen itself. */
+export const systemError = (code: string, message = code): NodeJS.ErrnoException =>
+  Object.assign(new Error(message), { code })
+
 const ERRNO: Readonly<Record<string, { code: FailureCode; cause: string; hint: string }>> = {
   EACCES: {
     code: ExitCode.notPermitted,

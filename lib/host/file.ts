@@ -1,99 +1,91 @@
+import { randomBytes } from 'node:crypto'
 import {
   accessSync,
   closeSync,
   constants,
-  fchmodSync,
-  fchownSync,
   fstatSync,
   fsyncSync,
   linkSync,
   openSync,
-  readdirSync,
   readSync,
-  renameSync,
-  rmSync,
   type Stats,
   statfsSync,
-  unlinkSync,
   writeSync,
 } from 'node:fs'
 import * as v from 'valibot'
-import { ExitCode, errnoOf, Failure, systemFailure } from '../frame/failure.ts'
-import { type Folder, inFolder, isTemporary, temporaryName } from './folder.ts'
-import { effectiveUid } from './identity.ts'
-import { job } from './job.ts'
-
-/** Who a file belongs to and what it allows. */
-export type Ownership = v.InferOutput<typeof ownership>
-
-export const ownership = v.strictObject({
-  uid: v.number(),
-  gid: v.number(),
-  mode: v.number(),
-  /** "admin:sensitiveServices", for people. */
-  names: v.string(),
-})
-
-/** Who a file or folder belongs to, what it allows, and which one it is: the part of stat(2) that is used. */
-export type State = v.InferOutput<typeof state>
-
-export const state = v.strictObject({
-  uid: v.number(),
-  gid: v.number(),
-  mode: v.number(),
-  nlink: v.number(),
-  ino: v.number(),
-})
-
-export const stateOf = ({ uid, gid, mode, nlink, ino }: Stats): State => ({ uid, gid, mode, nlink, ino })
+import { doing, ExitCode, errnoOf, Failure, systemError } from '../frame/failure.ts'
+import { type Folder, inFolder, withFolder } from './folder.ts'
+import { bytes, job } from './job.ts'
+import { type Ownership, ownership, ownFile, setOwnership } from './ownership.ts'
 
 /** The largest file that is read as a password or the API's configuration, in bytes. */
 const LARGEST = 65_536
 
+/** The bytes and the state of a file, both from one handle. */
+export type Content = { readonly bytes: Buffer; readonly stat: Stats }
+
+/** Gives the error for a file that is not read: for its kind, since it is no regular one, or for its size. */
+export type Refuse = (why: 'kind' | 'size', stat: Stats) => Error
+
 /**
- * The bytes and the state of the regular file `name`, both from one handle. No link is followed, and a
- * pipe or device is not waited for. Fails with 78 where it is no regular file or larger than `largest` bytes.
+ * Reads the regular file `name`. No link is followed, and a pipe or device is not waited for.
+ *
+ * @param largest bytes that it may have
+ * Fails as `refuse` says: with 78, if it does not say otherwise.
  */
-export function readRegular(folder: Folder, name: string, largest = LARGEST): { bytes: Buffer; stat: Stats } {
-  const message = `read ${folder.show(name)}`
-  const handle = openFile(folder, name, message)
+export function readRegular(
+  folder: Folder,
+  name: string,
+  largest = LARGEST,
+  refuse = refusal(folder.show(name), largest),
+): Content {
+  let handle: number
+  try {
+    handle = folder.open(name)
+  } catch (error) {
+    // open(2) has no handle for a socket.
+    const found = errnoOf(error) === 'ENXIO' ? folder.look(name) : undefined
+    throw found ? refuse('kind', found) : error
+  }
+  return readHandle(handle, largest, refuse)
+}
+
+/** As `readRegular`, of the file at `path`, with links followed: for an account that leads nobody but itself. */
+export const readFollowing = (path: string, largest: number, refuse: Refuse): Content =>
+  readHandle(openSync(path, constants.O_RDONLY | constants.O_NONBLOCK), largest, refuse)
+
+/** Reads the file behind `handle` to its end, whatever its size says, and closes it. */
+function readHandle(handle: number, largest: number, refuse: Refuse): Content {
   try {
     const stat = fstatSync(handle)
-    if (!stat.isFile()) throw noFile(message, stat)
+    if (!stat.isFile()) throw refuse('kind', stat)
     const buffer = Buffer.alloc(largest + 1)
     let size = 0
     for (let got = -1; got !== 0 && size < buffer.length; size += got) {
       got = readSync(handle, buffer, size, buffer.length - size, null)
     }
-    if (size > largest) {
-      throw new Failure(ExitCode.configuration, {
-        message,
-        cause: `it is larger than ${largest} bytes`,
-        hint: 'This cannot be the right file: correct the path in the settings, or the file.',
-      })
-    }
+    if (size > largest) throw refuse('size', stat)
     return { bytes: buffer.subarray(0, size), stat }
   } finally {
     closeSync(handle)
   }
 }
 
-/** Opens what may be anything; open(2) has no handle for a socket. */
-function openFile(folder: Folder, name: string, message: string): number {
-  try {
-    return openSync(folder.at(name), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
-  } catch (error) {
-    const found = errnoOf(error) === 'ENXIO' ? folder.look(name) : undefined
-    throw found ? noFile(message, found) : error
-  }
-}
-
-const noFile = (message: string, stat: Stats): Failure =>
-  new Failure(ExitCode.configuration, {
-    message,
-    cause: `it is ${kindOf(stat)}, not a regular file`,
-    hint: 'Move away what is there and run it again.',
-  })
+const refusal =
+  (path: string, largest: number): Refuse =>
+  (why, stat) =>
+    new Failure(ExitCode.configuration, {
+      message: `read ${path}`,
+      ...(why === 'size'
+        ? {
+            cause: `it is larger than ${largest} bytes`,
+            hint: 'This cannot be the right file: correct the path in the settings, or the file.',
+          }
+        : {
+            cause: `it is ${kindOf(stat)}, not a regular file`,
+            hint: 'Move away what is there and run it again.',
+          }),
+    })
 
 const kindOf = (stat: Stats): string => {
   if (stat.isDirectory()) return 'a folder'
@@ -102,96 +94,168 @@ const kindOf = (stat: Stats): string => {
 }
 
 /**
- * Writes `bytes` into a new file that is to become `name`; owner and mode are final before the first byte.
+ * Makes the file `name` with `bytes`, and puts these on the disk. Nothing of it stays where that fails.
  *
- * @returns its temporary name
+ * @param begin called with the handle before the first byte
+ * Fails with EEXIST where there is something, a link too.
  */
-export function prepareFile(folder: Folder, name: string, bytes: Uint8Array, owner: Ownership): string {
-  const temporary = temporaryName(name)
-  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
-  const handle = openSync(folder.at(temporary), flags, 0o600)
+export function createFile(
+  folder: Folder,
+  name: string,
+  bytes: Uint8Array,
+  begin: (handle: number) => void = () => {},
+): void {
+  const handle = folder.create(name)
   try {
-    setOwnership(handle, owner, folder.show(name))
+    begin(handle)
     for (let done = 0; done < bytes.length; ) done += writeSync(handle, bytes, done)
     fsyncSync(handle)
-    return temporary
   } catch (error) {
-    rmSync(folder.at(temporary), { force: true })
+    folder.remove(name)
     throw error
   } finally {
     closeSync(handle)
   }
 }
 
-/** Prepares a file, has `place` give it its name, and synchronises the folder. The temporary name is gone afterwards. */
-function write(
+/** A name for a temporary file that becomes `name`; `isTemporary` knows it again. */
+export const temporaryName = (name: string): string => `.${name}.${randomBytes(6).toString('hex')}.tmp`
+
+/** Whether `candidate` was made by `temporaryName(name)`. */
+export const isTemporary = (candidate: string, name: string): boolean =>
+  /^\.(.+)\.[0-9a-f]{12}\.tmp$/.exec(candidate)?.[1] === name
+
+/** Temporary files for `name` that a killed run left in `folder`. Only for the holder of the lock. */
+export const litter = (folder: Folder, name: string): readonly string[] =>
+  folder.list().filter(candidate => isTemporary(candidate, name) && folder.look(candidate)?.isFile())
+
+/**
+ * Writes `bytes` into a new file that is to become `name`; owner and mode are final before the first byte.
+ *
+ * @returns its temporary name
+ */
+export function prepareFile(folder: Folder, name: string, bytes: Uint8Array, owner: Ownership): string {
+  const temporary = temporaryName(name)
+  createFile(folder, temporary, bytes, handle => setOwnership(handle, owner, folder.show(name)))
+  return temporary
+}
+
+/**
+ * Makes or replaces the file `name` with `bytes`, whole or not at all; only the folder's `sync` puts its name on the disk.
+ *
+ * @param place gives the prepared file its name; else rename(2) does, which replaces a link and does not follow it
+ */
+export function placeFile(
   folder: Folder,
   name: string,
   bytes: Uint8Array,
   owner: Ownership,
-  place: (from: string, to: string) => void,
+  place = (temporary: string): void => folder.rename(temporary, name),
 ): void {
-  const temporary = folder.at(prepareFile(folder, name, bytes, owner))
+  const temporary = prepareFile(folder, name, bytes, owner)
   try {
-    place(temporary, folder.at(name))
+    place(temporary)
   } finally {
-    rmSync(temporary, { force: true })
+    folder.remove(temporary)
   }
-  folder.withHandle(fsyncSync)
 }
 
-/** What became of createOnce: the file is there now, or another process had made one first. */
-type Created = 'created' | 'already there'
+/** As `placeFile`, and on the disk before this returns. */
+export function replaceFile(folder: Folder, name: string, bytes: Uint8Array, owner: Ownership): void {
+  placeFile(folder, name, bytes, owner)
+  folder.sync()
+}
 
 /**
  * Makes the file `name` with `bytes`, whole or not at all, and never in place of a file that is there
  * already: link(2) fails where rename(2) would replace. A file of zero bytes is taken away first.
+ *
+ * @returns false where another process had made one first
  */
-export function createOnce(folder: Folder, name: string, bytes: Uint8Array, owner: Ownership): Created {
-  let result: Created = 'created'
-  write(folder, name, bytes, owner, (from, to) => {
+export function createOnce(folder: Folder, name: string, bytes: Uint8Array, owner: Ownership): boolean {
+  let created = true
+  placeFile(folder, name, bytes, owner, temporary => {
     const there = folder.look(name)
-    if (there?.isFile() && there.size === 0) unlinkSync(to)
+    if (there?.isFile() && there.size === 0) folder.remove(name)
     try {
-      linkSync(from, to)
+      linkSync(folder.at(temporary), folder.at(name))
     } catch (error) {
       if (errnoOf(error) !== 'EEXIST') throw error
-      result = 'already there'
+      created = false
     }
   })
-  return result
+  folder.sync()
+  return created
 }
 
-/** Makes or replaces the file `name` with `bytes`, whole or not at all (rename(2)). A link there is replaced, not followed. */
-export function replaceFile(folder: Folder, name: string, bytes: Uint8Array, owner: Ownership): void {
-  write(folder, name, bytes, owner, renameSync)
-}
+/** Makes or replaces the file `name` in the folder `path`, which is made where it is missing; whole, and on the disk. */
+export const replace = job(
+  'replace',
+  [v.string(), v.string(), bytes, ownership],
+  v.void(),
+  (path, name, content, owner) =>
+    withFolder(path, 0o750, folder => replaceFile(folder, name, content, owner)),
+)
 
-/** Gives the open file or folder `handle` its owner and mode. Fails with 77 where this account may not. */
-export function setOwnership(handle: number, owner: Ownership, shown: string): void {
-  const current = fstatSync(handle)
+/** Takes the file `name` of the folder `path` away, on the disk too, after all that was done in the folder before. */
+export const remove = job('remove', [v.string(), v.string()], v.void(), (path, name) => {
+  inFolder(path, folder => {
+    folder.sync()
+    folder.remove(name)
+    folder.sync()
+  })
+})
+
+/** Lets the file `other` be the file `name` too, in one step (rename(2)); it keeps its own name as well. */
+export const replaceByOther = job(
+  'replace by other',
+  [v.string(), v.string(), v.string()],
+  v.void(),
+  (path, name, other) => {
+    inFolder(path, folder => withSecondName(folder, other, second => folder.rename(second, name)))
+  },
+)
+
+/**
+ * Gives the file `name` a second name for a moment (link(2)), which fails where replacing it would: also of a file that
+ * can only be added to, or where the folder has no room for one more name.
+ */
+export const rehearseReplacing = job('rehearse', [v.string(), v.string()], v.void(), (path, name) => {
+  inFolder(path, folder => withSecondName(folder, name, () => {}))
+})
+
+function withSecondName(folder: Folder, name: string, work: (second: string) => void): void {
+  const second = temporaryName(name)
+  linkSync(folder.at(name), folder.at(second))
   try {
-    if (current.uid !== owner.uid || current.gid !== owner.gid) fchownSync(handle, owner.uid, owner.gid)
-    fchmodSync(handle, owner.mode)
-  } catch (error) {
-    if (errnoOf(error) !== 'EPERM') throw systemFailure(error, `set owner and mode of ${shown}`)
-    throw new Failure(ExitCode.notPermitted, {
-      message: `set owner and mode of ${shown} to ${owner.names} ${octal(owner.mode)}`,
-      cause: `uid ${effectiveUid()} may not do that`,
-      hint: `Run it as root, or once by hand: chown ${owner.names} ${shown} && chmod ${octal(owner.mode)} ${shown}`,
-    })
+    work(second)
+  } finally {
+    folder.remove(second)
   }
 }
 
-/** "0640" */
-export const octal = (mode: number): string => `0${(mode & 0o7777).toString(8).padStart(3, '0')}`
+// Files in which a run writes down for the next one what it has begun, in a folder that is nobody else's.
 
-/** Temporary files for `name` that a killed run left in `folder`. Only for the holder of the lock. */
-export function litter(folder: Folder, name: string): readonly string[] {
-  return readdirSync(folder.at('.'))
-    .filter(candidate => isTemporary(candidate, name) && folder.look(candidate)?.isFile())
-    .sort()
-}
+/** The text of the file `name` in the folder `path`; undefined where there is no such file or folder. */
+export const readOwn = (path: string, name: string, largest?: number): string | undefined =>
+  doing(`read ${path}/${name}`, () =>
+    inFolder(path, folder =>
+      folder.look(name) ? readRegular(folder, name, largest).bytes.toString('utf8') : undefined,
+    ),
+  )
+
+/** Writes the file whole or not at all, and on the disk before this returns; the folder is made where it is missing. */
+export const writeOwn = (path: string, name: string, text: string): void =>
+  doing(`write ${path}/${name}`, () =>
+    withFolder(path, 0o700, folder => {
+      for (const leftover of litter(folder, name)) folder.remove(leftover)
+      replaceFile(folder, name, Buffer.from(text), ownFile())
+    }),
+  )
+
+/** Takes the file away, where it is there, on the disk too. */
+export const removeOwn = (path: string, name: string): void =>
+  doing(`remove ${path}/${name}`, () => remove.here(path, name))
 
 /**
  * Looks whether the file `name` could be made or replaced (rename(2)), and changes nothing. A folder that is missing, or
@@ -220,8 +284,6 @@ function refusedBy(path: string): void {
   }
 }
 
-const systemError = (code: string): Error => Object.assign(new Error(code), { code })
-
 /** As `lookReplaceable`, of the file `name` in the folder at a path. */
 export const requireReplaceable = job(
   'require replaceable',
@@ -231,15 +293,3 @@ export const requireReplaceable = job(
     inFolder(path, folder => lookReplaceable(folder, name))
   },
 )
-
-/**
- * Gives the file `name` a second name for a moment (link(2)), which fails where replacing it would: also of a file that
- * can only be added to, or where the folder has no room for one more name.
- */
-export const rehearseReplacing = job('rehearse', [v.string(), v.string()], v.void(), (path, name) => {
-  inFolder(path, folder => {
-    const second = folder.at(temporaryName(name))
-    linkSync(folder.at(name), second)
-    rmSync(second)
-  })
-})

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import {
   closeSync,
   constants,
@@ -7,8 +6,11 @@ import {
   lstatSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
+  rmSync,
   type Stats,
 } from 'node:fs'
 import { ExitCode, errnoOf, Failure, systemFailure } from '../frame/failure.ts'
@@ -75,6 +77,45 @@ export class Folder {
     return lstatSync(this.at(name), { throwIfNoEntry: false })
   }
 
+  /** The names of what is in it, sorted. */
+  list(): string[] {
+    return readdirSync(this.at('.')).sort()
+  }
+
+  /** Opens `name`, to read where `flags` (open(2)) say nothing else. No link is followed, and no pipe waited for. */
+  open(name: string, flags: number = constants.O_RDONLY | constants.O_NONBLOCK): number {
+    return openSync(this.at(name), flags | constants.O_NOFOLLOW, 0o600)
+  }
+
+  /** Makes the file `name`, which nobody else reads, and opens it. Fails with EEXIST where there is something. */
+  create(name: string): number {
+    return this.open(name, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL)
+  }
+
+  /** Makes the folder `name`. Fails with EEXIST where there is something. */
+  make(name: string, mode = 0o700): void {
+    mkdirSync(this.at(name), mode)
+  }
+
+  rename(from: string, to: string): void {
+    renameSync(this.at(from), this.at(to))
+  }
+
+  /** Takes the file `name` away, if it is there. */
+  remove(name: string): void {
+    rmSync(this.at(name), { force: true })
+  }
+
+  /** Takes `name` away, a folder with all that is in it. */
+  removeAll(name: string): void {
+    rmSync(this.at(name), { recursive: true, force: true })
+  }
+
+  /** Puts on the disk what was made, renamed and removed in it. */
+  sync(): void {
+    this.withHandle(fsyncSync)
+  }
+
   /** Runs `work` with a handle that can be read, synchronised and changed, and closes it. */
   withHandle<T>(work: (handle: number) => T): T {
     const handle = openSync(this.at('.'), constants.O_RDONLY | FOLDER_ONLY)
@@ -83,6 +124,12 @@ export class Folder {
     } finally {
       closeSync(handle)
     }
+  }
+
+  /** Whether nobody but this process's account, or root, decides what is in it and what its path leads to. */
+  isOurs(): boolean {
+    const { uid, mode } = this.stat()
+    return this.safe && uid === effectiveUid() && (mode & WRITABLE_BY_OTHERS) === 0
   }
 
   /** Whether nobody but us can have put `entry`, found in this folder, where it is, or can replace it. */
@@ -143,7 +190,14 @@ const mountOf = (handle: number): string | undefined =>
 /** Opens the folder `path`, gives it to `work` and closes it; undefined where there is no such folder. */
 export function inFolder<T>(path: string, work: (folder: Folder) => T): T | undefined {
   const folder = openFolder(path)
-  if (!folder) return undefined
+  return folder && closing(folder, work)
+}
+
+/** As `inFolder`; the folder is made where it is missing, as `makeFolder` does. */
+export const withFolder = <T>(path: string, mode: number, work: (folder: Folder) => T): T =>
+  closing(makeFolder(path, mode), work)
+
+function closing<T>(folder: Folder, work: (folder: Folder) => T): T {
   try {
     return work(folder)
   } finally {
@@ -157,12 +211,12 @@ export function inFolder<T>(path: string, work: (folder: Folder) => T): T | unde
  * (link(2)).
  */
 function isSafe(folder: Stats, entry: Stats): boolean {
-  if (!isOurs(folder)) return false
+  if (!belongsToUs(folder)) return false
   if ((folder.mode & WRITABLE_BY_OTHERS) === 0) return true
-  return (folder.mode & STICKY) !== 0 && isOurs(entry) && !entry.isSymbolicLink()
+  return (folder.mode & STICKY) !== 0 && belongsToUs(entry) && !entry.isSymbolicLink()
 }
 
-const isOurs = ({ uid }: Stats): boolean => uid === 0 || (!worksForRoot() && uid === effectiveUid())
+const belongsToUs = ({ uid }: Stats): boolean => uid === 0 || (!worksForRoot() && uid === effectiveUid())
 
 function linkRefused(path: string, folder: Folder, name: string): Failure {
   return new Failure(ExitCode.configuration, {
@@ -200,9 +254,9 @@ export function makeFolder(path: string, mode: number): Folder {
   if (existing) return existing
   const parent = makeFolder(path.slice(0, path.lastIndexOf('/')) || '/', 0o755)
   try {
-    mkdirSync(parent.at(path.slice(path.lastIndexOf('/') + 1)), mode)
+    parent.make(path.slice(path.lastIndexOf('/') + 1), mode)
     // What is put into it is only as lasting as its own name.
-    parent.withHandle(fsyncSync)
+    parent.sync()
   } catch (error) {
     // Another process may have made it meanwhile.
     if (errnoOf(error) !== 'EEXIST') throw systemFailure(error, `create the folder ${path}`)
@@ -223,11 +277,3 @@ export function splitPath(path: string): { folder: string; name: string } {
   const cut = path.lastIndexOf('/')
   return { folder: path.slice(0, cut) || '/', name: path.slice(cut + 1) }
 }
-
-const LITTER = /^\.(.+)\.[0-9a-f]{12}\.tmp$/
-
-/** A name for a temporary file that becomes `name`; `isTemporary` knows it again. */
-export const temporaryName = (name: string): string => `.${name}.${randomBytes(6).toString('hex')}.tmp`
-
-/** Whether `candidate` was made by `temporaryName(name)`. */
-export const isTemporary = (candidate: string, name: string): boolean => LITTER.exec(candidate)?.[1] === name

@@ -2,7 +2,7 @@ import { parse } from 'dotenv'
 import { Failure } from '../frame/failure.ts'
 import { type EnvFile, readSettings } from '../frame/read-settings.ts'
 import type { Settings } from '../frame/settings.ts'
-import { readTrustedFile } from './trusted-file.ts'
+import { readTrustedFile } from './configuration-file.ts'
 
 const DEFAULT_FILE = '/etc/endoreg/provision.env'
 

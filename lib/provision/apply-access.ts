@@ -2,27 +2,16 @@ import type pg from 'pg'
 import * as v from 'valibot'
 import { ExitCode, errnoOf, Failure, PlanOutdated, systemFailure } from '../frame/failure.ts'
 import { accountName, groupName } from '../host/accounts.ts'
-import { keptName } from '../host/configuration-file.ts'
-import {
-  createOnce,
-  litter,
-  lookReplaceable,
-  type Ownership,
-  readRegular,
-  replaceFile,
-} from '../host/file.ts'
-import { type Folder, inFolder, splitPath } from '../host/folder.ts'
+import { replaceIf } from '../host/configuration-file.ts'
+import { lookReplaceable } from '../host/file.ts'
+import { inFolder, splitPath } from '../host/folder.ts'
 import type { Account } from '../host/identity.ts'
 import { effectiveUid } from '../host/identity.ts'
-import { bytes, job } from '../host/job.ts'
+import { job } from '../host/job.ts'
 import { splitBlock } from '../server/access/block.ts'
 import type { Rewrite } from '../server/access/desired.ts'
 import { inspectAccessFiles } from '../server/access/inspect.ts'
 import type { FileError } from '../server/files.ts'
-import { removeLitter } from './vault.ts'
-
-/** The largest of these files that is read, in bytes. */
-const LARGEST = 16_777_216
 
 /** Why a configuration file of PostgreSQL is not ours to write; undefined where it is. */
 export function whyNotOurs(path: string, owner: Account): string | undefined {
@@ -57,68 +46,36 @@ export const changedAt = job('time of access rules', [v.string()], v.number(), p
   return (inFolder(parent, folder => folder.look(name)?.ctimeMs) ?? 0) / 1000
 })
 
-/** Replaces a file that holds `before` with `after`, keeping owner and mode; false where it holds something else. */
-const rewrite = job(
-  'rewrite access rules',
-  [v.string(), bytes, bytes, v.boolean()],
-  v.boolean(),
-  (path, before, after, keep) => {
-    const { folder: parent, name } = splitPath(path)
-    const done = inFolder(parent, folder => rewriteIn(folder, name, before, after, keep))
-    if (done !== undefined) return done
-    throw new Failure(ExitCode.configuration, {
-      message: `write ${path}`,
-      cause: `there is no folder ${parent}`,
-      hint: "See where PostgreSQL has it: psql -c 'SHOW hba_file'",
-    })
-  },
-)
-
-function rewriteIn(
-  folder: Folder,
-  name: string,
-  before: Uint8Array,
-  after: Uint8Array,
-  keep: boolean,
-): boolean {
-  for (const own of [name, keptName(name)])
-    for (const leftover of litter(folder, own)) removeLitter.here(folder.path, leftover)
-  const found = readThere(folder, name)
-  if (!found.bytes.equals(before)) return false
-  if (keep && found.bytes.length > 0) createOnce(folder, keptName(name), before, found.owner)
-  replaceFile(folder, name, after, found.owner)
-  return true
-}
-
-/** The file with its owner and mode; one that is missing is empty, and gets those of a new one. */
-function readThere(folder: Folder, name: string): { bytes: Buffer; owner: Ownership } {
-  try {
-    const { bytes: content, stat } = readRegular(folder, name, LARGEST)
-    const { uid, gid, mode } = stat
-    return { bytes: content, owner: { uid, gid, mode: mode & 0o7777, names: accountName(uid) } }
-  } catch (error) {
-    if (errnoOf(error) !== 'ENOENT') throw error
-    const uid = effectiveUid()
-    return {
-      bytes: Buffer.alloc(0),
-      owner: { uid, gid: process.getegid?.() ?? uid, mode: 0o640, names: accountName(uid) },
-    }
-  }
-}
-
 /**
  * Replaces the content of a configuration file of PostgreSQL, whole or not at all, with the rights of `owner`
  * and no others; owner and mode stay. The first time, the file as it was is kept beside it.
  *
  * Throws PlanOutdated where it does not hold `before` any more.
  */
-export function rewriteAccessFile(owner: Account, path: string, before: Uint8Array, after: Uint8Array): void {
-  if (!rewrite.as(owner, path, before, after, true)) throw new PlanOutdated()
-}
+export const rewriteAccessFile = (
+  owner: Account,
+  path: string,
+  before: Uint8Array,
+  after: Uint8Array,
+): void => rewrite(owner, path, before, after, true)
 
 /** Puts `before` back where `after` was just written; throws PlanOutdated where somebody has written it meanwhile. */
-export function restoreAccessFile(owner: Account, path: string, before: Uint8Array, after: Uint8Array): void {
-  if (!rewrite.as(owner, path, after, before, false)) throw new PlanOutdated()
+export const restoreAccessFile = (
+  owner: Account,
+  path: string,
+  before: Uint8Array,
+  after: Uint8Array,
+): void => rewrite(owner, path, after, before, false)
+
+function rewrite(owner: Account, path: string, from: Uint8Array, to: Uint8Array, keeping: boolean): void {
+  const done = replaceIf.as(owner, path, from, to, keeping)
+  if (done === false) throw new PlanOutdated()
+  if (done) return
+  throw new Failure(ExitCode.configuration, {
+    message: `write ${path}`,
+    cause: `there is no folder ${splitPath(path).folder}`,
+    hint: "See where PostgreSQL has it: psql -c 'SHOW hba_file'",
+  })
 }
 
 /** Where and with whose rights the files are written. */

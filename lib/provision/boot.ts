@@ -4,9 +4,9 @@ import type { Password } from '../frame/password.ts'
 import { type Run, withNewDeadline } from '../frame/run.ts'
 import type { Settings } from '../frame/settings.ts'
 import type { Change } from '../frame/terms.ts'
-import type { Ownership } from '../host/file.ts'
 import { splitPath } from '../host/folder.ts'
 import type { Account } from '../host/identity.ts'
+import type { Ownership } from '../host/ownership.ts'
 import { explain, toFailure } from '../server/connection-problem.ts'
 import { explainLock, LOCK_CAUSE, LOCK_DATABASE, TAKE_LOCK } from '../server/lock.ts'
 import { Login } from '../server/login.ts'
@@ -24,7 +24,7 @@ import { provideCheckout } from './checkout.ts'
 import { type Checkout, inspectCheckout, planPasswordCopy, planSettings } from './copies.ts'
 import { correctSettings } from './db-yaml.ts'
 import { serviceOwnership } from './owners.ts'
-import { isStaged } from './rotation-journal.ts'
+import { isRotating } from './rotation-journal.ts'
 import { readVault } from './vault.ts'
 
 /** How often the files are planned and written; the second time there is nothing left to write. */
@@ -85,10 +85,10 @@ function readPassword(settings: Settings, service: Account): Password {
 const ROTATION_POLL = 50
 
 /** Whether another run replaces the password at this moment, or was killed over it. */
-function isRotating({ vaultFile }: Settings, service: Account): boolean {
+function isBeingReplaced({ vaultFile }: Settings, service: Account): boolean {
   const { folder, name } = splitPath(vaultFile)
   try {
-    return isStaged.as(service, folder, name)
+    return isRotating.as(service, folder, name)
   } catch {
     return false
   }
@@ -104,7 +104,7 @@ async function waitForLogin(run: Run, service: Account, addresses: readonly stri
     const failure = proofFailure(settings, outcomes, false)
     if (failure && deadline.remaining() > 0) {
       // In this order: a rotation puts the new password into the vault before it removes its journal.
-      if (isRotating(settings, service)) {
+      if (isBeingReplaced(settings, service)) {
         report.waiting('the password in the vault', 'it is being replaced', deadline)
         await deadline.clock.sleep(ROTATION_POLL)
         continue

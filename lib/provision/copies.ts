@@ -1,25 +1,13 @@
 import { isUtf8 } from 'node:buffer'
-import { fsyncSync, renameSync } from 'node:fs'
 import * as v from 'valibot'
 import { doing, ExitCode, errnoOf, Failure } from '../frame/failure.ts'
 import { type Password, parsePassword, passwordBytes } from '../frame/password.ts'
 import type { Change } from '../frame/terms.ts'
-import {
-  litter,
-  type Ownership,
-  octal,
-  ownership,
-  prepareFile,
-  readRegular,
-  replaceFile,
-  requireReplaceable,
-  stateOf,
-} from '../host/file.ts'
-import { type Folder, inFolder, makeFolder } from '../host/folder.ts'
+import { litter, prepareFile, readRegular, remove, replace, requireReplaceable } from '../host/file.ts'
+import { type Folder, inFolder, withFolder } from '../host/folder.ts'
 import type { Account } from '../host/identity.ts'
 import { bytes, job, password } from '../host/job.ts'
-import { removeLitter } from './vault.ts'
-import { ownershipDrift } from './vault-plan.ts'
+import { describeOwnership, type Ownership, ownership, ownershipDrift, stateOf } from '../host/ownership.ts'
 
 /** What is at `conf/db_pwd`. */
 export type PasswordCopy = v.InferOutput<typeof passwordCopy>
@@ -69,21 +57,6 @@ export const inspectCheckout = job(
     }),
 )
 
-/** Puts a file into the folder `conf`, which is made where it is missing; whole or not at all. */
-const install = job(
-  'install',
-  [v.string(), v.string(), bytes, ownership],
-  v.void(),
-  (conf, name, content, owner) => {
-    const folder = makeFolder(conf, 0o750)
-    try {
-      replaceFile(folder, name, content, owner)
-    } finally {
-      folder.close()
-    }
-  },
-)
-
 function inspectCopy(conf: Folder, owner: Ownership): PasswordCopy {
   const found = conf.look(PASSWORD_COPY)
   if (!found) return { state: 'missing' }
@@ -131,28 +104,18 @@ function inspectSettings(conf: Folder): Checkout['settings'] {
 }
 
 /** Writes db_pwd under a temporary name, which it returns, into the checkout's configuration folder. */
-const prepareCopy = job(
-  'prepare copy',
-  [v.string(), bytes, ownership],
-  v.string(),
-  (conf, content, owner) => {
-    const folder = makeFolder(conf, 0o750)
-    try {
-      return prepareFile(folder, PASSWORD_COPY, content, owner)
-    } finally {
-      folder.close()
-    }
-  },
+const prepareCopy = job('prepare copy', [v.string(), bytes, ownership], v.string(), (conf, content, owner) =>
+  withFolder(conf, 0o750, folder => prepareFile(folder, PASSWORD_COPY, content, owner)),
 )
 
 /** Gives a prepared db_pwd its name, in one step (rename(2)). */
 const placeCopy = job('place copy', [v.string(), v.string()], v.void(), (conf, temporary) => {
-  inFolder(conf, folder => renameSync(folder.at(temporary), folder.at(PASSWORD_COPY)))
+  inFolder(conf, folder => folder.rename(temporary, PASSWORD_COPY))
 })
 
 /** Puts what was placed on the disk. */
 const synchronise = job('synchronise', [v.string()], v.void(), conf => {
-  inFolder(conf, folder => folder.withHandle(fsyncSync))
+  inFolder(conf, folder => folder.sync())
 })
 
 /** A db_pwd that is written and waits to be put in place at the right moment. */
@@ -183,7 +146,7 @@ export async function preparePasswordCopy(
     synchronise: () => synchronise.as(service, conf),
     discard: () => {
       place.discard()
-      removeLitter.as(service, conf, temporary)
+      remove.as(service, conf, temporary)
     },
   }
 }
@@ -212,7 +175,7 @@ export function planPasswordCopy(
       by: 'file',
       resource: `file ${conf}/${leftover}`,
       action: 'remove, a killed run left it',
-      run: () => removeLitter.as(service, conf, leftover),
+      run: () => remove.as(service, conf, leftover),
     }),
   )
   const why = copyDrift(copy, password)
@@ -221,8 +184,8 @@ export function planPasswordCopy(
   changes.push({
     by: 'file',
     resource: `file ${conf}/${PASSWORD_COPY}`,
-    action: `install, ${owner.names} ${octal(owner.mode)} (${why})`,
-    run: () => install.as(service, conf, PASSWORD_COPY, passwordBytes(password), owner),
+    action: `install, ${describeOwnership(owner)} (${why})`,
+    run: () => replace.as(service, conf, PASSWORD_COPY, passwordBytes(password), owner),
   })
   return changes
 }
@@ -259,7 +222,7 @@ export function planSettings(
       by: 'file',
       resource: `file ${conf}/${SETTINGS}`,
       action: checkout.settings ? `correct ${corrected.differing.join(', ')}` : 'create',
-      run: () => install.as(service, conf, SETTINGS, Buffer.from(corrected.text), { ...owner, mode }),
+      run: () => replace.as(service, conf, SETTINGS, Buffer.from(corrected.text), { ...owner, mode }),
     },
   ]
 }

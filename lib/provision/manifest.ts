@@ -5,7 +5,7 @@ import { ExitCode, Failure } from '../frame/failure.ts'
 import { databaseName, type Rule, roleName, text } from '../frame/rules.ts'
 import type { Settings } from '../frame/settings.ts'
 import type { AccessRule, Manifest } from '../frame/terms.ts'
-import { readTrustedFile } from '../host/trusted-file.ts'
+import { readTrustedFile } from '../host/configuration-file.ts'
 
 /** The application role and database in the manifest that ships; settings may call them otherwise. */
 const APPLICATION = 'endoregDbLocal'

@@ -1,7 +1,7 @@
 import type { Settings } from '../frame/settings.ts'
 import { account, type Group, group } from '../host/accounts.ts'
-import type { Ownership } from '../host/file.ts'
 import type { Account } from '../host/identity.ts'
+import type { Ownership } from '../host/ownership.ts'
 import type { VaultOwnership } from './vault-plan.ts'
 
 /** The modes of the vault file and of its folder. */

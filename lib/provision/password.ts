@@ -8,8 +8,8 @@ import {
   type ScramPassword,
   type VerifierState,
 } from '../server/scram.ts'
-import { Memory } from './memory.ts'
 import type { LockedHost } from './provision.ts'
+import { RememberedVerifiers } from './remembered-verifiers.ts'
 
 const REASON: Readonly<Record<Exclude<VerifierState, 'same'>, string>> = {
   'other password': 'the stored one differed from the vault',
@@ -49,25 +49,25 @@ export async function planPassword({
   if (cluster.inRecovery) return []
   const { dbUser } = settings
   const [change] = await diffPassword(cluster, dbUser, scram)
-  const memory = new Memory(settings.stateDir, cluster.identifier)
-  const tidying = memory.litter().map(
+  const remembered = new RememberedVerifiers(settings.stateDir, cluster.identifier)
+  const tidying = remembered.litter().map(
     (leftover): Change => ({
       by: 'file',
       resource: `file ${settings.stateDir}/${leftover}`,
       action: 'remove, a killed run left it',
-      run: () => memory.remove(leftover),
+      run: () => remembered.remove(leftover),
     }),
   )
   const current = cluster.roles.get(dbUser)
   const remember = (verifier: string): boolean => {
-    const why = memory.remember(dbUser, verifier)
+    const why = remembered.remember(dbUser, verifier)
     if (why) report.warning(`the state folder ${settings.stateDir} could not be written: ${why}`)
     return !why
   }
   if (!change) {
     const stored = current?.verifier
     // Set before this program came to the host: a password that somebody else sets later shall be told from it.
-    if (!stored || !memory.isEmpty()) return tidying
+    if (!stored || !remembered.isEmpty()) return tidying
     return [
       ...tidying,
       {
@@ -78,7 +78,7 @@ export async function planPassword({
       },
     ]
   }
-  const foreign = current !== undefined && memory.isForeign(dbUser, current.verifier)
+  const foreign = current !== undefined && remembered.isForeign(dbUser, current.verifier)
   const when = current?.verifierSince ? ` at ${current.verifierSince}` : ''
   if (foreign && settings.onForeignChange === 'refuse') throw refused(dbUser, settings.vaultFile, when)
   if (foreign) report.warning(`somebody else changed the password of the role ${dbUser}${when}`)

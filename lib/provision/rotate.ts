@@ -3,25 +3,25 @@ import { Password, passwordBytes } from '../frame/password.ts'
 import type { Settings } from '../frame/settings.ts'
 import type { Step } from '../frame/terms.ts'
 import type { Armed } from '../host/as-account.ts'
-import { rehearseReplacing, requireReplaceable } from '../host/file.ts'
+import { rehearseReplacing, remove, replace, replaceByOther, requireReplaceable } from '../host/file.ts'
 import { splitPath } from '../host/folder.ts'
 import { statementFailure } from '../server/problem.ts'
 import { proofFailure, proveLogins } from '../server/prove.ts'
 import { buildVerifier, MOST_ITERATIONS, ScramPassword } from '../server/scram.ts'
 import { setVerifier } from './apply.ts'
 import type { PreparedCopy } from './copies.ts'
-import { Memory } from './memory.ts'
 import { type LockedHost, statementLimit } from './provision.ts'
-import { adoptStage, dropStage, writeStage } from './rotation-journal.ts'
+import { RememberedVerifiers } from './remembered-verifiers.ts'
+import { nextName } from './rotation-journal.ts'
 import { notOursToRotate, vaultManager } from './vault-plan.ts'
 
 /** How the application's copy is prepared; undefined where there is no checkout. */
 type Prepare = ((password: Password) => Promise<PreparedCopy>) | undefined
 
 /**
- * Replaces the password in the vault, PostgreSQL and db_pwd. The next one is staged beside the vault file
- * before PostgreSQL knows it and until all three agree, so that at every instant the vault's password or the
- * staged one logs in, and the next run finishes or undoes what is interrupted.
+ * Replaces the password in the vault, PostgreSQL and db_pwd. The next one stands beside the vault file
+ * from before PostgreSQL knows it until all three agree, so that at every instant the vault's password or the
+ * next one logs in, and the next run finishes or undoes what is interrupted.
  *
  * @returns whether the password was replaced, or in check mode would be
  * Fails with 78 where another tool manages the password; as the login does where the new one cannot be
@@ -42,7 +42,7 @@ export async function rotate(host: LockedHost, prepare: Prepare): Promise<boolea
     for (const step of steps(settings, prepare && `${settings.apiDir}/conf/db_pwd`)) report.change(step)
     return true
   }
-  await interruption.protect(() => replace(host, prepare))
+  await interruption.protect(() => replacePassword(host, prepare))
   return true
 }
 
@@ -52,7 +52,7 @@ const steps = (settings: Settings, copy: string | undefined): Step[] => [
   ...(copy !== undefined ? [{ resource: `file ${copy}`, action: 'install (rotated)' }] : []),
 ]
 
-async function replace(host: LockedHost, prepare: Prepare): Promise<void> {
+async function replacePassword(host: LockedHost, prepare: Prepare): Promise<void> {
   const { client, cluster, owner, addresses } = host
   const { settings, report, deadline } = host.run
   const { folder, name } = splitPath(settings.vaultFile)
@@ -73,23 +73,25 @@ async function replace(host: LockedHost, prepare: Prepare): Promise<void> {
     })
   const onVault = <T>(what: string, work: () => T): T => doing(`${what} ${settings.vaultFile}`, work)
   const drop = (): void =>
-    onVault('remove the next password beside', () => dropStage.withRightsOf(owner.account, folder, name))
+    onVault('remove the next password beside', () =>
+      remove.withRightsOf(owner.account, folder, nextName(name)),
+    )
 
   onVault('write the next password beside', () =>
-    writeStage.withRightsOf(owner.account, folder, name, passwordBytes(next), owner.file),
+    replace.withRightsOf(owner.account, folder, nextName(name), passwordBytes(next), owner.file),
   )
   let copy: PreparedCopy | undefined
   let adopt: Armed<void>
   try {
     onVault('replace', () => rehearseReplacing.withRightsOf(owner.account, folder, name))
-    adopt = await adoptStage.armWithRightsOf(owner.account, folder, name)
+    adopt = await replaceByOther.armWithRightsOf(owner.account, folder, name, nextName(name))
     copy = await prepare?.(next)
   } catch (error) {
     drop()
     throw error
   }
-  const memory = new Memory(settings.stateDir, cluster.identifier)
-  memory.remember(settings.dbUser, verifier)
+  const remembered = new RememberedVerifiers(settings.stateDir, cluster.identifier)
+  remembered.remember(settings.dbUser, verifier)
   await set(verifier)
   try {
     const options = { settings, addresses, deadline, report, up: true }
@@ -100,7 +102,7 @@ async function replace(host: LockedHost, prepare: Prepare): Promise<void> {
     })
   } catch (error) {
     client.allowUndoing()
-    memory.remember(settings.dbUser, before)
+    remembered.remember(settings.dbUser, before)
     await set(before)
     const role = `role ${settings.dbUser}`
     report.change({ resource: role, action: 'set password (rotated)' })

@@ -1,16 +1,23 @@
-import { closeSync, constants, fstatSync, openSync } from 'node:fs'
+import { closeSync, fstatSync } from 'node:fs'
 import * as v from 'valibot'
 import { ExitCode, Failure, PlanOutdated } from '../frame/failure.ts'
 import { type Password, passwordBytes } from '../frame/password.ts'
 import type { Settings } from '../frame/settings.ts'
 import type { Change, Manifest } from '../frame/terms.ts'
-import { accountName, groupName } from '../host/accounts.ts'
-import { createOnce, type Ownership, octal, ownership, type State, setOwnership } from '../host/file.ts'
-import { inFolder, makeFolder, splitPath } from '../host/folder.ts'
+import { createOnce, remove } from '../host/file.ts'
+import { inFolder, splitPath, withFolder } from '../host/folder.ts'
 import type { Account } from '../host/identity.ts'
 import { bytes, job } from '../host/job.ts'
+import {
+  describeOwnership,
+  type Ownership,
+  ownership,
+  ownershipDrift,
+  type State,
+  setOwnership,
+} from '../host/ownership.ts'
 import type { InterruptedRotation } from './rotation-journal.ts'
-import { removeLitter, type Vault } from './vault.ts'
+import type { Vault } from './vault.ts'
 
 /** What the vault file and its folder should belong to and allow, and the account of both. */
 export type VaultOwnership = {
@@ -57,7 +64,7 @@ function planFile({ vault, owner, interrupted, password }: Planned): Change[] {
   })
 
   if (!folder) {
-    changes.push(folderChange(`create, ${describe(owner.folder)}`))
+    changes.push(folderChange(`create, ${describeOwnership(owner.folder)}`))
   } else {
     const drift = ownershipDrift(folder.stat, owner.folder)
     if (drift) {
@@ -67,17 +74,17 @@ function planFile({ vault, owner, interrupted, password }: Planned): Change[] {
     for (const leftover of vault.litter) {
       changes.push(
         file('remove a temporary file that a killed run left', () =>
-          removeLitter.withRightsOf(owner.account, folder.path, leftover),
+          remove.withRightsOf(owner.account, folder.path, leftover),
         ),
       )
     }
   }
 
-  // The stage that becomes the vault file has its owner and mode.
+  // What becomes the vault file has its owner and mode.
   if (interrupted.adoption.length > 0) return changes
   if (vault.file.state === 'missing') {
     changes.push(
-      file(`generate, ${describe(owner.file)}`, () => {
+      file(`generate, ${describeOwnership(owner.file)}`, () => {
         const content = passwordBytes(password)
         unlessOutdated(create.withRightsOf(owner.account, folderPath, name, content, owner.file))
       }),
@@ -104,22 +111,16 @@ function unlessOutdated(done: boolean): void {
 }
 
 /** Makes the vault's folder, or gives the one that is there its owner and mode. */
-const provideFolder = job('provide vault folder', [v.string(), ownership], v.void(), (path, owner) => {
-  const folder = makeFolder(path, 0o700)
-  try {
-    folder.withHandle(handle => setOwnership(handle, owner, path))
-  } finally {
-    folder.close()
-  }
-})
+const provideFolder = job('provide vault folder', [v.string(), ownership], v.void(), (path, owner) =>
+  withFolder(path, 0o700, folder => folder.withHandle(handle => setOwnership(handle, owner, path))),
+)
 
 /** Makes the vault file; false where another process had made it first. */
 const create = job(
   'create vault file',
   [v.string(), v.string(), bytes, ownership],
   v.boolean(),
-  (path, name, content, owner) =>
-    inFolder(path, folder => createOnce(folder, name, content, owner) === 'created') ?? false,
+  (path, name, content, owner) => inFolder(path, folder => createOnce(folder, name, content, owner)) ?? false,
 )
 
 /** Gives the vault file that was seen as the inode `ino` its owner and mode; false where it is another one now. */
@@ -129,8 +130,7 @@ const mend = job(
   v.boolean(),
   (path, name, ino, owner) =>
     inFolder(path, folder => {
-      const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
-      const handle = openSync(folder.at(name), flags)
+      const handle = folder.open(name)
       try {
         const found = fstatSync(handle)
         if (found.ino !== ino || found.nlink > 1) return false
@@ -141,16 +141,6 @@ const mend = job(
       }
     }) ?? false,
 )
-
-const describe = (owner: Ownership): string => `${owner.names} ${octal(owner.mode)}`
-
-/** "admin:root 0644 -> admin:sensitiveServices 0640", or undefined where nothing differs. */
-export function ownershipDrift(current: State, desired: Ownership): string | undefined {
-  const mode = current.mode & 0o7777
-  if (current.uid === desired.uid && current.gid === desired.gid && mode === desired.mode) return undefined
-  const names = `${accountName(current.uid)}:${groupName(current.gid)}`
-  return `set owner and mode, ${names} ${octal(mode)} -> ${describe(desired)}`
-}
 
 /** A folder that others use as well would stop to work for them: never chown /etc or /tmp. */
 function refuseSharedFolder(folder: NonNullable<Vault['folder']>, path: string): void {
@@ -168,7 +158,7 @@ function refuseSharedFolder(folder: NonNullable<Vault['folder']>, path: string):
 
 /** Whoever gives the file a second name could have root change the owner of another file. */
 function refuseSecondName(stat: State, vault: Vault): void {
-  if (stat.nlink <= 1 + vault.litter.length + (vault.stage ? 1 : 0)) return
+  if (stat.nlink <= 1 + vault.litter.length + (vault.next ? 1 : 0)) return
   throw new Failure(ExitCode.configuration, {
     message: `set owner and mode of the vault file ${vault.path}`,
     cause: `it has ${stat.nlink} names (hard links), so it may be another file in truth`,

@@ -1,14 +1,15 @@
-import { readlinkSync, rmSync, type Stats } from 'node:fs'
+import { readlinkSync, type Stats } from 'node:fs'
 import * as v from 'valibot'
 import { ExitCode, errnoOf, Failure, systemFailure } from '../frame/failure.ts'
 import { parsePassword } from '../frame/password.ts'
 import { accountById, accountName } from '../host/accounts.ts'
-import { litter, readRegular, state, stateOf } from '../host/file.ts'
+import { litter, readRegular } from '../host/file.ts'
 import { type Folder, inFolder, splitPath } from '../host/folder.ts'
 import type { Account } from '../host/identity.ts'
 import { effectiveUid } from '../host/identity.ts'
 import { bytes, job, password } from '../host/job.ts'
-import { inspectStage, stage, stageName } from './rotation-journal.ts'
+import { state, stateOf } from '../host/ownership.ts'
+import { inspectNext, nextName, nextPassword } from './rotation-journal.ts'
 
 /** What is at the vault file's path. */
 export type VaultFile = v.InferOutput<typeof vaultFile>
@@ -30,7 +31,7 @@ const vault = v.strictObject({
   folder: v.optional(v.strictObject({ path: v.string(), stat: state })),
   file: vaultFile,
   /** The journal of a rotation that is not finished. */
-  stage: v.optional(stage),
+  next: v.optional(nextPassword),
   /** Temporary files a killed run left beside it. */
   litter: v.pipe(v.array(v.string()), v.readonly()),
 })
@@ -46,8 +47,8 @@ const inspect = job('inspect vault', [v.string()], vault, (path): Vault => {
       ...(file.state === 'link'
         ? { litter: [] }
         : {
-            stage: inspectStage(folder, name),
-            litter: [...litter(folder, name), ...litter(folder, stageName(name))],
+            next: inspectNext(folder, name),
+            litter: [...litter(folder, name), ...litter(folder, nextName(name))],
           }),
     }
   })
@@ -168,8 +169,3 @@ function unreadable(error: unknown, path: string): unknown {
     hint: `Look at every owner and mode on the way with: namei -l ${path}. As root, postgres-endoreg-setup mends the file and its folder; the account must be in the file's group.`,
   })
 }
-
-/** Takes away a temporary file that a killed run left, from its folder and name. */
-export const removeLitter = job('remove', [v.string(), v.string()], v.void(), (path, name) => {
-  inFolder(path, folder => rmSync(folder.at(name), { force: true }))
-})

@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { ExitCode, Failure } from '../frame/failure.ts'
 import type { Settings } from '../frame/settings.ts'
-import { readOwn, removeOwn, writeOwn } from '../host/own-file.ts'
+import { readOwn, removeOwn, writeOwn } from '../host/file.ts'
 import { cluster } from './cluster.ts'
 
 /**

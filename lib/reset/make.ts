@@ -4,7 +4,6 @@ import { doing, ExitCode, errnoOf, Failure } from '../frame/failure.ts'
 import { type Folder, inFolder, splitPath } from '../host/folder.ts'
 import type { Account } from '../host/identity.ts'
 import { job } from '../host/job.ts'
-import { isOurs } from '../host/own-file.ts'
 import { performAs, runAs } from '../host/shell.ts'
 import { measure } from '../server/as-postgres.ts'
 import { findProgram, localeOptions } from '../server/programs.ts'
@@ -98,7 +97,7 @@ const mayMake = job('may make a folder', [v.string()], v.boolean(), path =>
  */
 const isGiven = (folder: Folder, name: string, postgres: Account): boolean => {
   const there = folder.look(name)
-  return isOurs(folder) && Boolean(there?.isDirectory()) && there?.uid === postgres.uid
+  return folder.isOurs() && Boolean(there?.isDirectory()) && there?.uid === postgres.uid
 }
 
 /** Fails with 78 where the WAL of a new cluster cannot be beside `wal`, that of the present one. */

@@ -1,7 +1,7 @@
 import { ExitCode, Failure } from '../frame/failure.ts'
 import type { Run } from '../frame/run.ts'
 import { performAs } from '../host/shell.ts'
-import { Memory } from '../provision/memory.ts'
+import { RememberedVerifiers } from '../provision/remembered-verifiers.ts'
 import { readControl } from './cluster.ts'
 import { besideName, inspectData, moveFolders, parseBeside, setAside, stampOf } from './folders.ts'
 import { describeBegun } from './journal.ts'
@@ -38,7 +38,7 @@ export async function purge(run: Run): Promise<void> {
     const { wal, tablespaces } = inspectData.as(postgres, `${parent}/${name}`)
     await deleteAside(site, name)
     if (identifier !== undefined && identifier !== current)
-      new Memory(run.settings.stateDir, identifier).forget()
+      new RememberedVerifiers(run.settings.stateDir, identifier).forget()
     run.report.change({ resource: `folder ${parent}/${name}`, action: 'delete' })
     const own = wal !== null && walStamp(wal) !== undefined
     if (own) await removeWal(postgres, wal)

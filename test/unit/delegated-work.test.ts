@@ -14,7 +14,8 @@ import { join } from 'node:path'
 import t from 'tap'
 import { Password } from '../../lib/frame/password.ts'
 import { arm, connectAs, delegate, toJson } from '../../lib/host/as-account.ts'
-import { readVault, removeLitter } from '../../lib/provision/vault.ts'
+import { remove } from '../../lib/host/file.ts'
+import { readVault } from '../../lib/provision/vault.ts'
 import { BIN, needsRoot } from '../support/host.ts'
 import { accountOf, scratch } from '../support/scratch.ts'
 
@@ -205,5 +206,5 @@ t.test('what a child answers is looked at before it is believed', needsRoot, asy
   await t.rejects(connectAs(stranger, '/x', 60_000), { code: 'ETIMEDOUT' })
   rmSync(join(top, 'bin/setpriv'))
   process.env['PATH'] = join(top, 'bin')
-  t.throws(() => removeLitter.as(stranger, '/x', 'y'), { code: 69, hint: 'setpriv' })
+  t.throws(() => remove.as(stranger, '/x', 'y'), { code: 69, hint: 'setpriv' })
 })

@@ -5,7 +5,7 @@ import { applyRemedies, REMEDIES } from '../../lib/doctor/remedies/all.ts'
 import { covers, sayPeer } from '../../lib/doctor/remedies/server.ts'
 import { Failure } from '../../lib/frame/failure.ts'
 import type { Fix } from '../../lib/frame/finding.ts'
-import type { State } from '../../lib/host/file.ts'
+import type { State } from '../../lib/host/ownership.ts'
 import {
   accounts,
   BROKEN,

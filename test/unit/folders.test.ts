@@ -12,14 +12,8 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import {
-  inFolder,
-  isTemporary,
-  makeFolder,
-  openFolder,
-  splitPath,
-  temporaryName,
-} from '../../lib/host/folder.ts'
+import { isTemporary, temporaryName } from '../../lib/host/file.ts'
+import { inFolder, makeFolder, openFolder, splitPath } from '../../lib/host/folder.ts'
 import { withIds } from '../../lib/host/identity.ts'
 import { isRoot } from '../support/command.ts'
 import { needsRoot } from '../support/host.ts'

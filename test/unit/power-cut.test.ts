@@ -16,13 +16,12 @@ import { openBackups, removeBackup } from '../../lib/backup/folder.ts'
 import { Password } from '../../lib/frame/password.ts'
 import { account } from '../../lib/host/accounts.ts'
 import { appendLine, keepBefore } from '../../lib/host/configuration-file.ts'
-import { createOnce, replaceFile } from '../../lib/host/file.ts'
+import { createOnce, remove, replace, replaceByOther, replaceFile } from '../../lib/host/file.ts'
 import { inFolder, makeFolder } from '../../lib/host/folder.ts'
 import { loadSettings } from '../../lib/host/settings-file.ts'
 import { rewriteAccessFile } from '../../lib/provision/apply-access.ts'
 import { preparePasswordCopy } from '../../lib/provision/copies.ts'
-import { Memory } from '../../lib/provision/memory.ts'
-import { adoptStage, dropStage, writeStage } from '../../lib/provision/rotation-journal.ts'
+import { RememberedVerifiers } from '../../lib/provision/remembered-verifiers.ts'
 import { copySettings, moveFolders } from '../../lib/reset/folders.ts'
 import { dropJournal, type Journal, readJournal, writeJournal } from '../../lib/reset/journal.ts'
 import { Disk, needsDisks } from '../support/disk.ts'
@@ -110,7 +109,7 @@ t.test('what was done is there after a power cut', needsDisks, async t => {
     {
       name: "a rotation's journal",
       before: () => writeFileSync(at('secret'), 'old\n'),
-      work: () => writeStage.here(folder, 'secret', SECRET, OWNER),
+      work: () => replace.here(folder, 'secret.next', SECRET, OWNER),
       found: () => [read('secret'), read('secret.next')],
       wanted: ['old\n', String(SECRET)],
     },
@@ -121,8 +120,8 @@ t.test('what was done is there after a power cut', needsDisks, async t => {
         writeFileSync(at('secret.next'), SECRET)
       },
       work: () => {
-        adoptStage.here(folder, 'secret')
-        dropStage.here(folder, 'secret')
+        replaceByOther.here(folder, 'secret', 'secret.next')
+        remove.here(folder, 'secret.next')
       },
       found: () => [readdirSync(folder), read('secret')],
       wanted: [['secret'], String(SECRET)],
@@ -140,9 +139,10 @@ t.test('what was done is there after a power cut', needsDisks, async t => {
     },
     {
       name: 'what is remembered of a verifier',
-      work: () => new Memory(settings.stateDir, '7').remember('role', 'verifier'),
+      work: () => new RememberedVerifiers(settings.stateDir, '7').remember('role', 'verifier'),
       found: () =>
-        new Memory(settings.stateDir, '7').isForeign('role', 'verifier') || read('state/verifiers.7').length,
+        new RememberedVerifiers(settings.stateDir, '7').isForeign('role', 'verifier') ||
+        read('state/verifiers.7').length,
       wanted: 65,
     },
     {

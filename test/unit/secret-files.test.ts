@@ -16,18 +16,10 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import {
-  createOnce,
-  litter,
-  type Ownership,
-  octal,
-  prepareFile,
-  readRegular,
-  replaceFile,
-  setOwnership,
-} from '../../lib/host/file.ts'
+import { createOnce, litter, prepareFile, readRegular, replaceFile } from '../../lib/host/file.ts'
 import { inFolder } from '../../lib/host/folder.ts'
 import { effectiveUid, withIds } from '../../lib/host/identity.ts'
+import { type Ownership, octal, setOwnership } from '../../lib/host/ownership.ts'
 import { isRoot } from '../support/command.ts'
 import { needsRoot } from '../support/host.ts'
 import { accountOf, needsIds, scratch } from '../support/scratch.ts'
@@ -107,13 +99,13 @@ t.test('a file is made once, and never in the place of another', t => {
   const path = join(top, 'x')
   const create = (text: string): unknown =>
     inFolder(top, folder => createOnce(folder, 'x', bytes(text), mine))
-  t.equal(create('first'), 'created')
+  t.equal(create('first'), true)
   t.equal(statSync(path).mode & 0o7777, 0o640)
   t.equal(statSync(path).nlink, 1)
-  t.equal(create('second'), 'already there')
+  t.equal(create('second'), false)
   t.equal(readFileSync(path, 'utf8'), 'first')
   writeFileSync(path, '')
-  t.equal(create('third'), 'created', 'a file of zero bytes is none')
+  t.equal(create('third'), true, 'a file of zero bytes is none')
   t.equal(readFileSync(path, 'utf8'), 'third')
   for (const [kind, make] of [
     ['a link', () => symlinkSync('elsewhere', path)],
@@ -125,7 +117,7 @@ t.test('a file is made once, and never in the place of another', t => {
     writeFileSync(join(top, 'empty'), '')
     make()
     const { ino } = lstatSync(path)
-    t.equal(create('more'), 'already there', kind)
+    t.equal(create('more'), false, kind)
     t.equal(lstatSync(path).ino, ino, kind)
     t.notOk(existsSync(join(top, 'elsewhere')))
     t.equal(statSync(join(top, 'empty')).size, 0)

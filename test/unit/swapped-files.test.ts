@@ -11,12 +11,11 @@ import {
 import { join } from 'node:path'
 import t from 'tap'
 import '../../lib/provision/checkout.ts'
-import { appendLine } from '../../lib/host/configuration-file.ts'
+import { appendLine, readTrustedFile } from '../../lib/host/configuration-file.ts'
 import { inFolder, makeFolder, openFolder } from '../../lib/host/folder.ts'
 import { doJob } from '../../lib/host/job.ts'
-import { readTrustedFile } from '../../lib/host/trusted-file.ts'
 import { inspectCheckout } from '../../lib/provision/copies.ts'
-import { inspectStage } from '../../lib/provision/rotation-journal.ts'
+import { inspectNext } from '../../lib/provision/rotation-journal.ts'
 import { readVault } from '../../lib/provision/vault.ts'
 import { needsRoot } from '../support/host.ts'
 import { accountOf, afterLook, scratch } from '../support/scratch.ts'
@@ -72,7 +71,7 @@ t.test('nor one in the place of the journal of a rotation', t => {
   writeFileSync(join(conf, 'x.next'), 'secret\n')
   afterLook(t, 'x.next', swap(join(conf, 'x.next'), treasure))
   t.match(
-    inFolder(conf, folder => inspectStage(folder, 'x')),
+    inFolder(conf, folder => inspectNext(folder, 'x')),
     { state: 'unusable', why: 'it is a link' },
   )
   t.end()

@@ -17,10 +17,10 @@ import t from 'tap'
 import { PlanOutdated } from '../../lib/frame/failure.ts'
 import { Password } from '../../lib/frame/password.ts'
 import type { Change } from '../../lib/frame/terms.ts'
-import type { State } from '../../lib/host/file.ts'
 import { effectiveUid } from '../../lib/host/identity.ts'
+import { ownershipDrift, type State } from '../../lib/host/ownership.ts'
 import { inspectVault, type Vault } from '../../lib/provision/vault.ts'
-import { ownershipDrift, planVault, type VaultOwnership } from '../../lib/provision/vault-plan.ts'
+import { planVault, type VaultOwnership } from '../../lib/provision/vault-plan.ts'
 import { needsRoot } from '../support/host.ts'
 import { accountOf, scratch } from '../support/scratch.ts'
 
@@ -105,15 +105,15 @@ t.test('a file with a second name is not given away', t => {
   const refused = { code: 78, reason: 'names (hard links)', hint: '-inum 4711' }
   t.same(plan(vault(1)).actions.length, 1)
   t.throws(() => plan(vault(2)), refused)
-  // A killed run may have left it under a temporary name, and as its own stage.
+  // A killed run may have left it under a temporary name, and as the next password.
   const litter = ['.password.0123456789ab.tmp']
-  const stage = { state: 'staged', password: GENERATED } as const
+  const next = { state: 'file', password: GENERATED } as const
   t.same(plan(vault(2, { litter })).actions.length, 2)
   t.throws(() => plan(vault(3, { litter })), refused)
-  t.same(plan(vault(2, { stage })).actions.length, 1)
-  t.throws(() => plan(vault(3, { stage })), refused)
-  t.same(plan(vault(3, { litter, stage })).actions.length, 2)
-  t.throws(() => plan(vault(4, { litter, stage })), refused)
+  t.same(plan(vault(2, { next })).actions.length, 1)
+  t.throws(() => plan(vault(3, { next })), refused)
+  t.same(plan(vault(3, { litter, next })).actions.length, 2)
+  t.throws(() => plan(vault(4, { litter, next })), refused)
   const right = { state: 'file', password: GENERATED, stat: state({ nlink: 2 }) } as const
   t.same(plan(vault(2, { file: right })).actions, [], 'one that is right is not touched')
   t.end()
@@ -135,7 +135,7 @@ t.test('drift is any difference, and a file that all could read is said', t => {
     t.notMatch(plan(vault(0o100000 | mode)).actions[0], /every account/)
   t.same(changesOf({ ...vault(0o100644), file: { state: 'link', password: GENERATED } }), [])
   const adopt: Change = { by: 'file', resource: 'vault file', action: 'adopt', run: () => {} }
-  t.same(changesOf(vault(0o100644), [adopt]), [adopt], 'one that its stage has just become')
+  t.same(changesOf(vault(0o100644), [adopt]), [adopt], 'one that the next password has just become')
   t.end()
 })
 

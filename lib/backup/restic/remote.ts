@@ -4,11 +4,10 @@ import type { Run } from '../../frame/run.ts'
 import { scrubber } from '../../frame/scrub.ts'
 import type { Settings } from '../../frame/settings.ts'
 import { accountById, accountName, homeOf } from '../../host/accounts.ts'
+import { readTrustedFile } from '../../host/configuration-file.ts'
 import { openFolder } from '../../host/folder.ts'
 import { effectiveUid } from '../../host/identity.ts'
-import { isOurs } from '../../host/own-file.ts'
 import { ask } from '../../host/shell.ts'
-import { readTrustedFile } from '../../host/trusted-file.ts'
 
 /** Where the repository is, as the settings say it. */
 export type Address = {
@@ -87,7 +86,7 @@ export async function refuseForeignFolder(path: string): Promise<void> {
   const folder = openFolder(path)
   if (!folder) return
   try {
-    if (isOurs(folder)) return
+    if (folder.isOurs()) return
     if (folder.safe && OF_A_SERVER.test((await ask('stat', '-f', '-c', '%T', '--', path)) ?? '')) return
     throw new Failure(ExitCode.configuration, {
       message: `use the restic repository ${path}`,

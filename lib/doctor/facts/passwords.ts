@@ -101,11 +101,11 @@ export const gatherPasswordFiles = (settings: Settings, accounts: Fact<Accounts>
   checkout: look(() => asService(settings, accounts)),
 })
 
-/** The passwords in these files, the one that is staged for a rotation too, to be taken out of texts. */
+/** The passwords in these files, the next one of a rotation too, to be taken out of texts. */
 export function secretsIn({ vault, checkout }: PasswordFiles): string[] {
   const passwords = Object.values(readable(vault, checkout)).flatMap(password => password?.reveal() ?? [])
-  const stage = ifKnown(vault)?.stage
-  return stage?.state === 'staged' ? [...passwords, stage.password.reveal()] : passwords
+  const next = ifKnown(vault)?.next
+  return next?.state === 'file' ? [...passwords, next.password.reveal()] : passwords
 }
 
 /** The passwords in the files of this host, as far as they can be seen. */

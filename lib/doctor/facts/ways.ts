@@ -1,9 +1,9 @@
 import * as v from 'valibot'
 import { errnoOf, Failure } from '../../frame/failure.ts'
-import { state, stateOf } from '../../host/file.ts'
 import { inFolder } from '../../host/folder.ts'
 import type { Account } from '../../host/identity.ts'
 import { job } from '../../host/job.ts'
+import { state, stateOf } from '../../host/ownership.ts'
 import { type Fact, look, unknown } from './fact.ts'
 
 /** A folder on the way to something, and who it belongs to. */

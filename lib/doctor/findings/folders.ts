@@ -1,6 +1,6 @@
 import { dirname } from 'node:path'
 import type { Finding } from '../../frame/finding.ts'
-import { type Ownership, octal } from '../../host/file.ts'
+import { type Ownership, octal } from '../../host/ownership.ts'
 import { serviceFiles } from '../../provision/owners.ts'
 import { ifKnown } from '../facts/fact.ts'
 import type { Facts } from '../facts/gather.ts'

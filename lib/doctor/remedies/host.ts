@@ -4,8 +4,8 @@ import { doing, ExitCode, Failure } from '../../frame/failure.ts'
 import type { Finding, FindingId } from '../../frame/finding.ts'
 import type { Settings } from '../../frame/settings.ts'
 import { appendLine, keepBefore } from '../../host/configuration-file.ts'
-import { octal, setOwnership } from '../../host/file.ts'
 import { inFolder } from '../../host/folder.ts'
+import { describeOwnership, setOwnership } from '../../host/ownership.ts'
 import { perform } from '../../host/shell.ts'
 import { changeUnits } from '../../host/units.ts'
 import { ifKnown } from '../facts/fact.ts'
@@ -75,7 +75,7 @@ export const folders: Remedy = {
       open(plan)
       report.change({
         resource: `folder ${path}`,
-        action: `set owner and mode, ${desired.names} ${octal(desired.mode)}`,
+        action: `set owner and mode, ${describeOwnership(desired)}`,
       })
     }
   },

@@ -10,7 +10,7 @@ import { CHAIN, type Unit, type UnitName } from '../../../lib/doctor/facts/units
 import type { Ways } from '../../../lib/doctor/facts/ways.ts'
 import { Password } from '../../../lib/frame/password.ts'
 import type { Settings } from '../../../lib/frame/settings.ts'
-import type { State } from '../../../lib/host/file.ts'
+import type { State } from '../../../lib/host/ownership.ts'
 import { loadSettings } from '../../../lib/host/settings-file.ts'
 import { loadManifest } from '../../../lib/provision/manifest.ts'
 import type { Vault } from '../../../lib/provision/vault.ts'

@@ -1,21 +1,15 @@
 import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { remove, replace, replaceByOther } from '../../lib/host/file.ts'
 import { inFolder } from '../../lib/host/folder.ts'
 import { effectiveUid } from '../../lib/host/identity.ts'
-import {
-  adoptStage,
-  dropStage,
-  inspectStage,
-  isStaged,
-  stageName,
-  writeStage,
-} from '../../lib/provision/rotation-journal.ts'
+import { inspectNext, isRotating, nextName } from '../../lib/provision/rotation-journal.ts'
 import { inspectVault } from '../../lib/provision/vault.ts'
 import { scratch } from '../support/scratch.ts'
 
 const OWNER = { uid: effectiveUid(), gid: process.getegid?.() ?? 0, mode: 0o640, names: 'me:mine' }
-const inspect = (folder: string): unknown => inFolder(folder, opened => inspectStage(opened, 'x'))
+const inspect = (folder: string): unknown => inFolder(folder, opened => inspectNext(opened, 'x'))
 
 t.test('only a regular file with a password is a journal of ours', t => {
   const cases: readonly [name: string, make: (path: string) => void, why: RegExp][] = [
@@ -30,41 +24,41 @@ t.test('only a regular file with a password is a journal of ours', t => {
   for (const [name, make, why] of cases) {
     const top = scratch(t)
     writeFileSync(join(top, 'secret'), 'secret\n')
-    t.equal(isStaged.here(top, 'x'), false)
-    make(join(top, stageName('x')))
+    t.equal(isRotating.here(top, 'x'), false)
+    make(join(top, nextName('x')))
     t.match(inspect(top), { state: 'unusable', why }, name)
-    t.equal(isStaged.here(top, 'x'), true, name)
-    dropStage.here(top, 'x')
+    t.equal(isRotating.here(top, 'x'), true, name)
+    remove.here(top, 'x.next')
     t.same(readdirSync(top), ['secret'], 'it is taken away, and nothing behind it')
   }
   const top = scratch(t)
   mkdirSync(join(top, 'x.next'))
   t.throws(() => inspect(top), { code: 78, reason: 'a folder stands in its place', hint: 'x.next.old' })
-  t.equal(isStaged.here(join(top, 'none'), 'x'), false)
+  t.equal(isRotating.here(join(top, 'none'), 'x'), false)
   t.end()
 })
 
 t.test('it becomes the vault file as it is, and keeps its own name until it is dropped', t => {
   const top = scratch(t)
   writeFileSync(join(top, 'x'), 'old\n')
-  writeStage.here(top, 'x', Buffer.from('new\n'), OWNER)
-  t.match(inspect(top), { state: 'staged' })
+  replace.here(top, 'x.next', Buffer.from('new\n'), OWNER)
+  t.match(inspect(top), { state: 'file' })
   t.equal(readFileSync(join(top, 'x'), 'utf8'), 'old\n')
   t.equal(statSync(join(top, 'x.next')).mode & 0o7777, 0o640)
-  adoptStage.here(top, 'x')
+  replaceByOther.here(top, 'x', 'x.next')
   t.equal(readFileSync(join(top, 'x'), 'utf8'), 'new\n')
   t.same(readdirSync(top).sort(), ['x', 'x.next'], 'under no other name')
   t.equal(statSync(join(top, 'x')).ino, statSync(join(top, 'x.next')).ino)
   const vault = inspectVault(join(top, 'x'), { name: 'me', uid: OWNER.uid, gid: OWNER.gid })
-  t.match(vault, { stage: { state: 'staged' }, file: { state: 'file', stat: { nlink: 2 } } })
+  t.match(vault, { next: { state: 'file' }, file: { state: 'file', stat: { nlink: 2 } } })
   // rename(2) of two names of one file does nothing: the temporary name has to go all the same.
-  adoptStage.here(top, 'x')
+  replaceByOther.here(top, 'x', 'x.next')
   t.same(readdirSync(top).sort(), ['x', 'x.next'])
-  dropStage.here(top, 'x')
-  dropStage.here(top, 'x')
+  remove.here(top, 'x.next')
+  remove.here(top, 'x.next')
   t.same(readdirSync(top), ['x'])
   t.equal(statSync(join(top, 'x')).nlink, 1)
-  t.throws(() => adoptStage.here(top, 'x'), { code: 'ENOENT' })
+  t.throws(() => replaceByOther.here(top, 'x', 'x.next'), { code: 'ENOENT' })
   t.equal(readFileSync(join(top, 'x'), 'utf8'), 'new\n')
   t.end()
 })

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
-import { rmSync } from 'node:fs'
 import { errnoOf, systemFailure } from '../frame/failure.ts'
 import { litter, readRegular, replaceFile } from '../host/file.ts'
-import { type Folder, inFolder, makeFolder } from '../host/folder.ts'
+import { type Folder, inFolder, withFolder } from '../host/folder.ts'
 import { effectiveUid } from '../host/identity.ts'
+import { ownFile } from '../host/ownership.ts'
 
 /** The one in use and the next: a run that is killed between the two has told of both. */
 const REMEMBERED = 2
@@ -12,7 +12,7 @@ const REMEMBERED = 2
  * Which verifiers this program has set, as hashes, in the state folder: to tell a password that somebody else
  * has set from one that is only old.
  */
-export class Memory {
+export class RememberedVerifiers {
   readonly #folder: string
   readonly #file: string
 
@@ -41,14 +41,9 @@ export class Memory {
   remember(role: string, verifier: string): string | undefined {
     try {
       const kept = this.#read().slice(-(REMEMBERED - 1))
-      const owner = { uid: effectiveUid(), gid: process.getegid?.() ?? 0, mode: 0o600, names: '' }
       const lines = [...kept, hash(role, verifier)].map(line => `${line}\n`)
-      const folder = makeFolder(this.#folder, 0o700)
-      try {
-        replaceFile(folder, this.#file, Buffer.from(lines.join('')), owner)
-      } finally {
-        folder.close()
-      }
+      const text = Buffer.from(lines.join(''))
+      withFolder(this.#folder, 0o700, folder => replaceFile(folder, this.#file, text, ownFile()))
     } catch (error) {
       if (effectiveUid() === 0) return error instanceof Error ? error.message : String(error)
     }
@@ -62,12 +57,12 @@ export class Memory {
 
   /** Takes one of them away. */
   remove(leftover: string): void {
-    inFolder(this.#folder, folder => rmSync(folder.at(leftover), { force: true }))
+    inFolder(this.#folder, folder => folder.remove(leftover))
   }
 
   /** Takes all of it away, when there is no such cluster any more. */
   forget(): void {
-    inFolder(this.#folder, folder => rmSync(folder.at(this.#file), { force: true }))
+    inFolder(this.#folder, folder => folder.remove(this.#file))
   }
 
   #read(): readonly string[] {

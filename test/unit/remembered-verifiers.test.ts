@@ -1,0 +1,97 @@
+import { createHash } from 'node:crypto'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { withIds } from '../../lib/host/identity.ts'
+import { RememberedVerifiers } from '../../lib/provision/remembered-verifiers.ts'
+import { isRoot } from '../support/command.ts'
+import { needsRoot } from '../support/host.ts'
+import { accountOf, needsIds, scratch } from '../support/scratch.ts'
+
+const hash = (role: string, verifier: string): string =>
+  createHash('sha256').update(`${role}\0${verifier}`).digest('hex')
+
+t.test('the verifier in use and the next are remembered, as hashes', t => {
+  const state = join(scratch(t), 'state')
+  const remembered = new RememberedVerifiers(state, '4711')
+  t.equal(remembered.isEmpty(), isRoot, 'an ordinary account has none that could be empty')
+  t.equal(remembered.isForeign('me', 'one'), false, 'where nothing is remembered, nothing is foreign')
+  t.same(remembered.litter(), [])
+  remembered.remove('nothing')
+  t.notOk(existsSync(state), 'and nothing is made by looking')
+
+  t.equal(remembered.remember('me', 'one'), undefined)
+  t.equal(remembered.isEmpty(), false)
+  t.equal(statSync(state).mode & 0o7777, 0o700)
+  const file = join(state, 'verifiers.4711')
+  t.equal(statSync(file).mode & 0o7777, 0o600)
+  t.equal(readFileSync(file, 'utf8'), `${hash('me', 'one')}\n`)
+  t.equal(remembered.isForeign('me', 'one'), false)
+  t.equal(remembered.isForeign('me', 'two'), true)
+  t.equal(remembered.isForeign('other', 'one'), true, 'a role has its own')
+  t.equal(remembered.isForeign('me', null), true)
+  t.equal(new RememberedVerifiers(state, '4712').isForeign('me', 'two'), false, 'and so has a cluster')
+
+  remembered.remember('me', 'two')
+  t.same(
+    ['one', 'two', 'three'].map(verifier => remembered.isForeign('me', verifier)),
+    [false, false, true],
+  )
+  remembered.remember('me', 'three')
+  t.same(
+    ['one', 'two', 'three'].map(verifier => remembered.isForeign('me', verifier)),
+    [true, false, false],
+  )
+  t.equal(readFileSync(file, 'utf8'), `${hash('me', 'two')}\n${hash('me', 'three')}\n`)
+
+  writeFileSync(file, `x\n${hash('me', 'two').toUpperCase()}\n${hash('me', 'one').slice(1)}\n\n`)
+  t.equal(remembered.isForeign('me', 'two'), false, 'what is no hash is not remembered')
+  writeFileSync(join(state, '.verifiers.4711.0123456789ab.tmp'), '')
+  writeFileSync(join(state, '.verifiers.4712.0123456789ab.tmp'), '')
+  t.same(remembered.litter(), ['.verifiers.4711.0123456789ab.tmp'])
+  remembered.remove('.verifiers.4711.0123456789ab.tmp')
+  t.same(readdirSync(state).sort(), ['.verifiers.4712.0123456789ab.tmp', 'verifiers.4711'])
+  t.end()
+})
+
+t.test('root is told what it cannot remember, and what it cannot look at', needsRoot, t => {
+  const state = join(scratch(t), 'state')
+  mkdirSync(state)
+  const remembered = new RememberedVerifiers(state, '4711')
+  symlinkSync('/nowhere', join(state, 'verifiers.4711'))
+  t.throws(() => remembered.isForeign('me', 'one'), {
+    code: 78,
+    message: `look into the state folder ${state}`,
+  })
+  t.match(remembered.remember('me', 'one'), /look into the state folder/)
+  t.throws(() => new RememberedVerifiers('/etc/passwd', '4711').isEmpty(), { code: 78 })
+  t.match(new RememberedVerifiers('/proc/endoreg', '4711').remember('me', 'one'), /create the folder/)
+  t.end()
+})
+
+t.test('an ordinary account remembers nothing of what is root’s, and is not told', needsIds, t => {
+  const stranger = accountOf('stranger')
+  const state = join(scratch(t), 'state')
+  const remembered = new RememberedVerifiers(state, '4711')
+  remembered.remember('me', 'one')
+  withIds(stranger, () => {
+    t.equal(remembered.isEmpty(), false)
+    t.equal(remembered.isForeign('me', 'two'), false)
+    t.equal(remembered.remember('me', 'two'), undefined)
+    t.same(remembered.litter(), [])
+  })
+  t.equal(remembered.isForeign('me', 'two'), true)
+  chownSync(state, stranger.uid, stranger.gid)
+  chmodSync(state, 0o700)
+  t.end()
+})
