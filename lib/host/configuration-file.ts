@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import { closeSync, constants, fsyncSync, readlinkSync, writeSync } from 'node:fs'
+import { constants, fsyncSync, readlinkSync, writeSync } from 'node:fs'
 import { resolve } from 'node:path'
 import * as v from 'valibot'
 import { ExitCode, errnoOf, Failure, systemError } from '../frame/failure.ts'
@@ -12,7 +12,7 @@ import {
   readRegular,
   replaceFile,
 } from './file.ts'
-import { type Folder, inFolder, splitPath } from './folder.ts'
+import { type Folder, inFolderOf, withOpen } from './folder.ts'
 import { effectiveUid } from './identity.ts'
 import { bytes, job } from './job.ts'
 import { ownershipOf, ownFile } from './ownership.ts'
@@ -67,8 +67,7 @@ type Fail = (cause: string, hint: string) => Failure
 function readWalking(path: string, fail: Fail, refuse: Refuse): Content {
   let current = path
   for (let links = 0; links <= MAX_LINKS; links++) {
-    const { folder: parent, name } = splitPath(current)
-    const content = inFolder(parent, folder => {
+    const content = inFolderOf(current, (folder, name) => {
       const found = folder.look(name)
       if (!found) return undefined
       if (!folder.holdsSafely(found)) {
@@ -104,8 +103,7 @@ function keep(folder: Folder, name: string): void {
 
 /** Does `work` in the folder of `path`, which has to be there. */
 function beside<T>(path: string, work: (folder: Folder, name: string) => T): T {
-  const { folder: folderPath, name } = splitPath(path)
-  const done = inFolder(folderPath, folder => {
+  const done = inFolderOf(path, (folder, name) => {
     if (effectiveUid() === 0 && !folder.safe)
       throw refuse(path, 'another account can put another file in its place')
     return { result: work(folder, name) }
@@ -130,14 +128,11 @@ export const appendLine = job('append line', [v.string(), v.string()], v.void(),
   beside(path, (folder, name) => {
     const { bytes: content } = read(folder, name)
     keep(folder, name)
-    const handle = folder.open(name, constants.O_WRONLY | constants.O_APPEND)
-    try {
-      const ends = content.length === 0 || content.at(-1) === NEWLINE
+    const ends = content.length === 0 || content.at(-1) === NEWLINE
+    withOpen(folder.open(name, constants.O_WRONLY | constants.O_APPEND), handle => {
       writeSync(handle, `${ends ? '' : '\n'}${line}\n`)
       fsyncSync(handle)
-    } finally {
-      closeSync(handle)
-    }
+    })
   }),
 )
 
@@ -163,9 +158,8 @@ export const replaceIf = job(
   'replace if',
   [v.string(), bytes, bytes, v.boolean()],
   v.optional(v.boolean()),
-  (path, before, after, keeping) => {
-    const { folder: parent, name } = splitPath(path)
-    return inFolder(parent, folder => {
+  (path, before, after, keeping) =>
+    inFolderOf(path, (folder, name) => {
       for (const own of [name, keptName(name)])
         for (const leftover of litter(folder, own)) folder.remove(leftover)
       const there = readThere(folder, name)
@@ -175,8 +169,7 @@ export const replaceIf = job(
       if (keeping && content.length > 0) createOnce(folder, keptName(name), before, owner)
       replaceFile(folder, name, after, owner)
       return true
-    })
-  },
+    }),
 )
 
 /** The file; undefined where there is none. */

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import {
   accessSync,
-  closeSync,
   constants,
   fstatSync,
   fsyncSync,
@@ -14,7 +13,7 @@ import {
 } from 'node:fs'
 import * as v from 'valibot'
 import { doing, ExitCode, errnoOf, Failure, systemError } from '../frame/failure.ts'
-import { type Folder, inFolder, withFolder } from './folder.ts'
+import { type Folder, inFolder, inFolderOf, splitPath, withFolder, withOpen } from './folder.ts'
 import { bytes, job } from './job.ts'
 import { type Ownership, ownership, ownFile, setOwnership } from './ownership.ts'
 
@@ -50,13 +49,17 @@ export function readRegular(
   return readHandle(handle, largest, refuse)
 }
 
-/** As `readRegular`, of the file at `path`, with links followed: for an account that leads nobody but itself. */
+/** Opens what is at `path` to read it, with links followed: for an account that leads nobody but itself. */
+export const openFollowing = (path: string): number =>
+  openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+
+/** As `readRegular`, of the file at `path`, with links followed as by `openFollowing`. */
 export const readFollowing = (path: string, largest: number, refuse: Refuse): Content =>
-  readHandle(openSync(path, constants.O_RDONLY | constants.O_NONBLOCK), largest, refuse)
+  readHandle(openFollowing(path), largest, refuse)
 
 /** Reads the file behind `handle` to its end, whatever its size says, and closes it. */
-function readHandle(handle: number, largest: number, refuse: Refuse): Content {
-  try {
+const readHandle = (handle: number, largest: number, refuse: Refuse): Content =>
+  withOpen(handle, () => {
     const stat = fstatSync(handle)
     if (!stat.isFile()) throw refuse('kind', stat)
     const buffer = Buffer.alloc(largest + 1)
@@ -66,10 +69,7 @@ function readHandle(handle: number, largest: number, refuse: Refuse): Content {
     }
     if (size > largest) throw refuse('size', stat)
     return { bytes: buffer.subarray(0, size), stat }
-  } finally {
-    closeSync(handle)
-  }
-}
+  })
 
 const refusal =
   (path: string, largest: number): Refuse =>
@@ -105,17 +105,16 @@ export function createFile(
   bytes: Uint8Array,
   begin: (handle: number) => void = () => {},
 ): void {
-  const handle = folder.create(name)
-  try {
-    begin(handle)
-    for (let done = 0; done < bytes.length; ) done += writeSync(handle, bytes, done)
-    fsyncSync(handle)
-  } catch (error) {
-    folder.remove(name)
-    throw error
-  } finally {
-    closeSync(handle)
-  }
+  withOpen(folder.create(name), handle => {
+    try {
+      begin(handle)
+      for (let done = 0; done < bytes.length; ) done += writeSync(handle, bytes, done)
+      fsyncSync(handle)
+    } catch (error) {
+      folder.remove(name)
+      throw error
+    }
+  })
 }
 
 /** A name for a temporary file that becomes `name`; `isTemporary` knows it again. */
@@ -188,41 +187,35 @@ export function createOnce(folder: Folder, name: string, bytes: Uint8Array, owne
   return created
 }
 
-/** Makes or replaces the file `name` in the folder `path`, which is made where it is missing; whole, and on the disk. */
-export const replace = job(
-  'replace',
-  [v.string(), v.string(), bytes, ownership],
-  v.void(),
-  (path, name, content, owner) =>
-    withFolder(path, 0o750, folder => replaceFile(folder, name, content, owner)),
-)
+/** Makes or replaces the file `path`, whole, and on the disk; its folder is made where it is missing. */
+export const replace = job('replace', [v.string(), bytes, ownership], v.void(), (path, content, owner) => {
+  const { folder: parent, name } = splitPath(path)
+  withFolder(parent, 0o750, folder => replaceFile(folder, name, content, owner))
+})
 
-/** Takes the file `name` of the folder `path` away, on the disk too, after all that was done in the folder before. */
-export const remove = job('remove', [v.string(), v.string()], v.void(), (path, name) => {
-  inFolder(path, folder => {
+/** Takes the file `path` away, on the disk too, after all that was done in its folder before. */
+export const remove = job('remove', [v.string()], v.void(), path =>
+  inFolderOf(path, (folder, name) => {
     folder.sync()
     folder.remove(name)
     folder.sync()
-  })
-})
+  }),
+)
 
-/** Lets the file `other` be the file `name` too, in one step (rename(2)); it keeps its own name as well. */
-export const replaceByOther = job(
-  'replace by other',
-  [v.string(), v.string(), v.string()],
-  v.void(),
-  (path, name, other) => {
-    inFolder(path, folder => withSecondName(folder, other, second => folder.rename(second, name)))
-  },
+/** Lets `other`, in the same folder, be the file `path` too, in one step (rename(2)); it keeps its own name as well. */
+export const replaceByOther = job('replace by other', [v.string(), v.string()], v.void(), (path, other) =>
+  inFolderOf(path, (folder, name) =>
+    withSecondName(folder, splitPath(other).name, second => folder.rename(second, name)),
+  ),
 )
 
 /**
- * Gives the file `name` a second name for a moment (link(2)), which fails where replacing it would: also of a file that
+ * Gives the file `path` a second name for a moment (link(2)), which fails where replacing it would: also of a file that
  * can only be added to, or where the folder has no room for one more name.
  */
-export const rehearseReplacing = job('rehearse', [v.string(), v.string()], v.void(), (path, name) => {
-  inFolder(path, folder => withSecondName(folder, name, () => {}))
-})
+export const rehearseReplacing = job('rehearse', [v.string()], v.void(), path =>
+  inFolderOf(path, (folder, name) => withSecondName(folder, name, () => {})),
+)
 
 function withSecondName(folder: Folder, name: string, work: (second: string) => void): void {
   const second = temporaryName(name)
@@ -255,7 +248,7 @@ export const writeOwn = (path: string, name: string, text: string): void =>
 
 /** Takes the file away, where it is there, on the disk too. */
 export const removeOwn = (path: string, name: string): void =>
-  doing(`remove ${path}/${name}`, () => remove.here(path, name))
+  doing(`remove ${path}/${name}`, () => remove.here(`${path}/${name}`))
 
 /**
  * Looks whether the file `name` could be made or replaced (rename(2)), and changes nothing. A folder that is missing, or
@@ -284,12 +277,7 @@ function refusedBy(path: string): void {
   }
 }
 
-/** As `lookReplaceable`, of the file `name` in the folder at a path. */
-export const requireReplaceable = job(
-  'require replaceable',
-  [v.string(), v.string()],
-  v.void(),
-  (path, name) => {
-    inFolder(path, folder => lookReplaceable(folder, name))
-  },
+/** As `lookReplaceable`, of the file `path`. */
+export const requireReplaceable = job('require replaceable', [v.string()], v.void(), path =>
+  inFolderOf(path, lookReplaceable),
 )

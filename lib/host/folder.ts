@@ -25,6 +25,15 @@ const WRITABLE_BY_OTHERS = 0o022
 /** In such a folder only its owner renames or removes an entry (inode(7)). */
 const STICKY = 0o1000
 
+/** Does `work` with an open handle, and closes it. */
+export function withOpen<T>(handle: number, work: (handle: number) => T): T {
+  try {
+    return work(handle)
+  } finally {
+    closeSync(handle)
+  }
+}
+
 /**
  * An open folder. Its files are named through the handle (`/proc/self/fd/N/name`, proc(5)), so that nobody
  * who can rename a folder above it changes which file is meant.
@@ -64,12 +73,7 @@ export class Folder {
 
   /** The same of `name` in it, which is no link that would be followed. */
   mountAt(name: string): string | undefined {
-    const handle = openSync(this.at(name), O_PATH | constants.O_NOFOLLOW)
-    try {
-      return mountOf(handle)
-    } finally {
-      closeSync(handle)
-    }
+    return withOpen(this.open(name, O_PATH), mountOf)
   }
 
   /** lstat(2) of `name`, or undefined where there is none. */
@@ -118,12 +122,7 @@ export class Folder {
 
   /** Runs `work` with a handle that can be read, synchronised and changed, and closes it. */
   withHandle<T>(work: (handle: number) => T): T {
-    const handle = openSync(this.at('.'), constants.O_RDONLY | FOLDER_ONLY)
-    try {
-      return work(handle)
-    } finally {
-      closeSync(handle)
-    }
+    return withOpen(this.open('.', FOLDER_ONLY), work)
   }
 
   /** Whether nobody but this process's account, or root, decides what is in it and what its path leads to. */
@@ -191,6 +190,12 @@ const mountOf = (handle: number): string | undefined =>
 export function inFolder<T>(path: string, work: (folder: Folder) => T): T | undefined {
   const folder = openFolder(path)
   return folder && closing(folder, work)
+}
+
+/** As `inFolder`, in the folder of the file `path` (absolute), whose name in it `work` gets too. */
+export function inFolderOf<T>(path: string, work: (folder: Folder, name: string) => T): T | undefined {
+  const { folder: parent, name } = splitPath(path)
+  return inFolder(parent, folder => work(folder, name))
 }
 
 /** As `inFolder`; the folder is made where it is missing, as `makeFolder` does. */

@@ -1,8 +1,8 @@
-import { closeSync, constants, existsSync, openSync } from 'node:fs'
-import { ExitCode, Failure, systemFailure } from '../frame/failure.ts'
+import { closeSync, constants, existsSync } from 'node:fs'
+import { doing, ExitCode, Failure } from '../frame/failure.ts'
 import type { Run } from '../frame/run.ts'
 import type { Settings } from '../frame/settings.ts'
-import { makeFolder } from './folder.ts'
+import { withFolder } from './folder.ts'
 import { ask, finish } from './shell.ts'
 
 /** The part of a run that waits. */
@@ -35,18 +35,10 @@ export async function isMaintained({ stateDir }: Settings): Promise<boolean> {
   return existsSync(path) && (await ask('flock', '--shared', '--nonblock', path, 'true')) === undefined
 }
 
-function openLock(path: string): number {
-  try {
-    const folder = makeFolder(path, 0o700)
-    try {
-      return openSync(folder.at(NAME), constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
-    } finally {
-      folder.close()
-    }
-  } catch (error) {
-    throw systemFailure(error, `open the lock of the maintenance, ${path}/${NAME}`)
-  }
-}
+const openLock = (path: string): number =>
+  doing(`open the lock of the maintenance, ${path}/${NAME}`, () =>
+    withFolder(path, 0o700, folder => folder.open(NAME, constants.O_RDWR | constants.O_CREAT)),
+  )
 
 async function take({ report, deadline, settings }: Waiting, handle: number): Promise<void> {
   const what = 'another backup, restore, drill or reset'

@@ -1,4 +1,3 @@
-import { readdirSync, renameSync, rmSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as v from 'valibot'
 import { ExitCode, errnoOf, Failure, systemFailure } from '../frame/failure.ts'
@@ -6,11 +5,12 @@ import type { Family, Leaving } from '../frame/metrics.ts'
 import type { Report } from '../frame/report.ts'
 import type { Settings } from '../frame/settings.ts'
 import { accountById } from './accounts.ts'
-import { prepareFile } from './file.ts'
+import { placeFile } from './file.ts'
 import { type Folder, inFolder } from './folder.ts'
 import type { Account } from './identity.ts'
 import { changesIds, effectiveUid } from './identity.ts'
 import { isDenied, job } from './job.ts'
+import { ownFile } from './ownership.ts'
 
 const file = v.strictObject({ name: v.string(), text: v.string() })
 const family = v.strictObject({ prefix: v.string(), keep: v.array(v.string()) })
@@ -27,22 +27,11 @@ const write = job(
   (path, files, families) =>
     inFolder(path, folder => {
       tidy(folder, families)
-      for (const { name, text } of files) replace(folder, name, text)
+      // The collector sees the one before or this one; what a power cut takes, the next run leaves again.
+      for (const { name, text } of files) placeFile(folder, name, Buffer.from(text), ownFile(0o644))
       return true
     }) ?? false,
 )
-
-/** The file gets its name when it is whole, so that the collector sees the one before or this one (rename(2)). */
-function replace(folder: Folder, name: string, text: string): void {
-  const uid = effectiveUid()
-  const owner = { uid, gid: process.getegid?.() ?? uid, mode: 0o644, names: '' }
-  const temporary = folder.at(prepareFile(folder, name, Buffer.from(text), owner))
-  try {
-    renameSync(temporary, folder.at(name))
-  } finally {
-    rmSync(temporary, { force: true })
-  }
-}
 
 /** Takes away what is no longer of use, and what a killed run left. */
 function tidy(folder: Folder, families: readonly Family[]): void {
@@ -54,8 +43,8 @@ function tidy(folder: Folder, families: readonly Family[]): void {
     // A clock that was set back makes files of the future.
     return Math.abs(age) > ABANDONED
   }
-  for (const name of readdirSync(folder.at('.'))) {
-    if (gone(name) && folder.look(name)?.isFile()) rmSync(folder.at(name), { force: true })
+  for (const name of folder.list()) {
+    if (gone(name) && folder.look(name)?.isFile()) folder.remove(name)
   }
 }
 

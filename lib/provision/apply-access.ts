@@ -4,7 +4,7 @@ import { ExitCode, errnoOf, Failure, PlanOutdated, systemFailure } from '../fram
 import { accountName, groupName } from '../host/accounts.ts'
 import { replaceIf } from '../host/configuration-file.ts'
 import { lookReplaceable } from '../host/file.ts'
-import { inFolder, splitPath } from '../host/folder.ts'
+import { inFolderOf, splitPath } from '../host/folder.ts'
 import type { Account } from '../host/identity.ts'
 import { effectiveUid } from '../host/identity.ts'
 import { job } from '../host/job.ts'
@@ -19,9 +19,8 @@ export function whyNotOurs(path: string, owner: Account): string | undefined {
   return why && `${path} ${why}`
 }
 
-const look = job('look at access rules', [v.string()], v.optional(v.string()), path => {
-  const { folder: parent, name } = splitPath(path)
-  return inFolder(parent, folder => {
+const look = job('look at access rules', [v.string()], v.optional(v.string()), path =>
+  inFolderOf(path, (folder, name) => {
     const found = folder.look(name)
     if (!found) return undefined
     if (found.isSymbolicLink()) return 'is a link'
@@ -37,38 +36,29 @@ const look = job('look at access rules', [v.string()], v.optional(v.string()), p
     }
     const groups = [process.getegid?.(), ...(process.getgroups?.() ?? [])]
     return groups.includes(found.gid) ? undefined : `is of the group ${groupName(found.gid)}`
-  })
-})
+  }),
+)
 
 /** When the file was changed or put there (ctime of stat(2)), in seconds since 1970; 0 where there is none. */
 export const changedAt = job('time of access rules', [v.string()], v.number(), path => {
-  const { folder: parent, name } = splitPath(path)
-  return (inFolder(parent, folder => folder.look(name)?.ctimeMs) ?? 0) / 1000
+  return (inFolderOf(path, (folder, name) => folder.look(name)?.ctimeMs) ?? 0) / 1000
 })
 
 /**
  * Replaces the content of a configuration file of PostgreSQL, whole or not at all, with the rights of `owner`
- * and no others; owner and mode stay. The first time, the file as it was is kept beside it.
+ * and no others; owner and mode stay.
  *
+ * @param keeping whether the file as it was is kept beside it, the first time
  * Throws PlanOutdated where it does not hold `before` any more.
  */
-export const rewriteAccessFile = (
+export function rewriteAccessFile(
   owner: Account,
   path: string,
   before: Uint8Array,
   after: Uint8Array,
-): void => rewrite(owner, path, before, after, true)
-
-/** Puts `before` back where `after` was just written; throws PlanOutdated where somebody has written it meanwhile. */
-export const restoreAccessFile = (
-  owner: Account,
-  path: string,
-  before: Uint8Array,
-  after: Uint8Array,
-): void => rewrite(owner, path, after, before, false)
-
-function rewrite(owner: Account, path: string, from: Uint8Array, to: Uint8Array, keeping: boolean): void {
-  const done = replaceIf.as(owner, path, from, to, keeping)
+  keeping = true,
+): void {
+  const done = replaceIf.as(owner, path, before, after, keeping)
   if (done === false) throw new PlanOutdated()
   if (done) return
   throw new Failure(ExitCode.configuration, {
@@ -103,7 +93,7 @@ export async function writeAccess(due: readonly Rewrite[], writing: Writing): Pr
   const written: Rewrite[] = []
   const restore = (): void => {
     for (const { path, before, after } of written.reverse())
-      restoreAccessFile(writing.owner, path, before, after)
+      rewriteAccessFile(writing.owner, path, after, before, false)
   }
   try {
     for (const rewrite of due) {

@@ -4,7 +4,6 @@ import type { Password } from '../frame/password.ts'
 import { type Run, withNewDeadline } from '../frame/run.ts'
 import type { Settings } from '../frame/settings.ts'
 import type { Change } from '../frame/terms.ts'
-import { splitPath } from '../host/folder.ts'
 import type { Account } from '../host/identity.ts'
 import type { Ownership } from '../host/ownership.ts'
 import { explain, toFailure } from '../server/connection-problem.ts'
@@ -86,9 +85,8 @@ const ROTATION_POLL = 50
 
 /** Whether another run replaces the password at this moment, or was killed over it. */
 function isBeingReplaced({ vaultFile }: Settings, service: Account): boolean {
-  const { folder, name } = splitPath(vaultFile)
   try {
-    return isRotating.as(service, folder, name)
+    return isRotating.as(service, vaultFile)
   } catch {
     return false
   }

@@ -1,8 +1,7 @@
-import { readdirSync, renameSync } from 'node:fs'
 import * as v from 'valibot'
 import { doing, ExitCode, errnoOf, Failure, systemFailure } from '../frame/failure.ts'
 import type { Run } from '../frame/run.ts'
-import { inFolder, splitPath } from '../host/folder.ts'
+import { inFolder, inFolderOf, splitPath } from '../host/folder.ts'
 import type { Account } from '../host/identity.ts'
 import { job } from '../host/job.ts'
 import { type Ended, Git, gitThere, type Programs, programsOf, short } from './git.ts'
@@ -156,16 +155,16 @@ export async function provideCheckout(run: Run, service: Account): Promise<boole
 /** Whether the folder `path` holds something; undefined where there is none. */
 const content = job('look into', [v.string()], v.optional(v.picklist(['nothing', 'something'])), path =>
   inFolder(path, folder =>
-    doing(`look at ${path}`, () => (readdirSync(folder.at('.')).length > 0 ? 'something' : 'nothing')),
+    doing(`look at ${path}`, () => (folder.list().length > 0 ? 'something' : 'nothing')),
   ),
 )
 
 const exists = job('look for', [v.string()], v.boolean(), path => inFolder(path, () => true) ?? false)
 
-/** Gives the finished clone its name; where somebody has put a checkout there meanwhile, that is the one. */
+/** Gives the finished clone, which stands beside it, its name; where somebody has put a checkout there meanwhile, that is the one. */
 const rename = job('rename', [v.string(), v.string()], v.void(), (from, to) => {
   try {
-    renameSync(from, to)
+    inFolderOf(from, (folder, name) => folder.rename(name, splitPath(to).name))
   } catch (error) {
     if (errnoOf(error) !== 'ENOTEMPTY' && errnoOf(error) !== 'EEXIST')
       throw systemFailure(error, `rename ${from} to ${to}`)

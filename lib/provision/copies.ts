@@ -146,17 +146,17 @@ export async function preparePasswordCopy(
     synchronise: () => synchronise.as(service, conf),
     discard: () => {
       place.discard()
-      remove.as(service, conf, temporary)
+      remove.as(service, `${conf}/${temporary}`)
     },
   }
 }
 
 /** Fails as putting another `conf/db_pwd` into the checkout `path` would, as far as that can be seen before. */
 export const requireCopyReplaceable = (path: string, service: Account): void =>
-  requireFile(`${path}/conf`, PASSWORD_COPY, service)
+  requireFile(`${path}/conf/${PASSWORD_COPY}`, service)
 
-const requireFile = (conf: string, name: string, service: Account): void =>
-  doing(`replace ${conf}/${name}`, () => requireReplaceable.as(service, conf, name))
+const requireFile = (path: string, service: Account): void =>
+  doing(`replace ${path}`, () => requireReplaceable.as(service, path))
 
 /**
  * The changes after which `conf/db_pwd` holds `password`, whole, with its owner and mode. Fails where that cannot be
@@ -175,17 +175,18 @@ export function planPasswordCopy(
       by: 'file',
       resource: `file ${conf}/${leftover}`,
       action: 'remove, a killed run left it',
-      run: () => remove.as(service, conf, leftover),
+      run: () => remove.as(service, `${conf}/${leftover}`),
     }),
   )
   const why = copyDrift(copy, password)
   if (!why) return changes
-  requireFile(conf, PASSWORD_COPY, service)
+  const file = `${conf}/${PASSWORD_COPY}`
+  requireFile(file, service)
   changes.push({
     by: 'file',
-    resource: `file ${conf}/${PASSWORD_COPY}`,
+    resource: `file ${file}`,
     action: `install, ${describeOwnership(owner)} (${why})`,
-    run: () => replace.as(service, conf, PASSWORD_COPY, passwordBytes(password), owner),
+    run: () => replace.as(service, file, passwordBytes(password), owner),
   })
   return changes
 }
@@ -215,14 +216,14 @@ export function planSettings(
 ): Change[] {
   if (corrected.differing.length === 0) return []
   const mode = checkout.settings?.mode ?? 0o640
-  const conf = `${checkout.path}/conf`
-  requireFile(conf, SETTINGS, service)
+  const file = `${checkout.path}/conf/${SETTINGS}`
+  requireFile(file, service)
   return [
     {
       by: 'file',
-      resource: `file ${conf}/${SETTINGS}`,
+      resource: `file ${file}`,
       action: checkout.settings ? `correct ${corrected.differing.join(', ')}` : 'create',
-      run: () => replace.as(service, conf, SETTINGS, Buffer.from(corrected.text), { ...owner, mode }),
+      run: () => replace.as(service, file, Buffer.from(corrected.text), { ...owner, mode }),
     },
   ]
 }

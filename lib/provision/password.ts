@@ -1,5 +1,6 @@
 import { ExitCode, Failure } from '../frame/failure.ts'
 import type { Change, PasswordChange } from '../frame/terms.ts'
+import { remove } from '../host/file.ts'
 import type { Cluster } from '../server/look.ts'
 import {
   buildVerifier,
@@ -55,7 +56,7 @@ export async function planPassword({
       by: 'file',
       resource: `file ${settings.stateDir}/${leftover}`,
       action: 'remove, a killed run left it',
-      run: () => remembered.remove(leftover),
+      run: () => remove.here(`${settings.stateDir}/${leftover}`),
     }),
   )
   const current = cluster.roles.get(dbUser)

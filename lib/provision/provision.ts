@@ -5,7 +5,6 @@ import type { Run } from '../frame/run.ts'
 import type { Settings } from '../frame/settings.ts'
 import type { Change, Manifest } from '../frame/terms.ts'
 import { requireReplaceable } from '../host/file.ts'
-import { splitPath } from '../host/folder.ts'
 import { administratorGoal, explain } from '../server/connection-problem.ts'
 import { explainLock, LOCK_CAUSE, LOCK_DATABASE, TAKE_LOCK, takeLock } from '../server/lock.ts'
 import { type Cluster, inspectCluster } from '../server/look.ts'
@@ -164,9 +163,8 @@ async function look({ run, manifest, client, owner }: Opened): Promise<Found> {
   const manager = vaultManager(settings, manifest)
   if (!known && manager) throw notOursToGenerate(manager, settings.vaultFile)
   if (!known) {
-    const { folder, name } = splitPath(settings.vaultFile)
     doing(`generate the password in ${settings.vaultFile}`, () =>
-      requireReplaceable.withRightsOf(owner.account, folder, name),
+      requireReplaceable.withRightsOf(owner.account, settings.vaultFile),
     )
   }
   const password = known ?? Password.generate()

@@ -55,11 +55,6 @@ export class RememberedVerifiers {
     return this.#looking(folder => litter(folder, this.#file)) ?? []
   }
 
-  /** Takes one of them away. */
-  remove(leftover: string): void {
-    inFolder(this.#folder, folder => folder.remove(leftover))
-  }
-
   /** Takes all of it away, when there is no such cluster any more. */
   forget(): void {
     inFolder(this.#folder, folder => folder.remove(this.#file))

@@ -4,7 +4,6 @@ import type { Settings } from '../frame/settings.ts'
 import type { Step } from '../frame/terms.ts'
 import type { Armed } from '../host/as-account.ts'
 import { rehearseReplacing, remove, replace, replaceByOther, requireReplaceable } from '../host/file.ts'
-import { splitPath } from '../host/folder.ts'
 import { statementFailure } from '../server/problem.ts'
 import { proofFailure, proveLogins } from '../server/prove.ts'
 import { buildVerifier, MOST_ITERATIONS, ScramPassword } from '../server/scram.ts'
@@ -34,9 +33,8 @@ export async function rotate(host: LockedHost, prepare: Prepare): Promise<boolea
     report.note('the password is new: there is nothing to rotate')
     return false
   }
-  const { folder, name } = splitPath(settings.vaultFile)
   doing(`replace the password in ${settings.vaultFile}`, () =>
-    requireReplaceable.withRightsOf(host.owner.account, folder, name),
+    requireReplaceable.withRightsOf(host.owner.account, settings.vaultFile),
   )
   if (check) {
     for (const step of steps(settings, prepare && `${settings.apiDir}/conf/db_pwd`)) report.change(step)
@@ -55,7 +53,7 @@ const steps = (settings: Settings, copy: string | undefined): Step[] => [
 async function replacePassword(host: LockedHost, prepare: Prepare): Promise<void> {
   const { client, cluster, owner, addresses } = host
   const { settings, report, deadline } = host.run
-  const { folder, name } = splitPath(settings.vaultFile)
+  const journal = nextName(settings.vaultFile)
   const limit = statementLimit(settings)
   const { clock } = deadline
   const iterations = Math.min(cluster.scramIterations, MOST_ITERATIONS)
@@ -73,18 +71,16 @@ async function replacePassword(host: LockedHost, prepare: Prepare): Promise<void
     })
   const onVault = <T>(what: string, work: () => T): T => doing(`${what} ${settings.vaultFile}`, work)
   const drop = (): void =>
-    onVault('remove the next password beside', () =>
-      remove.withRightsOf(owner.account, folder, nextName(name)),
-    )
+    onVault('remove the next password beside', () => remove.withRightsOf(owner.account, journal))
 
   onVault('write the next password beside', () =>
-    replace.withRightsOf(owner.account, folder, nextName(name), passwordBytes(next), owner.file),
+    replace.withRightsOf(owner.account, journal, passwordBytes(next), owner.file),
   )
   let copy: PreparedCopy | undefined
   let adopt: Armed<void>
   try {
-    onVault('replace', () => rehearseReplacing.withRightsOf(owner.account, folder, name))
-    adopt = await replaceByOther.armWithRightsOf(owner.account, folder, name, nextName(name))
+    onVault('replace', () => rehearseReplacing.withRightsOf(owner.account, settings.vaultFile))
+    adopt = await replaceByOther.armWithRightsOf(owner.account, settings.vaultFile, journal)
     copy = await prepare?.(next)
   } catch (error) {
     drop()

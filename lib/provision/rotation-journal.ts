@@ -3,7 +3,7 @@ import { doing, ExitCode, errnoOf, Failure } from '../frame/failure.ts'
 import { type Password, parsePassword } from '../frame/password.ts'
 import type { Change } from '../frame/terms.ts'
 import { readRegular, remove, replaceByOther, requireReplaceable } from '../host/file.ts'
-import { type Folder, inFolder, splitPath } from '../host/folder.ts'
+import { type Folder, inFolderOf } from '../host/folder.ts'
 import type { Account } from '../host/identity.ts'
 import { job, password } from '../host/job.ts'
 import type { Cluster } from '../server/look.ts'
@@ -22,7 +22,7 @@ export const nextPassword = v.variant('state', [
   v.strictObject({ state: v.literal('unusable'), why: v.string() }),
 ])
 
-/** What the file with the next password is called, beside the vault file `name`. */
+/** What the file with the next password is called, beside the vault file: by its name, or by its path. */
 export const nextName = (name: string): string => `${name}.next`
 
 /** The next password beside the vault file `name`, or undefined where there is none. */
@@ -48,12 +48,12 @@ const inTheWay = (path: string): Failure =>
     hint: `Move it away: mv ${path} ${path}.old`,
   })
 
-/** Whether there is a next password beside the vault file `name` in the folder `path`. */
+/** Whether there is a next password beside the vault file `path`. */
 export const isRotating = job(
   'look for the next password',
-  [v.string(), v.string()],
+  [v.string()],
   v.boolean(),
-  (path, name) => inFolder(path, folder => folder.look(nextName(name)) !== undefined) ?? false,
+  path => inFolderOf(path, (folder, name) => folder.look(nextName(name)) !== undefined) ?? false,
 )
 
 /** What becomes of a rotation that was interrupted. */
@@ -90,7 +90,6 @@ export async function resolveInterrupted(
 ): Promise<InterruptedRotation> {
   const none = { password: undefined, finished: false, adoption: [], removal: [] }
   if (!next || cluster.inRecovery) return none
-  const { folder, name } = splitPath(path)
   const change = (action: string, run: () => void): Change => ({
     by: 'file',
     resource: `vault file ${path}`,
@@ -98,7 +97,7 @@ export async function resolveInterrupted(
     run,
   })
   const removal = (action: string): Change[] => [
-    change(action, () => remove.withRightsOf(owner, folder, nextName(name))),
+    change(action, () => remove.withRightsOf(owner, nextName(path))),
   ]
   if (next.state === 'unusable')
     return { ...none, removal: removal(`remove the journal of a rotation, which is unusable: ${next.why}`) }
@@ -108,10 +107,10 @@ export async function resolveInterrupted(
   const state = await compareVerifier(stored, await ScramPassword.from(next.password))
   if (state !== 'same')
     return { ...none, removal: removal('undo an interrupted rotation: the password stays') }
-  doing(`replace the password in ${path}`, () => requireReplaceable.withRightsOf(owner, folder, name))
+  doing(`replace the password in ${path}`, () => requireReplaceable.withRightsOf(owner, path))
   const adoption = change(
     'finish an interrupted rotation: replace the password by the one that PostgreSQL has',
-    () => replaceByOther.withRightsOf(owner, folder, name, nextName(name)),
+    () => replaceByOther.withRightsOf(owner, path, nextName(path)),
   )
   return { password: next.password, finished: true, adoption: [adoption], removal: finishing }
 }

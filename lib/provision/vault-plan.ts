@@ -1,11 +1,11 @@
-import { closeSync, fstatSync } from 'node:fs'
+import { fstatSync } from 'node:fs'
 import * as v from 'valibot'
 import { ExitCode, Failure, PlanOutdated } from '../frame/failure.ts'
 import { type Password, passwordBytes } from '../frame/password.ts'
 import type { Settings } from '../frame/settings.ts'
 import type { Change, Manifest } from '../frame/terms.ts'
 import { createOnce, remove } from '../host/file.ts'
-import { inFolder, splitPath, withFolder } from '../host/folder.ts'
+import { inFolderOf, splitPath, withFolder, withOpen } from '../host/folder.ts'
 import type { Account } from '../host/identity.ts'
 import { bytes, job } from '../host/job.ts'
 import {
@@ -47,7 +47,7 @@ export const planVault = (planned: Planned): Change[] => [
 
 function planFile({ vault, owner, interrupted, password }: Planned): Change[] {
   if (vault.file.state === 'link') return []
-  const { folder: folderPath, name } = splitPath(vault.path)
+  const folderPath = splitPath(vault.path).folder
   const { folder } = vault
   const changes: Change[] = []
   const file = (action: string, run: () => void): Change => ({
@@ -74,7 +74,7 @@ function planFile({ vault, owner, interrupted, password }: Planned): Change[] {
     for (const leftover of vault.litter) {
       changes.push(
         file('remove a temporary file that a killed run left', () =>
-          remove.withRightsOf(owner.account, folder.path, leftover),
+          remove.withRightsOf(owner.account, `${folder.path}/${leftover}`),
         ),
       )
     }
@@ -86,7 +86,7 @@ function planFile({ vault, owner, interrupted, password }: Planned): Change[] {
     changes.push(
       file(`generate, ${describeOwnership(owner.file)}`, () => {
         const content = passwordBytes(password)
-        unlessOutdated(create.withRightsOf(owner.account, folderPath, name, content, owner.file))
+        unlessOutdated(create.withRightsOf(owner.account, vault.path, content, owner.file))
       }),
     )
     return changes
@@ -99,7 +99,7 @@ function planFile({ vault, owner, interrupted, password }: Planned): Change[] {
     const exposed = (stat.mode & 0o004) !== 0 ? '; every account could read it, so rotate the password' : ''
     changes.push(
       file(drift + exposed, () =>
-        unlessOutdated(mend.withRightsOf(owner.account, folderPath, name, stat.ino, owner.file)),
+        unlessOutdated(mend.withRightsOf(owner.account, vault.path, stat.ino, owner.file)),
       ),
     )
   }
@@ -118,28 +118,26 @@ const provideFolder = job('provide vault folder', [v.string(), ownership], v.voi
 /** Makes the vault file; false where another process had made it first. */
 const create = job(
   'create vault file',
-  [v.string(), v.string(), bytes, ownership],
+  [v.string(), bytes, ownership],
   v.boolean(),
-  (path, name, content, owner) => inFolder(path, folder => createOnce(folder, name, content, owner)) ?? false,
+  (path, content, owner) =>
+    inFolderOf(path, (folder, name) => createOnce(folder, name, content, owner)) ?? false,
 )
 
 /** Gives the vault file that was seen as the inode `ino` its owner and mode; false where it is another one now. */
 const mend = job(
   'mend vault file',
-  [v.string(), v.string(), v.number(), ownership],
+  [v.string(), v.number(), ownership],
   v.boolean(),
-  (path, name, ino, owner) =>
-    inFolder(path, folder => {
-      const handle = folder.open(name)
-      try {
+  (path, ino, owner) =>
+    inFolderOf(path, (folder, name) =>
+      withOpen(folder.open(name), handle => {
         const found = fstatSync(handle)
         if (found.ino !== ino || found.nlink > 1) return false
         setOwnership(handle, owner, folder.show(name))
         return true
-      } finally {
-        closeSync(handle)
-      }
-    }) ?? false,
+      }),
+    ) ?? false,
 )
 
 /** A folder that others use as well would stop to work for them: never chown /etc or /tmp. */

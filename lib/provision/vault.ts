@@ -4,7 +4,7 @@ import { ExitCode, errnoOf, Failure, systemFailure } from '../frame/failure.ts'
 import { parsePassword } from '../frame/password.ts'
 import { accountById, accountName } from '../host/accounts.ts'
 import { litter, readRegular } from '../host/file.ts'
-import { type Folder, inFolder, splitPath } from '../host/folder.ts'
+import { type Folder, inFolder, inFolderOf } from '../host/folder.ts'
 import type { Account } from '../host/identity.ts'
 import { effectiveUid } from '../host/identity.ts'
 import { bytes, job, password } from '../host/job.ts'
@@ -37,8 +37,7 @@ const vault = v.strictObject({
 })
 
 const inspect = job('inspect vault', [v.string()], vault, (path): Vault => {
-  const { folder: folderPath, name } = splitPath(path)
-  const found = inFolder(folderPath, (folder): Vault => {
+  const found = inFolderOf(path, (folder, name): Vault => {
     const file = inspectFile(path, folder, name)
     return {
       path,
@@ -69,8 +68,7 @@ export const inspectVault = (path: string, owner: Account): Vault =>
  */
 export const readVault = job('read vault', [v.string(), v.nullable(v.string())], password, (path, tool) =>
   explaining(path, () => {
-    const { folder: folderPath, name } = splitPath(path)
-    const file = inFolder(folderPath, folder => inspectFile(path, folder, name))
+    const file = inFolderOf(path, (folder, name) => inspectFile(path, folder, name))
     if (file && file.state !== 'missing') return file.password
     throw new Failure(ExitCode.configuration, {
       message: `read the password in ${path}`,
@@ -129,11 +127,11 @@ const readBehind = job(
       return readlinkSync(folder.at(name))
     })
     if (target === undefined || links > MAX_LINKS) throw dangling(path)
-    const next = splitPath(target.startsWith('/') ? target : `${folderPath}/${target}`)
-    const content = inFolder(next.folder, folder => {
-      const behind = folder.look(next.name)
-      if (behind?.isSymbolicLink()) return readLinked(path, folder, next.name, behind, links + 1)
-      return behind && readRegular(folder, next.name).bytes
+    const next = target.startsWith('/') ? target : `${folderPath}/${target}`
+    const content = inFolderOf(next, (folder, its) => {
+      const behind = folder.look(its)
+      if (behind?.isSymbolicLink()) return readLinked(path, folder, its, behind, links + 1)
+      return behind && readRegular(folder, its).bytes
     })
     if (!content) throw dangling(path)
     return content

@@ -17,12 +17,7 @@ import t from 'tap'
 import { PlanOutdated } from '../../lib/frame/failure.ts'
 import { appendLine, keepBefore, keptName, readBytes } from '../../lib/host/configuration-file.ts'
 import { withIds } from '../../lib/host/identity.ts'
-import {
-  changedAt,
-  restoreAccessFile,
-  rewriteAccessFile,
-  whyNotOurs,
-} from '../../lib/provision/apply-access.ts'
+import { changedAt, rewriteAccessFile, whyNotOurs } from '../../lib/provision/apply-access.ts'
 import { isRoot } from '../support/command.ts'
 import { accountOf, needsIds, scratch } from '../support/scratch.ts'
 
@@ -168,10 +163,10 @@ t.test('access rules are replaced where they are still what was read', t => {
   t.equal(readFileSync(path, 'utf8'), 'after')
   rewriteAccessFile(me, path, bytes('after'), bytes('later'))
   t.equal(readFileSync(keptName(path), 'utf8'), 'before', 'kept once')
-  t.throws(() => restoreAccessFile(me, path, bytes('after'), bytes('other')), new PlanOutdated())
+  t.throws(() => rewriteAccessFile(me, path, bytes('other'), bytes('after'), false), new PlanOutdated())
   t.equal(readFileSync(path, 'utf8'), 'later')
   rmSync(keptName(path))
-  restoreAccessFile(me, path, bytes('after'), bytes('later'))
+  rewriteAccessFile(me, path, bytes('later'), bytes('after'), false)
   t.equal(readFileSync(path, 'utf8'), 'after')
   t.notOk(existsSync(keptName(path)), 'what is taken back is not what was before us')
   t.end()

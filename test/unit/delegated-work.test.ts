@@ -67,10 +67,10 @@ t.test('a child has the rights of its account, its groups, and none of root', ne
   t.throws(() => delegate(stranger, 'no such job', []), { message: 'there is no job no such job' })
   t.throws(() => delegate(stranger, 'read vault', [1, 2, 3]), { message: /Invalid|Expected/ })
 
-  const waiting = await arm(stranger, 'remove', [join(top, 'theirs/target'), 'x'])
+  const waiting = await arm(stranger, 'remove', [join(top, 'theirs/target/x')])
   t.ok(existsSync(join(top, 'theirs/target/x')), 'what is armed waits')
   waiting.discard()
-  const fired = await arm(stranger, 'remove', [join(top, 'theirs/target'), 'x'])
+  const fired = await arm(stranger, 'remove', [join(top, 'theirs/target/x')])
   t.ok(existsSync(join(top, 'theirs/target/x')), 'what is discarded is not done')
   await fired.fire()
   t.notOk(existsSync(join(top, 'theirs/target/x')))
@@ -81,10 +81,10 @@ t.test('a job that was not asked for to its end is not done', t => {
   writeFileSync(join(top, 'x'), '')
   const job = (text: string): string =>
     spawnSync(launcher, ['job'], { input: text, encoding: 'utf8', env: { PATH: path } }).stdout
-  const asked = toJson({ name: 'remove', args: [top, 'x'] })
+  const asked = toJson({ name: 'remove', args: [join(top, 'x')] })
   t.equal(job(asked), '\n', 'it says that it was ready, and nothing else')
   t.ok(existsSync(join(top, 'x')))
-  t.match(job(`${toJson({ name: 'remove', args: [top, 'x'], more: 1 })}\n`), /"kind":"bug"/)
+  t.match(job(`${toJson({ name: 'remove', args: [join(top, 'x')], more: 1 })}\n`), /"kind":"bug"/)
   t.match(job(`${asked.slice(0, -5)}\n`), /"kind":"bug"/)
   t.ok(existsSync(join(top, 'x')))
   t.match(job(`${asked}\n`), /^\n\{.*\}$/)
@@ -206,5 +206,5 @@ t.test('what a child answers is looked at before it is believed', needsRoot, asy
   await t.rejects(connectAs(stranger, '/x', 60_000), { code: 'ETIMEDOUT' })
   rmSync(join(top, 'bin/setpriv'))
   process.env['PATH'] = join(top, 'bin')
-  t.throws(() => remove.as(stranger, '/x', 'y'), { code: 69, hint: 'setpriv' })
+  t.throws(() => remove.as(stranger, '/x/y'), { code: 69, hint: 'setpriv' })
 })

@@ -109,7 +109,7 @@ t.test('what was done is there after a power cut', needsDisks, async t => {
     {
       name: "a rotation's journal",
       before: () => writeFileSync(at('secret'), 'old\n'),
-      work: () => replace.here(folder, 'secret.next', SECRET, OWNER),
+      work: () => replace.here(at('secret.next'), SECRET, OWNER),
       found: () => [read('secret'), read('secret.next')],
       wanted: ['old\n', String(SECRET)],
     },
@@ -120,8 +120,8 @@ t.test('what was done is there after a power cut', needsDisks, async t => {
         writeFileSync(at('secret.next'), SECRET)
       },
       work: () => {
-        replaceByOther.here(folder, 'secret', 'secret.next')
-        remove.here(folder, 'secret.next')
+        replaceByOther.here(at('secret'), at('secret.next'))
+        remove.here(at('secret.next'))
       },
       found: () => [readdirSync(folder), read('secret')],
       wanted: [['secret'], String(SECRET)],
