@@ -1,7 +1,9 @@
-import { closeSync, constants, lstatSync, openSync, readdirSync, readlinkSync, realpathSync } from 'node:fs'
+import { lstatSync, readdirSync, readlinkSync, realpathSync } from 'node:fs'
 import { posix } from 'node:path'
 import * as v from 'valibot'
 import { ExitCode, errnoOf, Failure } from '../frame/failure.ts'
+import { openFollowing } from '../host/file.ts'
+import { withOpen } from '../host/folder.ts'
 import { job } from '../host/job.ts'
 import { runAs } from '../host/shell.ts'
 import { includeOf, namedIn, readLines } from '../server/access/fields.ts'
@@ -141,10 +143,7 @@ export function within(folder: string, path: string): string | undefined {
 }
 
 const isReadable = (path: string): boolean =>
-  orNothing(() => {
-    closeSync(openSync(path, constants.O_RDONLY | constants.O_NONBLOCK))
-    return true
-  }) === true
+  orNothing(() => withOpen(openFollowing(path), () => true)) === true
 
 function orNothing<T>(work: () => T): T | undefined {
   try {

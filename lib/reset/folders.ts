@@ -1,20 +1,12 @@
-import {
-  fsyncSync,
-  mkdirSync,
-  readdirSync,
-  readlinkSync,
-  renameSync,
-  type Stats,
-  statSync,
-  symlinkSync,
-} from 'node:fs'
+import { readdirSync, readlinkSync, type Stats, statSync, symlinkSync } from 'node:fs'
 import { posix } from 'node:path'
 import * as v from 'valibot'
 import { doing, ExitCode, errnoOf, Failure, systemFailure } from '../frame/failure.ts'
 import { readRegular, replaceFile } from '../host/file.ts'
-import { type Folder, inFolder, openFolder, splitPath } from '../host/folder.ts'
+import { type Folder, inFolder, inFolderOf, openFolder } from '../host/folder.ts'
 import { effectiveUid } from '../host/identity.ts'
 import { job } from '../host/job.ts'
+import { ownFile } from '../host/ownership.ts'
 import type { Journal } from './journal.ts'
 
 // All of it with the ids of PostgreSQL's account, whose folders these are: it can lead root nowhere.
@@ -102,10 +94,12 @@ const MISSING: Found = {
 }
 
 /** Looks at the data folder `path` and at what is beside it. */
-export const inspectData = job('inspect data folder', [v.string()], found, (path): Found => {
-  const { folder: parentPath, name } = splitPath(path)
-  return inFolder(parentPath, parent => inspectIn(parent, name)) ?? MISSING
-})
+export const inspectData = job(
+  'inspect data folder',
+  [v.string()],
+  found,
+  (path): Found => inFolderOf(path, inspectIn) ?? MISSING,
+)
 
 /** The disk says what has happened: a reset gives the data folder another name, an undo takes that name away. */
 export function saysMoved({ beside }: Pick<Found, 'beside'>, { action, aside }: Journal): boolean {
@@ -196,23 +190,21 @@ export const moveFolders = job(
       for (const [from, to] of moves) {
         try {
           if (parent.look(to)) throw taken(parent.show(to))
-          renameSync(parent.at(from), parent.at(to))
+          parent.rename(from, to)
         } catch (error) {
-          for (const [before, after] of done.reverse()) renameSync(parent.at(after), parent.at(before))
+          for (const [before, after] of done.reverse()) parent.rename(after, before)
           if (errnoOf(error) === 'EXDEV') throw fixed(parent.show(from))
           throw systemFailure(error, `rename ${parent.show(from)} to ${to}`)
         }
         done.push([from, to])
       }
-      parent.withHandle(fsyncSync)
+      parent.sync()
     }),
 )
 
 /** Makes the folder `name` in `path`, for nobody else. */
 export const makeFolder = job('make folder', [v.string(), v.string()], v.void(), (path, name) =>
-  within(path, parent =>
-    doing(`make the folder ${parent.show(name)}`, () => mkdirSync(parent.at(name), 0o700)),
-  ),
+  within(path, parent => doing(`make the folder ${parent.show(name)}`, () => parent.make(name))),
 )
 
 /** The largest file that is copied, in bytes. */
@@ -250,7 +242,7 @@ function makeIn(target: Folder, like: Folder, path: string): void {
   if (path === '.' || target.look(path)) return
   makeIn(target, like, posix.dirname(path))
   doing(`make the folder ${target.show(path)}`, () =>
-    mkdirSync(target.at(path), (statSync(like.at(path)).mode & 0o777) | 0o700),
+    target.make(path, (statSync(like.at(path)).mode & 0o777) | 0o700),
   )
 }
 
@@ -259,9 +251,7 @@ function copyFile(from: Folder, to: Folder, path: string, wanted?: number): void
   const uid = effectiveUid()
   // PostgreSQL wants a key of its own to be for nobody else; one of root's may have been for its group.
   const mode = wanted ?? (stat.uid === uid ? stat.mode & 0o777 : 0o600 | (stat.mode & EXECUTABLE))
-  const owner = { uid, gid: process.getegid?.() ?? 0, mode, names: '' }
-  const { folder, name } = splitPath(`${to.path}/${path}`)
-  inFolder(folder, place => replaceFile(place, name, content, owner))
+  inFolderOf(`${to.path}/${path}`, (folder, name) => replaceFile(folder, name, content, ownFile(mode)))
 }
 
 function inBoth(from: string, to: string, work: (from: Folder, to: Folder) => void): void {

@@ -1,6 +1,6 @@
-import { lchownSync, mkdirSync, rmdirSync } from 'node:fs'
+import { lchownSync, rmdirSync } from 'node:fs'
 import * as v from 'valibot'
-import { doing, ExitCode, errnoOf, Failure } from '../frame/failure.ts'
+import { doing, ExitCode, errnoOf, Failure, systemError } from '../frame/failure.ts'
 import { type Folder, inFolder, splitPath } from '../host/folder.ts'
 import type { Account } from '../host/identity.ts'
 import { job } from '../host/job.ts'
@@ -134,9 +134,8 @@ export function makeWal(postgres: Account, before: string, path: string): void {
   }
   doing(`make the folder ${path}`, () =>
     inFolder(folder, parent => {
-      if (!isGiven(parent, splitPath(before).name, postgres))
-        throw Object.assign(new Error(path), { code: 'EACCES' })
-      mkdirSync(parent.at(name), 0o700)
+      if (!isGiven(parent, splitPath(before).name, postgres)) throw systemError('EACCES', path)
+      parent.make(name)
       lchownSync(parent.at(name), postgres.uid, postgres.gid)
     }),
   )

@@ -1,16 +1,8 @@
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readSync,
-  statfsSync,
-  statSync,
-} from 'node:fs'
+import { fstatSync, readdirSync, readSync, statfsSync, statSync } from 'node:fs'
 import * as v from 'valibot'
-import { errnoOf } from '../frame/failure.ts'
+import { errnoOf, systemError } from '../frame/failure.ts'
+import { openFollowing, readFollowing } from '../host/file.ts'
+import { withOpen } from '../host/folder.ts'
 import type { Account } from '../host/identity.ts'
 import { job } from '../host/job.ts'
 import type { Files } from './files.ts'
@@ -36,38 +28,28 @@ const readTexts = job('read texts', [v.array(v.string())], v.array(text), paths 
   }),
 )
 
-function readText(path: string): string {
-  // A pipe is not waited for.
-  const handle = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
-  try {
-    const stat = fstatSync(handle)
-    if (stat.isDirectory()) throw Object.assign(new Error(path), { code: 'EISDIR' })
-    if (!stat.isFile() || stat.size > LARGEST) throw Object.assign(new Error(path), { code: 'EINVAL' })
-    return readFileSync(handle, 'utf8')
-  } finally {
-    closeSync(handle)
-  }
-}
+const readText = (path: string): string =>
+  readFollowing(path, LARGEST, (_, stat) =>
+    systemError(stat.isDirectory() ? 'EISDIR' : 'EINVAL', path),
+  ).bytes.toString('utf8')
 
 /** Bytes at the end of a log. */
 const TAIL = 65_536
 
 /** The end of a log, from the beginning of a line; empty where it cannot be read. */
 export const readTail = job('read tail', [v.string()], v.string(), path => {
-  let handle: number | undefined
   try {
-    handle = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
-    const stat = fstatSync(handle)
-    if (!stat.isFile()) return ''
-    const start = Math.max(0, stat.size - TAIL)
-    const buffer = Buffer.alloc(Math.min(stat.size, TAIL))
-    const text = buffer.toString('utf8', 0, readSync(handle, buffer, 0, buffer.length, start))
-    return start === 0 ? text : text.slice(text.indexOf('\n') + 1)
+    return withOpen(openFollowing(path), handle => {
+      const stat = fstatSync(handle)
+      if (!stat.isFile()) return ''
+      const start = Math.max(0, stat.size - TAIL)
+      const buffer = Buffer.alloc(Math.min(stat.size, TAIL))
+      const text = buffer.toString('utf8', 0, readSync(handle, buffer, 0, buffer.length, start))
+      return start === 0 ? text : text.slice(text.indexOf('\n') + 1)
+    })
   } catch (error) {
     if (errnoOf(error)) return ''
     throw error
-  } finally {
-    if (handle !== undefined) closeSync(handle)
   }
 })
 
