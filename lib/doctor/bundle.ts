@@ -1,13 +1,14 @@
-import { closeSync, constants, fsyncSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { release } from 'node:os'
 import { resolve } from 'node:path'
 import pkg from '../../package.json' with { type: 'json' }
-import { ExitCode, errnoOf, Failure, systemFailure } from '../frame/failure.ts'
+import { ExitCode, errnoOf, Failure, systemError, systemFailure } from '../frame/failure.ts'
 import { describe } from '../frame/finding.ts'
 import { visibleJson, visibleLines } from '../frame/output.ts'
 import { scrubber } from '../frame/scrub.ts'
 import type { Settings } from '../frame/settings.ts'
-import { inFolder, splitPath } from '../host/folder.ts'
+import { createFile } from '../host/file.ts'
+import { inFolderOf } from '../host/folder.ts'
 import { ask } from '../host/shell.ts'
 import { askUnitFiles, askUnits } from '../host/units.ts'
 import { filesOf, readTail } from '../server/as-postgres.ts'
@@ -176,23 +177,12 @@ function secretsOf(facts: Facts): string[] {
 /** Without a second name for a moment (link(2)), so that it can be on a stick whose file system has none. */
 function create(path: string, bytes: Buffer): void {
   const message = `write the bundle ${path}`
-  const { folder: folderPath, name } = splitPath(path)
   try {
-    const done = inFolder(folderPath, folder => {
-      const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
-      const handle = openSync(folder.at(name), flags, 0o600)
-      try {
-        for (let written = 0; written < bytes.length; ) written += writeSync(handle, bytes, written)
-        fsyncSync(handle)
-      } catch (error) {
-        rmSync(folder.at(name), { force: true })
-        throw error
-      } finally {
-        closeSync(handle)
-      }
+    const done = inFolderOf(path, (folder, name) => {
+      createFile(folder, name, bytes)
       return true
     })
-    if (!done) throw Object.assign(new Error(folderPath), { code: 'ENOENT' })
+    if (!done) throw systemError('ENOENT', path)
   } catch (error) {
     if (errnoOf(error) !== 'EEXIST') throw systemFailure(error, message)
     throw new Failure(ExitCode.cannotCreate, {
