@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, rmSync } from 'node:fs'
+import { closeSync, fsyncSync } from 'node:fs'
 import { doing, ExitCode, Failure } from '../frame/failure.ts'
 import type { Run } from '../frame/run.ts'
 import type { Folder } from '../host/folder.ts'
@@ -123,7 +123,7 @@ export async function dumpDatabase(
     }
     if (attempt === TRIES) throw new Failure(ExitCode.tryLater, { message, cause: dumped.why, hint: QUIET })
     run.report.note(`${part.name}: ${dumped.why}; it is dumped again`)
-    rmSync(folder.at(file), { force: true })
+    folder.remove(file)
   }
 }
 

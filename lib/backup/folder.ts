@@ -1,16 +1,7 @@
 import { createHash } from 'node:crypto'
-import {
-  closeSync,
-  constants,
-  fsyncSync,
-  openSync,
-  read as readCallback,
-  readdirSync,
-  renameSync,
-  rmSync,
-} from 'node:fs'
+import { closeSync, read as readCallback } from 'node:fs'
 import { promisify } from 'node:util'
-import { doing, ExitCode, Failure, isSystemError, systemFailure } from '../frame/failure.ts'
+import { doing, ExitCode, Failure, isSystemError, systemError, systemFailure } from '../frame/failure.ts'
 import type { Run } from '../frame/run.ts'
 import type { Settings } from '../frame/settings.ts'
 import { accountName } from '../host/accounts.ts'
@@ -84,9 +75,7 @@ function listIn(folder: Folder): Shelf {
   refuseUnsafe(folder)
   const backups: Backup[] = []
   const unusable: { name: string; why: string }[] = []
-  for (const name of readdirSync(folder.at('.'))
-    .filter(candidate => NAME.test(candidate))
-    .sort()) {
+  for (const name of folder.list().filter(candidate => NAME.test(candidate))) {
     const found = readBackup(folder, name)
     if (typeof found === 'string') unusable.push({ name, why: found })
     else backups.push(found)
@@ -133,8 +122,7 @@ export async function withFile<T>(
   name: string,
   work: (handle: number) => Promise<T>,
 ): Promise<T> {
-  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
-  const handle = doing(`open ${folder.show(name)}`, () => openSync(folder.at(name), flags))
+  const handle = doing(`open ${folder.show(name)}`, () => folder.open(name))
   try {
     return await work(handle)
   } finally {
@@ -150,7 +138,7 @@ export async function withBackupFile<T>(
 ): Promise<T> {
   const folder = doing(`open ${path}/${file}`, () => {
     const found = openFolder(path)
-    if (!found) throw Object.assign(new Error(path), { code: 'ENOENT' })
+    if (!found) throw systemError('ENOENT', path)
     return found
   })
   try {
@@ -161,25 +149,8 @@ export async function withBackupFile<T>(
 }
 
 /** A new file of ours that nobody else reads, for a program to write into. */
-export function createFile(folder: Folder, name: string): number {
-  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
-  return doing(`create ${folder.show(name)}`, () => openSync(folder.at(name), flags, 0o600))
-}
-
-/** Does `work`, which fills the new file `name` of `folder`, and puts that on the disk. */
-export async function fillFile(
-  folder: Folder,
-  name: string,
-  work: (handle: number) => void | Promise<void>,
-): Promise<void> {
-  const handle = createFile(folder, name)
-  try {
-    await work(handle)
-    doing(`write ${folder.show(name)}`, () => fsyncSync(handle))
-  } finally {
-    closeSync(handle)
-  }
-}
+export const createFile = (folder: Folder, name: string): number =>
+  doing(`create ${folder.show(name)}`, () => folder.create(name))
 
 const read = promisify(readCallback)
 
@@ -197,16 +168,14 @@ export async function digestOf(handle: number, name: string): Promise<SavedFile>
 
 /** Takes away what killed runs have left in `folder`; only for the holder of the maintenance's lock. */
 export function removePartials(folder: Folder): void {
-  for (const name of readdirSync(folder.at('.')).filter(candidate => PARTIAL.test(candidate))) {
-    rmSync(folder.at(name), { recursive: true, force: true })
-  }
+  for (const name of folder.list().filter(candidate => PARTIAL.test(candidate))) folder.removeAll(name)
 }
 
 /** Takes a backup away: first its name, so that no half of it is ever taken for one. */
 export function removeBackup(folder: Folder, name: string): void {
-  renameSync(folder.at(name), folder.at(partialName(name)))
-  folder.withHandle(fsyncSync)
-  rmSync(folder.at(partialName(name)), { recursive: true, force: true })
+  folder.rename(name, partialName(name))
+  folder.sync()
+  folder.removeAll(partialName(name))
 }
 
 function doingIn<T>(path: string, work: () => T): T {

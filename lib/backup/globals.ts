@@ -1,35 +1,32 @@
-import { writeFileSync, writeSync } from 'node:fs'
 import { basename } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { doing, ExitCode, Failure } from '../frame/failure.ts'
 import type { Report } from '../frame/report.ts'
 import type { Run } from '../frame/run.ts'
+import { createFile } from '../host/file.ts'
 import type { Folder } from '../host/folder.ts'
 import { configurationFiles } from '../server/look.ts'
 import type { Session } from '../server/session.ts'
 import { literal } from '../server/sql.ts'
 import { select } from './describe.ts'
-import { fillFile } from './folder.ts'
 import { startChild, succeed } from './programs.ts'
 import { type Description, GLOBALS } from './terms.ts'
 
 /** Dumps roles, with their verifiers, and tablespaces into `folder`. */
 export async function dumpGlobals(run: Run, folder: Folder, major: number): Promise<void> {
   const message = 'dump the roles and tablespaces'
-  await fillFile(folder, GLOBALS, async handle => {
-    const child = await startChild(run.settings, {
-      program: 'pg_dumpall',
-      major,
-      // The server's own could be anything.
-      args: ['--globals-only', '--encoding=UTF8', '--no-password'],
-    })
-    const chunks: Buffer[] = []
-    child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk))
-    await succeed(run, child, message)
-    const script = Buffer.concat(chunks)
-    if (!script.subarray(-LAST_LINES).includes(COMPLETE)) throw cutOff(message)
-    doing(`write ${folder.show(GLOBALS)}`, () => writeAll(handle, gzipSync(script)))
+  const child = await startChild(run.settings, {
+    program: 'pg_dumpall',
+    major,
+    // The server's own could be anything.
+    args: ['--globals-only', '--encoding=UTF8', '--no-password'],
   })
+  const chunks: Buffer[] = []
+  child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk))
+  await succeed(run, child, message)
+  const script = Buffer.concat(chunks)
+  if (!script.subarray(-LAST_LINES).includes(COMPLETE)) throw cutOff(message)
+  doing(`write ${folder.show(GLOBALS)}`, () => createFile(folder, GLOBALS, gzipSync(script)))
 }
 
 /** How pg_dumpall ends (pg_dumpall.c), and letters in which that is. */
@@ -42,10 +39,6 @@ const cutOff = (message: string): Failure =>
     cause: 'what pg_dumpall wrote ends in the middle',
     hint: 'Run it again; the log of PostgreSQL may say more: journalctl -u postgresql',
   })
-
-function writeAll(handle: number, bytes: Buffer): void {
-  for (let at = 0; at < bytes.length; ) at += writeSync(handle, bytes, at)
-}
 
 /** Bytes of a file that are saved. */
 const MOST = 16_777_216
@@ -71,9 +64,7 @@ export async function saveConfiguration(
     const bytes = await read(report, client, path)
     if (bytes === undefined) continue
     const file = nameIn(path, saved.length + 1)
-    await fillFile(folder, file, handle =>
-      doing(`write ${folder.show(file)}`, () => writeFileSync(handle, bytes)),
-    )
+    doing(`write ${folder.show(file)}`, () => createFile(folder, file, bytes))
     saved.push({ path, file })
   }
   return saved

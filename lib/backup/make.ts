@@ -1,4 +1,3 @@
-import { fsyncSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { hostname } from 'node:os'
 import pkg from '../../package.json' with { type: 'json' }
 import { doing, ExitCode, Failure, systemFailure } from '../frame/failure.ts'
@@ -94,8 +93,8 @@ async function withPartial<T>(
   work: (partial: Folder) => Promise<T>,
 ): Promise<T> {
   const path = partialName(name)
-  const remove = (): void => rmSync(folder.at(path), { recursive: true, force: true })
-  doing(`create ${folder.show(path)}`, () => mkdirSync(folder.at(path), { mode: 0o700 }))
+  const remove = (): void => folder.removeAll(path)
+  doing(`create ${folder.show(path)}`, () => folder.make(path))
   // A signal ends the process in the middle of the work.
   process.once('exit', remove)
   const partial = openFolder(folder.show(path))
@@ -189,7 +188,7 @@ async function dumpAll(run: Run, partial: Folder, listed: Databases, major: numb
     } catch (error) {
       // No other one would fare better.
       if (!(error instanceof Failure) || error instanceof Unkept) throw error
-      rmSync(partial.at(archiveName(name)), { force: true })
+      partial.remove(archiveName(name))
       if (await isThere(run, oid, error)) unread.set(name, error)
       else run.report.warning(`the database ${name} was dropped meanwhile, so it is not part of the backup`)
     }
@@ -234,9 +233,9 @@ function lackingIn(unread: ReadonlyMap<string, Failure>): Failure | undefined {
 /** Gives the filled folder its name, and looks at it as whoever restores will. */
 function finish(folder: Folder, name: string, partial: Folder): Backup {
   doing(`put the backup ${folder.show(name)} in its place`, () => {
-    partial.withHandle(fsyncSync)
-    renameSync(folder.at(partialName(name)), folder.at(name))
-    folder.withHandle(fsyncSync)
+    partial.sync()
+    folder.rename(partialName(name), name)
+    folder.sync()
   })
   const backup = readBackup(folder, name)
   if (typeof backup !== 'string') return backup

@@ -1,4 +1,3 @@
-import { readdirSync } from 'node:fs'
 import * as v from 'valibot'
 import { doing, ExitCode, Failure } from '../../frame/failure.ts'
 import type { Folder } from '../../host/folder.ts'
@@ -193,7 +192,7 @@ export async function fetchCopy(remote: Remote, copy: Copy, into: Folder): Promi
 
 /** Fails with 74 where there are not just `files` in the folder, with their sizes. */
 export function requireFiles(into: Folder, files: ReadonlyMap<string, number>, message: string): void {
-  const there = readdirSync(into.at('.'))
+  const there = into.list()
   const wrong = [...new Set([...there, ...files.keys()])].find(name => {
     const stat = into.look(name)
     return !stat?.isFile() || stat.size !== files.get(name)

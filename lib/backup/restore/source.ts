@@ -1,4 +1,3 @@
-import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { doing, ExitCode, Failure } from '../../frame/failure.ts'
 import { count } from '../../frame/report.ts'
 import type { Run } from '../../frame/run.ts'
@@ -107,8 +106,8 @@ export async function withFetched<T>(
   const folder = openBackups(run.settings)
   const path = `.${copy.name}.fetched`
   const clean = (): void => {
-    const left = readdirSync(folder.at('.')).filter(candidate => FETCHED.test(candidate))
-    for (const entry of left) rmSync(folder.at(entry), { recursive: true, force: true })
+    const left = folder.list().filter(candidate => FETCHED.test(candidate))
+    for (const entry of left) folder.removeAll(entry)
   }
   try {
     doing(`clean up ${folder.path}`, clean)
@@ -125,7 +124,7 @@ export async function withFetched<T>(
 
 async function fetchInto(remote: Remote, copy: Copy, folder: Folder, path: string): Promise<Backup> {
   const shown = folder.show(path)
-  doing(`create ${shown}`, () => mkdirSync(folder.at(path), { mode: 0o700 }))
+  doing(`create ${shown}`, () => folder.make(path))
   const into = openFolder(shown)
   if (!into) throw new Error(`${shown} has gone`)
   try {
