@@ -303,13 +303,16 @@ export async function performAs(
   })
 }
 
-/** The line that says what is wrong: PostgreSQL's programs say that first, and last what they did about it. */
-export function complaint(text: string): string {
+/**
+ * The line that says what is wrong, by its looks: PostgreSQL's programs say that first, and last what they did about
+ * it. Without such a line the last one; empty where there is none.
+ */
+export function complaint(text: string, verdict = /\b(?:error|fatal|panic):/i): string {
   const lines = text
     .split('\n')
     .map(line => line.trim())
     .filter(Boolean)
-  return lines.find(line => /\b(?:error|fatal|panic):/i.test(line)) ?? lines.at(-1) ?? ''
+  return lines.find(line => verdict.test(line)) ?? lines.at(-1) ?? ''
 }
 
 const notStarted = ({ name }: Account, program: string, cause: string): Failure =>

@@ -129,9 +129,13 @@ export async function activeUnits(pattern: string): Promise<string[]> {
 }
 
 /** Has systemd stop or start units, and waits until it has, saying so after a second. Fails with 69. */
-export async function control(run: Run, how: 'stop' | 'start', ...names: readonly string[]): Promise<void> {
+export async function control(
+  run: Run,
+  how: 'stop' | 'start' | 'restart',
+  ...names: readonly string[]
+): Promise<void> {
   if (names.length === 0) return
-  if (how === 'start') await forgetStarts(names)
+  if (how !== 'stop') await forgetStarts(names)
   const { report, deadline } = run
   const what = `${names.join(', ')} to ${how}`
   const { code, said } = await report.remind(
@@ -158,12 +162,11 @@ async function forgetStarts(names: readonly string[]): Promise<void> {
   for (const name of names) await perform('systemctl', 'reset-failed', '--', name).catch(() => {})
 }
 
-/** Has systemd do something with units, or read the files of all again, and waits until it has. Fails with 69. */
-export async function changeUnits(
-  how: 'start' | 'restart' | 'enable' | 'unmask' | 'daemon-reload',
+/** Has systemd enable or unmask a unit, or read the files of all again. Fails with 69. */
+export async function changeUnitFiles(
+  how: 'enable' | 'unmask' | 'daemon-reload',
   ...names: readonly string[]
 ): Promise<void> {
-  if (how === 'start' || how === 'restart') await forgetStarts(names)
   await perform('systemctl', how, ...names)
 }
 

@@ -4,7 +4,7 @@ import type { Settings } from '../frame/settings.ts'
 import { homeOf } from '../host/accounts.ts'
 import type { Account } from '../host/identity.ts'
 import { needsNoChange } from '../host/identity.ts'
-import { finish } from '../host/shell.ts'
+import { complaint, finish } from '../host/shell.ts'
 
 /** What a program left behind. */
 export type Ended = {
@@ -73,19 +73,10 @@ export function programsOf(
         })),
     )
     report.waited()
-    return { code, out: out.trim(), said: broken ?? complaint(err) }
+    const said = broken ?? (complaint(err, /^(?:fatal|error):/) || 'it said nothing')
+    // What stands before an @ in an address may be a token.
+    return { code, out: out.trim(), said: said.replace(/\/\/[^/@\s]*@/g, '//') }
   }
-}
-
-/** git's own verdict where it gives one, else the last line; without what stands before an @ in an address. */
-function complaint(stderr: string): string {
-  const lines = stderr
-    .split('\n')
-    .map(line => line.trim())
-    .filter(Boolean)
-  const line =
-    lines.find(candidate => /^(?:fatal|error):/.test(candidate)) ?? lines.at(-1) ?? 'it said nothing'
-  return line.replace(/\/\/[^/@\s]*@/g, '//')
 }
 
 /** Milliseconds that the network gets; a clinic that is offline must not wait for longer at every boot. */

@@ -7,7 +7,7 @@ import { appendLine, keepBefore } from '../../host/configuration-file.ts'
 import { inFolder } from '../../host/folder.ts'
 import { describeOwnership, setOwnership } from '../../host/ownership.ts'
 import { perform } from '../../host/shell.ts'
-import { changeUnits } from '../../host/units.ts'
+import { changeUnitFiles, control } from '../../host/units.ts'
 import { ifKnown } from '../facts/fact.ts'
 import type { Unit } from '../facts/units.ts'
 import { type FolderPlan, planFolder } from '../findings/folders.ts'
@@ -123,15 +123,17 @@ export function unitSteps(findings: readonly Finding[], all: readonly Unit[]): U
 export const units: Remedy = {
   fix: 'units',
   does: findings => `unmask, enable and start: ${subjects(findings)}`,
-  apply: async ({ report }, findings, facts) => {
+  apply: async (run, findings, facts) => {
+    const { report } = run
     for (const step of unitSteps(findings, ifKnown(facts.units) ?? [])) {
       if (step.action === 'daemon-reload') {
-        await changeUnits('daemon-reload')
+        await changeUnitFiles('daemon-reload')
         report.change({ resource: 'systemd', action: 'read the units again' })
         continue
       }
       const { action, name } = step
-      await changeUnits(action, name)
+      if (action === 'start') await control(run, action, name)
+      else await changeUnitFiles(action, name)
       report.change({ resource: name, action })
     }
   },

@@ -3,7 +3,7 @@ import type { Run } from '../../frame/run.ts'
 import { account } from '../../host/accounts.ts'
 import { keepBefore, readBytes } from '../../host/configuration-file.ts'
 import type { Account } from '../../host/identity.ts'
-import { changeUnits, wantedBy } from '../../host/units.ts'
+import { control, wantedBy } from '../../host/units.ts'
 import { writeAccess } from '../../provision/apply-access.ts'
 import { statementFailure } from '../../server/problem.ts'
 import { inSession } from '../../server/ready.ts'
@@ -36,7 +36,7 @@ export const start: Remedy = {
   fix: 'start',
   does: () => 'start PostgreSQL',
   apply: async run => {
-    await changeUnits('start', 'postgresql.service', ...(await clusterUnits()))
+    await control(run, 'start', 'postgresql.service', ...(await clusterUnits()))
     await untilUp(run)
     run.report.change({ resource: 'postgresql.service', action: 'start' })
   },
@@ -67,7 +67,7 @@ export const listen: Remedy = {
       run.report.change({ resource: 'setting listen_addresses', action: `set ${wanted}` })
     }
     // With the units of the clusters: of the one above them systemctl would not wait for these.
-    await changeUnits('restart', 'postgresql.service', ...(await clusterUnits()))
+    await control(run, 'restart', 'postgresql.service', ...(await clusterUnits()))
     await untilUp(run)
     run.report.change({ resource: 'postgresql.service', action: 'restart' })
   },
