@@ -1,5 +1,8 @@
+import { withNewDeadline } from '../lib/frame/run.ts'
 import { script } from '../lib/host/script.ts'
-import { boot } from '../lib/provision/boot.ts'
+import { provideCheckout } from '../lib/provision/checkout.ts'
+import { installCopies, requireCheckout, waitForLogin } from '../lib/provision/install.ts'
+import { serviceOwnership } from '../lib/provision/owners.ts'
 
 void script(
   {
@@ -7,5 +10,15 @@ void script(
     summary: 'Waits until the application role really logs in, then installs conf/db_pwd and conf/db.yaml.',
     runsAs: 'the service account (ENDOREG_SERVICE_USER), or root',
   },
-  boot,
+  async run => {
+    const { settings, report } = run
+    const of = serviceOwnership(settings)
+    if (!(await provideCheckout(run, of.service))) return `${report.tally()}; then the configuration`
+    requireCheckout(settings, of)
+    // The repository had its own time.
+    const waiting = withNewDeadline(run)
+    const proved = await waitForLogin(waiting, of.service)
+    await installCopies(waiting, of, proved)
+    return `${report.tally()}; ${settings.dbUser} logs in at ${proved.addresses.join(' and ')}`
+  },
 )

@@ -4,7 +4,9 @@ import { type Run, withNewDeadline } from '../../frame/run.ts'
 import { keepBefore } from '../../host/configuration-file.ts'
 import { withMaintenanceLock } from '../../host/lock.ts'
 import { accessMode } from '../../provision/access-rules.ts'
-import { boot } from '../../provision/boot.ts'
+import { provideCheckout } from '../../provision/checkout.ts'
+import { installCopies, waitForLogin } from '../../provision/install.ts'
+import { serviceOwnership } from '../../provision/owners.ts'
 import { setUp } from '../../provision/setup.ts'
 import { settle } from '../../reset/undo.ts'
 import { ifKnown, look } from '../facts/fact.ts'
@@ -43,7 +45,10 @@ const install: Remedy = {
     for (const { id, subject } of findings) {
       if (service && id === 'settings-differ') keepBefore.as(service, subject)
     }
-    await boot(within(run))
+    const of = serviceOwnership(run.settings)
+    await provideCheckout(within(run), of.service)
+    const waiting = within(run)
+    await installCopies(waiting, of, await waitForLogin(waiting, of.service))
   },
 }
 

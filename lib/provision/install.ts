@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { ExitCode, Failure, systemFailure } from '../frame/failure.ts'
 import type { Password } from '../frame/password.ts'
-import { type Run, withNewDeadline } from '../frame/run.ts'
+import type { Run } from '../frame/run.ts'
 import type { Settings } from '../frame/settings.ts'
 import type { Change } from '../frame/terms.ts'
 import type { Account } from '../host/identity.ts'
@@ -19,49 +19,48 @@ import {
 } from '../server/prove.ts'
 import { untilReady } from '../server/ready.ts'
 import { ScramPassword } from '../server/scram.ts'
-import { provideCheckout } from './checkout.ts'
 import { type Checkout, inspectCheckout, planPasswordCopy, planSettings } from './copies.ts'
 import { correctSettings } from './db-yaml.ts'
-import { serviceOwnership } from './owners.ts'
+import type { serviceOwnership } from './owners.ts'
 import { isRotating } from './rotation-journal.ts'
 import { readVault } from './vault.ts'
+
+/** The service account, and whom its files belong to. */
+export type Service = ReturnType<typeof serviceOwnership>
+
+/** A login of the application that has succeeded: where, and with which password. */
+export type Proved = { readonly addresses: readonly string[]; readonly password: Password }
 
 /** How often the files are planned and written; the second time there is nothing left to write. */
 const ROUNDS = 2
 
-/** Waits until the application role logs in, and installs what the API reads: conf/db_pwd and conf/db.yaml. */
-export async function boot(run: Run): Promise<string> {
+/**
+ * Installs what the API reads, conf/db_pwd and conf/db.yaml, with the password that is in the vault by then. In check
+ * mode only says what would change.
+ *
+ * @param proved the login that has succeeded, by which the writers' lock is taken
+ */
+export async function installCopies(run: Run, of: Service, { addresses, password }: Proved): Promise<void> {
   const { settings, check, report } = run
-  const { service, owner } = serviceOwnership(settings)
-  const there = await provideCheckout(run, service)
-  if (!there) return `${report.tally()}; then the configuration`
-  requireCheckout(settings, service, owner)
-  const addresses = await resolveAddresses(settings.dbHost)
-  // The repository had its own time.
-  const waiting = withNewDeadline(run)
-  const password = await waitForLogin(waiting, service, addresses)
-
-  const plan = (locked: boolean): Change[] =>
-    planFiles(settings, service, owner, readPassword(settings, service), locked)
-  const changes = plan(true)
+  const changes = planCopies(settings, of, true)
   if (check) {
     for (const change of changes) report.change(change)
-  } else if (changes.length > 0) {
-    const lock = await openLock(waiting, addresses[0] ?? settings.dbHost, password)
-    try {
-      // Planned again, because another writer may have changed them and the vault meanwhile; and once more
-      // afterwards, for the case that there was no lock to be had.
-      for (let round = 0; round < ROUNDS; round++) {
-        for (const change of plan(lock !== undefined)) {
-          if (change.by === 'file') await installing(change, change.run)
-          report.change(change)
-        }
-      }
-    } finally {
-      lock?.close()
-    }
+    return
   }
-  return `${report.tally()}; ${settings.dbUser} logs in at ${addresses.join(' and ')}`
+  if (changes.length === 0) return
+  const lock = await openLock(run, addresses[0] ?? settings.dbHost, password)
+  try {
+    // Planned again, because another writer may have changed them and the vault meanwhile; and once more
+    // afterwards, for the case that there was no lock to be had.
+    for (let round = 0; round < ROUNDS; round++) {
+      for (const change of planCopies(settings, of, lock !== undefined)) {
+        if (change.by === 'file') await installing(change, change.run)
+        report.change(change)
+      }
+    }
+  } finally {
+    lock?.close()
+  }
 }
 
 async function installing({ resource }: Change, work: () => unknown): Promise<void> {
@@ -92,9 +91,15 @@ function isBeingReplaced({ vaultFile }: Settings, service: Account): boolean {
   }
 }
 
-/** Waits for the login with the vault's password; where the vault changes meanwhile, with the new one. */
-async function waitForLogin(run: Run, service: Account, addresses: readonly string[]): Promise<Password> {
+/**
+ * Waits until the application role logs in at every address with the vault's password; where the vault changes
+ * meanwhile, with the new one.
+ *
+ * Fails with the problem's own code, or 75 past the deadline.
+ */
+export async function waitForLogin(run: Run, service: Account): Promise<Proved> {
   const { settings, report, deadline } = run
+  const addresses = await resolveAddresses(settings.dbHost)
   for (;;) {
     const password = readPassword(settings, service)
     const scram = await ScramPassword.from(password)
@@ -111,19 +116,15 @@ async function waitForLogin(run: Run, service: Account, addresses: readonly stri
     }
     for (const outcome of outcomes) report.checked(toCheck(settings, outcome))
     if (failure) throw failure
-    return password
+    return { addresses, password }
   }
 }
 
 /** @param locked whether nobody else writes: only then is a temporary file one that a killed run left */
-function planFiles(
-  settings: Settings,
-  service: Account,
-  owner: Ownership,
-  password: Password,
-  locked: boolean,
-): Change[] {
-  const found = requireCheckout(settings, service, owner)
+function planCopies(settings: Settings, of: Service, locked: boolean): Change[] {
+  const { service, owner } = of
+  const password = readPassword(settings, service)
+  const found = requireCheckout(settings, of)
   const checkout = locked ? found : { ...found, litter: [] }
   const corrected = correctSettings(settings, checkout.settings?.text)
   return [
@@ -132,7 +133,8 @@ function planFiles(
   ]
 }
 
-function requireCheckout(settings: Settings, service: Account, owner: Ownership): Checkout {
+/** The API's checkout. Fails with 78 where there is none. */
+export function requireCheckout(settings: Settings, { service, owner }: Service): Checkout {
   const checkout = inspectCheckout.as(service, settings.apiDir, owner)
   if (checkout) return checkout
   // The address may hold a token.
