@@ -143,8 +143,12 @@ export class Report {
     this.#line('info', `${what}: ${percent}`)
   }
 
-  /** Does `work`; where that takes longer than a second, says what it waits for. The caller says when that is over. */
+  /**
+   * Does `work`; where that takes longer than a second, says what it waits for. The caller says when that is over.
+   * With a deadline of no time at all it is tried once, and nothing is waited for.
+   */
   async remind<T>(what: string, cause: string, deadline: Deadline, work: () => Promise<T>): Promise<T> {
+    if (deadline.seconds === 0) return work()
     const reminder = setInterval(() => this.waiting(what, cause, deadline), SILENCE)
     try {
       return await work()

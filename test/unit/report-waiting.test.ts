@@ -93,3 +93,11 @@ t.test('a terminal shows it all the time on one line, which is gone afterwards',
   t.equal(frames[6], '')
   t.equal(frames.length, 7)
 })
+
+t.test('what is tried once, with no time to wait, is not waited for', async t => {
+  const work = `
+    globalThis.setInterval = remind => remind()
+    for (const seconds of [0, 60])
+      await report.remind('it', 'no answer yet', new Deadline(seconds, clock), async () => {})`
+  t.equal(print('plain', work), 'some-command: waiting for it: no answer yet (0 of 60 s)\n')
+})
