@@ -8,6 +8,9 @@ import { ProtocolError, TimeoutError } from './wire.ts'
 /** What kind of problem somebody acts on; every other has none, and only its words. */
 export type ProblemKind =
   | 'wrong password'
+  /** No rule is for this login. */
+  | 'no rule'
+  /** A rule rejects this login, or the role may not log in at all. */
   | 'refused by rules'
   | 'no such database'
   | 'no right to connect'
@@ -49,9 +52,10 @@ export const administratorGoal = (
 ): Goal => ({ place: `${host} port ${port}`, role: adminRole, database, as: 'administrator' })
 
 /** What is known about an error; the words depend on where the connection was to go, and on the server's own. */
-type Known = Omit<Problem, 'cause' | 'hint'> & {
+type Known = Omit<Problem, 'cause' | 'hint' | 'kind'> & {
   readonly cause: (goal: Goal, server: Said) => string
   readonly hint: (goal: Goal, server: Said) => string
+  readonly kind: (server: Said) => ProblemKind | undefined
 }
 
 /** The server's message, and the function of its source in which it came about: that one is never translated. */
@@ -65,14 +69,14 @@ const waiting = (
   cause: Known['cause'],
   hint: Known['hint'],
   kind?: ProblemKind,
-): Known => ({ transient: true, stage, code: ExitCode.tryLater, cause, hint, kind })
+): Known => ({ transient: true, stage, code: ExitCode.tryLater, cause, hint, kind: () => kind })
 /** A problem that does not pass by itself. */
 const refused = (
   code: FailureCode,
   cause: Known['cause'],
   hint: Known['hint'],
   kind?: ProblemKind,
-): Known => ({ transient: false, stage: 'refused', code, cause, hint, kind })
+): Known => ({ transient: false, stage: 'refused', code, cause, hint, kind: () => kind })
 
 const absent = (cause: (goal: Goal) => string): Known =>
   waiting('absent', cause, () => `Is PostgreSQL running? ${JOURNAL}`)
@@ -103,15 +107,18 @@ const SQLSTATES: Readonly<Record<string, Known>> = {
         : 'The stored password is another one, or has expired. As root, run: sync-password; for the role itself: postgres-endoreg-setup',
     'wrong password',
   ),
-  '28000': refused(
-    ExitCode.notPermitted,
-    (_, { message }) => `PostgreSQL does not let this role in: ${message}`,
-    goal =>
-      goal.as === 'administrator'
-        ? `Run it as root, or as the account that pg_hba.conf and pg_ident.conf let in as ${goal.role}.`
-        : `Add a rule for this very address to pg_hba.conf (host "${goal.database}" "${goal.role}" ADDRESS scram-sha-256; 127.0.0.1/32 and ::1/128 are two rules), above any that rejects it, and reload. Where the role may not log in, run: postgres-endoreg-setup`,
-    'refused by rules',
-  ),
+  '28000': {
+    ...refused(
+      ExitCode.notPermitted,
+      (_, { message }) => `PostgreSQL does not let this role in: ${message}`,
+      goal =>
+        goal.as === 'administrator'
+          ? `Run it as root, or as the account that pg_hba.conf and pg_ident.conf let in as ${goal.role}.`
+          : `Add a rule for this very address to pg_hba.conf (host "${goal.database}" "${goal.role}" ADDRESS scram-sha-256; 127.0.0.1/32 and ::1/128 are two rules), above any that rejects it, and reload. Where the role may not log in, run: postgres-endoreg-setup`,
+    ),
+    // Both come from one function with one SQLSTATE (auth.c, ClientAuthentication()).
+    kind: ({ message }) => (/no pg_hba\.conf entry/.test(message) ? 'no rule' : 'refused by rules'),
+  },
   '3D000': refused(
     ExitCode.configuration,
     goal => `the database ${goal.database} does not exist`,
@@ -205,7 +212,7 @@ export function explain(error: unknown, goal: Goal): Problem {
   const single = unwrap(error)
   const known = find(single)
   if (!known || !(single instanceof Error)) throw single instanceof Failure ? single : error
-  const { transient, stage, code, kind } = known
+  const { transient, stage, code } = known
   const answer = isAnswer(single) ? single : undefined
   const said = { message: single.message, routine: answer?.routine }
   const hint = known.hint(goal, said)
@@ -215,7 +222,7 @@ export function explain(error: unknown, goal: Goal): Problem {
     code,
     cause: known.cause(goal, said) + (answer ? besides(answer) : ''),
     hint: answer ? adviceOn(hint, answer) : hint,
-    kind,
+    kind: known.kind(said),
   }
 }
 

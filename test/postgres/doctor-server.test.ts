@@ -7,10 +7,13 @@ import type pg from 'pg'
 import t from 'tap'
 import { diagnose } from '../../lib/doctor/diagnose.ts'
 import { type Facts, gather } from '../../lib/doctor/facts/gather.ts'
+import { attemptLogins } from '../../lib/doctor/facts/passwords.ts'
+import { Password } from '../../lib/frame/password.ts'
 import { loadSettings } from '../../lib/host/settings-file.ts'
 import { putTools, type Row, SoundHost } from '../support/broken-host.ts'
 import { SCRAM_RULES, until } from '../support/cluster.ts'
 import { type Host, needsRoot } from '../support/host.ts'
+import { type Fate, proxy } from '../support/proxy.ts'
 
 const settingsOf = (host: Host): string => join(host.cluster.data, 'postgresql.conf')
 /** Where a server that is down would be looked for. */
@@ -313,6 +316,18 @@ t.test('the server, its settings and its disks', needsRoot, async t => {
   const sound = await SoundHost.create(t)
   t.teardown(leave)
   sound.rows(t, ROWS)
+
+  t.test('a login that is answered late, as on a busy host, is none that failed', async t => {
+    const { env, cluster } = sound.host
+    const late = await proxy(t, cluster.port, async (): Promise<Fate> => {
+      await pause()
+      await pause()
+      return 'forward'
+    })
+    const settings = { ...loadSettings(env, '/dev/null'), dbPort: late }
+    const attempts = await attemptLogins(settings, ['127.0.0.1'], { vault: new Password(sound.host.vault()) })
+    t.match(attempts, [{ outcome: { ok: true } }])
+  })
 
   // What cannot be made for real here, or not without harm, is told to the pure functions.
   t.test('facts that are told', async t => {

@@ -77,6 +77,25 @@ t.test('what is no answer keeps its own meaning', async t => {
   t.ok(means(new ServerError(new Map([['C', '55P03']])), 'locked'))
 })
 
+t.test('a login that no rule is for is told from one that a rule rejects', async t => {
+  const kindOf = (message: string) =>
+    explain(
+      new ServerError(
+        new Map([
+          ['C', '28000'],
+          ['M', message],
+        ]),
+      ),
+      GOAL,
+    ).kind
+  t.equal(
+    kindOf('no pg_hba.conf entry for host "::1", user "app", database "data", no encryption'),
+    'no rule',
+  )
+  t.equal(kindOf('pg_hba.conf rejects connection for host "::1"'), 'refused by rules')
+  t.equal(kindOf('role "app" is not permitted to log in'), 'refused by rules')
+})
+
 t.test('whose limit of connections it is, where PostgreSQL says so', async t => {
   const met = (routine: string | undefined, message: string) =>
     explain(

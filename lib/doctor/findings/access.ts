@@ -1,4 +1,4 @@
-import type { ProblemKind } from '../../server/connection-problem.ts'
+import type { Problem, ProblemKind } from '../../server/connection-problem.ts'
 import type { Outcome } from '../../server/prove.ts'
 import type { Facts } from '../facts/gather.ts'
 import { able, currentRole, newerFiles, type Part, Parts, remedyOn, serverSelf } from './part.ts'
@@ -38,7 +38,7 @@ function login(facts: Facts, part: Parts, address: string): boolean {
   const verdict = verdictFor(facts, address)
   if (outcome?.ok) part.good(`${settings.dbUser} logs in at ${address}`)
   const refused = outcome && !outcome.ok ? outcome : undefined
-  const byRules = refused?.problem.kind === 'refused by rules' && currentRole(facts)?.login !== false
+  const byRules = refused && isByRules(refused.problem) && currentRole(facts)?.login !== false
   const later = isNewer(facts) && verdict !== undefined && !letsIn(verdict)
   if (later || (byRules && verdict && !letsIn(verdict))) findRule(facts, part, address, verdict)
   else if (byRules && verdict) return true
@@ -46,6 +46,8 @@ function login(facts: Facts, part: Parts, address: string): boolean {
   else if (refused && server.state !== 'absent' && !isForeign(facts)) findFailure(facts, part, refused)
   return false
 }
+
+const isByRules = ({ kind }: Problem): boolean => kind === 'no rule' || kind === 'refused by rules'
 
 const isForeign = ({ foreign }: Facts): boolean => foreign.known && foreign.value.length > 0
 
@@ -56,7 +58,7 @@ function findRefusal(facts: Facts, part: Parts, { address, problem }: Refused): 
   const range = `${address}/${address.includes(':') ? 128 : 32}`
   const { dbName, dbUser } = facts.settings
   part.find({
-    id: /no pg_hba\.conf entry/.test(problem.cause) ? 'hba-no-rule' : 'hba-rejected',
+    id: problem.kind === 'no rule' ? 'hba-no-rule' : 'hba-rejected',
     severity: 'error',
     subject: address,
     seen: problem.cause,
@@ -78,6 +80,7 @@ function isExplained(facts: Facts, kind: ProblemKind | undefined): boolean {
       return expired || (catalogs && !role) || (password !== undefined && password !== 'same')
     case 'unsafe method':
       return password === 'md5'
+    case 'no rule':
     case 'refused by rules':
       return role?.login === false
     case 'no such database':

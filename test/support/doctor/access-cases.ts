@@ -6,7 +6,7 @@ const IPV4 = 'host all all 127.0.0.1/32 scram-sha-256\n'
 const IPV6 = 'host all all ::1/128 scram-sha-256\n'
 const ABSENT = notUp('absent', undefined, 'there is no socket at /run/postgresql port 5432')
 const NO_ENTRY = refusedOnce(
-  'refused by rules',
+  'no rule',
   'PostgreSQL does not let this role in: no pg_hba.conf entry for host "::1"',
 )
 const REJECTED = refusedOnce(
