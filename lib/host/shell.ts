@@ -269,17 +269,15 @@ type Ended = {
 }
 
 /**
- * Runs a program to its end with the ids and groups of `account`, and none of root's rights, however long that
- * takes. It gets nothing of this process's environment but the PATH, and ends with this process.
+ * Runs a program to its end with the ids and groups of `account`, and none of root's rights. It gets nothing of this
+ * process's environment but the PATH, and ends with this process.
  *
- * Fails with 69 where it cannot be started at all.
+ * @param limit milliseconds that it gets; however long it takes, if nothing is said
+ * Fails with 69 where it cannot be started at all, or does not end by itself.
  */
-export async function runAs(
-  account: Account,
-  env: Readonly<Record<string, string>>,
-  ...command: readonly [program: string, ...args: string[]]
-): Promise<Ended> {
-  const { code, out, err, broken } = await finish(command, { account, env }).catch(error => {
+export async function runAs(account: Account, command: Command, limit?: number): Promise<Ended> {
+  const how = { account, ...(limit === undefined ? {} : { limit }) }
+  const { code, out, err, broken } = await finish(command, how).catch(error => {
     throw notStarted(account, command[0], String(error))
   })
   if (broken !== undefined) throw notStarted(account, command[0], broken)
@@ -287,13 +285,8 @@ export async function runAs(
 }
 
 /** As `runAs`, where it has to succeed; `message` says what it was to do. Fails with 69, 74 where the disk is full. */
-export async function performAs(
-  account: Account,
-  message: string,
-  env: Readonly<Record<string, string>>,
-  ...command: readonly [program: string, ...args: string[]]
-): Promise<string> {
-  const { code, out, said } = await runAs(account, env, ...command)
+export async function performAs(account: Account, message: string, ...command: Command): Promise<string> {
+  const { code, out, said } = await runAs(account, command)
   if (code === 0) return out
   const full = /No space left on device|Disk quota exceeded/.test(said)
   throw new Failure(full ? ExitCode.inputOutput : ExitCode.unavailable, {

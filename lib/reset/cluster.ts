@@ -105,7 +105,7 @@ const listed = v.array(
 export async function fromFiles(settings: Settings, postgres: Account): Promise<Cluster> {
   const { port } = settings
   const known = existsSync('/usr/bin/pg_lsclusters')
-    ? await runAs(postgres, {}, '/usr/bin/pg_lsclusters', '--json')
+    ? await runAs(postgres, ['/usr/bin/pg_lsclusters', '--json'])
     : undefined
   const listed = known && chooseListed(known.out, settings)
   if (listed) {
@@ -158,7 +158,7 @@ async function guessRecipe(postgres: Account, major: number, data: string, local
 /** What pg_controldata(1) says of the data folder `data`; nothing where that is damaged. Fails with 69 without the program. */
 export async function readControl(postgres: Account, major: number, data: string): Promise<string> {
   const program = await findProgram('pg_controldata', major)
-  return (await runAs(postgres, {}, program, '-D', data)).out
+  return (await runAs(postgres, [program, '-D', data])).out
 }
 
 /** The recipe of a cluster of which pg_controldata(1) says `control`. */

@@ -5,13 +5,10 @@ import { ExitCode, errnoOf, Failure } from '../frame/failure.ts'
 import { openFollowing } from '../host/file.ts'
 import { withOpen } from '../host/folder.ts'
 import { job } from '../host/job.ts'
-import { runAs } from '../host/shell.ts'
 import { includeOf, namedIn, readLines } from '../server/access/fields.ts'
 import { filesOf } from '../server/as-postgres.ts'
-import { lastOfEach } from '../server/conf.ts'
-import { readFileSettings } from '../server/conf-files.ts'
+import { askConfigurationErrors, lastOfEach, readFileSettings } from '../server/conf.ts'
 import { confFiles, type FileError, type Files, fileProblem } from '../server/files.ts'
-import { findProgram } from '../server/programs.ts'
 import { configurationOf, OF_INITDB } from './cluster.ts'
 import { LARGEST_COPIED } from './folders.ts'
 import type { Site } from './site.ts'
@@ -165,9 +162,12 @@ export async function inspectConfigured(site: Site, moved?: string): Promise<Nam
   const { data, major, maker } = cluster
   const source = moved === undefined ? data : `${parent}/${moved}`
   const configuration = server?.configuration ?? `${configurationOf(cluster)}/postgresql.conf`
-  if (moved === undefined) await refuseUntaken(site, configuration)
+  if (moved === undefined) {
+    const said = await askConfigurationErrors(postgres, major, configuration, data)
+    if (said.length > 0) throw untaken(data, said.join('; '))
+  }
   const { files, seen } = recorded(filesOf(postgres, []), data, source)
-  const { lines, errors, unread } = readFileSettings(configuration, data, files)
+  const { lines, unread } = readFileSettings(configuration, data, files)
   const set = new Map(lastOfEach([...lines, ...(server?.commandLine ?? [])]))
   // Relative ones begin where the server was started, which only the server knows.
   const access = (name: string, known: string | undefined, usual: string): string => {
@@ -181,24 +181,12 @@ export async function inspectConfigured(site: Site, moved?: string): Promise<Nam
   readNamed(hba, files, major)
   readNamed(access('ident_file', server?.identFile, 'pg_ident.conf'), files, major)
   const rules = server?.hbaFile === hba ? server.ruleErrors : inspectRules(hba, files, major)
-  const faults = [...errors, ...rules].map(({ file, line, message }) => `${file} line ${line}: ${message}`)
-  const [first] = [...unread.map(({ path, why }) => `${path}: ${why}`), ...faults]
+  const faults = rules.map(({ file, line, message }) => `${file} line ${line}: ${message}`)
+  const [first] = [...unread, ...faults]
   // Once the data is moved, the files are not where their links lead; it was looked at before.
   if (first !== undefined && moved === undefined) throw untaken(data, first)
   const named = traceNamed.as(postgres, data, source, [...candidates([...set.values()], data), ...seen])
   return maker === 'nixos' ? forUnit(named) : named
-}
-
-/** Asks PostgreSQL itself, which then only says one of its settings: whether it would start with these files. */
-async function refuseUntaken({ cluster, postgres, found }: Site, configuration: string): Promise<void> {
-  const { data, major } = cluster
-  if (found.state !== 'folder') return
-  const program = await findProgram('postgres', major)
-  const set = [`config_file=${configuration}`, 'log_line_prefix='].flatMap(one => ['-c', one])
-  const { code, err } = await runAs(postgres, {}, program, '-C', 'data_directory', '-D', data, ...set)
-  // What is wrong comes first, and last that something is.
-  const said = [...err.matchAll(/^[A-Z]+: +(.*)$/gm)].map(([, text]) => text).join('; ')
-  if (code !== 0) throw untaken(data, said || `${program} ended with ${code}`)
 }
 
 /** Files that are read where the data is now, by the names that the configuration has for them. */

@@ -47,11 +47,11 @@ export async function makeCluster(site: Site, wal: string | null): Promise<strin
   try {
     if (wal !== null && outside !== undefined) makeWal(postgres, wal, outside)
     // Databases and copy-on-write do not go together; most file systems know nothing of it.
-    await runAs(postgres, {}, 'chattr', '+C', path)
+    await runAs(postgres, ['chattr', '+C', path])
     const message = `make a new cluster ${cluster.name}`
     const places = [`--pgdata=${path}`, ...(outside === undefined ? [] : [`--waldir=${outside}`])]
-    await performAs(postgres, message, {}, program, ...places, ...initdbOptions(cluster))
-    await performAs(postgres, message, {}, 'rm', '-f', '--', ...OF_INITDB.map(file => `${path}/${file}`))
+    await performAs(postgres, message, program, ...places, ...initdbOptions(cluster))
+    await performAs(postgres, message, 'rm', '-f', '--', ...OF_INITDB.map(file => `${path}/${file}`))
   } catch (error) {
     await removeFresh(site, folder)
     throw error
@@ -67,7 +67,7 @@ export async function removeFresh(
   for (const folder of folders) {
     const path = `${parent}/${folder}`
     const { wal } = inspectData.as(postgres, path)
-    await runAs(postgres, {}, 'rm', '-rf', '--', path)
+    await runAs(postgres, ['rm', '-rf', '--', path])
     if (wal !== null && walStamp(wal) === parseBeside(name, folder)?.stamp) await removeWal(postgres, wal)
   }
 }
@@ -144,7 +144,7 @@ export function makeWal(postgres: Account, before: string, path: string): void {
 /** Takes the WAL at `path` away; what is in it with the rights of PostgreSQL's account, whose it is. */
 export async function removeWal(postgres: Account, path: string): Promise<void> {
   const { folder, name } = splitPath(path)
-  await runAs(postgres, {}, 'rm', '-rf', '--', path)
+  await runAs(postgres, ['rm', '-rf', '--', path])
   try {
     inFolder(folder, parent => isGiven(parent, name, postgres) && rmdirSync(parent.at(name)))
   } catch (error) {

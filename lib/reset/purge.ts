@@ -58,7 +58,7 @@ export const purgedName = (data: string, folder: string): string =>
 export async function deleteAside({ parent, name, postgres }: Site, folder: string): Promise<void> {
   const purged = purgedName(name, folder)
   if (folder !== purged) moveFolders.as(postgres, parent, [[folder, purged]])
-  await performAs(postgres, `delete ${parent}/${purged}`, {}, 'rm', '-rf', '--', `${parent}/${purged}`)
+  await performAs(postgres, `delete ${parent}/${purged}`, 'rm', '-rf', '--', `${parent}/${purged}`)
 }
 
 /** The identifier of the cluster in a data folder; undefined where it says none, or PostgreSQL's program is gone. */

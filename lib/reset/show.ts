@@ -57,7 +57,7 @@ export async function diskUse(
 ): Promise<ReadonlyMap<string, string>> {
   const paths = folders.map(folder => `${parent}/${folder}`)
   // A server at work takes files away while they are counted; the rest counts.
-  const { out } = await runAs(postgres, {}, 'du', '--summarize', '--block-size=1', '--', ...paths)
+  const { out } = await runAs(postgres, ['du', '--summarize', '--block-size=1', '--', ...paths])
   return new Map(
     out.split('\n').flatMap(line => {
       const [, bytes, path = ''] = /^(\d+)\t(.*)$/.exec(line) ?? []

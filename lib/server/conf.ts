@@ -1,133 +1,134 @@
 import { posix } from 'node:path'
-import { confFiles, type FileError, type Files, fileProblem, locate, type Place } from './files.ts'
+import type { Account } from '../host/identity.ts'
+import { runAs } from '../host/shell.ts'
+import { confFiles, type Files, fileProblem, locate, type Place } from './files.ts'
+import { findProgram } from './programs.ts'
 
-/** The kinds of tokens, the earlier of two that are equally long first (the rules of guc-file.l). */
-const LETTER = '[A-Za-z_\\u0080-\\uffff]'
-const LETTER_OR_DIGIT = '[A-Za-z_0-9\\u0080-\\uffff]'
-const ID = `${LETTER}${LETTER_OR_DIGIT}*`
-const KINDS = (
-  [
-    ['id', ID],
-    ['qualified', `${ID}\\.${ID}`],
-    ['string', `'(?:[^'\\\\]|\\\\.|'')*'`],
-    ['unquoted', `${LETTER}(?:${LETTER_OR_DIGIT}|[-._:/])*`],
-    ['integer', '[-+]?(?:0x[0-9a-fA-F]+|[0-9]+)[a-zA-Z]*'],
-    ['real', '[-+]?[0-9]*\\.[0-9]*(?:[Ee][-+]?[0-9]+)?'],
-    ['equals', '='],
-  ] as const
-).map(([kind, pattern]) => [kind, new RegExp(pattern, 'sy')] as const)
+// What stands in the configuration of a server that is down. Only lines that PostgreSQL takes are read here; what is wrong
+// with the others, it says itself (`askConfigurationErrors`).
 
-type Kind = (typeof KINDS)[number][0]
-type Token = { readonly kind: Kind | 'error'; readonly text: string }
+/** The forms of names and values (manual, 19.1; guc-file.l); each byte of a letter beyond ASCII counts as one. */
+const LETTER = 'A-Za-z_\\u0080-\\uffff'
+const PART = `[${LETTER}][${LETTER}0-9]*`
+const ENDS = `(?![${LETTER}0-9.:/-])`
+/** It goes as far as it can, so that no part of it is taken for a value. */
+const NAME = `${PART}(?:\\.${PART})?${ENDS}`
+/** What could be a name of two parts is no value. */
+const WORD = `(?!${PART}\\.${PART}${ENDS})[${LETTER}][${LETTER}0-9.:/-]*`
+const INTEGER = '[-+]?(?:0x[0-9a-fA-F]+|[0-9]+)[a-zA-Z]*'
+const REAL = '[-+]?[0-9]*\\.[0-9]*(?:[Ee][-+]?[0-9]+)?'
+const QUOTED = "'(?:[^'\\\\\\0]|\\\\[^\\0]|'')*'"
+const BLANK = '[ \\t\\r]*'
+const REST = `${BLANK}(?:#.*)?$`
+const NOTHING = new RegExp(`^${REST}`, 's')
+const SETTING = new RegExp(
+  `^${BLANK}(${NAME})${BLANK}=?${BLANK}(${WORD}|${INTEGER}|${REAL}|${QUOTED})${REST}`,
+  's',
+)
 
-/** Blank within a line, and a comment at its end. */
-const SKIPPED = /[ \t\r]*(?:#.*)?/sy
+/** A line that sets something, to a value at which PostgreSQL has not looked yet. */
+export type ConfLine = Place & { readonly name: string; readonly value: string }
 
-/** A name, an equals sign and a value, and one that is too many. */
-const MOST = 4
-
-const VALUES: readonly Token['kind'][] = ['id', 'string', 'integer', 'real', 'unquoted']
-
-/** A line that says something: a name and a value, neither of which PostgreSQL has looked at yet. */
-type Assignment = { readonly name: string; readonly value: string }
+/** What a cluster's files set, postgresql.auto.conf (ALTER SYSTEM) last. */
+export type FileSettings = {
+  /** The data folder. */
+  readonly data: string
+  /** In the order in which they count. */
+  readonly lines: readonly ConfLine[]
+  /** The lines and files that are not among them, each with the reason. */
+  readonly unread: readonly string[]
+}
 
 /**
- * What PostgreSQL takes a line of postgresql.conf for (ParseConfigFp() and the rules in guc-file.l, which have not
- * changed from PostgreSQL 13 to 18; manual, 19.1.2).
+ * Reads postgresql.conf with all that it includes, and postgresql.auto.conf, which need not be there.
  *
- * @param line without its end
- * @returns undefined for a line without anything but a comment
+ * @param data the data folder, where the first names no other one
  */
-export function parseLine(line: string): Assignment | 'syntax error' | undefined {
-  const [name, ...rest] = tokenise(line)
-  if (!name) return undefined
-  const [value, ...more] = rest[0]?.kind === 'equals' ? rest.slice(1) : rest
-  if ((name.kind !== 'id' && name.kind !== 'qualified') || !value || more.length > 0) return 'syntax error'
-  if (!VALUES.includes(value.kind)) return 'syntax error'
-  return { name: name.text, value: value.kind === 'string' ? unquote(value.text) : value.text }
+export function readFileSettings(configFile: string, data: string, files: Files): FileSettings {
+  const reader = new Reader(files)
+  reader.read(configFile)
+  const { lines, unread } = reader
+  const folder = posix.resolve(data, lastOfEach(lines).get('data_directory')?.value ?? '')
+  reader.read(`${folder}/postgresql.auto.conf`, 'ENOENT')
+  return { data: folder, lines, unread }
 }
 
-/** The tokens of a line, up to one that is none: the line is lost then. */
-function tokenise(line: string): Token[] {
-  const tokens: Token[] = []
-  for (let at = skip(line, 0); at < line.length && tokens.length < MOST; at = skip(line, at)) {
-    const token = longest(line, at)
-    tokens.push(token)
-    if (token.kind === 'error') break
-    at += token.text.length
+class Reader {
+  readonly lines: ConfLine[] = []
+  readonly unread: string[] = []
+  readonly #files: Files
+
+  constructor(files: Files) {
+    this.#files = files
   }
-  return tokens
-}
 
-function skip(line: string, at: number): number {
-  SKIPPED.lastIndex = at
-  SKIPPED.exec(line)
-  return SKIPPED.lastIndex
-}
-
-function longest(line: string, at: number): Token {
-  let best: Token = { kind: 'error', text: line.charAt(at) }
-  let length = 0
-  for (const [kind, pattern] of KINDS) {
-    pattern.lastIndex = at
-    const [text = ''] = pattern.exec(line) ?? []
-    if (text.length <= length) continue
-    best = { kind, text }
-    length = text.length
+  /**
+   * @param passed the errno with which the file is passed over
+   * @param from the files that lead to it: one that includes itself has no end
+   */
+  read(path: string, passed?: string, from: readonly string[] = []): void {
+    if (from.includes(path)) {
+      this.unread.push(`${path}: it includes itself`)
+      return
+    }
+    const text = this.#attempt(path, () => this.#files.read(path), passed)
+    for (const [index, line] of (text ?? '').split('\n').entries()) {
+      if (NOTHING.test(line)) continue
+      const [, name, value] = SETTING.exec(line) ?? []
+      if (name === undefined || value === undefined)
+        this.unread.push(`${path}:${index + 1}: it sets nothing that can be read here`)
+      else this.#take({ file: path, line: index + 1, name, value: unquote(value) }, [...from, path])
+    }
   }
-  return best
+
+  #take(line: ConfLine, from: readonly string[]): void {
+    const name = lowerCase(line.name)
+    const path = locate(line.value, line.file)
+    // What it is said to include would be the folder of the file itself.
+    if (name === 'include_dir' && line.value === '') {
+      this.unread.push(`${line.file}:${line.line}: it names no folder`)
+      return
+    }
+    switch (name) {
+      case 'include':
+        this.read(path, undefined, from)
+        return
+      case 'include_if_exists':
+        this.read(path, 'ENOENT', from)
+        return
+      case 'include_dir': {
+        const names = this.#attempt(path, () => this.#files.list(path)) ?? []
+        for (const name of confFiles(names)) this.read(posix.join(path, name), 'EISDIR', from)
+        return
+      }
+      default:
+        this.lines.push(line)
+    }
+  }
+
+  #attempt<T>(path: string, work: () => T, passed?: string): T | undefined {
+    try {
+      return work()
+    } catch (error) {
+      const { errno, text } = fileProblem(error)
+      if (errno !== passed) this.unread.push(`${path}: ${text}`)
+      return undefined
+    }
+  }
 }
 
 const ESCAPES: Readonly<Record<string, string>> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t' }
 
-/**
- * The value of a text in quotes (DeescapeQuotedString() in guc-file.l). Numbers stand for bytes, so that several
- * make a character.
- */
-function unquote(text: string): string {
-  // A NUL ends it there, and the last character before it is taken for the quote.
-  const [inner = ''] = text.slice(1).split('\0')
-  const bytes = [...inner.slice(0, -1).matchAll(/\\([0-7]{1,3})|\\(.)|'(')|[^\\']+|./gsu)].map(
-    ([all, octal, escaped, quote]) => {
-      if (octal !== undefined) return Buffer.of(Number.parseInt(octal, 8) & 0xff)
-      return Buffer.from(escaped === undefined ? (quote ?? all) : (ESCAPES[escaped] ?? escaped))
-    },
-  )
-  return Buffer.concat(bytes).toString('utf8').split('\0')[0] ?? ''
-}
-
-/** What a file and everything it includes holds, in the order in which it counts. */
-export type Parsed<T> = { readonly lines: readonly T[]; readonly errors: readonly FileError[] }
-
-/** A line of postgresql.conf that sets something. */
-export type ConfLine = Place & Assignment
-
-/** PostgreSQL gives up a file with so many lines that it does not understand (ParseConfigFp()). */
-const MOST_ERRORS = 100
-/** CONF_FILE_MAX_DEPTH in conffiles.h. */
-const DEEPEST = 10
-
-/** What is read, and where what is found goes. */
-type Reading = {
-  readonly files: Files
-  readonly lines: ConfLine[]
-  readonly errors: FileError[]
-  readonly mostErrors: number
-}
-
-/**
- * The lines of a postgresql.conf and of all that it includes, in the order in which they count, and what PostgreSQL
- * does not take in them, whatever the names and values (guc-file.l and conffiles.c; manual, 19.1.2). With one error
- * it loads nothing of them.
- *
- * @param mostErrors lines without sense after which the rest of a file is left; pg_file_settings does it at the first
- * Fails with a system error where the file itself cannot be read.
- */
-export function parseConf(path: string, files: Files, mostErrors = MOST_ERRORS): Parsed<ConfLine> {
-  const reading: Reading = { files, lines: [], errors: [], mostErrors }
-  readText(files.read(path), path, 0, reading)
-  const { lines, errors } = reading
-  return { lines, errors }
+/** A value without its quotes. It is taken as bytes, as PostgreSQL does: a number stands for one, and several may make a letter. */
+function unquote(value: string): string {
+  if (!value.startsWith("'")) return value
+  const bytes = Buffer.from(value.slice(1, -1)).toString('latin1')
+  const plain = bytes.replace(/\\([0-7]{1,3})|\\(.)|''/gs, (_, octal?: string, escaped?: string) => {
+    if (octal !== undefined) return String.fromCharCode(Number.parseInt(octal, 8) & 0xff)
+    return escaped === undefined ? "'" : (ESCAPES[escaped] ?? escaped)
+  })
+  const [text = ''] = Buffer.from(plain, 'latin1').toString('utf8').split('\0')
+  return text
 }
 
 /** What each name is set to in the end. Names are the same in upper and lower case (guc_name_compare()). */
@@ -138,95 +139,39 @@ export function lastOfEach<T extends { readonly name: string }>(lines: readonly 
 /** As names are compared: letters of ASCII only. */
 export const lowerCase = (name: string): string => name.replace(/[A-Z]/g, letter => letter.toLowerCase())
 
-/** Reads a file's text to its end; false where something in it, or in what it includes, is an error. */
-function readText(text: string, file: string, depth: number, reading: Reading): boolean {
-  let senseless = 0
-  let sound = true
-  for (const [index, raw] of text.split('\n').entries()) {
-    const found = parseLine(raw)
-    if (found === undefined) continue
-    const place = { file, line: index + 1 }
-    if (found === 'syntax error') {
-      reading.errors.push({ ...place, message: found })
-      sound = false
-      if (++senseless >= reading.mostErrors) break
-      continue
-    }
-    const include = INCLUDES.get(lowerCase(found.name))
-    if (!include) reading.lines.push({ ...place, ...found })
-    else if (!include(found.value, new Directive(place, depth + 1, reading))) sound = false
-  }
-  return sound
+/** Milliseconds that PostgreSQL gets to read its configuration: a hundredth of it, where nothing is wrong. */
+const LIMIT = 5000
+
+/** However the configuration would have PostgreSQL write its messages. */
+const PLAINLY = ['log_line_prefix=', 'log_destination=stderr', 'log_min_messages=warning', 'lc_messages=C']
+
+/**
+ * Has PostgreSQL read its configuration, of which it then only says one setting: it starts nothing.
+ *
+ * @param account PostgreSQL's own: of another one it would say what that may not read
+ * @returns its messages about what it does not take; none where it would start with it
+ * Fails with 69 where its program of the version `major` is missing, or does not end.
+ */
+export async function askConfigurationErrors(
+  account: Account,
+  major: number,
+  configFile: string,
+  data: string,
+): Promise<string[]> {
+  const program = await findProgram('postgres', major)
+  const options = [`config_file=${configFile}`, ...PLAINLY].flatMap(one => ['-c', one])
+  const { code, err } = await runAs(account, [program, '-C', 'data_directory', '-D', data, ...options], LIMIT)
+  return code === 0 ? [] : messagesIn(err)
 }
 
-/** A line that includes something. */
-class Directive {
-  readonly file: string
-  readonly depth: number
-  readonly reading: Reading
-  readonly #line: number
-
-  constructor({ file, line }: Place, depth: number, reading: Reading) {
-    this.file = file
-    this.#line = line
-    this.depth = depth
-    this.reading = reading
-  }
-
-  refuse(message: string, place: Place = { file: this.file, line: this.#line }): false {
-    this.reading.errors.push({ ...place, message })
-    return false
-  }
-}
-
-const INCLUDES: ReadonlyMap<string, (name: string, from: Directive) => boolean> = new Map([
-  ['include', (name, from) => includeFile(name, from, true)],
-  ['include_if_exists', (name, from) => includeFile(name, from, false)],
-  ['include_dir', includeFolder],
-])
-
-const isBlank = (name: string): boolean => /^[ \t\r\n]*$/.test(name)
-
-function includeFile(name: string, from: Directive, strict: boolean): boolean {
-  if (isBlank(name)) return from.refuse('empty configuration file name')
-  if (from.depth > DEEPEST) return from.refuse('nesting depth exceeded')
-  const path = locate(name, from.file)
-  if (path === from.file) return from.refuse('configuration file recursion')
-  const opened = open(path, from.reading.files)
-  if ('text' in opened) return readText(opened.text, path, from.depth, from.reading)
-  // PostgreSQL opens a folder like a file, and fails to read it.
-  if (opened.errno === 'EISDIR') return from.refuse('input in flex scanner failed', { file: path, line: 1 })
-  return strict ? from.refuse(`could not open file "${path}"`) : true
-}
-
-/** The files of a folder, up to one with an error; those that are folders themselves do not count. */
-function includeFolder(name: string, from: Directive): boolean {
-  if (isBlank(name)) return from.refuse('empty configuration directory name')
-  const { files } = from.reading
-  const folder = locate(name, from.file)
-  let names: readonly string[]
-  try {
-    names = files.list(folder)
-  } catch (error) {
-    fileProblem(error)
-    return from.refuse(`could not open directory "${folder}"`)
-  }
-  const paths = confFiles(names).map(file => posix.join(folder, file))
-  const lost = paths.find(path => errnoAt(path, files) === 'ENOENT')
-  // A link that leads nowhere.
-  if (lost !== undefined) return from.refuse(`could not stat file "${lost}"`)
-  return paths.every(path => errnoAt(path, files) === 'EISDIR' || includeFile(path, from, true))
-}
-
-function open(path: string, files: Files): { readonly text: string } | { readonly errno: string } {
-  try {
-    return { text: files.read(path) }
-  } catch (error) {
-    return { errno: fileProblem(error).errno }
-  }
-}
-
-const errnoAt = (path: string, files: Files): string | undefined => {
-  const opened = open(path, files)
-  return 'errno' in opened ? opened.errno : undefined
+/**
+ * The messages in what PostgreSQL wrote, each with its details. The part of a line that it quotes is left out: that may
+ * belong to a secret in quotes that do not end.
+ */
+export function messagesIn(said: string): string[] {
+  const messages = [
+    ...said.matchAll(/^(?:LOG|ERROR|FATAL|PANIC): +(.*(?:\n(?:DETAIL|HINT|CONTEXT|\t).*)*)/gm),
+  ].map(([, text = '']) => text.replace(/, near token ".*"/s, '').replace(/\n(?:[A-Z]+: +|\t)/g, '; '))
+  const wrong = messages.filter(text => !text.startsWith('skipping missing configuration file'))
+  return wrong.length > 0 ? wrong : [said.trim()]
 }

@@ -2,8 +2,7 @@ import { posix } from 'node:path'
 import type { Settings } from '../frame/settings.ts'
 import type { Account } from '../host/identity.ts'
 import { filesOf } from './as-postgres.ts'
-import { lastOfEach } from './conf.ts'
-import { readFileSettings } from './conf-files.ts'
+import { lastOfEach, readFileSettings } from './conf.ts'
 import { type Files, fileProblem } from './files.ts'
 
 /** Where a server that is down keeps its data and configuration. */

@@ -1,4 +1,4 @@
-import { errnoOf } from '../frame/failure.ts'
+import { Failure } from '../frame/failure.ts'
 import type { Settings } from '../frame/settings.ts'
 import { account, accountName, findAccount } from '../host/accounts.ts'
 import type { Account } from '../host/identity.ts'
@@ -7,8 +7,8 @@ import { parseAddress } from '../server/access/address.ts'
 import { type Field, type Line, readLines } from '../server/access/fields.ts'
 import { writeToken } from '../server/access/written.ts'
 import { filesOf } from '../server/as-postgres.ts'
-import { readFileSettings } from '../server/conf-files.ts'
-import { findDataFolder } from '../server/data-folder.ts'
+import { askConfigurationErrors, readFileSettings } from '../server/conf.ts'
+import { type FoundFolder, findDataFolder } from '../server/data-folder.ts'
 import { type Files, fileProblem } from '../server/files.ts'
 import type { FileView, Mapping, Mistake, Places, Rule } from './terms.ts'
 
@@ -94,50 +94,52 @@ export async function readDisk(settings: Settings): Promise<Disk | undefined> {
   if (!folder) return undefined
   const { configFile, hbaFile, identFile, path, major } = folder
   const expected = [configFile, `${path}/postgresql.auto.conf`, hbaFile, identFile]
-  const { files, denied } = noting(filesOf(reader, expected))
-  const conf = readFileSettings(configFile, path, files)
-  const access = readAccess(hbaFile, identFile, files)
-  const mistakes: Mistake[] = [
-    ...conf.errors.map((error): Mistake => ({ in: 'settings', ...error })),
-    ...conf.unread.map(
-      ({ path, why }): Mistake => ({ in: 'settings', file: path, line: null, message: why }),
-    ),
-    ...access.mistakes,
-  ]
+  const files = filesOf(reader, expected)
+  const { lines, unread } = readFileSettings(configFile, path, files)
+  const { mistakes, ...access } = readAccess(hbaFile, identFile, files)
   // What PostgreSQL's own account may not read is a mistake; what another one may not is only not seen.
-  const closed = isPostgres(settings) ? [] : [...denied]
-  const isSeen = ({ file, line, message }: Mistake): boolean =>
-    !closed.some(path => (line === null && file === path) || message.includes(`"${path}"`))
+  const isClosed = (why: string): boolean => !isPostgres(settings) && why.endsWith('Permission denied')
+  const closed = mistakes.filter(({ message }) => isClosed(message))
+  const said = unread.some(isClosed) ? { mistakes: [], unseen: [] } : await settingsMistakes(reader, folder)
+  const unseen = [
+    ...(said.mistakes.length > 0 ? [] : unread),
+    ...said.unseen,
+    ...closed.map(({ file, message }) => `${file}: ${message}`),
+  ]
   return {
     ...access,
-    lines: conf.lines,
-    mistakes: mistakes.filter(isSeen),
+    lines,
+    mistakes: [...said.mistakes, ...mistakes.filter(mistake => !closed.includes(mistake))],
     newer: [],
-    unseen: closed.map(path => `${path}: Permission denied`),
+    unseen: [...new Set(unseen)],
     places: { data: path, settings: configFile, hba: hbaFile, ident: identFile },
     major,
   }
 }
 
+/** What PostgreSQL says of its settings, or why it could not be asked. */
+async function settingsMistakes(
+  postgres: Account,
+  { major, configFile, path }: FoundFolder,
+): Promise<Pick<FileView, 'mistakes' | 'unseen'>> {
+  try {
+    const messages = await askConfigurationErrors(postgres, major, configFile, path)
+    // The last of several only says that there were others.
+    return { mistakes: messages.slice(0, Math.max(1, messages.length - 1)).map(toMistake), unseen: [] }
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error
+    return { mistakes: [], unseen: [`errors in the settings: cannot ${error.message}: ${error.reason}`] }
+  }
+}
+
+function toMistake(message: string): Mistake {
+  const [, file = null, line] = / in file "(.+)" line (\d+)/.exec(message) ?? []
+  return { in: 'settings', file, line: line === undefined ? null : Number(line), message }
+}
+
 /** Whether the server's files are on this host, as far as the settings say. */
 export const isHere = ({ host }: Settings): boolean =>
   host.startsWith('/') || /^(?:localhost|127\.[\d.]+|::1)$/.test(host)
-
-/** `files`, and the paths of those that this process may not read, as far as they were asked for. */
-function noting(files: Files): { readonly files: Files; readonly denied: ReadonlySet<string> } {
-  const denied = new Set<string>()
-  const note =
-    <T>(read: (path: string) => T) =>
-    (path: string): T => {
-      try {
-        return read(path)
-      } catch (error) {
-        if (errnoOf(error) === 'EACCES') denied.add(path)
-        throw error
-      }
-    }
-  return { files: { read: note(files.read), list: note(files.list) }, denied }
-}
 
 const isPostgres = ({ postgresAccount }: Settings): boolean =>
   effectiveUid() === 0 || findAccount(postgresAccount)?.uid === effectiveUid()

@@ -1,14 +1,24 @@
-import { chmodSync, chownSync, mkdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { SCRAM_RULES } from '../support/cluster.ts'
 import { Host, needsRoot, runner } from '../support/host.ts'
 import { settingsOf, show, showText } from '../support/shown.ts'
 
-/** A host whose PostgreSQL is down, and where its data is. */
+/** A host whose PostgreSQL is down, where its data is, and with its programs on the PATH. */
 async function stopped(t: { teardown: (work: () => unknown) => void }): Promise<Host> {
   const host = await Host.create(t, { start: false })
   host.env['ENDOREG_PG_DATA'] = host.cluster.data
+  host.env['PATH'] = `${host.env['PATH']}:${process.env['TEST_POSTGRES_BIN']}`
   return host
 }
 
@@ -52,7 +62,7 @@ t.test('PostgreSQL is down: what its files say', async t => {
   t.match(text.out, /^Settings in the files, the default or not\n\nSETTING /m)
 })
 
-t.test('errors in the files of a PostgreSQL that is down: all of them', async t => {
+t.test('errors in the files of a PostgreSQL that is down: in its own words', async t => {
   const host = await stopped(t)
   const { cluster } = host
   writeFileSync(join(cluster.data, 'more.conf'), 'a b c\n= 1\n')
@@ -63,18 +73,52 @@ t.test('errors in the files of a PostgreSQL that is down: all of them', async t 
   t.equal(code, 1, err)
   const at = (name: string): string => join(cluster.data, name)
   t.match(shown.errors, [
-    { in: 'settings', file: at('more.conf'), line: 1, message: 'syntax error' },
-    { in: 'settings', file: at('more.conf'), line: 2, message: 'syntax error' },
-    { in: 'settings', file: at('postgresql.conf'), message: `could not open directory "${at('none')}"` },
-    { in: 'settings', file: at('postgresql.conf'), message: 'syntax error' },
-    { in: 'settings', file: at('postgresql.auto.conf'), line: 1, message: 'syntax error' },
+    {
+      in: 'settings',
+      file: at('more.conf'),
+      line: 1,
+      message: `syntax error in file "${at('more.conf')}" line 1`,
+    },
+    { in: 'settings', file: at('more.conf'), line: 2, message: /^syntax error/ },
+    {
+      in: 'settings',
+      file: null,
+      message: `could not open configuration directory "${at('none')}": No such file or directory`,
+    },
+    { in: 'settings', file: at('postgresql.conf'), message: /^syntax error/ },
   ])
   // What PostgreSQL would say of its access rules nobody else knows: they are listed as they stand.
-  t.equal(shown.errors.length, 5)
+  t.equal(shown.errors.length, 4)
   t.match(shown.rules?.at(-1), { line: 8, type: 'host', databases: ['all'], roles: ['all'], address: null })
-  t.match(err, /5 errors in the settings/)
-  // PostgreSQL itself does not start with that either.
+  t.match(err, /4 errors in the settings/)
   t.match(settingsOf(shown, 'port'), [{ value: String(cluster.port) }])
+
+  const installed = `/usr/lib/postgresql/${readFileSync(at('PG_VERSION'), 'utf8').trim()}/bin/postgres`
+  const skip = existsSync(installed) ? `${installed} is there to be asked` : false
+  await t.test('and where it cannot be asked, what is not read is named', { skip }, async t => {
+    const { code, shown, err } = await show(host, { env: { PATH: process.env['PATH'] ?? '' } })
+    t.equal(code, 0, err)
+    t.strictSame(shown.errors, [])
+    t.match(shown.unseen, [
+      `${at('more.conf')}:1: it sets nothing that can be read here`,
+      `${at('more.conf')}:2: it sets nothing that can be read here`,
+      `${at('none')}: No such file or directory`,
+      /^.*postgresql\.conf:\d+: it sets nothing/,
+      `${at('postgresql.auto.conf')}:1: it sets nothing that can be read here`,
+      /^errors in the settings: cannot find postgres of PostgreSQL \d+: it is neither in /,
+      /^the settings of databases and roles/,
+    ])
+  })
+
+  await t.test('what no line says is wrong, too', async t => {
+    writeFileSync(at('postgresql.auto.conf'), "work_mem = 'plenty'\nlog_min_messages = panic\n")
+    writeFileSync(at('more.conf'), "log_destination = 'syslog'\n")
+    const conf = readFileSync(at('postgresql.conf'), 'utf8')
+    writeFileSync(at('postgresql.conf'), conf.replace(/^(?:include_dir|work_mem).*$/gm, ''))
+    const { code, shown } = await show(host)
+    t.equal(code, 1)
+    t.match(shown.errors[0], { file: null, message: /^invalid value for parameter "work_mem": "plenty"/ })
+  })
 })
 
 t.test('the rules are where the settings say, as NixOS has them', async t => {
@@ -129,7 +173,11 @@ t.test('files are missing', async t => {
   renameSync(join(cluster.data, 'postgresql.conf'), join(cluster.data, 'conf.away'))
   const none = await show(host)
   t.strictSame(none.shown.settings, [])
-  t.match(none.shown.errors[0], { in: 'settings', line: null, message: 'No such file or directory' })
+  t.match(none.shown.errors[0], {
+    in: 'settings',
+    line: null,
+    message: /could not access the server configuration file ".*": No such file or directory/,
+  })
 })
 
 t.test('there is nothing to show', async t => {
@@ -172,7 +220,10 @@ t.test('root looks with the rights of PostgreSQL, no more', needsRoot, async t =
   const { code, shown, err } = await show(host)
   t.equal(code, 1, err)
   t.match(shown.errors, [
-    { in: 'settings', message: `could not open file "${host.folder}/secret.conf"` },
+    {
+      in: 'settings',
+      message: `could not open configuration file "${host.folder}/secret.conf": Permission denied`,
+    },
     { in: 'rules', file: hba, line: null, message: 'Permission denied' },
   ])
   t.equal(shown.rules, null)

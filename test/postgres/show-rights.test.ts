@@ -124,7 +124,8 @@ t.test('an account that may read some of the files', needsRoot, async t => {
     '-c',
     `mkdir -p /etc/postgresql && ${mount}`,
   ]
-  const debian = { within: [...within, String(major), etc, cluster.data], env: { PGPORT: '5999' } }
+  const PATH = `${host.env['PATH']}:${process.env['TEST_POSTGRES_BIN']}`
+  const debian = { within: [...within, String(major), etc, cluster.data], env: { PGPORT: '5999', PATH } }
   const places = {
     data: `/var/lib/postgresql/${major}/main`,
     settings: `/etc/postgresql/${major}/main/postgresql.conf`,

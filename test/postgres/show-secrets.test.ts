@@ -72,6 +72,7 @@ t.test('no secret is shown, wherever it was planted', async t => {
   const host = await Host.create(t, { start: false })
   const { cluster } = host
   host.env['ENDOREG_PG_DATA'] = cluster.data
+  host.env['PATH'] = `${host.env['PATH']}:${process.env['TEST_POSTGRES_BIN']}`
   const settings = SETTINGS.map(
     ([name, value]) => `${name} = ${quoted(value).replaceAll('\n', '\\n')}\n`,
   ).join('')

@@ -29,7 +29,7 @@ t.test(
     t.teardown(() => {
       delete process.env['ENDOREG_SECRET']
     })
-    const found = await runAs(service, { EXTRA: 'x' }, 'sh', '-c', 'cat /proc/self/status; pwd')
+    const found = await runAs(service, ['sh', '-c', 'cat /proc/self/status; pwd'])
     t.equal(found.code, 0)
     t.match(found.out, /^\/$/m)
     if (isRoot) {
@@ -39,36 +39,36 @@ t.test(
       t.ok(groups.length === 2 && groups.includes(String(service.gid)), groups.join())
       t.equal(status(found.out, 'CapEff'), '0000000000000000', "none of root's rights")
     }
-    const session = await runAs(service, {}, 'sh', '-c', 'cat /proc/self/stat')
+    const session = await runAs(service, ['sh', '-c', 'cat /proc/self/stat'])
     t.not(
       session.out.split(') ')[1]?.split(' ')[3],
       readFileSync('/proc/self/stat', 'utf8').split(') ')[1]?.split(' ')[3],
     )
-    const { out } = await runAs(service, { EXTRA: 'x' }, 'env', '-0')
-    t.same(environment(out), ['EXTRA=x', 'LC_ALL=C', `PATH=${process.env['PATH']}`])
+    const { out } = await runAs(service, ['env', '-0'])
+    t.same(environment(out), ['LC_ALL=C', `PATH=${process.env['PATH']}`])
   },
 )
 
 t.test('how it ended, and what it said', async t => {
-  t.same(await runAs(service, {}, 'sh', '-c', 'echo out; echo one >&2; echo two >&2; exit 3'), {
+  t.same(await runAs(service, ['sh', '-c', 'echo out; echo one >&2; echo two >&2; exit 3']), {
     code: 3,
     out: 'out\n',
     err: 'one\ntwo\n',
     said: 'two',
   })
   const said = async (text: string): Promise<string> =>
-    (await runAs(me, {}, 'sh', '-c', `printf '${text}' >&2`)).said
+    (await runAs(me, ['sh', '-c', `printf '${text}' >&2`])).said
   t.equal(await said('begin\\ninitdb: error: no room\\nremoving contents\\n'), 'initdb: error: no room')
   t.equal(await said('x\\nPANIC: y\\nFATAL: z\\n'), 'PANIC: y')
   t.equal(await said('terror: x\\n  last  \\n\\n'), 'last')
   t.equal(await said(''), '')
-  t.equal(await performAs(service, 'do it', {}, 'echo', 'done'), 'done\n')
-  const fails = (script: string): Promise<string> => performAs(service, 'do it', {}, 'sh', '-c', script)
+  t.equal(await performAs(service, 'do it', 'echo', 'done'), 'done\n')
+  const fails = (script: string): Promise<string> => performAs(service, 'do it', 'sh', '-c', script)
   await t.rejects(fails('echo why >&2; exit 1'), { code: 69, message: 'do it', reason: 'why', hint: 'Mend' })
   await t.rejects(fails('exit 4'), { code: 69, reason: 'sh ended with 4' })
   for (const full of ['No space left on device', 'Disk quota exceeded'])
     await t.rejects(fails(`echo "x: ${full}" >&2; exit 1`), { code: 74, reason: full, hint: 'df -h' })
-  await t.rejects(runAs(service, {}, 'sh', '-c', 'head -c 4200000 /dev/zero'), {
+  await t.rejects(runAs(service, ['sh', '-c', 'head -c 4200000 /dev/zero']), {
     code: 69,
     message: 'run sh with the rights of',
   })
@@ -77,7 +77,7 @@ t.test('how it ended, and what it said', async t => {
   t.teardown(() => {
     process.env['PATH'] = PATH
   })
-  await t.rejects(runAs(service, {}, 'sh'), { code: 69, hint: 'setpriv' })
+  await t.rejects(runAs(service, ['sh']), { code: 69, hint: 'setpriv' })
 })
 
 t.test('git has the home of its account, asks nobody, and sees no other repository', async t => {
