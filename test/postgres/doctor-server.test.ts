@@ -106,6 +106,31 @@ const ROWS: readonly Row[] = [
     restores: asBefore,
   },
   {
+    name: 'PostgreSQL does not start with its access rules, and only its own log says so',
+    breaks: async host => {
+      await restarted(host, { logging_collector: 'on', log_directory: "'own log'" })
+      await host.cluster.stop()
+      host.cluster.setRules(`${SCRAM_RULES}host all\n`)
+      await host.cluster.start().catch(() => {})
+    },
+    env: data,
+    finds: ['server-down'],
+    says: /; the end of its log: .*FATAL: {2}could not load .*pg_hba\.conf/,
+    restores: asBefore,
+  },
+  {
+    name: 'PostgreSQL does not start with its settings',
+    breaks: async host => {
+      await host.cluster.stop()
+      copyFileSync(settingsOf(host), `${settingsOf(host)}.kept`)
+      appendFileSync(settingsOf(host), 'work_mem 1 MB\n')
+    },
+    env: host => ({ ...data(host), PATH: `${host.env['PATH']}:${process.env['TEST_POSTGRES_BIN']}` }),
+    finds: ['server-down'],
+    says: /; it does not take its settings: syntax error in file ".*postgresql\.conf" line \d+; configuration/,
+    restores: asBefore,
+  },
+  {
     name: 'PostgreSQL listens at IPv4 only, and localhost means ::1 first',
     breaks: host => restarted(host, { listen_addresses: "'127.0.0.1'" }),
     finds: ['address-not-served ::1'],

@@ -1,5 +1,6 @@
 import { existsSync, realpathSync, statSync } from 'node:fs'
 import { listBackups } from '../../backup/folder.ts'
+import { scrubber } from '../../frame/scrub.ts'
 import type { Settings } from '../../frame/settings.ts'
 import { splitPath } from '../../host/folder.ts'
 import type { Account } from '../../host/identity.ts'
@@ -7,12 +8,21 @@ import { effectiveUid } from '../../host/identity.ts'
 import { hasSystemd } from '../../host/units.ts'
 import { loadManifest } from '../../provision/manifest.ts'
 import { readVault } from '../../provision/vault.ts'
-import { type DataFolder, findDataFolder } from '../../server/data-folder.ts'
+import { askConfigurationErrors } from '../../server/conf.ts'
+import { type DataFolder, type FoundFolder, findDataFolder } from '../../server/data-folder.ts'
+import { lastWords } from '../../server/log.ts'
 import { inspectPatroni } from '../../server/patroni.ts'
 import { gatherAccounts } from './accounts.ts'
-import { type Fact, ifKnown, known, look, unknown } from './fact.ts'
+import { type Fact, ifKnown, known, look, lookLater, unknown } from './fact.ts'
 import { gatherClock, gatherDisks, gatherForeign, gatherNames, gatherReset, gatherTools } from './host.ts'
-import { attemptLogins, compare, gatherPasswordFiles, readable, requireRight } from './passwords.ts'
+import {
+  attemptLogins,
+  compare,
+  gatherPasswordFiles,
+  readable,
+  requireRight,
+  secretsIn,
+} from './passwords.ts'
 import { gatherServer, notUp, type ServerFacts } from './server.ts'
 import { gatherUnits } from './units.ts'
 import { gatherWays } from './ways.ts'
@@ -72,6 +82,8 @@ export async function gather(settings: Settings) {
     server,
     /** Where the data is, of a server that is up or down. */
     data,
+    /** What a server that is down says of that. */
+    words: await gatherWords(server, data, postgres, secretsIn({ vault, checkout })),
     /** Why the cluster belongs to Patroni, where it does. */
     patroni: look(() =>
       data.known && postgres ? inspectPatroni(postgres, data.value, self?.pid) : undefined,
@@ -102,7 +114,11 @@ export async function gather(settings: Settings) {
 }
 
 /** The server's word for where its files are, and without it the usual places. */
-function locate(settings: Settings, server: ServerFacts, postgres: Account | undefined): Fact<DataFolder> {
+function locate(
+  settings: Settings,
+  server: ServerFacts,
+  postgres: Account | undefined,
+): Fact<DataFolder & Partial<FoundFolder>> {
   if (server.state === 'up' && server.self.known) {
     const { data, hbaFile, identFile } = server.self.value
     return known({ path: data, major: server.major, hbaFile, identFile })
@@ -115,4 +131,26 @@ function locate(settings: Settings, server: ServerFacts, postgres: Account | und
   return found.value
     ? known(found.value)
     : unknown('no data folder is where one is expected', 'Name it with ENDOREG_PG_DATA.')
+}
+
+/** What a server that is down says itself, where its account may look: in its log, and of its settings. */
+type Words = { readonly log: readonly string[]; readonly settings: readonly string[] }
+const SILENCE: Words = { log: [], settings: [] }
+
+async function gatherWords(
+  server: ServerFacts,
+  data: Fact<DataFolder & Partial<FoundFolder>>,
+  postgres: Account | undefined,
+  secrets: readonly string[],
+): Promise<Words> {
+  if (server.state !== 'absent' || !postgres || !data.known) return SILENCE
+  const { configFile } = data.value
+  if (configFile === undefined || ![0, postgres.uid].includes(effectiveUid())) return SILENCE
+  const found = { ...data.value, configFile }
+  const settings = await lookLater(() =>
+    askConfigurationErrors(postgres, found.major, configFile, found.path),
+  )
+  const scrub = scrubber(secrets)
+  const words = (said: Fact<string[]>): string[] => (ifKnown(said) ?? []).map(scrub)
+  return { log: words(look(() => lastWords(postgres, found))), settings: words(settings) }
 }

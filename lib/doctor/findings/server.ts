@@ -71,16 +71,24 @@ function ownedByPatroni(facts: Facts, part: Parts): void {
   })
 }
 
+/** Of a file without sense PostgreSQL names a hundred lines. */
+const MOST = 3
+
 function down(facts: Facts, part: Parts, problem: Problem): void {
-  const { units, data } = facts
+  const { units, data, words } = facts
   const unit = ifKnown(units)?.find(({ name }) => name === 'postgresql.service')
-  const said = unit?.lastError ? `; its last error: ${unit.lastError}` : ''
+  const logged = words.log.length > 0 ? `; the end of its log: ${words.log.join(' | ')}` : ''
+  const said = unit?.lastError ? `; its last error: ${unit.lastError}` : logged
+  const refused =
+    words.settings.length > 0
+      ? `; it does not take its settings: ${words.settings.slice(0, MOST).join('; ')}`
+      : ''
   const where = data.known ? `, data of version ${data.value.major} is in ${data.value.path}` : ''
   part.find({
     id: 'server-down',
     severity: 'error',
     subject: `port ${facts.settings.port}`,
-    seen: `${problem.cause}${where}${said}`,
+    seen: `${problem.cause}${where}${said}${refused}`,
     meaning: 'there is no database for the API; the setup waits for it, and the API with the setup',
     remedy: patroniOf(facts)
       ? 'Patroni starts it: systemctl start patroni; if it fails: journalctl -u patroni; patronictl list'

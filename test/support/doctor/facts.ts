@@ -298,6 +298,7 @@ export const facts = (told: Partial<Facts> = {}): Facts => ({
   names: { hosts: known(['127.0.0.1', '::1']), resolved: known([...ADDRESSES]), ipv6: true },
   server: up(),
   data: known({ path: '/var/lib/postgresql/16/main', major: 16, hbaFile: HBA, identFile: self().identFile }),
+  words: { log: [], settings: [] },
   patroni: known(undefined),
   rules: rules(SOUND_RULES),
   agreement: { copyIsVault: true, vaultIsVerifier: 'same', copyIsVerifier: 'same' },

@@ -35,6 +35,18 @@ export const SERVER: readonly Case[] = [
     says: /; its last error: out of memory$/m,
   },
   {
+    name: 'a server that has stopped, and said why in its own log only',
+    told: { ...ABSENT, words: { log: ['FATAL:  no room', 'LOG:  shut down'], settings: [] } },
+    finds: [`error server-down (${PORT}) start`],
+    says: /; the end of its log: FATAL: {2}no room \| LOG: {2}shut down$/m,
+  },
+  {
+    name: 'a server that does not take its settings, of which it names many',
+    told: { ...ABSENT, words: { log: [], settings: ['one', 'two', 'three', 'four'] } },
+    finds: [`error server-down (${PORT}) start`],
+    says: /main; it does not take its settings: one; two; three$/m,
+  },
+  {
     name: 'no server, because another program has its port',
     told: {
       ...ABSENT,
