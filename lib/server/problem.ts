@@ -83,6 +83,11 @@ const STATEMENTS: Readonly<Record<string, Known>> = {
     code: ExitCode.configuration,
     hint: 'A name there has letters that UTF-8 has not: look which (\\l, \\du, \\d in psql), and rename it.',
   },
+  /** invalid_regular_expression: those of files PostgreSQL has looked at itself. */
+  '2201B': {
+    code: ExitCode.configuration,
+    hint: 'Correct the regular expression in the manifest.',
+  },
   '25006': {
     code: ExitCode.configuration,
     hint: 'The server accepts no writes; if it is a standby, run this on the primary.',

@@ -137,6 +137,50 @@ t.test('rules that PostgreSQL does not take are taken back before they are loade
   t.equal(read(host), `${OWN}${EVERYBODY}`)
 })
 
+t.test('a declared regular expression that is none ends the setup, and it says so', async t => {
+  for (const [database, role] of [
+    ['/^(a', 'x'],
+    ['x', '/a{2,1}'],
+  ]) {
+    const hba = [
+      ...shipped.hba,
+      { type: 'host', database, role, address: 'loopback', method: 'scram-sha-256' },
+    ]
+    const host = await hostWith(t, `${OWN}${EVERYBODY}`, { hba })
+    const [row] = await host.cluster.query('SHOW server_version_num')
+    // Before 16 it is a name.
+    if (Number(row?.['server_version_num']) < 160_000) return
+    const result = await host.setup()
+    t.equal(result.code, 78, result.err)
+    t.match(result.json.error?.message, /ask PostgreSQL which access rule decides/)
+    t.match(result.json.error?.cause, /invalid regular expression: /)
+    t.match(result.json.error?.hint, /Correct the regular expression in the manifest/)
+    t.equal(read(host), `${OWN}${EVERYBODY}`)
+  }
+})
+
+t.test('a rule for a database and one for a role meet', async t => {
+  const hba = [
+    ...shipped.hba,
+    ...['x', 'y'].map(role => ({
+      type: 'host',
+      database: 'all',
+      role,
+      address: '127.0.0.1/32',
+      method: 'md5',
+    })),
+  ]
+  const site = 'host all x 127.0.0.1/32 md5\nhost all y 127.0.0.1/32 md5\nhost shop all 127.0.0.1/32 reject\n'
+  const host = await hostWith(t, `${OWN}${site}`, { hba: [...hba].reverse() })
+  t.equal((await host.setup()).code, 0)
+  t.ok(read(host).startsWith(`${OWN}${site}# BEGIN`), 'where the role comes first, nothing is taken')
+  const other = await hostWith(t, `${OWN}${site.split('\n').reverse().join('\n')}`, {
+    hba: [...hba].reverse(),
+  })
+  t.equal((await other.setup()).code, 0)
+  t.match(read(other), /^host all postgres.*\nlocal all postgres.*\n\n?# BEGIN/)
+})
+
 t.test('a file that is newer than what is loaded is loaded', async t => {
   const host = await hostWith(t, `${OWN}${EVERYBODY}`)
   await host.setup()

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { aboveComment, blockOf, insertBlock, splitBlock } from '../../lib/server/access/block.ts'
+import { aboveComment, blockOf, insertBlock, splitBlock } from '../../lib/server/access/placement.ts'
 
 const BLOCK = blockOf(['local all all peer'])
 

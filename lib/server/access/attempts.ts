@@ -1,12 +1,13 @@
 import type { Manifest } from '../../frame/terms.ts'
-import { databaseKind, keyOf, type LoginAttempt, roleKind } from './decide.ts'
+import { databaseWord, keyOf, type LoginAttempt, roleWord, type Way } from './decide.ts'
 import { isAmong, type Rule } from './rules.ts'
 
-/** A login by its names, where it comes from left open. */
-type Pair = { readonly database: string; readonly role: string }
+/** A login by its names, where it comes from left open; null is for a name of which no rule speaks. */
+type Pair = { readonly database: string | null; readonly role: string | null }
+type NamedPair = { readonly database: string; readonly role: string }
 
 /** The logins that hosts have: of each role to the database of its name and to `postgres`, and of each owner. */
-export function usualPairs({ roles, databases }: Pick<Manifest, 'roles' | 'databases'>): Pair[] {
+export function usualPairs({ roles, databases }: Pick<Manifest, 'roles' | 'databases'>): NamedPair[] {
   const names = ['postgres', ...roles.map(({ name }) => name)]
   return [
     ...names.flatMap(role => [
@@ -17,139 +18,148 @@ export function usualPairs({ roles, databases }: Pick<Manifest, 'roles' | 'datab
   ]
 }
 
-/** The names in a rule; undefined for what it says with a keyword, a group or a regular expression. */
-type Names = {
-  readonly databases: readonly string[] | undefined
-  readonly roles: readonly string[] | undefined
+/** What a field of a rule says. */
+type Said = {
+  readonly all: boolean
+  readonly names: readonly string[]
+  /** Whether it is for further names, without telling them. */
+  readonly pattern: boolean
 }
 
 const NEWEST = 99
 
-function namesOf({ databases, roles }: Rule): Names {
-  const named = (texts: readonly string[]): readonly string[] | undefined =>
-    texts.length > 0 ? texts : undefined
-  return {
-    databases: named(
-      databases.filter(token => databaseKind(token, NEWEST) === 'name').map(({ text }) => text),
-    ),
-    roles: named(roles.filter(token => roleKind(token, NEWEST) === 'name').map(({ text }) => text)),
-  }
+const wordsOf = ({ databases }: Rule): string[] => databases.map(token => databaseWord(token, NEWEST))
+
+const said = (words: readonly string[]): Said => ({
+  all: words.includes('all'),
+  names: words.filter(word => word.startsWith('=')).map(word => word.slice(1)),
+  pattern: words.some(word => /^[~+]/.test(word) || word === 'samerole'),
+})
+
+const ofDatabases = (rule: Rule): Said => said(wordsOf(rule))
+const ofRoles = ({ roles }: Rule): Said => said(roles.map(token => roleWord(token, NEWEST)))
+
+const isReplication = (rule: Rule): boolean => wordsOf(rule).every(word => word === 'replication')
+
+/** The ways in that rules tell apart: the socket, and the first address of each range, where TLS matters with and without. */
+export function waysOf(rules: readonly Rule[]): Way[] {
+  const ranges = new Set(rules.flatMap(({ clients }) => (clients?.kind === 'range' ? [clients.address] : [])))
+  const tls = rules.some(({ type }) => type === 'hostssl' || type === 'hostnossl')
+  const hosts = [...ranges].flatMap(address =>
+    (tls ? [false, true] : [false]).map((ssl): Way => ({ type: 'host', address, ssl })),
+  )
+  return [{ type: 'local' }, ...hosts]
 }
 
-const isPattern = (kind: string): boolean => kind === 'regex' || kind === 'member' || kind === 'samerole'
-
 /**
- * The names that rules bring together: where a rule names only roles, the databases that others name for them, and
- * where it names only databases, the roles. What nobody names is decided like the usual pairs.
+ * Whether a rule is for a way in, by its type and its addresses.
+ *
+ * @param unsure the answer for addresses that are not given as such: those of a host's name, say
  */
-class Company {
-  readonly #usual: readonly Pair[]
-  readonly #databases = new Map<string | undefined, Set<string>>()
-  readonly #roles = new Map<string | undefined, Set<string>>()
+export function reaches({ type, clients }: Rule, way: Way, unsure: boolean): boolean {
+  if (way.type === 'local' || type === 'local') return way.type === type
+  return type !== (way.ssl ? 'hostnossl' : 'hostssl') && isAmong(way.address, clients, unsure)
+}
 
-  constructor(rules: readonly Rule[], usual: readonly Pair[], crossing: boolean) {
+/** The databases and roles that are known, and which belong together because a rule or the manifest names both. */
+export class Company {
+  readonly #usual: readonly NamedPair[]
+  readonly #patterns: boolean
+  readonly #known: { readonly databases: ReadonlySet<string>; readonly roles: ReadonlySet<string> }
+  readonly #databases = new Map<string, Set<string>>()
+  readonly #roles = new Map<string, Set<string>>()
+
+  /**
+   * @param rules those that bring names together
+   * @param patterns whether a pattern in a rule may be for every name that is known
+   */
+  constructor(rules: readonly Rule[], usual: readonly NamedPair[], patterns: boolean) {
     this.#usual = usual
-    for (const { databases, roles } of rules.map(namesOf)) {
-      for (const role of roles ?? [undefined]) add(this.#databases, role, databases ?? [])
-      for (const database of databases ?? [undefined]) add(this.#roles, database, roles ?? [])
+    this.#patterns = patterns
+    this.#known = {
+      databases: new Set([
+        ...usual.map(pair => pair.database),
+        ...rules.flatMap(rule => ofDatabases(rule).names),
+      ]),
+      roles: new Set([...usual.map(pair => pair.role), ...rules.flatMap(rule => ofRoles(rule).names)]),
     }
-    for (const { database, role } of usual) {
-      add(this.#databases, role, [database])
-      add(this.#roles, database, [role])
+    for (const { database, role } of usual) this.#join([database], [role])
+    for (const rule of rules) {
+      const words = wordsOf(rule)
+      const { databases, roles } = this.#namesOf(rule)
+      // These two tie the database to the role, whichever that is.
+      const tied = patterns && roles.length === 0 ? [...this.#known.roles] : roles
+      if (patterns && words.includes('sameuser')) for (const role of tied) this.#join([role], [role])
+      this.#join(databases, words.includes('samerole') ? tied : roles)
     }
-    if (!crossing) {
-      this.#databases.delete(undefined)
-      this.#roles.delete(undefined)
-      return
-    }
-    // A pattern may be for any of them.
-    if (rules.some(({ databases }) => databases.some(token => isPattern(databaseKind(token, NEWEST)))))
-      add(
-        this.#databases,
-        undefined,
-        usual.map(({ database }) => database),
-      )
-    if (rules.some(({ roles }) => roles.some(token => isPattern(roleKind(token, NEWEST)))))
-      add(
-        this.#roles,
-        undefined,
-        usual.map(({ role }) => role),
-      )
   }
 
+  #namesOf(rule: Rule) {
+    const [first, second] = [ofDatabases(rule), ofRoles(rule)]
+    return {
+      databases: this.#patterns && first.pattern ? [...this.#known.databases] : first.names,
+      roles: this.#patterns && second.pattern ? [...this.#known.roles] : second.names,
+    }
+  }
+
+  #join(databases: readonly string[], roles: readonly string[]): void {
+    for (const role of roles)
+      for (const database of databases) {
+        add(this.#databases, role, database)
+        add(this.#roles, database, role)
+      }
+  }
+
+  /** The logins that a rule is about. What it says with a keyword, a group or a regular expression counts as left open. */
   pairsOf(rule: Rule): readonly Pair[] {
-    const { databases, roles } = namesOf(rule)
-    if (databases && roles) return databases.flatMap(database => roles.map(role => ({ database, role })))
-    if (databases)
+    const [databases, roles] = [ofDatabases(rule).names, ofRoles(rule).names]
+    if (databases.length === 0 && roles.length === 0) return this.#usual
+    if (roles.length === 0)
       return databases.flatMap(database =>
-        this.#beside(this.#roles, database, 'postgres').map(role => ({ database, role })),
+        [null, 'postgres', ...(this.#roles.get(database) ?? [])].map(role => ({ database, role })),
       )
-    if (roles)
+    if (databases.length === 0)
       return roles.flatMap(role =>
-        this.#beside(this.#databases, role, 'postgres', role).map(database => ({ database, role })),
+        [null, 'postgres', role, ...(this.#databases.get(role) ?? [])].map(database => ({ database, role })),
       )
-    return this.#usual
+    return databases.flatMap(database => roles.map(role => ({ database, role })))
   }
 
-  #beside(
-    names: ReadonlyMap<string | undefined, ReadonlySet<string>>,
-    name: string,
-    ...usual: string[]
-  ): string[] {
-    return [...new Set([...usual, ...(names.get(name) ?? []), ...(names.get(undefined) ?? [])])]
+  /** What a rule for certain databases and all roles is to a role of which no rule speaks, and the other way round. */
+  sidesOf(rule: Rule): readonly Pair[] {
+    const { databases, roles } = this.#namesOf(rule)
+    return [
+      ...(ofRoles(rule).all ? databases.map(database => ({ database, role: null })) : []),
+      ...(ofDatabases(rule).all ? roles.map(role => ({ database: null, role })) : []),
+    ]
   }
 }
 
-function add(
-  sets: Map<string | undefined, Set<string>>,
-  key: string | undefined,
-  names: readonly string[],
-): void {
+function add(sets: Map<string, Set<string>>, key: string, name: string): void {
   const set = sets.get(key) ?? new Set()
-  sets.set(key, set)
-  for (const name of names) set.add(name)
+  sets.set(key, set.add(name))
 }
 
-const isReplication = ({ databases }: Rule): boolean =>
-  databases.every(token => databaseKind(token, NEWEST) === 'replication')
-
-/**
- * The logins that `rules` are about, as attempts: over TCP with and without TLS, where a rule tells one from the other,
- * from the first address of each range in `rules` and in `others` that lies inside, and where a rule says `all`, of
- * each of `usual`.
- *
- * What a rule says with a group, a regular expression or the name of a host has no attempt of its own.
- *
- * @param crossing whether also what a rule for some roles and another for some databases have in common is tried: as many
- *   logins as there are such pairs, and needed where each login has to be decided as declared
- */
+/** Logins that `rules` are about by these ways, each once, as attempts. */
 export function attemptsOf(
   rules: readonly Rule[],
-  others: readonly Rule[],
-  usual: readonly Pair[],
-  crossing: boolean,
-): LoginAttempt[] {
-  const all = [...rules, ...others]
-  const company = new Company(all, usual, crossing)
-  const ranges = new Set(all.flatMap(({ clients }) => (clients?.kind === 'range' ? [clients.address] : [])))
-  const tls = all.some(({ type }) => type === 'hostssl' || type === 'hostnossl')
-  const attempts = new Map<string, LoginAttempt>()
+  ways: readonly Way[],
+  pairsOf: (rule: Rule) => readonly Pair[],
+): LoginAttempt<string | null>[] {
+  const attempts = new Map<string, LoginAttempt<string | null>>()
   const alike = new Map(
-    rules.map(rule => [JSON.stringify([rule.type, rule.clients, namesOf(rule), isReplication(rule)]), rule]),
+    rules.map(rule => [
+      JSON.stringify([rule.type, rule.clients, ofDatabases(rule), ofRoles(rule), isReplication(rule)]),
+      rule,
+    ]),
   )
   for (const rule of alike.values()) {
-    const { type } = rule
-    const replication = isReplication(rule)
-    const clients = type === 'local' ? [] : [...ranges].filter(range => isAmong(range, rule.clients))
-    const ways = type === 'hostssl' ? [true] : type === 'hostnossl' || !tls ? [false] : [false, true]
-    for (const pair of company.pairsOf(rule)) {
-      const session = { ...pair, ...(replication ? { replication } : {}) }
-      const found: LoginAttempt[] =
-        type === 'local'
-          ? [{ type, ...session }]
-          : clients.flatMap(address => ways.map(ssl => ({ type: 'host', address, ssl, ...session }) as const))
-      for (const attempt of found) attempts.set(keyOf(attempt), attempt)
-    }
+    const session = isReplication(rule) ? { replication: true } : {}
+    for (const way of ways.filter(way => reaches(rule, way, false)))
+      for (const pair of pairsOf(rule)) {
+        const attempt = { ...way, ...pair, ...session }
+        attempts.set(keyOf(attempt), attempt)
+      }
   }
   return [...attempts.values()]
 }

@@ -1,22 +1,22 @@
 import type pg from 'pg'
 import type { Manifest } from '../../frame/terms.ts'
-import { attemptsOf, usualPairs } from './attempts.ts'
-import { blockOf, insertBlock, type Split, splitBlock } from './block.ts'
-import { askFits, askMap, type Fits, keyOf, type LoginAttempt } from './decide.ts'
+import { attemptsOf, Company, reaches, usualPairs, waysOf } from './attempts.ts'
+import { AS_SUPERUSER, type Conflict, conflicts, oldTrust, sameEffect } from './conflicts.ts'
+import { askFits, keyOf, type LoginAttempt } from './decide.ts'
+import { askMap } from './identity-map.ts'
 import type { AccessFiles } from './inspect.ts'
 import {
-  AS_SUPERUSER,
-  type Conflict,
-  conflicts,
+  blockOf,
+  insertBlock,
   lineOf,
-  oldTrust,
   placeFor,
+  type Split,
   type Standing,
-  sameEffect,
+  splitBlock,
   standing,
 } from './placement.ts'
 import { declaredRules, renderMappings, renderRules } from './render.ts'
-import { asMappings, asRules, isAmong, type Mapping, type Rule } from './rules.ts'
+import { asMappings, asRules, type Mapping, type Rule } from './rules.ts'
 
 /** A file as it is and as it should be; the same where nothing is to be done. */
 export type Rewrite = { readonly path: string; readonly before: Buffer; readonly after: Buffer }
@@ -78,17 +78,20 @@ export async function diffAccess(
   const [rules, mappings] = [renderRules(wanted), renderMappings(manifest.ident)]
   const declared = asRules(wanted, hba.path)
   const all = [...current, ...declared]
-  const fits = (attempts: readonly LoginAttempt[]): Promise<Fits> =>
-    askFits(client, limit, major, all, attempts)
-
-  const attempts = attemptsOf(declared, current, usual, true)
-  const fitting = await fits([AS_SUPERUSER, ...attempts])
-  const [now, meant] = [fitting.judge(current), fitting.judge(declared)]
+  const ways = waysOf(all)
+  const company = new Company(all, usual, true)
+  const attempts = attemptsOf(declared, ways, rule => company.pairsOf(rule))
+  const sides = attemptsOf(
+    current,
+    ways.filter(way => declared.some(rule => reaches(rule, way, false))),
+    rule => company.sidesOf(rule),
+  )
+  const fits = await askFits(client, limit, major, all, [AS_SUPERUSER, ...attempts, ...sides])
   const text = toText(hba.bytes)
   const split = splitBlock(text)
   const others = standing(current, hba.path, text, split)
-  const taken = firstTaken(others, fitting, declared, attempts)
-  const place = placeFor(split, taken)
+  const conflictsOf = (file: readonly Rule[]): Conflict[] => conflicts(fits, file, declared, attempts, sides)
+  const place = placeFor(split, firstTaken(others, conflictsOf))
   const then = withDeclared(others, declared, placedBy(split, place))
 
   const { rest } = split
@@ -102,18 +105,23 @@ export async function diffAccess(
   const sideEffects = async (): Promise<SideEffect[]> => {
     if (after === text) return []
     const own = new Set(attempts.map(keyOf))
+    const isDeclared = (attempt: LoginAttempt): boolean =>
+      [attempt, { ...attempt, database: null }, { ...attempt, role: null }].some(one => own.has(keyOf(one)))
     // Only what declared rules are for, or the block was so far, can be decided otherwise.
     const changed = [
       ...declared,
       ...current.filter(({ file, line }) => file === hba.path && split.lines.has(line)),
     ]
+    const theirs = others.map(({ rule }) => rule)
+    const named = new Company([...theirs, ...declared], usual, false)
     const concerned = attemptsOf(
-      others.map(({ rule }) => rule),
-      declared,
-      usual,
-      false,
-    ).filter(attempt => !own.has(keyOf(attempt)) && changed.some(rule => mayFit(rule, attempt)))
-    const found = await fits(concerned)
+      theirs,
+      ways.filter(way => changed.some(rule => reaches(rule, way, true))),
+      rule => named.pairsOf(rule),
+    )
+      .filter(isNamed)
+      .filter(attempt => !isDeclared(attempt))
+    const found = await askFits(client, limit, major, all, concerned)
     const [judgeNow, judgeThen] = [found.judge(current), found.judge(then)]
     return concerned.flatMap(attempt => {
       const [before, after] = [judgeNow(attempt).decides, judgeThen(attempt).decides]
@@ -141,7 +149,7 @@ export async function diffAccess(
   }
   const lets = async (account: string, role: string, database: string): Promise<boolean> => {
     const attempt: LoginAttempt = { type: 'local', database, role }
-    const { decides } = (await fits([attempt])).judge(then)(attempt)
+    const { decides } = (await askFits(client, limit, major, all, [attempt])).judge(then)(attempt)
     const map = decides?.options.find(([name]) => name === 'map')?.[1] ?? ''
     if (decides?.method !== 'peer') return decides !== undefined && decides.method !== 'reject'
     const lines = mappingsWith(identBlock === undefined ? [] : manifest.ident, access, identSplit)
@@ -150,12 +158,12 @@ export async function diffAccess(
   return {
     rules,
     mappings,
-    trust: oldTrust(now),
+    trust: oldTrust(fits.judge(current)),
     hba: placed,
     ident: identified,
     sideEffects,
     lets,
-    conflicts: () => conflicts(now, meant, attempts),
+    conflicts: () => conflictsOf(current),
     missingMappings,
   }
 }
@@ -163,14 +171,10 @@ export async function diffAccess(
 /** The line of the first rule of others that decides a declared login otherwise than declared. */
 function firstTaken(
   others: readonly Standing[],
-  fits: Fits,
-  declared: readonly Rule[],
-  attempts: readonly LoginAttempt[],
+  conflictsOf: (file: readonly Rule[]) => readonly Conflict[],
 ): number | undefined {
   const by = new Map(others.map(one => [one.rule, one.by]))
-  const lines = conflicts(fits.judge([...by.keys()]), fits.judge(declared), attempts).flatMap(
-    ({ decides }) => (decides && by.get(decides)) ?? [],
-  )
+  const lines = conflictsOf([...by.keys()]).flatMap(({ decides }) => (decides && by.get(decides)) ?? [])
   return lines.length === 0 ? undefined : Math.min(...lines)
 }
 
@@ -188,13 +192,10 @@ const withDeclared = (others: readonly Standing[], declared: readonly Rule[], li
   ...others.filter(({ by }) => by >= line).map(({ rule }) => rule),
 ]
 
-/** Whether a rule may be for an attempt, as far as its type and its range tell. */
-const mayFit = ({ type, clients }: Rule, attempt: LoginAttempt): boolean =>
-  attempt.type === 'local'
-    ? type === 'local'
-    : type !== 'local' && (clients?.kind !== 'range' || isAmong(attempt.address, clients))
-
 const mappingKey = ({ map, account, role }: Mapping): string => JSON.stringify([map, account.text, role.text])
+
+const isNamed = (attempt: LoginAttempt<string | null>): attempt is LoginAttempt =>
+  attempt.database !== null && attempt.role !== null
 
 /** The lines of the identity map of others, with the declared ones where the block is or comes. */
 function mappingsWith(

@@ -1,43 +1,79 @@
-import { aboveComment, type Split } from './block.ts'
-import type { Judge, LoginAttempt } from './decide.ts'
 import { includeOf, readLines } from './fields.ts'
 import type { Rule } from './rules.ts'
 
-/** A login that one set of rules is about, and what decides it in another; undefined where nothing does. */
-export type Conflict = {
-  readonly attempt: LoginAttempt
-  readonly declared: Rule
-  readonly decides: Rule | undefined
+/** What stands around the lines of ours in a file that holds others as well. */
+const BEGIN = '# BEGIN endoreg-provision'
+const END = '# END endoreg-provision'
+const NOTE = ': from its manifest; what is changed between these two lines is changed back'
+
+/** A file's text apart from our block, and where that begins: an offset into the text without it. */
+export type Split = {
+  /** Everything else, byte for byte. */
+  readonly rest: string
+  /** The block with its marks; undefined where there is none. Of several, the first. */
+  readonly block: string | undefined
+  readonly at: number
+  /** The lines that blocks of ours take up, from 1. */
+  readonly lines: ReadonlySet<number>
 }
-
-/** The `attempts` of which a file makes something else than the declared rules do. */
-export function conflicts(file: Judge, declared: Judge, attempts: readonly LoginAttempt[]): Conflict[] {
-  const trust = oldTrust(file)
-  return attempts.flatMap(attempt => {
-    const meant = declared(attempt).decides
-    if (!meant) return []
-    const { decides } = file(attempt)
-    if (decides && (decides === trust || sameEffect(decides, meant))) return []
-    return [{ attempt, declared: meant, decides }]
-  })
-}
-
-/** Whether both rules do the same with whoever they let in or turn away. */
-export const sameEffect = (one: Rule | undefined, other: Rule | undefined): boolean =>
-  (one?.method ?? 'reject') === (other?.method ?? 'reject') && effect(one) === effect(other)
-
-const effect = (rule: Rule | undefined): string => JSON.stringify([...(rule?.options ?? [])].sort())
-
-/** The attempt by which it is seen. */
-export const AS_SUPERUSER: LoginAttempt = { type: 'local', database: 'postgres', role: 'postgres' }
 
 /**
- * The old way in for every local account as the superuser, where it is in force. It is never taken away in
- * passing, so it may stay in front of ours: debug-postgres names it, and fix-postgres takes it out when asked to.
+ * Finds our block in `text`, and others that came about by copying: none of them is the rest. A mark without its
+ * partner is no block, and counts as a comment.
  */
-export function oldTrust(file: Judge): Rule | undefined {
-  const { decides } = file(AS_SUPERUSER)
-  return decides?.method === 'trust' ? decides : undefined
+export function splitBlock(text: string): Split {
+  const lines = text.split(/(?<=\n)/)
+  const rest: string[] = []
+  const taken = new Set<number>()
+  let block: string | undefined
+  let at: number | undefined
+  for (let index = 0; index < lines.length; ) {
+    const length = blockLength(lines, index)
+    if (length === 0) {
+      rest.push(lines[index++] ?? '')
+      continue
+    }
+    at ??= rest.join('').length
+    block ??= lines.slice(index, index + length).join('')
+    for (const end = index + length; index < end; index++) taken.add(index + 1)
+  }
+  return { rest: rest.join(''), block, at: at ?? text.length, lines: taken }
+}
+
+/** How many lines the block has that begins at `start`; 0 where none does. */
+function blockLength(lines: readonly string[], start: number): number {
+  if (!isMark(lines[start], BEGIN)) return 0
+  for (let index = start + 1; index < lines.length; index++) {
+    if (isMark(lines[index], BEGIN)) return 0
+    if (isMark(lines[index], END)) return index - start + 1
+  }
+  return 0
+}
+
+/** Whether a line, indented or not, begins with `mark` and not with a longer name. */
+function isMark(line: string | undefined, mark: string): boolean {
+  const text = line?.trimStart() ?? ''
+  return text.startsWith(mark) && /^(?:$|[:\s])/.test(text.slice(mark.length))
+}
+
+/** `lines` between our marks. */
+export const blockOf = (lines: readonly string[]): string => [`${BEGIN}${NOTE}`, ...lines, END, ''].join('\n')
+
+/** `rest` with `block` in front of what stands at `at`, which begins a line or is the end. */
+export function insertBlock(rest: string, block: string, at: number): string {
+  const before = rest.slice(0, at)
+  return before + (before === '' || before.endsWith('\n') ? '' : '\n') + block + rest.slice(at)
+}
+
+/** The start `at` of a line, or of the comment that stands right above it. */
+export function aboveComment(text: string, at: number): number {
+  let start = at
+  while (start > 0) {
+    const above = text.lastIndexOf('\n', start - 2) + 1
+    if (!text.slice(above, start).trimStart().startsWith('#')) break
+    start = above
+  }
+  return start
 }
 
 /** A rule, and the line of the main file by which it comes to stand there: its own, or one that includes it. */

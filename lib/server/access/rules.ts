@@ -176,10 +176,14 @@ function clientsOf(text: string): Clients {
   return { kind: 'range', address, mask: writeAddress(maskOf(Number(bits), length)) }
 }
 
-/** Whether `client` is among `clients`, as far as that can be told by the addresses alone. */
-export function isAmong(client: string, clients: Clients | undefined): boolean {
+/**
+ * Whether `client` is among `clients`, as far as that can be told by the addresses alone.
+ *
+ * @param unsure the answer where it cannot
+ */
+export function isAmong(client: string, clients: Clients | undefined, unsure = false): boolean {
   if (clients?.kind === 'all') return true
-  if (clients?.kind !== 'range') return false
+  if (clients?.kind !== 'range') return unsure
   const [own, network, mask] = [client, clients.address, clients.mask].map(parseAddress)
   return own !== undefined && network !== undefined && mask !== undefined && isWithin(own, network, mask)
 }
