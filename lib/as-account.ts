@@ -6,7 +6,7 @@ import { startedForRoot } from './host/identity.ts'
 import { doJob } from './host/job.ts'
 
 // Every module that declares a job.
-import './doctor/facts/ways.ts'
+import './doctor/facts/accounts.ts'
 import './host/configuration-file.ts'
 import './host/file.ts'
 import './host/metrics.ts'

@@ -18,7 +18,7 @@ import { ifKnown, look } from './facts/fact.ts'
 import type { Facts } from './facts/gather.ts'
 import { secretsIn } from './facts/passwords.ts'
 import { CHAIN } from './facts/units.ts'
-import { currentRole, serverSelf } from './findings/part.ts'
+import { currentRole, serverSelf } from './findings/examination.ts'
 import { type Entry, tar } from './tar.ts'
 
 /** Lines of the journal of each unit. */

@@ -3,56 +3,60 @@ import { count, type Report } from '../frame/report.ts'
 import type { Check } from '../frame/terms.ts'
 import { ifKnown } from './facts/fact.ts'
 import type { Facts } from './facts/gather.ts'
-import { accessFindings, nameFindings } from './findings/access.ts'
-import { accountFindings } from './findings/accounts.ts'
-import { applicationFindings } from './findings/application.ts'
-import { backupFindings, diskFindings, resetFindings } from './findings/host.ts'
-import { fixable, type Part } from './findings/part.ts'
-import { passwordFindings } from './findings/passwords.ts'
-import { roleFindings } from './findings/roles.ts'
-import { serverFindings } from './findings/server.ts'
-import { settingFindings, versionFindings } from './findings/settings.ts'
-import { unitFindings } from './findings/units.ts'
-import { vaultFindings } from './findings/vault.ts'
+import { examineAccess, examineNames } from './findings/access.ts'
+import { examineAccounts } from './findings/accounts.ts'
+import { examineApplication } from './findings/application.ts'
+import { Examination, type Found } from './findings/examination.ts'
+import { examineBackups, examineDisks, examineReset } from './findings/host.ts'
+import { examinePasswords } from './findings/passwords.ts'
+import { examineRoles } from './findings/roles.ts'
+import { examineServer } from './findings/server.ts'
+import { examineSettings, examineVersions } from './findings/settings.ts'
+import { examineUnits } from './findings/units.ts'
+import { examineVault } from './findings/vault.ts'
 
 /** The families of causes, in the order in which a host needs them. */
-const FAMILIES: readonly ((facts: Facts) => Part)[] = [
-  accountFindings,
-  vaultFindings,
-  resetFindings,
-  serverFindings,
-  nameFindings,
-  accessFindings,
-  roleFindings,
-  passwordFindings,
-  applicationFindings,
-  unitFindings,
-  diskFindings,
-  backupFindings,
-  settingFindings,
-  versionFindings,
+const FAMILIES: readonly ((exam: Examination) => void)[] = [
+  examineAccounts,
+  examineVault,
+  examineReset,
+  examineServer,
+  examineNames,
+  examineAccess,
+  examineRoles,
+  examinePasswords,
+  examineApplication,
+  examineUnits,
+  examineDisks,
+  examineBackups,
+  examineSettings,
+  examineVersions,
 ]
 
 /** What is wrong with a host, and what is right. */
-export type Diagnosis = Part & {
+export type Diagnosis = Readonly<Pick<Examination, 'right' | 'unseen'>> & {
+  readonly findings: readonly Found[]
   /** The application's logins, as the other commands report them. */
   readonly logins: readonly Check[]
 }
 
 /** The diagnosis that follows from `facts`: the worst first, and each finding once. */
 export function diagnose(facts: Facts): Diagnosis {
-  const parts = FAMILIES.map(family => family(facts))
-  const findings = new Map<string, Finding>()
-  for (const finding of parts.flatMap(part => part.findings)) {
+  const exams = FAMILIES.map(family => {
+    const exam = new Examination(facts)
+    family(exam)
+    return exam
+  })
+  const findings = new Map<string, Found>()
+  for (const finding of exams.flatMap(exam => exam.findings)) {
     const key = `${finding.id} ${finding.subject}`
     if (!findings.has(key)) findings.set(key, finding)
   }
+  const rank = ({ severity }: Finding): number => SEVERITIES.indexOf(severity)
   return {
-    findings: [...findings.values()]
-      .map(finding => ({ ...finding, fix: fixable(facts, finding.fix) }))
-      .sort((one, other) => SEVERITIES.indexOf(one.severity) - SEVERITIES.indexOf(other.severity)),
-    right: parts.flatMap(part => part.right),
-    unseen: parts.flatMap(part => part.unseen),
+    findings: [...findings.values()].sort((one, other) => rank(one) - rank(other)),
+    right: exams.flatMap(exam => exam.right),
+    unseen: exams.flatMap(exam => exam.unseen),
     logins: logins(facts),
   }
 }

@@ -167,11 +167,12 @@ export function proofFailure(
   return new Failure(main.problem.code, {
     message: `log in as ${settings.dbUser} at ${problems.map(({ address }) => address).join(' and ')} with the password from the vault`,
     cause: problems.map(({ address, problem }) => `${address}: ${problem.cause}`).join('; '),
-    hint: main.problem.hint.replaceAll('ADDRESS', range(main.address)),
+    hint: main.problem.hint.replaceAll('ADDRESS', rangeOf(main.address)),
   })
 }
 
-const range = (address: string): string => `${address}/${isIPv6(address) ? 128 : 32}`
+/** The range that is this one address. */
+export const rangeOf = (address: string): string => `${address}/${isIPv6(address) ? 128 : 32}`
 
 const notServed = (settings: Settings, address: string): Problem => ({
   transient: false,

@@ -1,8 +1,9 @@
 import { once } from 'node:events'
-import { mkdirSync, statfsSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, statfsSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
+import { gatherTraversals } from '../../lib/doctor/facts/accounts.ts'
 import { addressesIn, gatherDisks, gatherForeign } from '../../lib/doctor/facts/host.ts'
 import { type Attempt, compare } from '../../lib/doctor/facts/passwords.ts'
 import { errnoOf } from '../../lib/frame/failure.ts'
@@ -51,6 +52,28 @@ t.test('vault and db_pwd are compared with each other, where both are there', as
   const nobody = await compare({ vault: one, db_pwd: one }, up(), 'nobody-here', [loggedIn('::1')])
   t.equal(nobody.vaultIsVerifier, undefined, 'a role that is missing has none')
   t.equal(nobody.copyIsVerifier, undefined)
+})
+
+t.test('the folders on the way to one, and whether somebody could put others in their place', async t => {
+  const folder = t.testdir({ open: { inner: { last: {} } }, file: '' })
+  chmodSync(join(folder, 'open'), 0o777)
+  const { ours } = gatherTraversals(join(folder, 'open/inner/last'), undefined)
+  const last = ours.known ? ours.value.folders.slice(-3) : []
+  t.match(
+    last.map(({ path, stat }) => [path, stat.mode & 0o777]),
+    [[join(folder, 'open'), 0o777], [join(folder, 'open/inner')], [join(folder, 'open/inner/last')]],
+  )
+  t.same(
+    last.slice(1).map(({ safe }) => safe),
+    [false, false],
+  )
+  const end = (path: string): unknown => {
+    const { ours } = gatherTraversals(path, undefined)
+    return ours.known ? ours.value.end : undefined
+  }
+  t.equal(end(folder), undefined)
+  t.same(end(join(folder, 'none/inner')), { path: join(folder, 'none'), closed: false })
+  t.same(end(join(folder, 'file/inner')), { path: join(folder, 'file'), closed: false })
 })
 
 t.test('who listens at a port beside the process that is meant', async t => {

@@ -1,9 +1,17 @@
 import t from 'tap'
 import { known } from '../../lib/doctor/facts/fact.ts'
+import type { Facts } from '../../lib/doctor/facts/gather.ts'
 import { CHAIN, isDropped, mainError, toUnits, type UnitName } from '../../lib/doctor/facts/units.ts'
-import { unitFindings } from '../../lib/doctor/findings/units.ts'
+import { Examination } from '../../lib/doctor/findings/examination.ts'
+import { examineUnits } from '../../lib/doctor/findings/units.ts'
 import { unitSteps } from '../../lib/doctor/remedies/host.ts'
 import { facts, unit, units } from '../support/doctor/facts.ts'
+
+const examined = (told: Facts): Examination => {
+  const exam = new Examination(told)
+  examineUnits(exam)
+  return exam
+}
 
 const [POSTGRESQL, SETUP, BOOT, API] = CHAIN
 
@@ -50,7 +58,7 @@ t.test('of the last errors the one counts that says what failed', async t => {
 
 const steps = (change: Parameters<typeof units>[0]): string[] => {
   const told = facts(units(change))
-  const fixed = unitFindings(told).findings.filter(({ fix }) => fix === 'units')
+  const fixed = examined(told).findings.filter(({ fix }) => fix === 'units')
   return unitSteps(fixed, told.units.known ? told.units.value : []).map(step =>
     'name' in step ? `${step.action} ${step.name}` : step.action,
   )
@@ -90,7 +98,7 @@ t.test('units are unmasked, enabled and started, each after the one that it need
 })
 
 t.test('without systemd nothing is said of units, which is told', async t => {
-  const { findings, unseen } = unitFindings({
+  const { findings, unseen } = examined({
     ...facts(),
     units: { known: false, why: 'systemd does not run here', hint: '', denied: false },
   })
@@ -99,9 +107,9 @@ t.test('without systemd nothing is said of units, which is told', async t => {
 
 t.test('a unit is right where nothing is found of it, and only then', async t => {
   const right = (name: UnitName, change: Parameters<typeof unit>[1]): boolean =>
-    unitFindings(
-      facts({ units: known(CHAIN.map(one => unit(one, one === name ? change : {}))) }),
-    ).right.includes(`${name} is active`)
+    examined(facts({ units: known(CHAIN.map(one => unit(one, one === name ? change : {}))) })).right.includes(
+      `${name} is active`,
+    )
   t.ok(right(API, {}))
   t.notOk(right(API, { file: 'disabled' }))
   t.notOk(right(API, { active: 'failed' }))

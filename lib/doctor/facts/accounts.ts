@@ -1,7 +1,12 @@
+import * as v from 'valibot'
+import { errnoOf, Failure } from '../../frame/failure.ts'
 import type { Settings } from '../../frame/settings.ts'
 import { findAccount, findGroup, type Group, isMember } from '../../host/accounts.ts'
-import type { Account } from '../../host/identity.ts'
-import { type Fact, look } from './fact.ts'
+import { inFolder } from '../../host/folder.ts'
+import { type Account, effectiveUid } from '../../host/identity.ts'
+import { job } from '../../host/job.ts'
+import { state, stateOf } from '../../host/ownership.ts'
+import { type Fact, look, unknown } from './fact.ts'
 
 /** The accounts and groups that the settings name, as far as this host has them. */
 export type Accounts = {
@@ -27,3 +32,47 @@ export const gatherAccounts = (settings: Settings): Fact<Accounts> =>
       member: service !== undefined && vaultGroup !== undefined && isMember(service, vaultGroup),
     }
   })
+
+/** The folders from the root to one, as an account sees them that enters each of them. */
+export type Traversal = v.InferOutput<typeof traversal>
+
+const traversal = v.strictObject({
+  /** As far as they could be seen, from the top; `safe` where nobody else can put another one in its place. */
+  folders: v.array(v.strictObject({ path: v.string(), stat: state, safe: v.boolean() })),
+  /** The folder at which it ended: it may not be entered, or there is none, or a link that is not followed. */
+  end: v.optional(v.strictObject({ path: v.string(), closed: v.boolean() })),
+})
+
+/** Enters every folder on the way to `path`, which itself counts. Changes nothing. */
+const traverse = job('traverse', [v.string()], traversal, (path): Traversal => {
+  const folders: Traversal['folders'] = []
+  const names = path.split('/').filter(Boolean)
+  for (const [index] of names.entries()) {
+    const prefix = `/${names.slice(0, index + 1).join('/')}`
+    try {
+      // What is in it can be named only by who may enter it, so each is entered.
+      const found = inFolder(prefix, folder => {
+        folder.look('.')
+        return { path: prefix, stat: stateOf(folder.stat()), safe: folder.safe }
+      })
+      if (!found) return { folders, end: { path: prefix, closed: false } }
+      folders.push(found)
+    } catch (error) {
+      const closed = errnoOf(error) === 'EACCES'
+      if (!closed && !(error instanceof Failure)) throw error
+      return { folders, end: { path: prefix, closed } }
+    }
+  }
+  return { folders }
+})
+
+/** The path to something as this process can follow it, and as the account can that has to. */
+export type Traversals = { readonly ours: Fact<Traversal>; readonly theirs: Fact<Traversal> }
+
+export function gatherTraversals(path: string, account: Account | undefined): Traversals {
+  const ours = look(() => traverse.here(path))
+  if (!account) return { ours, theirs: unknown('there is no such account') }
+  if (effectiveUid() !== 0 && effectiveUid() !== account.uid)
+    return { ours, theirs: unknown(`only root can see what ${account.name} sees`, 'Run it as root.', true) }
+  return { ours, theirs: look(() => traverse.as(account, path)) }
+}

@@ -3,8 +3,7 @@ import { listBackups } from '../../backup/folder.ts'
 import { scrubber } from '../../frame/scrub.ts'
 import type { Settings } from '../../frame/settings.ts'
 import { splitPath } from '../../host/folder.ts'
-import type { Account } from '../../host/identity.ts'
-import { effectiveUid } from '../../host/identity.ts'
+import { type Account, effectiveUid } from '../../host/identity.ts'
 import { hasSystemd } from '../../host/units.ts'
 import { loadManifest } from '../../provision/manifest.ts'
 import { readVault } from '../../provision/vault.ts'
@@ -12,7 +11,7 @@ import { askConfigurationErrors } from '../../server/conf.ts'
 import { type DataFolder, type FoundFolder, findDataFolder } from '../../server/data-folder.ts'
 import { lastWords } from '../../server/log.ts'
 import { inspectPatroni } from '../../server/patroni.ts'
-import { gatherAccounts } from './accounts.ts'
+import { gatherAccounts, gatherTraversals } from './accounts.ts'
 import { type Fact, ifKnown, known, look, lookLater, unknown } from './fact.ts'
 import { gatherClock, gatherDisks, gatherForeign, gatherNames, gatherReset, gatherTools } from './host.ts'
 import {
@@ -25,7 +24,6 @@ import {
 } from './passwords.ts'
 import { gatherServer, notUp, type ServerFacts } from './server.ts'
 import { gatherUnits } from './units.ts'
-import { gatherWays } from './ways.ts'
 
 /** What was looked at, once: everything the findings are made from. */
 export type Facts = Readonly<Awaited<ReturnType<typeof gather>>>
@@ -62,8 +60,8 @@ export async function gather(settings: Settings) {
     nixos: existsSync('/etc/NIXOS'),
     systemd: hasSystemd(),
     accounts,
-    wayToVault: gatherWays(vaultFolder, service),
-    wayToCheckout: gatherWays(settings.apiDir, service),
+    pathToVault: gatherTraversals(vaultFolder, service),
+    pathToCheckout: gatherTraversals(settings.apiDir, service),
     vault,
     /** The vault file itself, where links lead to it, and its mode. */
     vaultTarget: look(() => {

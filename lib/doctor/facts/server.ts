@@ -4,7 +4,11 @@ import { KEPT, RESTORING } from '../../backup/terms.ts'
 import { ExitCode, Failure } from '../../frame/failure.ts'
 import type { Settings } from '../../frame/settings.ts'
 import type { Manifest } from '../../frame/terms.ts'
+import { askFits, type Judge, type LoginAttempt } from '../../server/access/decide.ts'
+import { inspectAccessFiles } from '../../server/access/inspect.ts'
+import type { Rule } from '../../server/access/rules.ts'
 import { administratorGoal, explain, type Problem } from '../../server/connection-problem.ts'
+import type { FileError } from '../../server/files.ts'
 import {
   type Cluster,
   IDENTITY,
@@ -20,7 +24,6 @@ import { abandon, ask, openSession, type Session } from '../../server/session.ts
 import { literal } from '../../server/sql.ts'
 import { type Fact, lookLater, toUnknown, type Unknown, unknown } from './fact.ts'
 import type { Names } from './host.ts'
-import { gatherRules, type Rules } from './rules.ts'
 
 const texts = v.array(v.string())
 
@@ -75,6 +78,16 @@ export const serverQuery = ({ dbUser, dbName }: Settings, major: number): string
         : "'[]'::json"
     }
   ) AS state`
+
+/** The access rules as PostgreSQL reads them in the files, which need not be what it has loaded. */
+export type Rules = {
+  readonly path: string
+  readonly rules: readonly Rule[]
+  /** The lines that it does not take. */
+  readonly errors: readonly FileError[]
+  /** Which rule decides about the logins of `triedLogins`. */
+  readonly judge: Judge
+}
 
 /** What is known of a server that let us in. */
 export type Server = {
@@ -143,6 +156,39 @@ async function readCluster(client: pg.Client, settings: Settings, manifest: Mani
   } catch (error) {
     throw statementFailure(error, 'read the roles and databases')
   }
+}
+
+/** The logins of the administrator and of the application: through the socket, and from each address. */
+function triedLogins(settings: Settings, addresses: readonly string[]): LoginAttempt[] {
+  const { adminRole, adminDatabase, dbUser, dbName } = settings
+  const clients = [...new Set(['127.0.0.1', '::1', ...addresses])]
+  return [
+    { role: adminRole, database: adminDatabase },
+    { role: dbUser, database: dbName },
+  ].flatMap(login => [
+    { type: 'local' as const, ...login },
+    ...clients.flatMap(address =>
+      [false, true].map(ssl => ({ type: 'host' as const, ...login, address, ssl })),
+    ),
+  ])
+}
+
+/**
+ * Asks what the rules are, and which of them decides.
+ *
+ * @param client a superuser's session
+ * @param limit milliseconds that a message gets
+ * @param addresses the ones of the application
+ */
+async function gatherRules(
+  client: pg.Client,
+  limit: number,
+  settings: Settings,
+  addresses: readonly string[],
+): Promise<Rules> {
+  const { hba, major, rules, ruleErrors } = await inspectAccessFiles(client, limit)
+  const fits = await askFits(client, limit, major, rules, triedLogins(settings, addresses))
+  return { path: hba.path, rules, errors: ruleErrors, judge: fits.judge(rules) }
 }
 
 /** Since PostgreSQL 15 not every role may make tables there, only the owner of the database. */

@@ -1,83 +1,74 @@
-import type { Problem, ProblemKind } from '../../server/connection-problem.ts'
+import type { Verdict } from '../../server/access/decide.ts'
+import type { Problem } from '../../server/connection-problem.ts'
+import { newerFiles } from '../../server/look.ts'
 import type { Outcome } from '../../server/prove.ts'
 import type { Facts } from '../facts/gather.ts'
-import { able, currentRole, newerFiles, type Part, Parts, remedyOn, serverSelf } from './part.ts'
+import { currentRole, type Examination, remedyOn, serverSelf } from './examination.ts'
+import { expiryOf } from './roles.ts'
 import {
   findRule,
   findRuleErrors,
   findStaleRules,
+  findTrust,
   letsIn,
   ruleRemedy,
-  trustFindings,
   verdictFor,
 } from './rules.ts'
 
 type Refused = Extract<Outcome, { ok: false }>
 
 /** Who may log in, and the application's own logins. A cause that another family names is not said again here. */
-export function accessFindings(facts: Facts): Part {
-  const part = new Parts()
-  const { names, rules, server } = facts
-  const addresses = names.resolved.known ? names.resolved.value : []
-  if (!rules.known && (server.state === 'up' || rules.denied)) part.blind('the access rules', rules)
-  const broken = findRuleErrors(facts, part)
+export function examineAccess(exam: Examination): void {
+  const { names, rules, server } = exam.facts
+  if (!rules.known && (server.state === 'up' || rules.denied)) exam.blind('the access rules', rules)
+  const broken = findRuleErrors(exam)
   let stale = false
-  for (const address of addresses) stale = login(facts, part, address) || stale
-  const ruled = part.findings.some(({ id }) => id.startsWith('hba-'))
+  for (const address of names.resolved.known ? names.resolved.value : [])
+    stale = login(exam, address) || stale
+  const ruled = exam.findings.some(({ id }) => id.startsWith('hba-'))
   // Loading rules that keep the API out would be no remedy.
-  if (!broken && !ruled) findStaleRules(facts, part, stale)
-  trustFindings(facts, part)
-  return part
+  if (!broken && !ruled) findStaleRules(exam, stale)
+  findTrust(exam)
 }
 
 /** One address; whether the rules that are loaded refuse what those on the disk let in. */
-function login(facts: Facts, part: Parts, address: string): boolean {
-  const { settings, attempts, server } = facts
+function login(exam: Examination, address: string): boolean {
+  const { settings, attempts, server, foreign } = exam.facts
+  const self = serverSelf(exam.facts)
   const tried = attempts.filter(({ outcome }) => outcome.address === address)
   const outcome = (tried.find(attempt => attempt.with === 'vault') ?? tried[0])?.outcome
-  const verdict = verdictFor(facts, address)
-  if (outcome?.ok) part.good(`${settings.dbUser} logs in at ${address}`)
+  const verdict = verdictFor(exam.facts, address)
+  if (outcome?.ok) exam.good(`${settings.dbUser} logs in at ${address}`)
   const refused = outcome && !outcome.ok ? outcome : undefined
-  const byRules = refused && isByRules(refused.problem) && currentRole(facts)?.login !== false
-  const later = isNewer(facts) && verdict !== undefined && !letsIn(verdict)
-  if (later || (byRules && verdict && !letsIn(verdict))) findRule(facts, part, address, verdict)
+  const byRules = refused && isByRules(refused.problem) && currentRole(exam.facts)?.login !== false
+  const newer = self !== undefined && newerFiles(self, 'hba').length > 0
+  if (verdict && !letsIn(verdict) && (newer || byRules)) findRule(exam, address, verdict)
   else if (byRules && verdict) return true
-  else if (byRules) findRefusal(facts, part, refused)
-  else if (refused && server.state !== 'absent' && !isForeign(facts)) findFailure(facts, part, refused)
+  else if (byRules) findRefusal(exam, refused)
+  else if (refused && server.state !== 'absent' && !(foreign.known && foreign.value.length > 0))
+    findFailure(exam, refused, verdict)
   return false
 }
 
 const isByRules = ({ kind }: Problem): boolean => kind === 'no rule' || kind === 'refused by rules'
 
-const isForeign = ({ foreign }: Facts): boolean => foreign.known && foreign.value.length > 0
-
-const isNewer = (facts: Facts): boolean => newerFiles(serverSelf(facts), 'hba').length > 0
-
 /** Refused by rules that cannot be read here. */
-function findRefusal(facts: Facts, part: Parts, { address, problem }: Refused): void {
-  const range = `${address}/${address.includes(':') ? 128 : 32}`
-  const { dbName, dbUser } = facts.settings
-  part.find({
-    id: problem.kind === 'no rule' ? 'hba-no-rule' : 'hba-rejected',
-    severity: 'error',
-    subject: address,
-    seen: problem.cause,
-    meaning: `PostgreSQL refuses the API at ${address}`,
-    ...ruleRemedy(facts, `host "${dbName}" "${dbUser}" ${range} scram-sha-256`),
-  })
+function findRefusal(exam: Examination, { address, problem }: Refused): void {
+  const id = problem.kind === 'no rule' ? 'hba-no-rule' : 'hba-rejected'
+  exam.find(id, address, problem.cause, ruleRemedy(exam.facts, address))
 }
 
-/** What the families of passwords and roles explain, where they could look. */
-function isExplained(facts: Facts, kind: ProblemKind | undefined): boolean {
-  const { server, agreement } = facts
+/** Whether the families of passwords and roles explain it, where they could look. */
+function isExplained(facts: Facts, { kind }: Problem): boolean {
+  const { server, agreement, now } = facts
   const self = serverSelf(facts)
   const catalogs = server.state === 'up' && server.cluster.known
   const role = currentRole(facts)
   const password = agreement.vaultIsVerifier ?? agreement.copyIsVerifier
-  const expired = typeof role?.validUntil === 'number' && role.validUntil * 1000 <= facts.now.getTime()
   switch (kind) {
     case 'wrong password':
-      return expired || (catalogs && !role) || (password !== undefined && password !== 'same')
+      if (role ? expiryOf(role, now) : catalogs) return true
+      return password !== undefined && password !== 'same'
     case 'unsafe method':
       return password === 'md5'
     case 'no rule':
@@ -96,90 +87,49 @@ function isExplained(facts: Facts, kind: ProblemKind | undefined): boolean {
   }
 }
 
-function findFailure(facts: Facts, part: Parts, { address, problem }: Refused): void {
-  const { settings, server } = facts
-  if (isExplained(facts, problem.kind)) return
-  const verdict = verdictFor(facts, address)
+function findFailure(exam: Examination, { address, problem }: Refused, verdict: Verdict | undefined) {
+  const { settings, server } = exam.facts
+  const { kind, stage, cause, hint } = problem
+  if (isExplained(exam.facts, problem)) return
   // That rule is a finding of its own.
-  if (problem.kind === 'unasked' && verdict?.decides?.method === 'trust') return
-  if (problem.kind === 'unsafe method' && verdict?.decides) {
-    findRule(facts, part, address, verdict)
-    return
-  }
-  const self = serverSelf(facts)
-  if (problem.stage === 'absent' && server.state === 'up') {
-    const all = self?.listenAddresses ?? ''
-    part.find({
-      id: 'address-not-served',
-      severity: 'error',
-      subject: address,
-      seen: `nothing listens at ${address} port ${settings.dbPort}, which ${settings.dbHost} resolves to (listen_addresses is '${all}')`,
-      meaning: `the API is refused at ${address}; if it tries that address only, it has no database`,
-      remedy: remedyOn(
-        facts,
-        `ALTER SYSTEM SET listen_addresses = 'localhost,${address}', then: systemctl restart postgresql`,
-        `services.postgresql.settings.listen_addresses = lib.mkForce "localhost,${address}"`,
-        `add ${address} to postgresql.listen of Patroni's configuration, then: patronictl restart`,
-      ),
-      ...able(facts, 'listen'),
-    })
-    return
-  }
-  part.find({
-    id: 'login-failed',
-    severity: 'error',
-    subject: address,
-    seen: problem.cause,
-    meaning: `the API cannot log in at ${address}`,
-    remedy: problem.hint.replaceAll('ADDRESS', address),
+  if (kind === 'unasked' && verdict?.decides?.method === 'trust') return
+  if (kind === 'unsafe method' && verdict?.decides) return findRule(exam, address, verdict)
+  if (stage !== 'absent' || server.state !== 'up')
+    return exam.find('login-failed', address, cause, { remedy: hint.replaceAll('ADDRESS', address) })
+  const all = serverSelf(exam.facts)?.listenAddresses ?? ''
+  const { dbPort, dbHost } = settings
+  const seen = `nothing listens at ${address} port ${dbPort}, which ${dbHost} resolves to (listen_addresses is '${all}')`
+  exam.find('address-not-served', address, seen, {
+    remedy: remedyOn(
+      exam.facts,
+      `ALTER SYSTEM SET listen_addresses = 'localhost,${address}', then: systemctl restart postgresql`,
+      `services.postgresql.settings.listen_addresses = lib.mkForce "localhost,${address}"`,
+      `add ${address} to postgresql.listen of Patroni's configuration, then: patronictl restart`,
+    ),
   })
 }
 
 /** How the name of the database becomes an address. */
-export function nameFindings(facts: Facts): Part {
-  const part = new Parts()
-  const { names, settings } = facts
+export function examineNames(exam: Examination) {
+  const { names, settings } = exam.facts
   const { hosts, resolved, ipv6 } = names
-  if (!hosts.known) part.blind('/etc/hosts', hosts)
-  if (!resolved.known) {
-    part.find({
-      id: 'name-unresolved',
-      severity: 'error',
-      subject: settings.dbHost,
-      seen: resolved.why,
-      meaning: 'the API finds no address to connect to',
-      remedy: `put ${settings.dbHost} into /etc/hosts, or correct ENDOREG_DB_HOST`,
-    })
-    return part
-  }
+  const { dbHost } = settings
+  if (!hosts.known) exam.blind('/etc/hosts', hosts)
+  if (!resolved.known) return exam.find('name-unresolved', dbHost, resolved.why)
   const addresses = resolved.value
-  for (const loopback of settings.dbHost === 'localhost' && hosts.known ? ['127.0.0.1', '::1'] : []) {
+  for (const loopback of dbHost === 'localhost' && hosts.known ? ['127.0.0.1', '::1'] : []) {
     // Another part of the resolver (nss-myhostname) may know it; and without IPv6 there is nothing to know.
     if (addresses.includes(loopback) || (loopback === '::1' && !ipv6)) continue
-    part.find({
-      id: 'hosts-loopback',
-      severity: 'warning',
-      subject: loopback,
-      seen: `/etc/hosts has no "${loopback} localhost", and localhost does not resolve to it`,
-      meaning: `a server that listens at localhost does not serve ${loopback}, and whoever connects to it is refused`,
+    const seen = `/etc/hosts has no "${loopback} localhost", and localhost does not resolve to it`
+    exam.find('hosts-loopback', loopback, seen, {
       remedy: remedyOn(
-        facts,
+        exam.facts,
         `echo "${loopback} localhost" >>/etc/hosts, and restart PostgreSQL`,
         `networking.hosts."${loopback}" = [ "localhost" ]`,
       ),
-      ...able(facts, 'hosts'),
     })
   }
-  if (addresses.includes('::1') && !ipv6) {
-    part.find({
-      id: 'ipv6-off',
-      severity: 'error',
-      subject: '::1',
-      seen: `${settings.dbHost} resolves to ::1, and the loopback interface has no such address`,
-      meaning: 'the API tries an address that this host does not have',
-      remedy: 'turn IPv6 on there (sysctl net.ipv6.conf.lo.disable_ipv6=0), or take ::1 out of /etc/hosts',
-    })
-  }
-  if (part.findings.length === 0) part.good(`${settings.dbHost} resolves to ${addresses.join(' and ')}`)
-  return part
+  if (addresses.includes('::1') && !ipv6)
+    exam.find('ipv6-off', '::1', `${dbHost} resolves to ::1, and the loopback interface has no such address`)
+  if (exam.findings.length === 0) exam.good(`${dbHost} resolves to ${addresses.join(' and ')}`)
 }

@@ -4,76 +4,34 @@ import { describeBegun } from '../../reset/journal.ts'
 import { ifKnown } from '../facts/fact.ts'
 import type { Facts } from '../facts/gather.ts'
 import type { Begun, Disk } from '../facts/host.ts'
-import { type Part, Parts } from './part.ts'
+import type { Examination } from './examination.ts'
+import type { Fix } from './meanings.ts'
 
 /** Seconds after which a daily backup is overdue, with room for the timer's random delay and a host that was off. */
 const OVERDUE = 2 * 86_400
 
 /** Whether there is a backup, of when and of what. */
-export function backupFindings({ backups, settings, now }: Facts): Part {
-  const part = new Parts()
-  if (!backups.known) {
-    part.blind('backups', backups)
-    return part
-  }
+export function examineBackups(exam: Examination) {
+  const { backups, settings, now } = exam.facts
+  if (!backups.known) return exam.blind('backups', backups)
   for (const { name, why } of backups.value.unusable) {
-    part.find({
-      id: 'backup-unusable',
-      severity: 'warning',
-      subject: name,
-      seen: `${settings.backupDir}/${name} has the name of a backup and is none: ${why}`,
-      meaning: 'nothing can be restored from it',
-      remedy: `look at the health of the disk, make a new one (backup-postgres), then remove it by hand`,
-    })
+    const path = `${settings.backupDir}/${name}`
+    exam.find('backup-unusable', name, `${path} has the name of a backup and is none: ${why}`)
   }
   const newest = backups.value.backups.at(-1)
-  if (!newest) {
-    part.find({
-      id: 'backup-none',
-      severity: 'notice',
-      subject: settings.backupDir,
-      seen: 'there is no complete backup',
-      meaning: 'what is in the databases is only on this disk',
-      remedy: 'backup-postgres makes one; every day: systemctl enable --now endoreg-backup.timer',
-    })
-    return part
-  }
-  for (const { name, why } of newest.description.unread ?? []) {
-    part.find({
-      id: 'backup-lacking',
-      severity: 'warning',
-      subject: name,
-      seen: `the database ${name} is not in the last backup, ${newest.name}: ${why}`,
-      meaning: 'what is in it cannot be restored from that; the other databases are saved',
-      remedy: `keep the older backups that have it (restore-postgres --list), and mend what is said there; then: backup-postgres`,
-    })
-  }
-  for (const { name } of backups.value.backups.filter(backup => isAhead(backup, now.getTime()))) {
-    part.find({
-      id: 'backup-future',
-      severity: 'notice',
-      subject: name,
-      seen: `the backup ${name} says that it was finished in the future`,
-      meaning:
-        'the clock of this host was ahead then, or is behind now; which backup is newer is known all the same',
-      remedy: 'see whether the clock is right: timedatectl',
-    })
-  }
+  if (!newest) return exam.find('backup-none', settings.backupDir, 'there is no complete backup')
+  for (const { name, why } of newest.description.unread ?? [])
+    exam.find(
+      'backup-lacking',
+      name,
+      `the database ${name} is not in the last backup, ${newest.name}: ${why}`,
+    )
+  for (const { name } of backups.value.backups.filter(backup => isAhead(backup, now.getTime())))
+    exam.find('backup-future', name, `the backup ${name} says that it was finished in the future`)
   const seconds = (now.getTime() - Date.parse(newest.description.finished)) / 1000
   const age = durationText(seconds)
-  if (seconds <= OVERDUE) {
-    part.good(`the last backup is ${age} old: ${newest.name}`)
-    return part
-  }
-  part.find({
-    id: 'backup-old',
-    severity: 'warning',
-    subject: newest.name,
-    seen: `the last complete backup is ${age} old`,
-    meaning: 'what was written since then is only on this disk',
-    remedy: 'see why there is no newer one: journalctl -u endoreg-backup; then: backup-postgres',
-  })
-  return part
+  if (seconds <= OVERDUE) exam.good(`the last backup is ${age} old: ${newest.name}`)
+  else exam.find('backup-old', newest.name, `the last complete backup is ${age} old`)
 }
 
 const GIB = 1024 ** 3
@@ -83,29 +41,22 @@ const LITTLE = { share: 0.1, bytes: 5 * GIB }
 const NOTHING = 0.01
 
 /** Free space where data, write-ahead log and vault live. */
-export function diskFindings({ disks }: Facts): Part {
-  const part = new Parts()
-  if (!disks.known) {
-    part.blind('free space', disks)
-    return part
-  }
+export function examineDisks(exam: Examination) {
+  const { disks } = exam.facts
+  if (!disks.known) return exam.blind('free space', disks)
   for (const disk of disks.value) {
     const { path, holds, free, size, freeInodes, inodes } = disk
     const share = Math.min(size > 0 ? free / size : 1, inodes > 0 ? freeInodes / inodes : 1)
-    if (share >= LITTLE.share || (free >= LITTLE.bytes && share >= NOTHING)) {
-      part.good(`there is space for ${holds}: ${describe(disk)}`)
-      continue
-    }
-    part.find({
-      id: 'disk-full',
-      severity: share < NOTHING ? 'error' : 'warning',
-      subject: path,
-      seen: `the disk of ${holds} has ${describe(disk)} left`,
-      meaning: 'PostgreSQL stops when it is full, and no password can be written',
-      remedy: `free some space: df -h ${path}; df -i ${path}`,
-    })
+    if (share >= LITTLE.share || (free >= LITTLE.bytes && share >= NOTHING))
+      exam.good(`there is space for ${holds}: ${describe(disk)}`)
+    else
+      exam.find(
+        'disk-full',
+        path,
+        `the disk of ${holds} has ${describe(disk)} left`,
+        share < NOTHING ? { severity: 'error' } : {},
+      )
   }
-  return part
 }
 
 function describe({ free, size, freeInodes, inodes }: Disk): string {
@@ -118,49 +69,40 @@ function describe({ free, size, freeInodes, inodes }: Disk): string {
 export const isInterrupted = ({ reset }: Facts): boolean => ifKnown(reset) !== undefined
 
 /** A reset of the cluster, or an undo of one, that was killed. */
-export function resetFindings(facts: Facts): Part {
-  const part = new Parts()
-  const { reset, server, root, settings } = facts
-  if (!reset.known && root) part.blind('whether a reset was interrupted', reset)
+export function examineReset(exam: Examination) {
+  const { reset, server, root, settings } = exam.facts
+  if (!reset.known && root) exam.blind('whether a reset was interrupted', reset)
   const begun = ifKnown(reset)
-  if (!begun) return part
-  const { journal, moved, there, busy } = begun
+  if (!begun) return
+  const { journal, there, busy } = begun
   const { cluster } = journal
   const down = server.state === 'absent'
-  const [stage, remedy] = describeStage(begun)
-  const missing = there ? '' : `; there is no data folder in ${cluster.data}`
-  const common = {
-    id: 'reset-interrupted',
-    severity: down ? 'error' : 'warning',
-    subject: `cluster ${cluster.name}`,
-  } as const
+  const severity = down ? 'error' : 'warning'
+  const subject = `cluster ${cluster.name}`
   if (busy) {
-    part.find({
-      ...common,
-      seen: `${describeBegun(journal)} is not finished, and a backup, restore, drill or reset is at work now`,
+    const seen = `${describeBegun(journal)} is not finished, and a backup, restore, drill or reset is at work now`
+    return exam.find('reset-interrupted', subject, seen, {
+      severity,
       meaning: 'it may be this very one, and what is seen of PostgreSQL only passing',
       remedy: `wait for its end, and look again: fuser -v ${settings.stateDir}/maintenance.lock`,
     })
-    return part
   }
-  part.find({
-    ...common,
-    seen: `${describeBegun(journal)} was interrupted ${stage}${missing}`,
-    meaning: down
-      ? 'there is no database for the API; no data is lost'
-      : 'no data is lost, and not every unit may be started',
+  const [stage, remedy, fix] = describeStage(begun)
+  const missing = there ? '' : `; there is no data folder in ${cluster.data}`
+  exam.find('reset-interrupted', subject, `${describeBegun(journal)} was interrupted ${stage}${missing}`, {
+    severity,
+    ...(down ? { meaning: 'there is no database for the API; no data is lost' } : {}),
     remedy,
-    fix: journal.action === 'undo' || !moved ? 'undo' : down && there ? 'start' : undefined,
+    fix: fix ?? (down && there ? 'start' : undefined),
   })
-  return part
 }
 
 /** How far it has come, and what is to be done about it. */
-function describeStage({ journal, moved }: Begun): readonly [stage: string, remedy: string] {
+function describeStage({ journal, moved }: Begun): readonly [stage: string, remedy: string, fix?: Fix] {
   const { action, aside } = journal
   if (action === 'undo') {
     const stage = moved ? `when ${aside} was the data folder again` : `before ${aside} came back`
-    return [stage, 'reset-psql-safe --undo finishes it']
+    return [stage, 'reset-psql-safe --undo finishes it', 'undo']
   }
   return moved
     ? [
@@ -170,5 +112,6 @@ function describeStage({ journal, moved }: Begun): readonly [stage: string, reme
     : [
         'before anything was moved',
         'reset-psql-safe begins it again, reset-psql-safe --undo only starts what it had stopped',
+        'undo',
       ]
 }

@@ -1,70 +1,48 @@
-import type { FindingId, Fix } from '../../frame/finding.ts'
 import type { VerifierState } from '../../server/scram.ts'
-import type { Facts } from '../facts/gather.ts'
-import { currentRole, isStandby, type Part, Parts } from './part.ts'
-
-const REFUSED = 'the API cannot log in: password authentication fails'
+import { currentRole, type Examination, isStandby } from './examination.ts'
+import type { FindingId, Meaning } from './meanings.ts'
 
 /** What is wrong with a stored verifier whatever the password is. */
-const WRONG: Readonly<
-  Partial<Record<VerifierState, { readonly id: FindingId; readonly seen: string; readonly meaning: string }>>
-> = {
-  'no password': { id: 'role-no-password', seen: 'the role has no password', meaning: REFUSED },
-  md5: {
-    id: 'role-md5',
-    seen: 'PostgreSQL keeps its password as md5',
-    meaning: 'the rules ask for SCRAM, which md5 cannot answer, and PostgreSQL is giving md5 up',
-  },
-  unusable: {
-    id: 'role-verifier',
-    seen: 'its stored verifier is none that PostgreSQL or this program can use',
-    meaning: 'the API cannot log in',
-  },
+const WRONG: Readonly<Partial<Record<VerifierState, readonly [id: FindingId, seen: string]>>> = {
+  'no password': ['role-no-password', 'the role has no password'],
+  md5: ['role-md5', 'PostgreSQL keeps its password as md5'],
+  unusable: ['role-verifier', 'its stored verifier is none that PostgreSQL or this program can use'],
 }
 
 /** Vault, PostgreSQL and db_pwd against each other: one finding, about the one that differs from the others. */
-export function passwordFindings(facts: Facts): Part {
-  const part = new Parts()
-  const { settings, agreement } = facts
+export function examinePasswords(exam: Examination) {
+  const { settings, agreement } = exam.facts
   const { copyIsVault, vaultIsVerifier, copyIsVerifier } = agreement
-  const role = settings.dbUser
-  const standby = isStandby(facts)
-  const setup = standby ? undefined : 'setup'
+  const { dbUser, vaultFile, apiDir } = settings
+  const onStandby = (remedy: string): Partial<Meaning> =>
+    isStandby(exam.facts) ? { remedy, fix: undefined } : {}
   const verifier = vaultIsVerifier ?? copyIsVerifier
-  const wrong = currentRole(facts) && verifier && WRONG[verifier]
+  const wrong = currentRole(exam.facts) && verifier && WRONG[verifier]
   if (wrong) {
-    const remedy = standby ? 'set the password on the primary: sync-password' : 'sync-password'
-    part.find({ ...wrong, severity: 'error', subject: role, remedy, fix: setup })
-    return part
+    const [id, seen] = wrong
+    return exam.find(id, dbUser, seen, onStandby('set the password on the primary: sync-password'))
   }
-  const remedy = standby
-    ? 'this PostgreSQL is a standby: copy the vault file of the primary here, then run endo-api-boot'
-    : 'sync-password makes all three agree on that of the vault'
-  const differ = (id: FindingId, subject: string, seen: string, meaning: string, fix: Fix | undefined) =>
-    part.find({ id, severity: 'error', subject, seen, meaning, remedy, fix })
-
+  const primary = onStandby(
+    'this PostgreSQL is a standby: copy the vault file of the primary here, then run endo-api-boot',
+  )
   if (vaultIsVerifier === 'other password' && copyIsVerifier === 'same') {
     const seen = 'it holds another password than PostgreSQL and db_pwd, which agree'
-    const meaning = 'the API logs in until its copy is installed again, and then no more'
-    differ('password-vault', settings.vaultFile, seen, meaning, setup)
+    exam.find('password-vault', vaultFile, seen, primary)
   } else if (vaultIsVerifier === 'other password' && copyIsVault === false) {
-    differ(
-      'password-all',
-      role,
-      'vault, PostgreSQL and db_pwd hold three different passwords',
-      REFUSED,
-      setup,
-    )
+    exam.find('password-all', dbUser, 'vault, PostgreSQL and db_pwd hold three different passwords', primary)
   } else if (vaultIsVerifier === 'other password') {
     const agree = copyIsVault ? ' and db_pwd, which agree' : ''
-    const seen = `PostgreSQL holds another password than the vault${agree}`
-    differ('password-postgres', role, seen, REFUSED, setup)
+    exam.find(
+      'password-postgres',
+      dbUser,
+      `PostgreSQL holds another password than the vault${agree}`,
+      primary,
+    )
   } else if (copyIsVault === false) {
     const agree = vaultIsVerifier === 'same' ? ' and PostgreSQL, which agree' : ''
     const seen = `it holds another password than the vault${agree}`
-    differ('password-copy', `${settings.apiDir}/conf/db_pwd`, seen, REFUSED, 'install')
+    exam.find('password-copy', `${apiDir}/conf/db_pwd`, seen, { ...primary, fix: 'install' })
   } else if ([copyIsVault, vaultIsVerifier, copyIsVerifier].every(compared => compared !== undefined)) {
-    part.good('vault, PostgreSQL and db_pwd hold the same password')
+    exam.good('vault, PostgreSQL and db_pwd hold the same password')
   }
-  return part
 }

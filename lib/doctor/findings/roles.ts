@@ -1,151 +1,86 @@
-import type { FindingId } from '../../frame/finding.ts'
 import { diffDatabases, diffRoles } from '../../provision/roles.ts'
-import type { Cluster } from '../../server/look.ts'
+import type { Cluster, CurrentRole } from '../../server/look.ts'
 import { look } from '../facts/fact.ts'
 import type { Facts } from '../facts/gather.ts'
-import { isStandby, type Part, Parts, serverSelf } from './part.ts'
+import { type Examination, isStandby, serverSelf } from './examination.ts'
+import type { Meaning } from './meanings.ts'
 
 /** Roles, databases and the application's rights there. Of a server that is down nothing is said. */
-export function roleFindings(facts: Facts): Part {
-  const part = new Parts()
-  const { server, root } = facts
-  if (server.state !== 'up') return part
-  if (!server.cluster.known) {
-    const { why, hint } = server.cluster
+export function examineRoles(exam: Examination) {
+  const { server, root } = exam.facts
+  if (server.state !== 'up') return
+  const { cluster, self } = server
+  if (!cluster.known) {
     // The family of the server says that the administrative role may not look.
-    if (!server.self.known) return part
-    if (!root) part.blind('roles and databases', server.cluster)
-    else
-      part.find({
-        id: 'catalog-unusable',
-        severity: 'error',
-        subject: 'roles and databases',
-        seen: why,
-        meaning: 'the setup cannot provision them',
-        remedy: hint,
-      })
-    return part
+    if (!self.known) return
+    if (!root) return exam.blind('roles and databases', cluster)
+    return exam.find('catalog-unusable', 'roles and databases', cluster.why, { remedy: cluster.hint })
   }
-  application(facts, part, server.cluster.value)
-  others(facts, part, server.cluster.value)
-  rights(facts, part)
-  if (part.findings.length === 0)
-    part.good('roles and databases are there, with their attributes, owners and rights')
-  return part
+  application(exam, cluster.value)
+  others(exam, cluster.value)
+  rights(exam)
+  if (exam.findings.length === 0)
+    exam.good('roles and databases are there, with their attributes, owners and rights')
 }
 
-/** What the setup mends, and on a standby the primary's. */
-function mended(facts: Facts): { remedy: string; fix?: 'setup' } {
-  if (isStandby(facts)) return { remedy: 'on the primary: postgres-endoreg-setup' }
-  return { remedy: 'postgres-endoreg-setup', fix: 'setup' }
+/** What the setup mends, the primary's mends on a standby. */
+const onStandby = (facts: Facts): Partial<Meaning> =>
+  isStandby(facts) ? { remedy: 'on the primary: postgres-endoreg-setup', fix: undefined } : {}
+
+/** When the password of the role has expired; undefined where it has not. */
+export function expiryOf({ validUntil }: CurrentRole, now: Date): Date | undefined {
+  const end = validUntil === null ? undefined : new Date(validUntil * 1000)
+  return end && end <= now ? end : undefined
 }
 
-function application(facts: Facts, part: Parts, cluster: Cluster): void {
-  const { settings, now } = facts
-  const found = (id: FindingId, subject: string, seen: string, meaning: string): void =>
-    part.find({ id, severity: 'error', subject, seen, meaning, ...mended(facts) })
-  const refused = 'the API cannot log in'
-  const role = cluster.roles.get(settings.dbUser)
-  if (!role)
-    found(
-      'role-missing',
-      settings.dbUser,
-      'there is no such role',
-      `${refused}: password authentication fails`,
-    )
-  else {
-    if (!role.login) found('role-no-login', settings.dbUser, 'the role may not log in (NOLOGIN)', refused)
-    if (role.validUntil !== null && role.validUntil * 1000 <= now.getTime()) {
-      const since = new Date(role.validUntil * 1000).toISOString()
-      found(
-        'role-expired',
-        settings.dbUser,
-        `its password has expired, ${since}`,
-        `${refused}: password authentication fails`,
-      )
-    }
-  }
-  const owner = cluster.databases.get(settings.dbName)
-  const declared = facts.manifest.databases.find(({ name }) => name === settings.dbName)?.owner
-  if (owner === undefined)
-    found(
-      'database-missing',
-      settings.dbName,
-      'there is no such database',
-      'the API has nowhere to keep its data',
-    )
+function application(exam: Examination, { roles, databases }: Cluster): void {
+  const { settings, manifest, now } = exam.facts
+  const { dbUser, dbName } = settings
+  const primary = onStandby(exam.facts)
+  const role = roles.get(dbUser)
+  if (!role) exam.find('role-missing', dbUser, 'there is no such role', primary)
+  if (role?.login === false) exam.find('role-no-login', dbUser, 'the role may not log in (NOLOGIN)', primary)
+  const expiry = role && expiryOf(role, now)
+  if (expiry) exam.find('role-expired', dbUser, `its password has expired, ${expiry.toISOString()}`, primary)
+  const owner = databases.get(dbName)
+  const declared = manifest.databases.find(({ name }) => name === dbName)?.owner
+  if (owner === undefined) exam.find('database-missing', dbName, 'there is no such database', primary)
   else if (owner !== declared)
-    found(
-      'database-owner',
-      settings.dbName,
-      `it belongs to ${owner}, not to ${declared}`,
-      "the API's migrations may not change it",
-    )
+    exam.find('database-owner', dbName, `it belongs to ${owner}, not to ${declared}`, primary)
 }
 
 /** What else the manifest declares. */
-function others(facts: Facts, part: Parts, cluster: Cluster): void {
-  const { settings, manifest } = facts
-  const named = new Set(part.findings.map(({ id, subject }) => `${id.split('-')[0]} ${subject}`))
+function others(exam: Examination, cluster: Cluster) {
+  const { settings, manifest } = exam.facts
+  const named = new Set(exam.findings.map(({ id, subject }) => `${id.split('-')[0]} ${subject}`))
   const changes = look(() => [...diffRoles(manifest, cluster), ...diffDatabases(manifest, cluster)])
   if (!changes.known) {
-    part.find({
-      id: 'manifest-unusable',
-      severity: 'error',
-      subject: settings.manifestFile ?? 'the manifest that ships',
-      seen: changes.why,
-      meaning: 'the setup cannot provision roles and databases',
-      remedy: changes.hint,
+    const { why, hint } = changes
+    return exam.find('manifest-unusable', settings.manifestFile ?? 'the manifest that ships', why, {
+      remedy: hint,
     })
-    return
   }
   const rest = changes.value.filter(({ resource }) => !named.has(resource))
   if (rest.length === 0) return
-  part.find({
-    id: 'manifest-drift',
-    severity: 'warning',
-    subject: rest.map(({ resource }) => resource).join(', '),
-    seen: rest.map(({ resource, action }) => `${resource}: ${action}`).join('; '),
-    meaning: 'roles and databases are not as the manifest declares them',
-    ...mended(facts),
-  })
+  const subject = rest.map(({ resource }) => resource).join(', ')
+  const seen = rest.map(({ resource, action }) => `${resource}: ${action}`).join('; ')
+  exam.find('manifest-drift', subject, seen, onStandby(exam.facts))
 }
 
-function rights(facts: Facts, part: Parts): void {
-  const { settings, server } = facts
-  const self = serverSelf(facts)
+function rights(exam: Examination): void {
+  const { settings, server } = exam.facts
   const { dbName, dbUser } = settings
-  if (self?.mayConnect === false) {
-    part.find({
-      id: 'database-connect',
-      severity: 'error',
-      subject: dbName,
-      seen: `${dbUser} has no right to connect to it`,
-      meaning: 'the API is let in and then refused',
+  const self = serverSelf(exam.facts)
+  if (self?.mayConnect === false)
+    exam.find('database-connect', dbName, `${dbUser} has no right to connect to it`, {
       remedy: `GRANT CONNECT ON DATABASE "${dbName}" TO "${dbUser}"`,
     })
-  }
-  if (self?.takesConnections === false) {
-    part.find({
-      id: 'database-closed',
-      severity: 'error',
-      subject: dbName,
-      seen: 'it takes no connections (ALLOW_CONNECTIONS false)',
-      meaning: 'the API cannot log in',
-      remedy: `ALTER DATABASE "${dbName}" WITH ALLOW_CONNECTIONS true`,
-    })
-  }
-  const owned = part.findings.some(({ id }) => id === 'database-owner')
-  if (server.state === 'up' && server.mayCreate.known && !server.mayCreate.value && !owned) {
-    part.find({
-      id: 'schema-create',
-      severity: 'error',
-      subject: dbName,
-      seen: `${dbUser} may not make tables in its schema public`,
-      meaning:
-        "the API's migrations fail; since PostgreSQL 15 only the owner of the database has that right by itself",
+  if (self?.takesConnections === false)
+    exam.find('database-closed', dbName, 'it takes no connections (ALLOW_CONNECTIONS false)')
+  const owned = exam.findings.some(({ id }) => id === 'database-owner')
+  if (server.state === 'up' && server.mayCreate.known && !server.mayCreate.value && !owned)
+    exam.find('schema-create', dbName, `${dbUser} may not make tables in its schema public`, {
       remedy: `in ${dbName}: GRANT CREATE ON SCHEMA public TO "${dbUser}"`,
-      fix: isStandby(facts) ? undefined : 'schema',
+      ...(isStandby(exam.facts) ? { fix: undefined } : {}),
     })
-  }
 }

@@ -1,5 +1,4 @@
 import { Failure } from '../../frame/failure.ts'
-import type { Finding } from '../../frame/finding.ts'
 import { type Run, withNewDeadline } from '../../frame/run.ts'
 import { keepBefore } from '../../host/configuration-file.ts'
 import { withMaintenanceLock } from '../../host/lock.ts'
@@ -11,6 +10,7 @@ import { setUp } from '../../provision/setup.ts'
 import { settle } from '../../reset/undo.ts'
 import { ifKnown, look } from '../facts/fact.ts'
 import type { Facts } from '../facts/gather.ts'
+import type { Found } from '../findings/examination.ts'
 import { accounts, folders, hosts, units } from './host.ts'
 import { listen, reloading, schema, start, trustRule } from './server.ts'
 import { type Remedy, subjects } from './terms.ts'
@@ -75,10 +75,10 @@ export const REMEDIES: readonly Remedy[] = [
 ]
 
 /** A remedy and the findings it is for. */
-type Planned = { readonly remedy: Remedy; readonly findings: readonly Finding[] }
+type Planned = { readonly remedy: Remedy; readonly findings: readonly Found[] }
 
 /** The remedies for what was found, in their order. */
-export const planRemedies = (findings: readonly Finding[]): Planned[] =>
+export const planRemedies = (findings: readonly Found[]): Planned[] =>
   REMEDIES.flatMap(remedy => {
     const its = findings.filter(({ fix }) => fix === remedy.fix)
     return its.length === 0 ? [] : [{ remedy, findings: its }]

@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { doing, ExitCode, Failure } from '../../frame/failure.ts'
-import type { Finding, FindingId } from '../../frame/finding.ts'
 import type { Settings } from '../../frame/settings.ts'
 import { appendLine, keepBefore } from '../../host/configuration-file.ts'
 import { inFolder } from '../../host/folder.ts'
@@ -10,7 +9,9 @@ import { perform } from '../../host/shell.ts'
 import { changeUnitFiles, control } from '../../host/units.ts'
 import { ifKnown } from '../facts/fact.ts'
 import type { Unit } from '../facts/units.ts'
+import type { Found } from '../findings/examination.ts'
 import { type FolderPlan, planFolder } from '../findings/folders.ts'
+import type { FindingId } from '../findings/meanings.ts'
 import { type Remedy, subjects } from './terms.ts'
 
 /** The numbers of the NixOS hosts, for the names that ship; where one is taken, systemd-sysusers takes another. */
@@ -100,7 +101,7 @@ type UnitStep =
   | { readonly action: 'unmask' | 'enable' | 'start'; readonly name: string }
 
 /** What the findings ask for, in the order in which each unit needs the one before it. */
-export function unitSteps(findings: readonly Finding[], all: readonly Unit[]): UnitStep[] {
+export function unitSteps(findings: readonly Found[], all: readonly Unit[]): UnitStep[] {
   const has = (wanted: FindingId, { name }: Unit): boolean =>
     findings.some(({ id, subject }) => id === wanted && subject === name)
   return [

@@ -10,7 +10,7 @@ import { inSession } from '../../server/ready.ts'
 import { reload } from '../../server/reload.ts'
 import { run as send } from '../../server/session.ts'
 import { identifier, literal } from '../../server/sql.ts'
-import { serverSelf } from '../findings/part.ts'
+import { serverSelf } from '../findings/examination.ts'
 import { type Remedy, subjects } from './terms.ts'
 
 /** Milliseconds for a statement of a remedy. */

@@ -12,7 +12,7 @@ import {
   notUp,
   password,
   settings,
-  ways,
+  traversals,
   yaml,
 } from './facts.ts'
 
@@ -36,7 +36,7 @@ export const APPLICATION: readonly Case[] = [
   },
   {
     name: 'no checkout, as far as this account can see',
-    told: { checkout: known(undefined), root: false, wayToCheckout: ways(CHECKOUT, DENIED) },
+    told: { checkout: known(undefined), root: false, pathToCheckout: traversals(CHECKOUT, DENIED) },
     finds: [],
     unseen: [`the checkout ${CHECKOUT}: permission denied`],
   },
@@ -48,7 +48,7 @@ export const APPLICATION: readonly Case[] = [
   },
   {
     name: 'a home that keeps its own account out',
-    told: { checkout: DENIED, wayToCheckout: ways(CHECKOUT, closedAt(HOME)) },
+    told: { checkout: DENIED, pathToCheckout: traversals(CHECKOUT, closedAt(HOME)) },
     finds: [`error folder-closed (${HOME}) folders`],
     says: /chown endoreg-service-user:endoreg-service \S+ && chmod 0750/,
   },

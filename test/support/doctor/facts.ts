@@ -1,13 +1,11 @@
 import { posix } from 'node:path'
 import type { Backup, Description } from '../../../lib/backup/terms.ts'
-import type { Accounts } from '../../../lib/doctor/facts/accounts.ts'
+import type { Accounts, Traversals } from '../../../lib/doctor/facts/accounts.ts'
 import { known, type Unknown, unknown } from '../../../lib/doctor/facts/fact.ts'
 import type { Facts } from '../../../lib/doctor/facts/gather.ts'
 import type { Attempt } from '../../../lib/doctor/facts/passwords.ts'
-import type { Rules } from '../../../lib/doctor/facts/rules.ts'
-import type { Server, ServerState } from '../../../lib/doctor/facts/server.ts'
+import type { Rules, Server, ServerState } from '../../../lib/doctor/facts/server.ts'
 import { CHAIN, type Unit, type UnitName } from '../../../lib/doctor/facts/units.ts'
-import type { Ways } from '../../../lib/doctor/facts/ways.ts'
 import { Password } from '../../../lib/frame/password.ts'
 import type { Settings } from '../../../lib/frame/settings.ts'
 import type { State } from '../../../lib/host/ownership.ts'
@@ -49,18 +47,23 @@ export const vaultFile = (
 ): Vault['file'] => ({ state: 'file', password, stat: stat(uid, gid, mode) })
 
 /** The folders from the top to `path`, all root's and open but for those named. */
-export function ways(
+export function traversals(
   path: string,
-  theirs: Ways['theirs'],
-  steps: Readonly<Record<string, State>> = {},
-): Ways {
+  theirs: Traversals['theirs'],
+  states: Readonly<Record<string, State>> = {},
+  unsafe: readonly string[] = [],
+): Traversals {
   const parts = path.split('/').filter(Boolean)
   const prefixes = parts.map((_, index) => `/${parts.slice(0, index + 1).join('/')}`)
-  const all = prefixes.map(step => ({ path: step, stat: steps[step] ?? stat(0, 0, 0o40755) }))
-  return { ours: known({ steps: all }), theirs }
+  const folders = prefixes.map(folder => ({
+    path: folder,
+    stat: states[folder] ?? stat(0, 0, 0o40755),
+    safe: !unsafe.includes(folder),
+  }))
+  return { ours: known({ folders }), theirs }
 }
-export const closedAt = (path: string): Ways['theirs'] =>
-  known({ steps: [], end: { path, how: 'closed', why: 'it may not be entered' } })
+export const closedAt = (path: string): Traversals['theirs'] =>
+  known({ folders: [], end: { path, closed: true } })
 
 export const HBA = '/etc/postgresql/16/main/pg_hba.conf'
 const SOUND_RULES = `local all postgres peer map=superuser_map
@@ -289,8 +292,8 @@ export const facts = (told: Partial<Facts> = {}): Facts => ({
   nixos: false,
   systemd: true,
   ...accounts({}),
-  wayToVault: ways(VAULT_FOLDER, known({ steps: [] })),
-  wayToCheckout: ways(CHECKOUT, known({ steps: [] })),
+  pathToVault: traversals(VAULT_FOLDER, known({ folders: [] })),
+  pathToCheckout: traversals(CHECKOUT, known({ folders: [] })),
   vault: vault(vaultFile()),
   vaultTarget: known({ path: VAULT, mode: 0o100640 }),
   vaultForService: known(true),

@@ -10,12 +10,12 @@ import {
   password,
   settings,
   stat,
+  traversals,
   UID,
   VAULT,
   VAULT_FOLDER,
   vault,
   vaultFile,
-  ways,
 } from './facts.ts'
 
 const { serviceUser, serviceGroup, vaultGroup } = settings
@@ -217,7 +217,9 @@ export const VAULTS: readonly Case[] = [
     name: 'a folder above the vault that is closed',
     told: {
       vaultForService: BROKEN,
-      wayToVault: ways(VAULT_FOLDER, closedAt('/etc/secrets'), { '/etc/secrets': stat(0, 0, 0o40700) }),
+      pathToVault: traversals(VAULT_FOLDER, closedAt('/etc/secrets'), {
+        '/etc/secrets': stat(0, 0, 0o40700),
+      }),
     },
     finds: ['error folder-closed (/etc/secrets) folders'],
     says: /may not enter it, on the way to .*chown root:sensitiveServices \/etc\/secrets && chmod 0710/s,
@@ -226,14 +228,16 @@ export const VAULTS: readonly Case[] = [
     name: 'a folder above the vault that is closed, and not for root to open',
     told: {
       vaultForService: BROKEN,
-      wayToVault: ways(VAULT_FOLDER, closedAt('/etc/secrets'), { '/etc/secrets': stat(7, 0, 0o40700) }),
+      pathToVault: traversals(VAULT_FOLDER, closedAt('/etc/secrets'), {
+        '/etc/secrets': stat(7, 0, 0o40700),
+      }),
     },
     finds: ['error folder-closed (/etc/secrets)'],
     says: /let that account enter it: namei -l/,
   },
   {
     name: "the vault's own folder is not one on the way",
-    told: { vaultForService: BROKEN, wayToVault: ways(VAULT_FOLDER, closedAt(VAULT_FOLDER)) },
+    told: { vaultForService: BROKEN, pathToVault: traversals(VAULT_FOLDER, closedAt(VAULT_FOLDER)) },
     finds: [`error vault-unreadable (${VAULT})`],
   },
   {
@@ -244,7 +248,7 @@ export const VAULTS: readonly Case[] = [
   },
   {
     name: 'whether it can be read is not for this account to know',
-    told: { vaultForService: DENIED, root: false, wayToVault: ways(VAULT_FOLDER, DENIED) },
+    told: { vaultForService: DENIED, root: false, pathToVault: traversals(VAULT_FOLDER, DENIED) },
     finds: [],
     unseen: [`whether ${serviceUser} can read the vault file: permission denied`],
   },

@@ -1,5 +1,6 @@
+import { FINDINGS } from '../../../lib/doctor/findings/meanings.ts'
 import { REMEDIES } from '../../../lib/doctor/remedies/all.ts'
-import { FINDING_IDS, type Finding, SEVERITIES } from '../../../lib/frame/finding.ts'
+import { type Finding, SEVERITIES } from '../../../lib/frame/finding.ts'
 
 const includes = (list: readonly string[], item: string): boolean => list.includes(item)
 
@@ -13,7 +14,7 @@ const NOTHING_TO_DO = /^(?:none|nothing|no|see above)[.\s]*$/i
 export function faultsOf({ id, severity, subject, seen, meaning, remedy, fix }: Finding): string[] {
   const texts = Object.entries({ subject, seen, meaning, remedy })
   return [
-    ...(includes(FINDING_IDS, id) ? [] : ['its id is not in the list']),
+    ...(id in FINDINGS ? [] : ['its id is not in the list']),
     ...(includes(SEVERITIES, severity) ? [] : [`${severity} is no severity`]),
     ...texts.flatMap(([name, text]) => (text.trim() === '' ? [`${name} is empty`] : [])),
     ...texts.flatMap(([name, text]) => (NO_TEXT.test(text) ? [`${name} has no text in it: ${text}`] : [])),

@@ -1,0 +1,97 @@
+import type { Finding } from '../../frame/finding.ts'
+import type { CurrentRole } from '../../server/look.ts'
+import { ifKnown, type Unknown } from '../facts/fact.ts'
+import type { Facts } from '../facts/gather.ts'
+import type { ServerState } from '../facts/server.ts'
+import { FINDINGS, type FindingId, type Fix, type Meaning } from './meanings.ts'
+
+/** A finding of the doctor's. */
+export type Found = Finding & { readonly id: FindingId; readonly fix?: Fix | undefined }
+
+/** What one family of causes came to on a host. */
+export class Examination {
+  readonly facts: Facts
+  readonly findings: Found[] = []
+  /** What was checked and found right, one line each. */
+  readonly right: string[] = []
+  /** What could not be looked at, and why. */
+  readonly unseen: string[] = []
+
+  constructor(facts: Facts) {
+    this.facts = facts
+  }
+
+  /**
+   * Something is wrong. What it means and what to do about it is said in `FINDINGS`.
+   *
+   * @param seen what was seen of it
+   * @param here what is said otherwise of this one
+   */
+  find(id: FindingId, subject: string, seen: string, here: Partial<Meaning> = {}): void {
+    const { severity, meaning, remedy, fix }: Meaning = { ...FINDINGS[id], ...here }
+    const text = (said: Meaning['remedy']): string => (typeof said === 'string' ? said : said(subject))
+    const possible = fix && isFixable(this.facts, fix) ? fix : undefined
+    this.findings.push({
+      id,
+      severity,
+      subject,
+      seen,
+      meaning: text(meaning),
+      remedy: text(remedy),
+      fix: possible,
+    })
+  }
+
+  /** Something was checked and found right. */
+  good(text: string): void {
+    this.right.push(text)
+  }
+
+  /** Something could not be looked at. */
+  blind(what: string, { why }: Pick<Unknown, 'why'>): void {
+    this.unseen.push(`${what}: ${why}`)
+  }
+}
+
+/** Whether fix-postgres can do that on this host. */
+export function isFixable(facts: Facts, fix: Fix): boolean {
+  const { systemd, nixos } = facts
+  const ours = patroniOf(facts) === undefined
+  switch (fix) {
+    // What a NixOS configuration decides comes back with the next one.
+    case 'accounts':
+    case 'hosts':
+      return !nixos
+    case 'trust-rule':
+      return !nixos && ours
+    case 'listen':
+      return systemd && !nixos && ours
+    case 'start':
+    case 'undo':
+      return systemd && ours
+    case 'units':
+      return systemd
+    default:
+      return true
+  }
+}
+
+/** Why the cluster belongs to Patroni; undefined where it does not, as far as it could be seen. */
+export const patroniOf = ({ patroni }: Facts): string | undefined => ifKnown(patroni)
+
+/** A remedy that on NixOS is an option, and where Patroni has the cluster something for that to do. */
+export function remedyOn(facts: Facts, elsewhere: string, option: string, patroni = elsewhere): string {
+  if (patroniOf(facts) !== undefined) return patroni
+  return facts.nixos ? `set the option ${option}` : elsewhere
+}
+
+/** What the server told about itself, or undefined. */
+export const serverSelf = ({ server }: Facts): ServerState | undefined =>
+  server.state === 'up' ? ifKnown(server.self) : undefined
+
+/** The application's role as the server has it, or undefined. */
+export const currentRole = ({ server, settings }: Facts): CurrentRole | undefined =>
+  server.state === 'up' ? ifKnown(server.cluster)?.roles.get(settings.dbUser) : undefined
+
+export const isStandby = ({ server }: Facts): boolean =>
+  server.state === 'up' && ifKnown(server.cluster)?.inRecovery === true

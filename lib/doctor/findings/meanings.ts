@@ -1,0 +1,282 @@
+import type { Severity } from '../../frame/finding.ts'
+
+/** What fix-postgres can do about a finding, each with the code that the other commands use. */
+export type Fix =
+  /** What postgres-endoreg-setup does: vault, roles, databases, password, access rules. */
+  | 'setup'
+  /** What endo-api-boot does: conf/db_pwd and conf/db.yaml. */
+  | 'install'
+  /** Accounts, groups and memberships, as sysusers.d declares them. */
+  | 'accounts'
+  /** Reload what is on the disk. */
+  | 'reload'
+  /** Take the old `local all postgres trust` out of pg_hba.conf. */
+  | 'trust-rule'
+  /** /etc/hosts: both loopbacks for localhost. */
+  | 'hosts'
+  /** listen_addresses, and the restart that it needs. */
+  | 'listen'
+  /** Owner and mode of folders on the way to vault and checkout. */
+  | 'folders'
+  /** CREATE on the schema public for the application. */
+  | 'schema'
+  /** Enable, unmask, reset and start units. */
+  | 'units'
+  /** PostgreSQL itself: start it. */
+  | 'start'
+  /** An undo that was interrupted: finish it; a reset that had moved nothing: start what it had stopped. */
+  | 'undo'
+
+/** A text, or how it is made of the subject of the finding. */
+type Text = string | ((subject: string) => string)
+
+/** What a finding says whatever the host is; of each, what depends on the host is said where it is found. */
+export type Meaning = {
+  readonly severity: Severity
+  /** What it means for the API. */
+  readonly meaning: Text
+  /** A command or an option; empty where only the host tells. */
+  readonly remedy: Text
+  /** What fix-postgres does about it; undefined where a person has to. */
+  readonly fix?: Fix | undefined
+}
+
+type More = Partial<Pick<Meaning, 'remedy' | 'fix'>>
+const meaning = (severity: Severity, text: Text, more: More): Meaning => ({
+  severity,
+  meaning: text,
+  remedy: '',
+  ...more,
+})
+const error = (text: Text, more: More = {}): Meaning => meaning('error', text, more)
+const warning = (text: Text, more: More = {}): Meaning => meaning('warning', text, more)
+const notice = (text: Text, more: More = {}): Meaning => meaning('notice', text, more)
+
+const NO_PASSWORD = 'the API has no password to log in with'
+const NO_LOGIN = 'the API cannot log in'
+const WRONG_PASSWORD = 'the API cannot log in: password authentication fails'
+const NOT_AT_BOOT = 'it does not start at the next boot, and nothing that needs it'
+const REFUSED = (address: string): string => `PostgreSQL refuses the API at ${address}`
+
+const INSTALL: More = {
+  remedy: 'endo-api-boot installs it: systemctl restart endo-api-boot, or the command itself',
+  fix: 'install',
+}
+const RELOAD: More = { remedy: 'systemctl reload postgresql', fix: 'reload' }
+const UPGRADE = 'plan the move to a newer version (pg_upgrade)'
+const SETUP: More = { remedy: 'postgres-endoreg-setup', fix: 'setup' }
+const SYNC: More = { remedy: 'sync-password', fix: 'setup' }
+const AGREE: More = { remedy: 'sync-password makes all three agree on that of the vault', fix: 'setup' }
+const start = (name: string): string => `systemctl start ${name}`
+const withoutUnit = (name: string): string =>
+  name === 'endo-api.service' ? 'the API does not run' : 'so the API is not started'
+
+/** All that can be found, by family, and how bad it is. The ids never change: scripts know them. */
+export const FINDINGS = {
+  'account-missing': error('', { fix: 'accounts' }),
+  'group-missing': error('', { fix: 'accounts' }),
+  'membership-missing': error(
+    'the service account cannot read the vault file, so endo-api-boot fails and the API does not start',
+    { fix: 'accounts' },
+  ),
+
+  'vault-unusable': error('neither the setup nor the API has a password to work with', {
+    remedy: path => `look at it: namei -l ${path}`,
+  }),
+  'vault-missing': error(''),
+  'vault-in-store': warning(
+    'every account can read the store, and copies of it, so the password is no secret',
+    { remedy: 'keep it outside of the store (sops-nix, agenix), then run: sync-password --rotate' },
+  ),
+  'vault-exposed': warning('whoever has an account on this host may know the password of the API', {
+    remedy: 'let the tool that makes it give it a stricter mode, then rotate the password',
+  }),
+  'vault-folder': warning(
+    'the service account may not get to the password, or others may who should not',
+    SETUP,
+  ),
+  'vault-ownership': error(
+    'the service account may not be able to read the password, or its owner to replace it',
+    SETUP,
+  ),
+  'vault-unreadable': error(
+    'endo-api-boot cannot read the password, unless its unit passes it as a credential',
+    {
+      remedy: path =>
+        `look at every owner, mode and access control list on the way: namei -l ${path}; getfacl ${path}`,
+    },
+  ),
+  'folder-closed': error(''),
+
+  'reset-interrupted': warning('no data is lost, and not every unit may be started'),
+
+  'port-foreign': error('the API talks to it instead of its database, and PostgreSQL cannot listen there'),
+  'server-down': error(
+    'there is no database for the API; the setup waits for it, and the API with the setup',
+    { remedy: 'start PostgreSQL; its log says why it stopped', fix: 'start' },
+  ),
+  'server-not-ready': error('nobody can log in yet; the setup waits until it is ready'),
+  'server-standby': notice(
+    'roles, databases and passwords come from the primary, and the API cannot write here',
+    { remedy: 'none, where that is meant; else pg_promote()' },
+  ),
+  'server-patroni': notice(
+    'Patroni writes its access rules and settings, starts and stops it; here they are only compared',
+    { remedy: "none; what is missing goes into Patroni's configuration" },
+  ),
+  'administrator-refused': error('the setup cannot provision roles, databases and the password', {
+    remedy: 'look at PGHOST, PGUSER and ENDOREG_PG_OS_USER',
+  }),
+  'connections-exhausted': error('the API gets no connection either'),
+  'connections-many': warning('the API may soon get none', {
+    remedy: 'see who holds them (SELECT * FROM pg_stat_activity), or raise max_connections',
+  }),
+  'subscription-aside': warning(
+    'what its publisher sends goes there, and not into the database that is in use',
+  ),
+
+  'name-unresolved': error('the API finds no address to connect to', {
+    remedy: host => `put ${host} into /etc/hosts, or correct ENDOREG_DB_HOST`,
+  }),
+  'hosts-loopback': warning(
+    address =>
+      `a server that listens at localhost does not serve ${address}, and whoever connects to it is refused`,
+    { fix: 'hosts' },
+  ),
+  'ipv6-off': error('the API tries an address that this host does not have', {
+    remedy: 'turn IPv6 on there (sysctl net.ipv6.conf.lo.disable_ipv6=0), or take ::1 out of /etc/hosts',
+  }),
+
+  'hba-no-rule': error(REFUSED),
+  'hba-rejected': error(REFUSED),
+  'hba-method': error(
+    address => `PostgreSQL asks the API at ${address} for something else than the proof of its password`,
+  ),
+  'rules-invalid': warning(
+    'PostgreSQL goes on with the rules from before, and does not start again with these',
+    { remedy: 'correct the line, then: systemctl reload-or-restart postgresql' },
+  ),
+  'rules-not-loaded': warning(
+    'PostgreSQL works with other rules than the file says, until its next start',
+    RELOAD,
+  ),
+  'trust-superuser': warning('every account of this host can read and change everything, passwords too'),
+  'trust-rule': warning('every account of this host can work as that role'),
+  'address-not-served': error(
+    address => `the API is refused at ${address}; if it tries that address only, it has no database`,
+    { fix: 'listen' },
+  ),
+  'login-failed': error(address => `the API cannot log in at ${address}`),
+
+  'catalog-unusable': error('the setup cannot provision them'),
+  'role-missing': error(WRONG_PASSWORD, SETUP),
+  'role-no-login': error(NO_LOGIN, SETUP),
+  'role-expired': error(WRONG_PASSWORD, SETUP),
+  'database-missing': error('the API has nowhere to keep its data', SETUP),
+  'database-owner': error("the API's migrations may not change it", SETUP),
+  'database-connect': error('the API is let in and then refused'),
+  'database-closed': error(NO_LOGIN, {
+    remedy: database => `ALTER DATABASE "${database}" WITH ALLOW_CONNECTIONS true`,
+  }),
+  'schema-create': error(
+    "the API's migrations fail; since PostgreSQL 15 only the owner of the database has that right by itself",
+    { fix: 'schema' },
+  ),
+  'manifest-unusable': error('the setup cannot provision roles and databases'),
+  'manifest-drift': warning('roles and databases are not as the manifest declares them', SETUP),
+
+  'role-no-password': error(WRONG_PASSWORD, SYNC),
+  'role-md5': error(
+    'the rules ask for SCRAM, which md5 cannot answer, and PostgreSQL is giving md5 up',
+    SYNC,
+  ),
+  'role-verifier': error(NO_LOGIN, SYNC),
+  'password-vault': error('the API logs in until its copy is installed again, and then no more', AGREE),
+  'password-postgres': error(WRONG_PASSWORD, AGREE),
+  'password-copy': error(WRONG_PASSWORD, { ...AGREE, fix: 'install' }),
+  'password-all': error(WRONG_PASSWORD, AGREE),
+
+  'checkout-missing': error('there is no API to start, and nowhere to install its configuration'),
+  'checkout-unusable': error('endo-api-boot cannot install what the API reads, and the API cannot read it'),
+  'copy-missing': error(NO_PASSWORD, INSTALL),
+  'copy-unusable': error(NO_PASSWORD, INSTALL),
+  'copy-ownership': error('the API may not be able to read it, or others may', INSTALL),
+  'settings-missing': error('the API connects somewhere else, or not at all', INSTALL),
+  'settings-unusable': error('the API cannot read where its database is'),
+  'settings-differ': error('the API connects somewhere else, or not at all', INSTALL),
+
+  'units-missing': warning('nothing provisions this host and starts the API at its next boot', {
+    remedy: 'install the package, or on NixOS the module',
+  }),
+  'unit-masked': error(NOT_AT_BOOT, { remedy: name => `systemctl unmask ${name}`, fix: 'units' }),
+  'unit-disabled': warning(NOT_AT_BOOT, { remedy: name => `systemctl enable ${name}`, fix: 'units' }),
+  'unit-failed': error(withoutUnit, {
+    remedy: name => `systemctl restart ${name}; it says more: journalctl -u ${name}`,
+    fix: 'units',
+  }),
+  'unit-dropped': error(withoutUnit, { remedy: start, fix: 'units' }),
+  'unit-inactive': error(withoutUnit, { remedy: start, fix: 'units' }),
+  'unit-starting': warning('what needs it waits for it', {
+    remedy: name => `it says what it waits for: systemctl status ${name}`,
+  }),
+  'unit-overridden': notice('it does not do only what its package says', {
+    remedy: name => `none, where that is meant; see: systemctl cat ${name}`,
+  }),
+  'unit-not-loaded': warning('systemd works with the file from before', {
+    remedy: 'systemctl daemon-reload',
+    fix: 'units',
+  }),
+
+  'disk-full': warning('PostgreSQL stops when it is full, and no password can be written', {
+    remedy: path => `free some space: df -h ${path}; df -i ${path}`,
+  }),
+
+  'backup-future': notice(
+    'the clock of this host was ahead then, or is behind now; which backup is newer is known all the same',
+    { remedy: 'see whether the clock is right: timedatectl' },
+  ),
+  'backup-lacking': warning('what is in it cannot be restored from that; the other databases are saved', {
+    remedy:
+      'keep the older backups that have it (restore-postgres --list), and mend what is said there; then: backup-postgres',
+  }),
+  'backup-none': notice('what is in the databases is only on this disk', {
+    remedy: 'backup-postgres makes one; every day: systemctl enable --now endoreg-backup.timer',
+  }),
+  'backup-old': warning('what was written since then is only on this disk', {
+    remedy: 'see why there is no newer one: journalctl -u endoreg-backup; then: backup-postgres',
+  }),
+  'backup-unusable': warning('nothing can be restored from it', {
+    remedy: 'look at the health of the disk, make a new one (backup-postgres), then remove it by hand',
+  }),
+
+  'settings-invalid': warning('PostgreSQL loads nothing of the file, and does not start again with it', {
+    remedy: 'correct the line, then: systemctl reload postgresql',
+  }),
+  'settings-not-loaded': warning(
+    'PostgreSQL works with other settings than the file says, until its next start',
+    RELOAD,
+  ),
+  'restart-pending': notice('PostgreSQL works with the value from before', {
+    remedy: 'systemctl restart postgresql, at a time when the API may be interrupted',
+  }),
+  'collation-version': warning(
+    'indexes on text may miss rows; and no database can be made from template1 while it differs',
+    {
+      remedy: database =>
+        `in ${database}: REINDEX DATABASE; ALTER DATABASE "${database}" REFRESH COLLATION VERSION`,
+    },
+  ),
+  'checksums-off': notice('PostgreSQL does not notice when the disk changes data', {
+    remedy: 'while it is stopped: pg_checksums --enable -D DATA',
+  }),
+  'clock-off': warning('passwords and certificates expire at the wrong time, and logs cannot be compared', {
+    remedy: 'set it (timedatectl set-ntp true), and look at the battery of the clock',
+  }),
+  'clock-unsynchronised': notice('it will be off some day', { remedy: 'timedatectl set-ntp true' }),
+
+  'server-unsupported': notice('it may work as it should, and nobody has tried', { remedy: UPGRADE }),
+  'server-end-of-life': warning('known security holes stay open', { remedy: UPGRADE }),
+  'tool-version': notice(''),
+} satisfies Readonly<Record<string, Meaning>>
+
+export type FindingId = keyof typeof FINDINGS
