@@ -1,26 +1,7 @@
 import * as v from 'valibot'
 import { ExitCode, Failure } from '../frame/failure.ts'
 import { ask, type Rows, type Session } from '../server/session.ts'
-import {
-  type Description,
-  description,
-  type SavedDatabase,
-  type SavedRole,
-  savedDatabase,
-  savedRole,
-} from './terms.ts'
-
-/** What a description says of the whole cluster. */
-export type SavedCluster = {
-  readonly server: { readonly version: string; readonly major: number; readonly identifier: string }
-  readonly roles: readonly SavedRole[]
-  readonly tablespaces: readonly string[]
-  readonly settings: NonNullable<Description['settings']>
-  readonly omitted: readonly string[]
-}
-
-/** A database as the catalogs that all of them share have it: the rest is counted in the database itself. */
-export type SharedPart = Omit<SavedDatabase, 'file' | 'extensions' | 'tables' | 'largeObjects'>
+import { description, type SavedDatabase, savedDatabase } from './terms.ts'
 
 /** A table whose rows are counted. */
 export type CountedTable = {
@@ -68,16 +49,17 @@ const CLUSTER = `
         FROM pg_shseclabel l JOIN pg_database d ON l.classoid = 'pg_database'::regclass AND d.oid = l.objoid
       ORDER BY 1)) AS cluster`
 
+const { roles, tablespaces, settings, omitted } = description.entries
 const cluster = v.strictObject({
   identifier: v.string(),
-  roles: v.array(savedRole),
-  tablespaces: v.array(v.string()),
-  settings: v.unwrap(description.entries.settings),
-  omitted: v.array(v.string()),
+  roles,
+  tablespaces,
+  settings,
+  omitted: v.unwrap(omitted),
 })
 
 /** What a description says of the whole cluster of `client`. Fails with 77 where that is no superuser's session. */
-export async function describeCluster(client: Session): Promise<SavedCluster> {
+export async function describeCluster(client: Session) {
   const [[facts] = [], [found] = []] = await ask(
     client,
     `SELECT rolsuper AS superuser FROM pg_roles WHERE rolname = current_user; ${CLUSTER}`,
@@ -93,16 +75,6 @@ export async function describeCluster(client: Session): Promise<SavedCluster> {
   }
   const { identifier, ...rest } = v.parse(cluster, found?.['cluster'])
   return { server: { version: client.version, major: client.major, identifier }, ...rest }
-}
-
-/**
- * Whether pg_dump can tell the server of `client` to read no view that has taken the name of a table: older ones (before
- * 15.8 and 16.4) run for a superuser what the owner of such a table has put there (CVE-2024-7348).
- */
-export async function isSafeToDump(client: Session): Promise<boolean> {
-  const query = "SELECT current_setting('restrict_nonsystem_relation_kind', true) IS NOT NULL AS safe"
-  const [row] = await select(client, query, 'look what the server can refuse')
-  return row?.['safe'] === true
 }
 
 /** The columns that later majors have, with what stands for them before (pg_database.h of each). */
@@ -131,31 +103,31 @@ export const databasesQuery = (major: number): string => `
         'name', split_part(c, '=', 1), 'value', substr(c, strpos(c, '=') + 1)) ORDER BY s.setrole, n), '[]')
       FROM pg_db_role_setting s, unnest(s.setconfig) WITH ORDINALITY AS u(c, n) WHERE s.setdatabase = d.oid),
     'size', pg_database_size(d.oid)) AS database, d.oid::int8::text AS oid,
-    d.datallowconn AS connects, d.datconnlimit = -2 AS invalid
+    d.datallowconn AND d.datconnlimit <> -2 AS open
   FROM pg_database d WHERE d.datname <> 'template0' ORDER BY d.datname`
 
 const shared = v.omit(savedDatabase, ['file', 'extensions', 'tables', 'largeObjects'])
 
-/** The databases of a cluster. */
-export type Databases = {
-  readonly databases: readonly SharedPart[]
-  /** The names of those that let nobody in, or are left from an interrupted DROP. */
-  readonly closed: readonly string[]
-  /** The oid of each by its name. */
-  readonly oids: ReadonlyMap<string, number>
+/** A database as the catalogs that all of them share have it: the rest is counted in the database itself. */
+export type SharedPart = v.InferOutput<typeof shared>
+
+/** A database of a cluster. */
+export type ListedDatabase = {
+  readonly part: SharedPart
+  /** What tells it from another one that gets its name. */
+  readonly oid: number
+  /** Whether it lets anybody connect: not where that is forbidden, or DROP DATABASE was interrupted. */
+  readonly isOpen: boolean
 }
 
-/** The databases of the cluster of `client`, whose major version is `major`. */
-export async function describeDatabases(client: Session, major: number): Promise<Databases> {
-  const rows = await select(client, databasesQuery(major), 'read the databases for the backup')
-  const named = rows.map(row => ({ part: v.parse(shared, row['database']), row }))
-  const isOpen = ({ row }: { row: Rows[number] }): boolean =>
-    row['connects'] === true && row['invalid'] !== true
-  return {
-    databases: named.filter(isOpen).map(({ part }) => part),
-    closed: named.filter(item => !isOpen(item)).map(({ part }) => part.name),
-    oids: new Map(named.map(({ part, row }) => [part.name, Number(row['oid'])])),
-  }
+/** The databases of the cluster of `client`, but template0, by their names. */
+export async function describeDatabases(client: Session): Promise<readonly ListedDatabase[]> {
+  const rows = await select(client, databasesQuery(client.major), 'read the databases for the backup')
+  return rows.map(row => ({
+    part: v.parse(shared, row['database']),
+    oid: Number(row['oid']),
+    isOpen: row['open'] === true,
+  }))
 }
 
 /** Tables with rows of their own, less temporary ones and those that CREATE EXTENSION makes. */
@@ -173,25 +145,35 @@ const TABLES = `
      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
    ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`
 
-/** The tables of the database of `client`. */
-export async function listTables(client: Session): Promise<CountedTable[]> {
-  const rows = await select(client, TABLES, 'list the tables')
-  return rows.map(row => ({
-    schema: String(row['schema']),
-    name: String(row['name']),
-    bytes: String(row['bytes']),
-    narrow: typeof row['narrow'] === 'string' ? row['narrow'] : undefined,
-    oid: Number(row['oid']),
-    file: Number(row['file']),
-    pages: Math.max(1, Number(row['pages'])),
-  }))
-}
+/** What is counted in a database. */
+export type Counted = Pick<SavedDatabase, 'extensions' | 'tables' | 'largeObjects'>
 
-/** The extensions of the database of `client`. */
-export async function listExtensions(client: Session): Promise<Counted['extensions']> {
-  const query = 'SELECT extname AS name, extversion AS version FROM pg_extension ORDER BY extname COLLATE "C"'
-  const rows = await select(client, query, 'list the extensions')
-  return rows.map(row => ({ name: String(row['name']), version: String(row['version']) }))
+/** What there is to count in a database. */
+export type Contents = Omit<Counted, 'tables'> & { readonly tables: readonly CountedTable[] }
+
+/** What there is to count in the database of `client`. */
+export async function inspectContents(client: Session): Promise<Contents> {
+  const [tables = [], extensions = [], [objects] = []] = await ask(
+    client,
+    `${TABLES};
+     SELECT extname AS name, extversion AS version FROM pg_extension ORDER BY extname COLLATE "C";
+     SELECT count(*)::text AS number FROM pg_largeobject_metadata`,
+    LIMIT,
+    'list the tables',
+  )
+  return {
+    tables: tables.map(row => ({
+      schema: String(row['schema']),
+      name: String(row['name']),
+      bytes: String(row['bytes']),
+      narrow: typeof row['narrow'] === 'string' ? row['narrow'] : undefined,
+      oid: Number(row['oid']),
+      file: Number(row['file']),
+      pages: Math.max(1, Number(row['pages'])),
+    })),
+    extensions: extensions.map(row => ({ name: String(row['name']), version: String(row['version']) })),
+    largeObjects: Number(objects?.['number']),
+  }
 }
 
 /** What pg_dump leaves out of the database of `client` (pg_dump.c), in words. */
@@ -218,17 +200,3 @@ export async function listOmitted(client: Session): Promise<readonly string[]> {
   )
   return rows.map(row => String(row['what']))
 }
-
-/** What is counted in a database. */
-export type Counted = Pick<SavedDatabase, 'extensions' | 'tables' | 'largeObjects'>
-
-/** The large objects in the database of `client`. */
-export async function countLargeObjects(client: Session): Promise<number> {
-  const query = 'SELECT count(*)::text AS number FROM pg_largeobject_metadata'
-  const [row] = await select(client, query, 'count the large objects')
-  return Number(row?.['number'] ?? 0)
-}
-
-/** Whether the database with this `oid` is still there. */
-export const hasDatabase = async (client: Session, oid: number): Promise<boolean> =>
-  (await select(client, `SELECT FROM pg_database WHERE oid = ${oid}`, 'look for a database')).length > 0

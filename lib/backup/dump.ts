@@ -6,12 +6,13 @@ import { isDeadlock, isOfOutput } from '../server/problem.ts'
 import { inSession } from '../server/ready.ts'
 import { abandon, ask, openSession, type Session, run as send } from '../server/session.ts'
 import {
+  type Contents,
   type Counted,
   type CountedTable,
+  inspectContents,
   LIMIT,
-  listExtensions,
+  type ListedDatabase,
   listOmitted,
-  listTables,
   type SharedPart,
 } from './describe.ts'
 import { createFile, withFile } from './folder.ts'
@@ -75,124 +76,121 @@ const TRIES = 5
 /** A file name for any name of a database: 63 bytes become 189 at the most. */
 export const archiveName = (database: string): string => `${encodeURIComponent(database)}.dump`
 
+/** What an archive was made of, and in words what pg_dump does not save of it. */
+type Content = Pick<Contents, 'tables' | 'extensions'> & { readonly omitted: readonly string[] }
+
+/** Why there is no archive that can be trusted. */
+type Unread = {
+  readonly failure: Failure
+  /** What it is about: the database; tables that have changed, so that it is worth another try; or no database at all. */
+  readonly about: 'database' | 'tables' | 'us'
+}
+
 /**
  * Dumps one database into its archive in `folder`, and counts in the archive what it holds. No table is held or read but by
  * pg_dump: what a name means can be changed by whoever owns it.
  *
- * Fails where the database cannot be read, and with `Unkept` where the archive cannot be written or read again.
- *
- * @param oid what tells the database from another one that has got its name
  * @param share what part of the whole backup it is, and what comes before it, from 0 to 1
+ * @returns what the backup says of it, and what pg_dump leaves out; or why the database cannot be read
+ * Fails where the archive cannot be written or read again: then no other database would fare better.
  */
 export async function dumpDatabase(
   run: Run,
   folder: Folder,
-  part: SharedPart,
-  oid: number,
+  database: ListedDatabase,
   major: number,
   share: Share,
-): Promise<{ saved: SavedDatabase; omitted: readonly string[] }> {
+): Promise<{ saved: SavedDatabase; omitted: readonly string[] } | Failure> {
+  const { part } = database
   const file = archiveName(part.name)
-  const message = `dump the database ${part.name}`
   for (let attempt = 1; ; attempt++) {
-    const dumped: Dumped = await inSession(run, part.name, LIMIT, async client => {
-      const { tables, extensions, omitted, snapshot } = await freeze(client, oid, message)
-      const endWatch = watchDump(run, part.name, tables, share)
-      try {
-        await writeArchive(run, folder, file, part, major, snapshot)
-      } catch (error) {
-        if (!(error instanceof Failure) || error instanceof Unkept || attempt === TRIES) throw error
-        const why = isDeadlock(error.reason) ? error.reason : await lookAgain(client, tables, message)
-        if (why === undefined) throw error
-        return { why }
-      } finally {
-        endWatch()
-      }
-      const why = await lookAgain(client, tables, message)
-      return why === undefined ? { tables, extensions, omitted } : { why }
-    })
-    if (dumped.why === undefined) {
-      const { tables, extensions, omitted } = dumped
-      return keeping(async () => {
-        const archived = await withFile(folder, file, handle =>
-          readArchive(run, handle, folder.show(file), major),
-        )
-        const saved = { ...part, file, extensions, ...count(folder.show(file), tables, archived) }
-        return { saved, omitted }
-      })
+    const handle = createFile(folder, file)
+    let dumped: Content | Unread
+    try {
+      dumped = await writeArchive(run, handle, database, major, share)
+      if (!('failure' in dumped)) doing(`write ${folder.show(file)}`, () => fsyncSync(handle))
+    } finally {
+      closeSync(handle)
     }
-    if (attempt === TRIES) throw new Failure(ExitCode.tryLater, { message, cause: dumped.why, hint: QUIET })
-    run.report.note(`${part.name}: ${dumped.why}; it is dumped again`)
+    if (!('failure' in dumped)) {
+      const { tables, extensions, omitted } = dumped
+      const shown = folder.show(file)
+      const archived = await withFile(folder, file, its => readArchive(run, its, shown, major))
+      return { saved: { ...part, file, extensions, ...count(shown, tables, archived) }, omitted }
+    }
     folder.remove(file)
+    if (dumped.about === 'us') throw dumped.failure
+    if (dumped.about === 'database' || attempt === TRIES) return dumped.failure
+    run.report.note(`${part.name}: ${dumped.failure.reason}; it is dumped again`)
   }
 }
 
-/** What a snapshot of a database has, and pg_dump does not save of it. */
-type Content = {
-  readonly tables: readonly CountedTable[]
-  readonly extensions: Counted['extensions']
-  readonly omitted: readonly string[]
-}
-
-/** What an archive was made of, or why it has to be made again. */
-type Dumped = ({ readonly why?: never } & Content) | { readonly why: string }
-
-const QUIET = 'Run it again when nobody alters tables there.'
-
-/** What was read could not be kept: the database is not to blame, and no other one would fare better. */
-export class Unkept extends Failure {}
-
-async function keeping<T>(work: () => T | Promise<T>, isOurs = (_: Failure) => true): Promise<T> {
-  try {
-    return await work()
-  } catch (error) {
-    if (!(error instanceof Failure) || !isOurs(error)) throw error
-    throw new Unkept(error.code, { message: error.message, cause: error.reason, hint: error.hint })
-  }
-}
-
+/** Has pg_dump write into `handle` what a snapshot of the database has. */
 async function writeArchive(
   run: Run,
-  folder: Folder,
-  file: string,
-  part: SharedPart,
+  handle: number,
+  { part, oid }: ListedDatabase,
+  major: number,
+  share: Share,
+): Promise<Content | Unread> {
+  const message = `dump the database ${part.name}`
+  const dump = async (client: Session): Promise<Content | Unread> => {
+    const snapshot = await freeze(client, oid, message)
+    const { tables, extensions } = await inspectContents(client)
+    const omitted = await listOmitted(client)
+    const endWatch = watchDump(run, part.name, tables, share)
+    const dumping = runPgDump(run, handle, part, major, snapshot)
+    const failure = await dumping.then(() => undefined, failureOf).finally(endWatch)
+    if (failure && (failure.code === ExitCode.unavailable || isOfOutput(failure.reason)))
+      return { failure, about: 'us' }
+    if (failure && isDeadlock(failure.reason)) return { failure, about: 'tables' }
+    const changed = await findChanged(client, tables, message)
+    if (changed) {
+      const why = `the table ${changed.schema}.${changed.name} was rewritten, emptied, renamed or dropped meanwhile`
+      return { failure: altered(message, why), about: 'tables' }
+    }
+    return failure ? { failure, about: 'database' } : { tables, extensions, omitted }
+  }
+  return inSession(run, part.name, LIMIT, dump).catch(error => ({
+    failure: failureOf(error),
+    about: 'database',
+  }))
+}
+
+function failureOf(error: unknown): Failure {
+  if (error instanceof Failure) return error
+  throw error
+}
+
+const altered = (message: string, cause: string): Failure =>
+  new Failure(ExitCode.tryLater, { message, cause, hint: 'Run it again when nobody alters tables there.' })
+
+async function runPgDump(
+  run: Run,
+  output: number,
+  { name, encoding }: SharedPart,
   major: number,
   snapshot: string,
 ): Promise<void> {
-  const handle = await keeping(() => createFile(folder, file))
-  try {
-    const child = await keeping(() =>
-      startChild(run.settings, {
-        program: 'pg_dump',
-        major,
-        args: [
-          ...FORMAT,
-          '--no-password',
-          // The database's own, whatever its owner has set for clients.
-          `--encoding=${part.encoding}`,
-          `--snapshot=${snapshot}`,
-          `--lock-wait-timeout=${LIMIT}`,
-        ],
-        database: part.name,
-        output: handle,
-      }),
-    )
-    await keeping(
-      () => succeed(run, child, `dump the database ${part.name}`),
-      ({ reason }) => isOfOutput(reason),
-    )
-    await keeping(() => doing(`write ${folder.show(file)}`, () => fsyncSync(handle)))
-  } finally {
-    closeSync(handle)
-  }
+  const child = await startChild(run.settings, {
+    program: 'pg_dump',
+    major,
+    args: [
+      ...FORMAT,
+      '--no-password',
+      // The database's own, whatever its owner has set for clients.
+      `--encoding=${encoding}`,
+      `--snapshot=${snapshot}`,
+      `--lock-wait-timeout=${LIMIT}`,
+    ],
+    database: name,
+    output,
+  })
+  await succeed(run, child, `dump the database ${name}`)
 }
 
-/** Begins the transaction whose snapshot everything is read in (pg_export_snapshot(), PostgreSQL manual 9.28.5). */
-async function freeze(
-  client: Session,
-  oid: number,
-  message: string,
-): Promise<Content & { snapshot: string }> {
+/** Begins the transaction whose snapshot everything is read in, and gives that (pg_export_snapshot(), PostgreSQL manual 9.28.5). */
+async function freeze(client: Session, oid: number, message: string): Promise<string> {
   const [, [row] = []] = await ask(
     client,
     `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
@@ -200,37 +198,26 @@ async function freeze(
     LIMIT,
     message,
   )
-  if (Number(row?.['oid']) !== oid) {
-    throw new Failure(ExitCode.tryLater, { message, cause: 'another database has its name now', hint: QUIET })
-  }
-  return {
-    tables: await listTables(client),
-    extensions: await listExtensions(client),
-    omitted: await listOmitted(client),
-    snapshot: String(row?.['snapshot']),
-  }
+  if (Number(row?.['oid']) === oid) return String(row?.['snapshot'])
+  throw altered(message, 'another database has its name now')
 }
 
 /**
- * Why the dump of `tables` cannot be trusted, or undefined. While pg_dump waited for the lock of one, it may have been emptied
- * or rewritten, and has no rows then in the snapshot (PostgreSQL manual 13.6), or another table has its name. Once it is
- * locked it cannot change.
+ * The first of `tables` because of which their dump cannot be trusted. While pg_dump waited for the lock of one, it may have been
+ * emptied or rewritten, and has no rows then in the snapshot (PostgreSQL manual 13.6), or another table has its name. Once it
+ * is locked it cannot change.
  */
-async function lookAgain(
+async function findChanged(
   client: Session,
   tables: readonly CountedTable[],
   message: string,
-): Promise<string | undefined> {
+): Promise<CountedTable | undefined> {
   await ask(client, 'ROLLBACK', LIMIT, message)
-  const present = new Map((await listTables(client)).map(table => [table.oid, table]))
-  const changed = tables.find(table => {
+  const present = new Map((await inspectContents(client)).tables.map(table => [table.oid, table]))
+  return tables.find(table => {
     const its = present.get(table.oid)
     return its?.file !== table.file || its.bytes !== table.bytes
   })
-  return (
-    changed &&
-    `the table ${changed.schema}.${changed.name} was rewritten, emptied, renamed or dropped meanwhile`
-  )
 }
 
 /** The rows of `tables` in an archive; tables of extensions are in it as well. Fails with 74 where one is not in it. */

@@ -8,17 +8,10 @@ import { replaceFile } from '../host/file.ts'
 import { type Folder, openFolder } from '../host/folder.ts'
 import { ownFile } from '../host/ownership.ts'
 import { inSession } from '../server/ready.ts'
-import { ask } from '../server/session.ts'
+import { ask, type Session } from '../server/session.ts'
 import { identifier } from '../server/sql.ts'
-import {
-  type Databases,
-  describeCluster,
-  describeDatabases,
-  hasDatabase,
-  isSafeToDump,
-  LIMIT,
-} from './describe.ts'
-import { archiveName, dumpDatabase, Unkept } from './dump.ts'
+import { describeCluster, describeDatabases, LIMIT, type ListedDatabase, select } from './describe.ts'
+import { dumpDatabase } from './dump.ts'
 import {
   digestOf,
   listBackups,
@@ -43,19 +36,20 @@ import {
   withDigest,
 } from './terms.ts'
 
-/** A backup that was made, and the Failure to end with where it lacks a database. */
-export type MadeBackup = { readonly backup: Backup; readonly lacking: Failure | undefined }
-
 /**
  * Makes a backup of every database that can be read, of roles and tablespaces. It gets its name when everything in it has
  * been read again and is on the disk; whatever ends the run before leaves nothing with the name of a backup.
  *
+ * @returns the backup, and the Failure to end with where it lacks a database
  * For the holder of the maintenance's lock (`withMaintenanceLock`).
  *
  * Fails with 69 where PostgreSQL's programs are missing, 74 where the disk is full, 75 where the server is not ready,
  * 77 without a superuser, 78 where others can write into the folder of the backups.
  */
-export async function createBackup(run: Run, reason: Reason): Promise<MadeBackup> {
+export async function createBackup(
+  run: Run,
+  reason: Reason,
+): Promise<{ readonly backup: Backup; readonly lacking: Failure | undefined }> {
   const folder = openBackups(run.settings)
   try {
     doing(`clean up ${folder.path}`, () => removePartials(folder))
@@ -136,8 +130,6 @@ async function fill(run: Run, partial: Folder, begun: Begun): Promise<Failure | 
     finished: new Date().toISOString(),
     madeBy: `endoreg-provision ${pkg.version}`,
     ...cluster,
-    roles: [...cluster.roles],
-    tablespaces: [...cluster.tablespaces],
     databases: saved,
     unread: [...unread].map(([database, failure]) => ({ name: database, why: failure.reason })),
     configuration,
@@ -150,16 +142,22 @@ async function fill(run: Run, partial: Folder, begun: Begun): Promise<Failure | 
 /** What the server has, as its catalogs say; and its configuration, which is saved into the folder. */
 const describeServer = (run: Run, partial: Folder) =>
   inSession(run, run.settings.adminDatabase, LIMIT, async client => {
+    const doing = 'read the databases for the backup'
     // Names are bytes, of which the encoding of this database need not know anything.
-    await ask(client, "SET client_encoding TO 'SQL_ASCII'", LIMIT, 'read the databases for the backup')
+    const [, [server] = []] = await ask(
+      client,
+      `SET client_encoding TO 'SQL_ASCII'; SELECT current_setting('restrict_nonsystem_relation_kind', true) AS safe`,
+      LIMIT,
+      doing,
+    )
     const cluster = await describeCluster(client)
-    const { major, version } = cluster.server
-    if (!(await isSafeToDump(client))) {
+    // With that setting pg_dump has it read no view that has taken the name of a table (from 15.8 and 16.4 on).
+    if (server?.['safe'] === null) {
       run.report.warning(
-        `PostgreSQL ${version} lets whoever owns a table run code as the superuser of a backup (CVE-2024-7348): update it to the last minor version`,
+        `PostgreSQL ${cluster.server.version} lets whoever owns a table run code as the superuser of a backup (CVE-2024-7348): update it to the last minor version`,
       )
     }
-    const listed = await describeDatabases(client, major)
+    const listed = await describeDatabases(client)
     return { cluster, listed, configuration: await saveConfiguration(run.report, client, partial) }
   })
 
@@ -171,27 +169,27 @@ type Dumped = {
 }
 
 /** Dumps every database but those of restores, one after the other: one that cannot be read does not keep the others out. */
-async function dumpAll(run: Run, partial: Folder, listed: Databases, major: number): Promise<Dumped> {
-  const unreachable = listed.closed.filter(name => !isRestoring(name))
-  const unread = new Map(unreachable.map(name => [name, closed(name)]))
-  const databases = listed.databases.filter(({ name }) => !isRestoring(name))
-  const shareOf = sharesOf(databases)
+async function dumpAll(
+  run: Run,
+  partial: Folder,
+  listed: readonly ListedDatabase[],
+  major: number,
+): Promise<Dumped> {
+  const wanted = listed.filter(({ part }) => !isRestoring(part.name))
+  const shut = wanted.filter(({ isOpen }) => !isOpen)
+  const unread = new Map(shut.map(({ part }) => [part.name, closed(part.name)]))
+  const open = wanted.filter(({ isOpen }) => isOpen)
+  const shareOf = sharesOf(open.map(({ part }) => part))
   const saved: SavedDatabase[] = []
   const omitted: string[] = []
-  for (const database of databases) {
-    const { name } = database
-    const oid = listed.oids.get(name) ?? 0
-    try {
-      const dumped = await dumpDatabase(run, partial, database, oid, major, shareOf(database))
+  for (const database of open) {
+    const { name } = database.part
+    const dumped = await dumpDatabase(run, partial, database, major, shareOf(database.part))
+    if (!(dumped instanceof Failure)) {
       saved.push(dumped.saved)
       omitted.push(...dumped.omitted.map(what => `${name}: ${what}`))
-    } catch (error) {
-      // No other one would fare better.
-      if (!(error instanceof Failure) || error instanceof Unkept) throw error
-      partial.remove(archiveName(name))
-      if (await isThere(run, oid, error)) unread.set(name, error)
-      else run.report.warning(`the database ${name} was dropped meanwhile, so it is not part of the backup`)
-    }
+    } else if (await isThere(run, database.oid, dumped)) unread.set(name, dumped)
+    else run.report.warning(`the database ${name} was dropped meanwhile, so it is not part of the backup`)
   }
   return { saved, unread, omitted }
 }
@@ -209,12 +207,14 @@ const closed = (name: string): Failure =>
     hint: `Drop it, or let connections in: ALTER DATABASE ${identifier(name)} ALLOW_CONNECTIONS true (after an interrupted DROP DATABASE only DROP works).`,
   })
 
-/** Whether a database that could not be dumped is there still. Throws what went wrong where the server does not answer. */
-async function isThere(run: Run, oid: number, error: Failure): Promise<boolean> {
+/** Whether a database that could not be dumped is there still. Throws `failure` where the server does not answer. */
+async function isThere(run: Run, oid: number, failure: Failure): Promise<boolean> {
+  const query = `SELECT FROM pg_database WHERE oid = ${oid}`
   try {
-    return await inSession(run, run.settings.adminDatabase, LIMIT, client => hasDatabase(client, oid))
+    const look = (client: Session) => select(client, query, 'look for a database')
+    return (await inSession(run, run.settings.adminDatabase, LIMIT, look)).length > 0
   } catch {
-    throw error
+    throw failure
   }
 }
 

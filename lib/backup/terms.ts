@@ -119,7 +119,6 @@ export const description = v.strictObject({
 export type Description = v.InferOutput<typeof description>
 export type SavedDatabase = v.InferOutput<typeof savedDatabase>
 export type SavedRole = v.InferOutput<typeof savedRole>
-export type SavedTable = v.InferOutput<typeof table>
 export type SavedFile = v.InferOutput<typeof file>
 
 /** The text of a description, with a digest of all that it says. */

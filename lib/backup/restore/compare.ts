@@ -1,7 +1,7 @@
 import { means, statementFailure } from '../../server/problem.ts'
 import type { Session } from '../../server/session.ts'
 import { identifier } from '../../server/sql.ts'
-import { type Counted, countLargeObjects, listExtensions, listTables, type SharedPart } from '../describe.ts'
+import { type Counted, inspectContents, type SharedPart } from '../describe.ts'
 import type { SavedDatabase, SavedRole } from '../terms.ts'
 import { defaultRights } from './sql.ts'
 
@@ -131,17 +131,14 @@ export function compareRoles(saved: readonly SavedRole[], found: readonly SavedR
  * it has a table (BeginCopyTo() of copyto.c): a view that has taken its name is refused, and counts as no table.
  */
 export async function countInPlace(client: Session): Promise<Counted> {
+  const contents = await inspectContents(client)
   const tables: Counted['tables'] = []
-  for (const { schema, name, narrow } of await listTables(client)) {
+  for (const { schema, name, narrow } of contents.tables) {
     const columns = narrow === undefined ? '' : ` (${identifier(narrow)})`
     const number = await copied(client, `${identifier(schema)}.${identifier(name)}${columns}`)
     if (number !== undefined) tables.push({ schema, name, rows: number })
   }
-  return {
-    extensions: await listExtensions(client),
-    tables,
-    largeObjects: await countLargeObjects(client),
-  }
+  return { ...contents, tables }
 }
 
 /** How many rows COPY writes of `table`; undefined where there is no such table any more. */

@@ -155,8 +155,10 @@ export async function restoreInPlace(
   share: Share,
 ): Promise<readonly string[] | undefined> {
   const { name } = saved
-  const { run, major } = target
-  const current = (await describeDatabases(client, major)).databases.find(found => found.name === name)
+  const { run } = target
+  const current = (await describeDatabases(client)).find(
+    ({ part, isOpen }) => isOpen && part.name === name,
+  )?.part
   const empty = (await listArchive(target, saved)).length === 0
   if (!empty) {
     const refused = await endingSessions(run, sessionsBefore(name), () =>

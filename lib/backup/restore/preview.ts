@@ -4,14 +4,7 @@ import type { Run } from '../../frame/run.ts'
 import { bytesText, durationText } from '../../frame/text.ts'
 import { LOCK_DATABASE } from '../../server/lock.ts'
 import { inSession } from '../../server/ready.ts'
-import {
-  countLargeObjects,
-  describeCluster,
-  describeDatabases,
-  LIMIT,
-  listTables,
-  type SharedPart,
-} from '../describe.ts'
+import { describeCluster, describeDatabases, inspectContents, LIMIT } from '../describe.ts'
 import { type Backup, isInPlace, isRestoring, type SavedDatabase } from '../terms.ts'
 import { listArchive, type Source, tablespacesIn } from './archive.ts'
 import { listBound, listWorkers, refuseBound } from './in-use.ts'
@@ -23,8 +16,8 @@ export type Preview = {
   readonly major: number
   /** pg_control's, which tells this cluster from every other one. */
   readonly identifier: string
-  /** The databases there are, with what they are now. */
-  readonly present: ReadonlyMap<string, Pick<SharedPart, 'size'>>
+  /** The databases there are, and their sizes in bytes; 0 where nobody can connect. */
+  readonly present: ReadonlyMap<string, number>
   readonly tablespaces: readonly string[]
   /** Those of them that would not be what they are any more. */
   readonly overwritten: readonly string[]
@@ -58,9 +51,8 @@ export async function inspectBefore(
     refuseServer(backup, needy, facts, run.values.has('yes-incomplete') ? warn : undefined)
     const beside = databases.filter(({ name }) => !isInPlace(name))
     await requireLocales(client, beside)
-    const { databases: open, closed } = await describeDatabases(client, major)
-    const present = new Map<string, Pick<SharedPart, 'size'>>(open.map(part => [part.name, part]))
-    for (const name of closed) present.set(name, { size: 0 })
+    const listed = await describeDatabases(client)
+    const present = new Map(listed.map(({ part, isOpen }) => [part.name, isOpen ? part.size : 0]))
     await requireSpace(run, client, beside)
     const overwritten: string[] = []
     for (const saved of databases.filter(({ name }) => present.has(name))) {
@@ -75,9 +67,8 @@ export async function inspectBefore(
 /** Whether something in the place of which a backup is restored, where it is, has data in it. */
 async function isUsed(source: Source, saved: SavedDatabase): Promise<boolean> {
   if ((await listArchive(source, saved)).length === 0) return false
-  return inSession(source.run, saved.name, LIMIT, async client => {
-    return (await listTables(client)).length > 0 || (await countLargeObjects(client)) > 0
-  })
+  const { tables, largeObjects } = await inSession(source.run, saved.name, LIMIT, inspectContents)
+  return tables.length > 0 || largeObjects > 0
 }
 
 /** Says what a restore would do, as changes in check mode. */
@@ -101,7 +92,7 @@ export function describePreview(
   }
   if (description.host !== hostname()) report.warning(`this backup is of another host, ${description.host}`)
   for (const saved of databases) {
-    const now = present.get(saved.name)
+    const size = present.get(saved.name)
     const where = isInPlace(saved.name)
     if (where && !overwritten.includes(saved.name)) continue
     const [action, will] = where
@@ -109,11 +100,8 @@ export function describePreview(
           `replace what has the same names in it by the backup's`,
           "the backup's replaces what has the same names in it",
         ]
-      : now
-        ? [
-            `replace by the backup's (${bytesText(now.size)} now)`,
-            `will be replaced (${bytesText(now.size)} now)`,
-          ]
+      : size !== undefined
+        ? [`replace by the backup's (${bytesText(size)} now)`, `will be replaced (${bytesText(size)} now)`]
         : ['create from the backup', 'will be created']
     if (check) report.change({ resource: `database ${saved.name}`, action })
     else report.note(`database ${saved.name}: ${will}`)

@@ -147,11 +147,11 @@ export type Differences = {
 /** Compares what is there after a restore with what the backup says. */
 export async function compareRestored(
   client: Session,
-  { backup, databases, major }: Task,
+  { backup, databases }: Task,
   { made, inPlace, roles, refused }: Restored,
 ): Promise<Differences> {
-  const described = await describeDatabases(client, major)
-  const current = new Map(described.databases.map(database => [database.name, database]))
+  const listed = (await describeDatabases(client)).filter(({ isOpen }) => isOpen)
+  const current = new Map(listed.map(({ part }) => [part.name, part]))
   const cluster = await describeCluster(client)
   const compared = new Map<string, readonly string[]>()
   for (const saved of databases) {
