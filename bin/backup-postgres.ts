@@ -1,7 +1,7 @@
-import { initialiseRemote, isCopyPending, keepCopies, uncopied } from '../lib/backup/copy.ts'
 import { keepNewest, listBackups, nameOf } from '../lib/backup/folder.ts'
 import { createBackup, tellOf } from '../lib/backup/make.ts'
 import { leaveBackup } from '../lib/backup/metrics.ts'
+import { initRemote, isCopyPending, keepCopies, uncopied } from '../lib/backup/restic/push.ts'
 import { findRemote, type Remote, requireRemote } from '../lib/backup/restic/remote.ts'
 import type { Backup } from '../lib/backup/terms.ts'
 import { count } from '../lib/frame/report.ts'
@@ -41,7 +41,7 @@ void script(
     if (flags.has('no-copy') && flags.has('copy-only'))
       throw misused(report.command, '--no-copy and --copy-only leave nothing to do')
     const steps = async (): Promise<string> => {
-      if (flags.has('init-remote')) await initialiseRemote(run)
+      if (flags.has('init-remote')) await initRemote(await requireRemote(run))
       if (flags.has('copy-only')) return copy(run, keep)
       const made = minutes === undefined ? undefined : lastUncopied(run, minutes)
       if (!made) return check ? foretell(run) : make(run, keep)

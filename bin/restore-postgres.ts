@@ -1,11 +1,20 @@
 import { hostname } from 'node:os'
+import { verifyBackup } from '../lib/backup/folder.ts'
 import { checkRepository } from '../lib/backup/restic/push.ts'
 import { findRemote } from '../lib/backup/restic/remote.ts'
 import { drill } from '../lib/backup/restore/drill.ts'
-import { refuseContradictory, requireFree, requireOwn, select } from '../lib/backup/restore/options.ts'
 import { describePreview, inspectBefore, type Preview } from '../lib/backup/restore/preview.ts'
-import { replaceDatabases } from '../lib/backup/restore/replace.ts'
-import { chooseBackup, listHere, listThere, verifyBackup, withFetched } from '../lib/backup/restore/source.ts'
+import { replaceDatabases } from '../lib/backup/restore/restore.ts'
+import {
+  chooseBackup,
+  listHere,
+  listThere,
+  refuseContradictory,
+  requireFree,
+  requireOwn,
+  select,
+  withFetched,
+} from '../lib/backup/restore/source.ts'
 import type { Backup, SavedDatabase } from '../lib/backup/terms.ts'
 import { confirmHost, judge, YES_INCOMPLETE, YES_OVERWRITE } from '../lib/frame/confirm.ts'
 import { count } from '../lib/frame/report.ts'
@@ -80,7 +89,7 @@ async function restoreChosen(
   if (values.has('as')) for (const { name } of wanted) requireOwn(name)
   await verifyBackup(run, backup)
   const preview = await inspectBefore(run, backup, wanted)
-  if (values.has('as')) for (const { name } of wanted) requireFree(name, preview)
+  if (values.has('as')) for (const { name } of wanted) requireFree(name, preview.present)
   describePreview(run, backup, wanted, preview)
   if (check) return report.tally()
   if (preview.overwritten.length > 0) {

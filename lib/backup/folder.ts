@@ -11,6 +11,7 @@ import { effectiveUid } from '../host/identity.ts'
 import {
   type Backup,
   DESCRIPTION,
+  GLOBALS,
   isAhead,
   lackedBy,
   parseDescription,
@@ -19,7 +20,7 @@ import {
   type SavedFile,
 } from './terms.ts'
 
-const NAME = /^(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ)(?:-(before-\w+))?$/
+const NAME = /^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ(?:-before-\w+)?$/
 const PARTIAL = /^\.(.+)\.partial$/
 const LARGEST_DESCRIPTION = 67_108_864
 
@@ -110,12 +111,6 @@ export function readBackup(folder: Folder, name: string): Backup | string {
   }
 }
 
-/** Whether a run makes this one for itself, beside those that the operator makes. */
-export const kindOf = (name: string): Reason => {
-  const reason = NAME.exec(name)?.[2] ?? 'regular'
-  return REASONS.find(known => known === reason) ?? 'regular'
-}
-
 /** Does `work` with a handle on the file `name` of `folder`, at its beginning. No link is followed. */
 export async function withFile<T>(
   folder: Folder,
@@ -164,6 +159,35 @@ export async function digestOf(handle: number, name: string): Promise<SavedFile>
     hash.update(buffer.subarray(0, bytesRead))
     size += bytesRead
   }
+}
+
+/** Compares every file with its digest in the description. Fails with 74 and the name of each that is damaged. */
+export async function verifyBackup({ report }: Run, backup: Backup): Promise<void> {
+  const { files, databases, unread = [] } = backup.description
+  for (const { name, why } of unread) {
+    report.warning(
+      `the database ${name} is not in the backup ${backup.name}, since it could not be read: ${why}`,
+    )
+  }
+  const known = new Set(files.map(({ name }) => name))
+  const damaged = [...databases.map(({ file }) => file), GLOBALS]
+    .filter(name => !known.has(name))
+    .map(name => `${name} is not among its files`)
+  const total = files.reduce((sum, { size }) => sum + size, 0)
+  let before = 0
+  for (const { name, size, sha256 } of files) {
+    report.progress(`verify ${name}`, total === 0 ? 1 : before / total)
+    const found = await withBackupFile(backup, name, handle => digestOf(handle, name))
+    if (found.size !== size || found.sha256 !== sha256) damaged.push(`${name} is not what was written`)
+    before += size
+  }
+  report.waited()
+  if (damaged.length === 0) return
+  throw new Failure(ExitCode.inputOutput, {
+    message: `use the backup ${backup.path}`,
+    cause: `it is damaged: ${damaged.join('; ')}`,
+    hint: 'Take another one with --backup NAME, and look at the health of the disk (dmesg).',
+  })
 }
 
 /** Takes away what killed runs have left in `folder`; only for the holder of the maintenance's lock. */

@@ -1,9 +1,8 @@
 import type pg from 'pg'
 import t from 'tap'
+import { dropInvalid, dropLeftovers, dropOrSay } from '../../lib/backup/restore/databases.ts'
 import { applyGlobals, createMissingRoles, type Globals } from '../../lib/backup/restore/globals.ts'
-import { markDatabases } from '../../lib/backup/restore/in-use.ts'
-import { dropInvalid, dropLeftovers, dropOrSay } from '../../lib/backup/restore/leftovers.ts'
-import { swap } from '../../lib/backup/restore/swap.ts'
+import { markDatabases, swap } from '../../lib/backup/restore/swap.ts'
 import { Session } from '../../lib/server/session.ts'
 import { SUPERUSER_PASSWORD } from '../support/cluster.ts'
 import { Host } from '../support/host.ts'
@@ -196,9 +195,9 @@ t.test('the parts of a restore', async t => {
     })
     t.equal(also, 1)
     t.same(replaced, [
-      { name: 'same', now: 'endoreg-restore-old-1', kept: false },
-      { name: 'more', now: 'endoreg-kept-2', kept: true },
-      { name: 'unsaved', now: 'endoreg-kept-3', kept: true },
+      { name: 'same', now: 'endoreg-restore-old-1', kept: undefined },
+      { name: 'more', now: 'endoreg-kept-2', kept: 'it was written to after the backup of it began' },
+      { name: 'unsaved', now: 'endoreg-kept-3', kept: 'no backup has it' },
     ])
     const names = await databases(host)
     for (const name of [...all, ...replaced.map(({ now }) => now)]) t.ok(names.includes(name), name)

@@ -2,9 +2,9 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
+import { verifyBackup } from '../../lib/backup/folder.ts'
 import type { Copy } from '../../lib/backup/restic/copies.ts'
-import { refuseContradictory, select } from '../../lib/backup/restore/options.ts'
-import { chooseBackup, chooseCopy, verifyBackup } from '../../lib/backup/restore/source.ts'
+import { chooseBackup, chooseCopy, refuseContradictory, select } from '../../lib/backup/restore/source.ts'
 import { aRun, backup, database, layBackup, ownFolder } from '../support/shelf.ts'
 
 const on = (day: number, kind = ''): string => `2026-11-${day}T02-00-00Z${kind}`

@@ -12,10 +12,8 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { beginCopy, endCopy, isCopyPending } from '../../lib/backup/copy.ts'
 import {
   isBackupName,
-  kindOf,
   listBackups,
   nameOf,
   openBackups,
@@ -25,6 +23,7 @@ import {
   removePartials,
   withFile,
 } from '../../lib/backup/folder.ts'
+import { beginCopy, endCopy, isCopyPending } from '../../lib/backup/restic/push.ts'
 import { REASONS } from '../../lib/backup/terms.ts'
 import { openFolder } from '../../lib/host/folder.ts'
 import { needsRoot } from '../support/host.ts'
@@ -38,10 +37,8 @@ t.test('a name says when and why', async t => {
   t.equal(nameOf(time, 'before-reset'), `${NAME}-before-reset`)
   for (const reason of REASONS) {
     t.ok(isBackupName(nameOf(time, reason)))
-    t.equal(kindOf(nameOf(time, reason)), reason)
     t.notOk(isBackupName(partialName(nameOf(time, reason))), 'a partial one has no name of a backup')
   }
-  t.equal(kindOf(`${NAME}-before-lunch`), 'regular')
   for (const other of [`${NAME}x`, `x${NAME}`, `${NAME}-after-reset`, `${NAME}-before-`, '', '.fetched'])
     t.notOk(isBackupName(other), other)
 })

@@ -1,7 +1,7 @@
 import t from 'tap'
-import { uncopied } from '../../lib/backup/copy.ts'
 import { superfluous } from '../../lib/backup/folder.ts'
 import { type Copy, superfluousCopies } from '../../lib/backup/restic/copies.ts'
+import { uncopied } from '../../lib/backup/restic/push.ts'
 import { numberOf } from '../../lib/frame/run.ts'
 import { aRun, backup } from '../support/shelf.ts'
 

@@ -2,9 +2,10 @@ import { statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { databasesQuery } from '../../lib/backup/describe.ts'
+import { sessionsBefore, sessionsIn } from '../../lib/backup/restore/databases.ts'
 import { isOfBackup, proveIn } from '../../lib/backup/restore/drill.ts'
-import { isUntouched, sessionsBefore, sessionsIn } from '../../lib/backup/restore/in-use.ts'
 import { fits, refuseServer, requireBytes, type ServerFacts } from '../../lib/backup/restore/requirements.ts'
+import { isUntouched } from '../../lib/backup/restore/swap.ts'
 import { requireShort, throwawayParent } from '../../lib/backup/restore/throwaway.ts'
 import { freeName, isInPlace, isRestoring, KEPT, NEW, OLD } from '../../lib/backup/terms.ts'
 import { Failure } from '../../lib/frame/failure.ts'
@@ -123,7 +124,7 @@ t.test('what nobody has written in since', async t => {
   t.notOk(isUntouched(then, { oid: '5', writes: '8' }))
   t.notOk(isUntouched(then, { oid: '5', writes: '6' }), 'a server that crashed counts anew')
   t.notOk(isUntouched(then, { oid: '6', writes: '7' }), 'another of the same name')
-  t.notOk(isUntouched(undefined, { oid: '5', writes: '7' }), 'no backup has it')
+  t.notOk(isUntouched(then, undefined), 'it has gone')
   t.notOk(isUntouched({ oid: '5', writes: null }, { oid: '5', writes: null }), 'nobody has counted')
   t.notOk(isUntouched(then, { oid: '5', writes: null }))
   t.notOk(isUntouched({ oid: '5', writes: null }, then))

@@ -1,7 +1,6 @@
 import { PassThrough } from 'node:stream'
 import t from 'tap'
-import { refuseBound } from '../../lib/backup/restore/in-use.ts'
-import { requireOwn } from '../../lib/backup/restore/options.ts'
+import { refuseBound } from '../../lib/backup/restore/databases.ts'
 import {
   describeRefused,
   incomplete,
@@ -10,6 +9,7 @@ import {
   RefusalListener,
 } from '../../lib/backup/restore/refused.ts'
 import { collationsOf } from '../../lib/backup/restore/requirements.ts'
+import { requireOwn } from '../../lib/backup/restore/source.ts'
 import { Failure } from '../../lib/frame/failure.ts'
 import { database } from '../support/shelf.ts'
 

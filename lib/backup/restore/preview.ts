@@ -7,7 +7,7 @@ import { inSession } from '../../server/ready.ts'
 import { describeCluster, describeDatabases, inspectContents, LIMIT } from '../describe.ts'
 import { type Backup, isInPlace, isRestoring, type SavedDatabase } from '../terms.ts'
 import { listArchive, type Source, tablespacesIn } from './archive.ts'
-import { listBound, listWorkers, refuseBound } from './in-use.ts'
+import { listBound, listWorkers, refuseBound } from './databases.ts'
 import { inspectServer, type Needy, refuseServer, requireLocales, requireSpace } from './requirements.ts'
 
 /** What a restore would meet. */

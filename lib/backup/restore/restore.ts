@@ -1,25 +1,29 @@
 import { Failure } from '../../frame/failure.ts'
+import type { Run } from '../../frame/run.ts'
+import { LOCK_DATABASE } from '../../server/lock.ts'
+import { inSession } from '../../server/ready.ts'
 import type { Session } from '../../server/session.ts'
-import { describeCluster, describeDatabases } from '../describe.ts'
-import { freeName, isInPlace, NEW, type SavedDatabase, sharesOf } from '../terms.ts'
+import { identifier } from '../../server/sql.ts'
+import { describeCluster, describeDatabases, LIMIT } from '../describe.ts'
+import { createBackup, tellOf } from '../make.ts'
+import { type Backup, freeName, isInPlace, NEW, type SavedDatabase, sharesOf } from '../terms.ts'
 import { compareRoles, compareShared } from './compare.ts'
+import { databaseNames, drop, dropInvalid, dropLeftovers, dropOrSay, listBound } from './databases.ts'
 import { applyGlobals, createMissingRoles, type Managed, readGlobals } from './globals.ts'
-import type { Mark } from './in-use.ts'
-import { databaseNames, drop, dropInvalid, dropLeftovers } from './leftovers.ts'
 import { prepareNew, restoreInPlace, type Target } from './prepare.ts'
+import type { Preview } from './preview.ts'
 import { acceptIncomplete, Incomplete, isOwn, outcome } from './refused.ts'
-import { type Made, type Replaced, swap } from './swap.ts'
+import { type Made, type Mark, markDatabases, type Replaced, type Replacing, swap } from './swap.ts'
 
 /** A restore: what of the backup, and what of the server it touches. */
-export type Task = Target & {
-  /** Those of the backup's databases that are restored. */
-  readonly databases: readonly SavedDatabase[]
-  /** Whether roles that are there get back what they had, too. */
-  readonly allRoles: boolean
-  readonly managed: Managed | undefined
-  /** What the databases that are replaced were like when they were last saved. */
-  readonly marks: ReadonlyMap<string, Mark>
-}
+export type Task = Target &
+  Replacing & {
+    /** Those of the backup's databases that are restored. */
+    readonly databases: readonly SavedDatabase[]
+    /** Whether roles that are there get back what they had, too. */
+    readonly allRoles: boolean
+    readonly managed: Managed | undefined
+  }
 
 /** What a restore has done. */
 export type Restored = {
@@ -172,4 +176,104 @@ export async function compareRestored(
       ...compareRoles(expected, cluster.roles),
     ],
   }
+}
+
+/**
+ * Puts databases of a backup in the place of what is there, after a backup of that; with --as beside it. Tells of each,
+ * of what is kept and of what differs.
+ *
+ * @param made called when the application's role is there again, without its password
+ * @returns how many differences from the backup there are, and the Failure for those that leave what was there
+ * Fails where none could be restored.
+ */
+export async function replaceDatabases(
+  run: Run,
+  backup: Backup,
+  databases: readonly SavedDatabase[],
+  preview: Preview,
+  made: () => void,
+): Promise<{ readonly differences: number; readonly failure: Failure | undefined }> {
+  const { settings, flags } = run
+  const beside = run.values.has('as')
+  const marks = beside || flags.has('no-backup') ? new Map<string, Mark>() : await secure(run)
+  const task: Task = {
+    run,
+    backup,
+    databases,
+    major: preview.major,
+    // Where one is missing, the consent to that was given.
+    tablespaces: preview.tablespaces,
+    allRoles: run.values.get('database') === undefined,
+    managed: { role: settings.dbUser, made },
+    marks,
+    ...(beside ? { beside } : {}),
+  }
+  const { failures, differences } = await inSession(run, LOCK_DATABASE, LIMIT, async client => {
+    const restored = await restore(client, task)
+    await tellRestored(client, task, restored)
+    return { ...restored, differences: await compareRestored(client, task, restored) }
+  })
+  const failure = failures.size > 0 ? outcome(failures, [...differences.databases.keys()]) : undefined
+  return { differences: tellDifferences(run, differences), failure }
+}
+
+/** Makes the backup that leads back. Gives what the databases in it were like right before. */
+async function secure(run: Run): Promise<ReadonlyMap<string, Mark>> {
+  const marks = await inSession(run, LOCK_DATABASE, LIMIT, markDatabases)
+  try {
+    // What it lacks is kept beside what is restored, as with --no-backup.
+    const { backup } = await createBackup(run, 'before-restore')
+    tellOf(run, backup)
+    run.report.note(`to go back: restore-postgres --backup ${backup.name}`)
+    const saved = new Set(backup.description.databases.map(({ name }) => name))
+    return new Map([...marks].filter(([name]) => saved.has(name)))
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error
+    throw new Failure(error.code, {
+      message: error.message,
+      cause: error.reason,
+      hint: `${error.hint} Nothing was replaced. Where no backup can be made of what is there, --no-backup keeps it beside what is restored.`,
+    })
+  }
+}
+
+/** Says what a restore has done, and drops what it has replaced and nobody needs. */
+async function tellRestored(
+  client: Session,
+  { run, backup, beside }: Task,
+  { made, inPlace, replaced }: Restored,
+): Promise<void> {
+  const done = [...made.map(({ saved }) => saved.name), ...inPlace.keys()]
+  const origin = beside ? `${run.values.get('database')} of the backup` : 'from the backup'
+  for (const name of done) {
+    run.report.change({ resource: `database ${name}`, action: `restore ${origin} ${backup.name}` })
+  }
+  for (const { kind, name, database } of await listBound(client, done)) {
+    if (kind !== 'subscription') continue
+    const sql = `ALTER SUBSCRIPTION ${identifier(name)}`
+    // It takes nothing until it is told to (pg_dump(1)).
+    run.report.warning(
+      `the subscription ${name} of ${database} is not enabled: where its slot is still on the publisher, ${sql} ENABLE; ${sql} REFRESH PUBLICATION WITH (copy_data = false)`,
+    )
+  }
+  for (const item of replaced.filter(({ kept }) => kept)) tellKept(run, item)
+  for (const { name, now } of replaced.filter(({ kept }) => !kept)) {
+    await dropOrSay(run, client, now, `drop, it was ${name}`)
+  }
+}
+
+function tellKept({ report }: Run, { name, now, kept }: Replaced): void {
+  report.change({ resource: `database ${now}`, action: `keep, it was ${name}: ${kept}` })
+  report.warning(
+    `${now} is what ${name} was until now: when nothing in it is needed, drop it: DROP DATABASE "${now}"`,
+  )
+}
+
+function tellDifferences({ report }: Run, { databases, roles }: Differences): number {
+  const sentences = [
+    ...[...databases].flatMap(([name, its]) => its.map(difference => `the database ${name}: ${difference}`)),
+    ...roles,
+  ]
+  for (const sentence of sentences) report.warning(`differs from the backup: ${sentence}`)
+  return sentences.length
 }

@@ -1,21 +1,13 @@
 import { doing, ExitCode, Failure } from '../../frame/failure.ts'
 import { count } from '../../frame/report.ts'
-import type { Run } from '../../frame/run.ts'
+import { misused, type Run } from '../../frame/run.ts'
 import { table } from '../../frame/table.ts'
 import { bytesText, durationText } from '../../frame/text.ts'
 import { type Folder, openFolder } from '../../host/folder.ts'
-import {
-  digestOf,
-  listBackups,
-  openBackups,
-  readBackup,
-  type Shelf,
-  timeOf,
-  withBackupFile,
-} from '../folder.ts'
+import { listBackups, openBackups, readBackup, type Shelf, timeOf } from '../folder.ts'
 import { type Copy, fetchCopy, listCopies } from '../restic/copies.ts'
 import { type Remote, requireRemote } from '../restic/remote.ts'
-import { type Backup, GLOBALS, isAhead, isFuture, lackedBy } from '../terms.ts'
+import { type Backup, isAhead, isFuture, isRestoring, lackedBy, type SavedDatabase } from '../terms.ts'
 
 /** Shows the backups of this host, the newest first. */
 export function listHere({ settings, report }: Run, now = new Date()): string {
@@ -222,31 +214,61 @@ const incomplete = ({ settings }: Run, name: string, why: string): Failure =>
     hint: 'Look at the disk (dmesg), and take another one with --backup NAME.',
   })
 
-/** Compares every file with its digest in the description. Fails with 74 and the name of each that is damaged. */
-export async function verifyBackup({ report }: Run, backup: Backup): Promise<void> {
-  const { files, databases, unread = [] } = backup.description
-  for (const { name, why } of unread) {
-    report.warning(
-      `the database ${name} is not in the backup ${backup.name}, since it could not be read: ${why}`,
-    )
+/** Bytes of a name (NAMEDATALEN of pg_config_manual.h). */
+const LONGEST_NAME = 63
+
+/** Fails with 64 where options of restore-postgres do not go with one another. */
+export function refuseContradictory({
+  flags,
+  values,
+  report,
+}: Pick<Run, 'flags' | 'values' | 'report'>): void {
+  const contradictory = (option: string, why: string): Failure =>
+    misused(report.command, `${why}, so ${option} does not go with it`)
+  if (values.has('host') && !flags.has('remote')) {
+    throw contradictory('--host', 'only copies that restic keeps (--remote) are of several hosts')
   }
-  const known = new Set(files.map(({ name }) => name))
-  const damaged = [...databases.map(({ file }) => file), GLOBALS]
-    .filter(name => !known.has(name))
-    .map(name => `${name} is not among its files`)
-  const total = files.reduce((sum, { size }) => sum + size, 0)
-  let before = 0
-  for (const { name, size, sha256 } of files) {
-    report.progress(`verify ${name}`, total === 0 ? 1 : before / total)
-    const found = await withBackupFile(backup, name, handle => digestOf(handle, name))
-    if (found.size !== size || found.sha256 !== sha256) damaged.push(`${name} is not what was written`)
-    before += size
+  if (values.has('as') && !values.has('database')) {
+    throw contradictory('--as', 'only one database gets another name (--database)')
   }
-  report.waited()
-  if (damaged.length === 0) return
-  throw new Failure(ExitCode.inputOutput, {
-    message: `use the backup ${backup.path}`,
-    cause: `it is damaged: ${damaged.join('; ')}`,
-    hint: 'Take another one with --backup NAME, and look at the health of the disk (dmesg).',
+  if (!flags.has('drill') || flags.has('list')) return
+  const other = ['no-backup', 'database', 'yes-overwrite', 'yes-incomplete'].find(
+    option => flags.has(option) || values.has(option),
+  )
+  if (other !== undefined) throw contradictory(`--${other}`, '--drill replaces nothing')
+}
+
+/** The databases of the backup that are restored: all, or `only` one. Fails with 64 where it has none of that name. */
+export function select({ name, description }: Backup, only: string | undefined): readonly SavedDatabase[] {
+  if (only === undefined) return description.databases
+  const found = description.databases.filter(database => database.name === only)
+  if (found.length > 0) return found
+  throw new Failure(ExitCode.usage, {
+    message: `restore the database ${only}`,
+    cause: `the backup ${name} has none of that name`,
+    hint: `It has: ${description.databases.map(database => database.name).join(', ')}`,
   })
 }
+
+/** Fails with 64 where `name` is no name for a database that is restored beside what is there. */
+export function requireOwn(name: string): void {
+  const cause =
+    Buffer.byteLength(name) > LONGEST_NAME
+      ? `it has more than ${LONGEST_NAME} bytes, and PostgreSQL would cut it off`
+      : isRestoring(name)
+        ? 'such names are taken by restores, which drop what has them'
+        : undefined
+  if (cause !== undefined) throw badName(name, cause)
+}
+
+/** Fails with 64 where there is a database of that name. */
+export function requireFree(name: string, present: ReadonlyMap<string, number>): void {
+  if (present.has(name) || name === 'template0') throw badName(name, 'there is a database of that name')
+}
+
+const badName = (name: string, cause: string): Failure =>
+  new Failure(ExitCode.usage, {
+    message: `restore a database as ${name}`,
+    cause,
+    hint: 'Nothing was touched. Give another name with --as NAME.',
+  })

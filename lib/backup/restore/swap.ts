@@ -6,15 +6,7 @@ import { ask, type Session, run as send } from '../../server/session.ts'
 import { BEGIN_SILENTLY, COMMIT_SILENTLY, identifier, literal } from '../../server/sql.ts'
 import type { SavedDatabase } from '../terms.ts'
 import { freeName, KEPT, OLD } from '../terms.ts'
-import {
-  endingSessions,
-  isUntouched,
-  listBound,
-  type Mark,
-  markDatabases,
-  refuseBound,
-  sessionsIn,
-} from './in-use.ts'
+import { endingSessions, listBound, refuseBound, sessionsIn } from './databases.ts'
 import type { Incomplete } from './refused.ts'
 import { limitsSql } from './sql.ts'
 
@@ -22,6 +14,40 @@ import { limitsSql } from './sql.ts'
 const LIMIT = 120_000
 /** How often it is tried where sessions do not end in time. */
 const TRIES = 3
+
+/** What tells a database from another one of the same name, and how much was ever written in it, where that is counted. */
+export type Mark = { readonly oid: string; readonly writes: string | null }
+
+/**
+ * How much was written in each database (pg_stat_database, PostgreSQL manual 28.2.17): rows of catalogs and of large
+ * objects too. A session tells of what it wrote at its end at the latest, before it stops to count as one. Nobody
+ * knows where counting is turned off, for the server or for somebody.
+ */
+export async function markDatabases(client: Session): Promise<ReadonlyMap<string, Mark>> {
+  // Within a transaction figures stay what they were at the first look.
+  const [, rows = []] = await ask(
+    client,
+    `SELECT pg_stat_clear_snapshot();
+     SELECT datname AS name, oid::text AS oid,
+            CASE WHEN current_setting('track_counts')::bool
+                  AND NOT EXISTS (SELECT FROM pg_db_role_setting, unnest(setconfig) AS u(c) WHERE c LIKE 'track\\_counts=%')
+                 THEN (pg_stat_get_db_tuples_inserted(oid) + pg_stat_get_db_tuples_updated(oid)
+                       + pg_stat_get_db_tuples_deleted(oid))::text END AS writes
+       FROM pg_database`,
+    LIMIT,
+    'look at what was written',
+  )
+  return new Map(
+    rows.map(({ name, oid, writes }) => [
+      String(name),
+      { oid: String(oid), writes: typeof writes === 'string' ? writes : null },
+    ]),
+  )
+}
+
+/** Whether the database that `now` tells of is the one of `then`, and nothing was written in it since. */
+export const isUntouched = (then: Mark, now: Mark | undefined): boolean =>
+  then.oid === now?.oid && then.writes !== null && then.writes === now.writes
 
 /** A new database, and whose name it gets. */
 export type Made = {
@@ -32,20 +58,15 @@ export type Made = {
 }
 
 /** How databases are replaced. */
-type Replacing = {
+export type Replacing = {
   /** What they were like when they were last saved: one with more in it is kept. */
   readonly marks: ReadonlyMap<string, Mark>
   /** Whether none is, since the new ones come beside what is there. */
   readonly beside?: true
 }
 
-/** What became of a database that had the name of a new one, and whether that has all that the backup says. */
-export type Replaced = {
-  readonly name: string
-  readonly now: string
-  readonly kept: boolean
-  readonly lacks?: true
-}
+/** What became of a database that had the name of a new one: what it is called now, and why it is kept, if it is. */
+export type Replaced = { readonly name: string; readonly now: string; readonly kept: string | undefined }
 
 /**
  * Puts new databases in the places of those that have their names, all or none: in one transaction with `also`. The
@@ -110,23 +131,32 @@ async function attemptSwap(
   })
   const replaced: Replaced[] = []
   for (const { name, aside } of present) {
-    // Whatever had the name at that moment: one that was not saved is kept.
-    const now = after.get(aside)
-    // What cannot come back whole cannot come back whole from the backup made before, either.
     const lacks = made.some(({ saved, lacking }) => saved.name === name && lacking !== undefined)
-    const kept = lacks || !now || !isUntouched(marks.get(name), now)
+    const kept = whyKept(marks.get(name), after.get(aside), lacks)
     const last = kept ? freeName(KEPT, taken) : aside
     if (kept) {
       await rename(aside, last)
       const comment = literal(`${name}, as it was when a backup was restored`)
       await send(client, `COMMENT ON DATABASE ${identifier(last)} IS ${comment}`, LIMIT, DOING)
     }
-    replaced.push({ name, now: last, kept, ...(lacks ? { lacks } : {}) })
+    replaced.push({ name, now: last, kept })
   }
   for (const { saved } of made) await send(client, limitsSql(saved.name, saved), LIMIT, DOING)
   await also()
   await send(client, COMMIT_SILENTLY, LIMIT, DOING)
   return replaced
+}
+
+/**
+ * Why a database is kept that was replaced; undefined where the backup made before has all that is in it.
+ *
+ * @param now what it is like, whatever had the name at that moment
+ * @param lacks whether what took its place has less than the backup says: from the backup made before, it would come back no better
+ */
+function whyKept(then: Mark | undefined, now: Mark | undefined, lacks: boolean): string | undefined {
+  if (lacks) return 'what took its place has not all that it had'
+  if (!then) return 'no backup has it'
+  return isUntouched(then, now) ? undefined : 'it was written to after the backup of it began'
 }
 
 /** What keeps databases from being renamed: sessions that do not end, and prepared transactions, which nobody can end so. */
