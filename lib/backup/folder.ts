@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { closeSync, read as readCallback } from 'node:fs'
 import { promisify } from 'node:util'
-import { doing, ExitCode, Failure, isSystemError, systemError, systemFailure } from '../frame/failure.ts'
+import { doing, ExitCode, Failure, isSystemError, systemError } from '../frame/failure.ts'
 import type { Run } from '../frame/run.ts'
 import type { Settings } from '../frame/settings.ts'
 import { accountName } from '../host/accounts.ts'
@@ -38,12 +38,14 @@ export const isBackupName = (text: string): boolean => NAME.test(text)
 /** What a backup is called while it is made, or taken away: no list of backups has it. */
 export const partialName = (name: string): string => `.${name}.partial`
 
+const using = (path: string): string => `use the folder of the backups, ${path}`
+
 /**
  * The folder of the backups, made where it is missing (0700). What is restored from it runs as a superuser, so
  * nobody else may be able to put anything there: else fails with 78.
  */
 export function openBackups({ backupDir }: Settings): Folder {
-  const folder = doingIn(backupDir, () => makeFolder(backupDir, 0o700))
+  const folder = doing(using(backupDir), () => makeFolder(backupDir, 0o700))
   try {
     refuseUnsafe(folder)
   } catch (error) {
@@ -56,7 +58,7 @@ export function openBackups({ backupDir }: Settings): Folder {
 function refuseUnsafe(folder: Folder): void {
   if (folder.isOurs()) return
   throw new Failure(ExitCode.configuration, {
-    message: `use the folder of the backups, ${folder.path}`,
+    message: using(folder.path),
     cause: `others than ${accountName(effectiveUid())} can write there or lead elsewhere, and what is restored runs as PostgreSQL's superuser`,
     hint: `See who can: namei -l ${folder.path}. Let root own it: chown root ${folder.path} && chmod 0700 ${folder.path}`,
   })
@@ -70,7 +72,7 @@ export type Shelf = {
 
 /** Lists the backups there are; none where the folder is missing. Sizes are compared, digests are not. */
 export const listBackups = ({ backupDir }: Settings): Shelf =>
-  doingIn(backupDir, () => inFolder(backupDir, listIn)) ?? { backups: [], unusable: [] }
+  doing(using(backupDir), () => inFolder(backupDir, listIn)) ?? { backups: [], unusable: [] }
 
 function listIn(folder: Folder): Shelf {
   refuseUnsafe(folder)
@@ -200,14 +202,6 @@ export function removeBackup(folder: Folder, name: string): void {
   folder.rename(name, partialName(name))
   folder.sync()
   folder.removeAll(partialName(name))
-}
-
-function doingIn<T>(path: string, work: () => T): T {
-  try {
-    return work()
-  } catch (error) {
-    throw systemFailure(error, `use the folder of the backups, ${path}`)
-  }
 }
 
 /**

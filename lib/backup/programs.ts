@@ -10,7 +10,7 @@ import { findProgram, type ProgramName } from '../server/programs.ts'
 import { PINNED, PINNED_SINCE_17, toOptions } from '../server/session.ts'
 
 /** A program of PostgreSQL that is to run: its arguments, and the open files that it reads from and writes to. */
-export type Child = {
+type Child = {
   readonly program: ProgramName
   readonly major: number
   readonly args: readonly string[]
@@ -18,12 +18,12 @@ export type Child = {
   readonly database?: string
   readonly input?: number
   readonly output?: number
-  /** Further variables; what PGOPTIONS has comes after what every session of ours has. */
-  readonly env?: Readonly<Record<string, string>>
+  /** Settings of its sessions as PGOPTIONS has them, after those of every session of ours. */
+  readonly options?: string
 }
 
 /** A program at work. */
-export type Started = Pick<Running, 'stdout' | 'stderr'> & {
+type Started = Pick<Running, 'stdout' | 'stderr'> & {
   /** Settled when it has ended: what it wrote to standard error, scrubbed, and how it ended. */
   readonly ended: Promise<{
     readonly code: number | null
@@ -48,25 +48,28 @@ export async function startChild(settings: Settings, child: Child): Promise<Star
   const postgres = changes ? account(settings.postgresAccount, 'ENDOREG_PG_OS_USER') : undefined
   const inherited = ['PGPASSFILE', 'PGSSLMODE', 'PGSSLROOTCERT', 'PGSSLCERT', 'PGSSLKEY', 'HOME', 'TMPDIR']
   const env = {
-    ...Object.fromEntries(inherited.flatMap(name => entry(name))),
+    ...Object.fromEntries(inherited.map(name => [name, process.env[name]])),
     ...(postgres ? { HOME: homeOf(postgres) } : {}),
     PGHOST: settings.host,
     PGPORT: String(settings.port),
     PGUSER: settings.adminRole,
-    ...(child.database === undefined ? {} : { PGDATABASE: child.database }),
+    PGDATABASE: child.database,
     PGAPPNAME: 'endoreg-provision',
-    ...child.env,
     PGOPTIONS: [
       toOptions({ ...PINNED, ...(child.major >= 17 ? PINNED_SINCE_17 : {}) }),
       // What it says is looked at, and the server may speak any language.
       '-c lc_messages=C',
-      child.env?.['PGOPTIONS'] ?? '',
+      child.options ?? '',
     ].join(' '),
   }
   const { input, output } = child
   const how = { account: postgres, env, tie: 'TERM', input, output } as const
   const { stdout, stderr, ended } = await start([path, ...child.args], how).catch(error => {
-    throw notStarted(error)
+    throw new Failure(ExitCode.unavailable, {
+      message: 'start a program with setpriv',
+      cause: error instanceof Error ? error.message : String(error),
+      hint: 'Install util-linux, which brings setpriv.',
+    })
   })
   let said = ''
   stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -74,18 +77,6 @@ export async function startChild(settings: Settings, child: Child): Promise<Star
   })
   return { stdout, stderr, ended: ended.then(end => ({ ...end, said: scrubber([])(said).trim() })) }
 }
-
-const entry = (name: string): [string, string][] => {
-  const value = process.env[name]
-  return value === undefined ? [] : [[name, value]]
-}
-
-const notStarted = (error: unknown): Failure =>
-  new Failure(ExitCode.unavailable, {
-    message: 'start a program with setpriv',
-    cause: error instanceof Error ? error.message : String(error),
-    hint: 'Install util-linux, which brings setpriv.',
-  })
 
 /**
  * Waits until a program has ended well.

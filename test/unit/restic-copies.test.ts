@@ -1,12 +1,11 @@
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { contentIn, copyOf, isWhole, requireFiles, tagsOf } from '../../lib/backup/restic/copies.ts'
+import { contentIn, copyOf, isWhole, tagsOf } from '../../lib/backup/restic/copies.ts'
 import { isUnexplained } from '../../lib/backup/restic/failure.ts'
 import { documentIn, packsIn, snapshot } from '../../lib/backup/restic/program.ts'
 import { findAddress } from '../../lib/backup/restic/remote.ts'
 import { REASONS } from '../../lib/backup/terms.ts'
-import { openFolder } from '../../lib/host/folder.ts'
 import { aRun, backup, ownFolder } from '../support/shelf.ts'
 
 const NAME = '2026-11-22T01-02-03Z'
@@ -76,31 +75,6 @@ t.test('a copy is whole where it has just the files of the backup', async t => {
   t.notOk(whole({ a: 4, b: 5, manifest: 10 }), 'no description')
   t.notOk(whole({ a: 4, b: 5, 'manifest.json': 10, c: 0 }), 'a file too many')
   t.notOk(whole({ a: 4, b: 5, 'manifest.json': 10 }, ['/x']), 'something that is no file')
-})
-
-t.test('what was fetched is what is in the repository', async t => {
-  const path = ownFolder(t)
-  writeFileSync(join(path, 'a'), 'four')
-  writeFileSync(join(path, 'b'), '')
-  const folder = openFolder(path)
-  if (!folder) throw new Error('it has gone')
-  t.teardown(() => folder.close())
-  const fetched = (files: Record<string, number>): void =>
-    requireFiles(folder, new Map(Object.entries(files)), 'fetch it')
-  const whole = { a: 4, b: 0 }
-  fetched(whole)
-  const refusal = (name: string) => ({
-    code: 74,
-    message: 'fetch it',
-    reason: `${name} is missing, or has not the size that it has in the repository`,
-  })
-  t.throws(() => fetched({ a: 5, b: 0 }), refusal('a'))
-  t.throws(() => fetched({ ...whole, c: 0 }), refusal('c'))
-  t.throws(() => fetched({ a: 4 }), refusal('b'), 'one too many')
-  mkdirSync(join(path, 'c'))
-  t.throws(() => fetched({ ...whole, c: 4096 }), refusal('c'), 'a folder')
-  symlinkSync('a', join(path, 'd'))
-  t.throws(() => fetched({ ...whole, d: 1 }), { code: 74 }, 'a link')
 })
 
 t.test('what restic writes, and what is none of it', async t => {

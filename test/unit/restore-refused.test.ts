@@ -8,8 +8,8 @@ import {
   outcome,
   RefusalListener,
 } from '../../lib/backup/restore/refused.ts'
-import { collationsOf } from '../../lib/backup/restore/requirements.ts'
 import { requireOwn } from '../../lib/backup/restore/source.ts'
+import { collationsOf } from '../../lib/backup/restore/sql.ts'
 import { Failure } from '../../lib/frame/failure.ts'
 import { database } from '../support/shelf.ts'
 

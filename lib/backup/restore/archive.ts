@@ -19,9 +19,7 @@ export type Source = {
   readonly major: number
 }
 
-/**
- * No text of a statement gets into the server's log: user mappings and subscriptions have passwords.
- */
+/** No text of a statement gets into the server's log: user mappings and subscriptions have passwords. */
 const OPTIONS = `${SILENT_OPTIONS} -c log_error_verbosity=terse`
 
 /** Nothing of a database that is being made has to outlast a power cut: what puts it in its place waits for the disk. */
@@ -70,7 +68,7 @@ export async function restoreArchive(
         major,
         args: [`--dbname=${database}`, '--no-password', '--verbose', ...args, ...part],
         input: handle,
-        env: { PGOPTIONS: OPTIONS + options },
+        options: OPTIONS + options,
       })
       const listener = new RefusalListener(child.stderr)
       const { code, signal, said } = await child.ended
@@ -115,12 +113,7 @@ async function search(
 ): Promise<readonly RegExpExecArray[]> {
   const found: RegExpExecArray[] = []
   await withBackupFile(backup, file, async handle => {
-    const child = await startChild(run.settings, {
-      program: 'pg_restore',
-      major,
-      args,
-      input: handle,
-    })
+    const child = await startChild(run.settings, { program: 'pg_restore', major, args, input: handle })
     let rest = ''
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       const lines = (rest + text).split('\n')

@@ -14,7 +14,7 @@ import { leaveProvenRestore } from '../metrics.ts'
 import type { Backup, SavedDatabase } from '../terms.ts'
 import { compareRoles } from './compare.ts'
 import { applyGlobals, createMissingRoles, readGlobals, withoutVerifiers } from './globals.ts'
-import { requireBytes } from './requirements.ts'
+import { requireBytes } from './preview.ts'
 import { compareRestored, restore, type Task } from './restore.ts'
 import { openWorkshop, type Throwaway, throwawayParent, withoutRights } from './throwaway.ts'
 

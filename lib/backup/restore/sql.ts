@@ -1,4 +1,8 @@
+import { ExitCode, Failure } from '../../frame/failure.ts'
+import { isAnswer, means, statementFailure } from '../../server/problem.ts'
+import { ask, type Session, run as send } from '../../server/session.ts'
 import { identifier, literal } from '../../server/sql.ts'
+import { LIMIT } from '../describe.ts'
 import type { Description, SavedDatabase } from '../terms.ts'
 
 /** pg_database.datlocprovider, as CREATE DATABASE calls them. */
@@ -31,6 +35,51 @@ export function createSql(
   if (provider === 'i' && icuRules !== null) words.push(`ICU_RULES ${literal(icuRules)}`)
   if (provider === 'b' && locale !== null) words.push(`BUILTIN_LOCALE ${literal(locale)}`)
   return `CREATE DATABASE ${identifier(name)} ${words.join(' ')}`
+}
+
+/**
+ * Fails with 78 where the server of `client` does not have the locale of one of `databases`: PostgreSQL is asked to make
+ * a collation of it, which is taken back.
+ */
+export async function requireLocales(client: Session, databases: readonly SavedDatabase[]): Promise<void> {
+  const asked = new Set<string>()
+  for (const saved of databases) {
+    for (const words of collationsOf(saved).filter(one => !asked.has(one))) {
+      asked.add(words)
+      const why = await refusal(client, words)
+      if (why === undefined) continue
+      throw new Failure(ExitCode.configuration, {
+        message: `restore the database ${saved.name}`,
+        cause: `this server has not its locale (${words}): ${why}`,
+        hint: 'Make it on this host (Debian: dpkg-reconfigure locales; NixOS: i18n.supportedLocales), restart PostgreSQL, and run it again.',
+      })
+    }
+  }
+}
+
+/** The collations that have the locales of a database. */
+export function collationsOf({ collate, ctype, provider, locale, icuRules }: SavedDatabase): string[] {
+  const found = [`LC_COLLATE = ${literal(collate)}, LC_CTYPE = ${literal(ctype)}`]
+  if (locale === null) return found
+  const rules = icuRules === null ? '' : `, RULES = ${literal(icuRules)}`
+  if (provider === 'i') found.push(`PROVIDER = icu, LOCALE = ${literal(locale)}${rules}`)
+  if (provider === 'b') found.push(`PROVIDER = builtin, LOCALE = ${literal(locale)}`)
+  return found
+}
+
+/** Why there cannot be such a collation; one that is only not for the encoding of this session's database is there. */
+async function refusal(client: Session, words: string): Promise<string | undefined> {
+  const doing = 'look for the locales'
+  await ask(client, 'BEGIN', LIMIT, doing)
+  try {
+    await send(client, `CREATE COLLATION pg_temp."endoreg-restore" (${words})`, LIMIT, doing)
+    return undefined
+  } catch (error) {
+    if (!isAnswer(error)) throw statementFailure(error, doing)
+    return means(error, 'no such locale') ? error.message : undefined
+  } finally {
+    await ask(client, 'ROLLBACK', LIMIT, doing)
+  }
 }
 
 /** The statement that gives the database `name` the comment of `saved`. */
