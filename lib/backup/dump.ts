@@ -7,7 +7,6 @@ import { inSession } from '../server/ready.ts'
 import { abandon, ask, openSession, type Session, run as send } from '../server/session.ts'
 import {
   type Contents,
-  type Counted,
   type CountedTable,
   inspectContents,
   LIMIT,
@@ -17,8 +16,8 @@ import {
 } from './describe.ts'
 import { createFile, withFile } from './folder.ts'
 import { startChild, succeed } from './programs.ts'
-import { type Archived, readArchive } from './read-archive.ts'
-import type { SavedDatabase, Share } from './terms.ts'
+import { countArchive } from './read-archive.ts'
+import { type SavedDatabase, tell } from './terms.ts'
 
 /** Milliseconds between two looks, and for one. */
 const TURN = 500
@@ -29,22 +28,26 @@ const COPYING =
   'SELECT relid::int8::text AS oid, bytes_processed::text AS bytes FROM pg_stat_progress_copy WHERE datname = current_database()'
 const PAGE = 8192
 
-/** Tells how far the dump of the database `name` is, by what pg_dump has copied of each table, until what it gives is called. */
-function watchDump(run: Run, name: string, tables: readonly CountedTable[], share: Share): () => void {
-  const { report, settings } = run
+/**
+ * Looks what pg_dump has copied of each of `tables`, in a session of its own, until what it gives is called.
+ *
+ * @param tellDone is told the part of all, from 0 to 1
+ */
+function watchDump(
+  run: Run,
+  database: string,
+  tables: readonly CountedTable[],
+  tellDone: (done: number) => void,
+): () => void {
   const sizes = new Map(tables.map(({ oid, pages }) => [oid, pages * PAGE]))
   const total = [...sizes.values()].reduce((sum, size) => sum + size, 0)
   const copied = new Map<number, number>()
-  const tell = (): void => {
-    const bytes = [...copied.values()].reduce((sum, its) => sum + its, 0)
-    report.progress(`dump ${name}`, share.before + share.own * (total === 0 ? 0 : bytes / total))
-  }
-  tell()
+  tellDone(0)
   let ended = false
   const watch = async (): Promise<void> => {
     await run.deadline.clock.sleep(TURN)
     if (ended) return
-    const client = await openSession(settings, name, LOOK_LIMIT, LOOK_LIMIT)
+    const client = await openSession(run.settings, database, LOOK_LIMIT, LOOK_LIMIT)
     try {
       while (!ended) {
         const [copying = []] = await send(client, COPYING, LOOK_LIMIT, 'look how far it is')
@@ -54,7 +57,7 @@ function watchDump(run: Run, name: string, tables: readonly CountedTable[], shar
           const oid = Number(row['oid'])
           copied.set(oid, Math.min(Number(row['bytes']), sizes.get(oid) ?? 0))
         }
-        tell()
+        tellDone([...copied.values()].reduce((sum, its) => sum + its, 0) / total)
         await run.deadline.clock.sleep(TURN)
       }
     } finally {
@@ -90,7 +93,7 @@ type Unread = {
  * Dumps one database into its archive in `folder`, and counts in the archive what it holds. No table is held or read but by
  * pg_dump: what a name means can be changed by whoever owns it.
  *
- * @param share what part of the whole backup it is, and what comes before it, from 0 to 1
+ * @param all what is dumped one after the other, of which it is one
  * @returns what the backup says of it, and what pg_dump leaves out; or why the database cannot be read
  * Fails where the archive cannot be written or read again: then no other database would fare better.
  */
@@ -99,7 +102,7 @@ export async function dumpDatabase(
   folder: Folder,
   database: ListedDatabase,
   major: number,
-  share: Share,
+  all: readonly SharedPart[],
 ): Promise<{ saved: SavedDatabase; omitted: readonly string[] } | Failure> {
   const { part } = database
   const file = archiveName(part.name)
@@ -107,7 +110,7 @@ export async function dumpDatabase(
     const handle = createFile(folder, file)
     let dumped: Content | Unread
     try {
-      dumped = await writeArchive(run, handle, database, major, share)
+      dumped = await writeArchive(run, handle, database, major, all)
       if (!('failure' in dumped)) doing(`write ${folder.show(file)}`, () => fsyncSync(handle))
     } finally {
       closeSync(handle)
@@ -115,8 +118,8 @@ export async function dumpDatabase(
     if (!('failure' in dumped)) {
       const { tables, extensions, omitted } = dumped
       const shown = folder.show(file)
-      const archived = await withFile(folder, file, its => readArchive(run, its, shown, major))
-      return { saved: { ...part, file, extensions, ...count(shown, tables, archived) }, omitted }
+      const counted = await withFile(folder, file, its => countArchive(run, its, shown, major, tables))
+      return { saved: { ...part, file, extensions, ...counted }, omitted }
     }
     folder.remove(file)
     if (dumped.about === 'us') throw dumped.failure
@@ -131,14 +134,14 @@ async function writeArchive(
   handle: number,
   { part, oid }: ListedDatabase,
   major: number,
-  share: Share,
+  all: readonly SharedPart[],
 ): Promise<Content | Unread> {
   const message = `dump the database ${part.name}`
   const dump = async (client: Session): Promise<Content | Unread> => {
     const snapshot = await freeze(client, oid, message)
     const { tables, extensions } = await inspectContents(client)
     const omitted = await listOmitted(client)
-    const endWatch = watchDump(run, part.name, tables, share)
+    const endWatch = watchDump(run, part.name, tables, done => tell(run, 'dump', all, part, done))
     const dumping = runPgDump(run, handle, part, major, snapshot)
     const failure = await dumping.then(() => undefined, failureOf).finally(endWatch)
     if (failure && (failure.code === ExitCode.unavailable || isOfOutput(failure.reason)))
@@ -218,27 +221,4 @@ async function findChanged(
     const its = present.get(table.oid)
     return its?.file !== table.file || its.bytes !== table.bytes
   })
-}
-
-/** The rows of `tables` in an archive; tables of extensions are in it as well. Fails with 74 where one is not in it. */
-function count(
-  shown: string,
-  tables: readonly CountedTable[],
-  { tables: archived, largeObjects }: Archived,
-): Pick<Counted, 'tables' | 'largeObjects'> {
-  const rows = new Map(
-    archived.map(({ schema, name, rows: its }) => [`${schema.toString('hex')}.${name.toString('hex')}`, its]),
-  )
-  return {
-    tables: tables.map(({ schema, name, bytes }) => {
-      const its = rows.get(bytes)
-      if (its !== undefined) return { schema, name, rows: its }
-      throw new Failure(ExitCode.inputOutput, {
-        message: `read the archive ${shown} again`,
-        cause: `the rows of ${schema}.${name} are not in it`,
-        hint: 'Look at the disk (df -h, dmesg), and make another backup.',
-      })
-    }),
-    largeObjects,
-  }
 }

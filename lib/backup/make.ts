@@ -32,7 +32,6 @@ import {
   type Reason,
   type SavedDatabase,
   type SavedFile,
-  sharesOf,
   withDigest,
 } from './terms.ts'
 
@@ -161,30 +160,18 @@ const describeServer = (run: Run, partial: Folder) =>
     return { cluster, listed, configuration: await saveConfiguration(run.report, client, partial) }
   })
 
-/** Databases that were dumped, why others could not be read, and what pg_dump leaves out. */
-type Dumped = {
-  readonly saved: SavedDatabase[]
-  readonly unread: Map<string, Failure>
-  readonly omitted: string[]
-}
-
 /** Dumps every database but those of restores, one after the other: one that cannot be read does not keep the others out. */
-async function dumpAll(
-  run: Run,
-  partial: Folder,
-  listed: readonly ListedDatabase[],
-  major: number,
-): Promise<Dumped> {
-  const wanted = listed.filter(({ part }) => !isRestoring(part.name))
-  const shut = wanted.filter(({ isOpen }) => !isOpen)
-  const unread = new Map(shut.map(({ part }) => [part.name, closed(part.name)]))
-  const open = wanted.filter(({ isOpen }) => isOpen)
-  const shareOf = sharesOf(open.map(({ part }) => part))
+async function dumpAll(run: Run, partial: Folder, listed: readonly ListedDatabase[], major: number) {
   const saved: SavedDatabase[] = []
+  const unread = new Map<string, Failure>()
   const omitted: string[] = []
+  const wanted = listed.filter(({ part }) => !isRestoring(part.name))
+  for (const { part, isOpen } of wanted) if (!isOpen) unread.set(part.name, closed(part.name))
+  const open = wanted.filter(({ isOpen }) => isOpen)
+  const all = open.map(({ part }) => part)
   for (const database of open) {
     const { name } = database.part
-    const dumped = await dumpDatabase(run, partial, database, major, shareOf(database.part))
+    const dumped = await dumpDatabase(run, partial, database, major, all)
     if (!(dumped instanceof Failure)) {
       saved.push(dumped.saved)
       omitted.push(...dumped.omitted.map(what => `${name}: ${what}`))

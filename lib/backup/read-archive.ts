@@ -1,21 +1,29 @@
 import { ExitCode, Failure } from '../frame/failure.ts'
 import type { Run } from '../frame/run.ts'
+import type { Counted, CountedTable } from './describe.ts'
 import { startChild, succeed } from './programs.ts'
-
-/** The rows of a table in an archive, and its name in the bytes of the database's encoding. */
-export type ArchivedTable = { readonly schema: Buffer; readonly name: Buffer; readonly rows: number }
-
-/** What an archive holds. */
-export type Archived = { readonly tables: readonly ArchivedTable[]; readonly largeObjects: number }
 
 /**
  * Has pg_restore read the archive behind `handle` to its last byte, as a restore would, and counts what comes out: that
  * pg_dump ended well says nothing of what is in the file.
  *
- * Fails with 74 where it is damaged or ends too early.
+ * @param tables those whose rows are wanted; those of extensions are in it as well
+ * Fails with 74 where it is damaged, ends too early, or has not all of the tables.
  */
-export async function readArchive(run: Run, handle: number, shown: string, major: number): Promise<Archived> {
+export async function countArchive(
+  run: Run,
+  handle: number,
+  shown: string,
+  major: number,
+  tables: readonly CountedTable[],
+): Promise<Pick<Counted, 'tables' | 'largeObjects'>> {
   const message = `read the archive ${shown} again`
+  const damaged = (cause: string): Failure =>
+    new Failure(ExitCode.inputOutput, {
+      message,
+      cause,
+      hint: 'Look at the disk (df -h, dmesg), and make another backup.',
+    })
   const child = await startChild(run.settings, {
     program: 'pg_restore',
     major,
@@ -26,13 +34,25 @@ export async function readArchive(run: Run, handle: number, shown: string, major
   child.stdout.on('data', (chunk: Buffer) => script.feed(chunk))
   await succeed(run, child, message)
   const held = script.end()
-  if (held) return held
-  throw new Failure(ExitCode.inputOutput, {
-    message,
-    cause: 'what pg_restore makes of it ends in the middle',
-    hint: 'Look at the disk (df -h, dmesg), and make another backup.',
-  })
+  if (!held) throw damaged('what pg_restore makes of it ends in the middle')
+  const rows = new Map(
+    held.tables.map(({ schema, name, rows: its }) => [
+      `${schema.toString('hex')}.${name.toString('hex')}`,
+      its,
+    ]),
+  )
+  return {
+    tables: tables.map(({ schema, name, bytes }) => {
+      const its = rows.get(bytes)
+      if (its === undefined) throw damaged(`the rows of ${schema}.${name} are not in it`)
+      return { schema, name, rows: its }
+    }),
+    largeObjects: held.largeObjects,
+  }
 }
+
+/** The rows of a table in an archive, and its name in the bytes of the database's encoding. */
+type ArchivedTable = { readonly schema: Buffer; readonly name: Buffer; readonly rows: number }
 
 /** What stands between two semicolons: a line for psql, space, a comment, a literal, a quoted name, or other letters. */
 const TOKEN = /\\[^\n]*\n|\s+|--[^\n]*\n|'(?:[^']|'')*'|"(?:[^"]|"")*"|[^\s'";\\-]+|-(?!-)|;/y
@@ -70,7 +90,7 @@ export class DataScript {
   }
 
   /** What there was, once all has been fed; undefined where that is not all of a script. */
-  end(): Archived | undefined {
+  end(): { readonly tables: readonly ArchivedTable[]; readonly largeObjects: number } | undefined {
     if (this.#table || this.#rest.length > 0) return undefined
     return { tables: this.#tables, largeObjects: this.#largeObjects }
   }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import * as v from 'valibot'
+import type { Run } from '../frame/run.ts'
 
 /**
  * backup           a folder with one archive for each database, roles and tablespaces, and a description
@@ -181,21 +182,17 @@ export function freeName(prefix: string, taken: Set<string>): string {
 /** Those that a connection to administer the server is in: they are not replaced, but restored in place. */
 export const isInPlace = (database: string): boolean => database === 'postgres' || database === 'template1'
 
-/** What part of a whole something is, and what comes before it, from 0 to 1. */
-export type Share = { readonly before: number; readonly own: number }
-
-/** What says which share each of `databases` has in all of them, one after the other. */
-export function sharesOf<D extends Pick<SavedDatabase, 'name' | 'size'>>(
+/** Tells how far something with `one` of `databases`, which come one after the other, is: `done` from 0 to 1. */
+export function tell<D extends Pick<SavedDatabase, 'name' | 'size'>>(
+  { report }: Pick<Run, 'report'>,
+  doing: string,
   databases: readonly D[],
-): (database: D) => Share {
-  const total = databases.reduce((sum, { size }) => sum + size, 0) || 1
-  return ({ name, size }) => {
-    const before = databases.slice(
-      0,
-      databases.findIndex(one => one.name === name),
-    )
-    return { before: before.reduce((sum, one) => sum + one.size, 0) / total, own: size / total }
-  }
+  one: D,
+  done: number,
+): void {
+  const sizeOf = (some: readonly D[]): number => some.reduce((sum, { size }) => sum + size, 0)
+  const before = sizeOf(databases.slice(0, databases.indexOf(one)))
+  report.progress(`${doing} ${one.name}`, (before + one.size * done) / (sizeOf(databases) || 1))
 }
 
 /** The databases that are not in a backup since they could not be read. */

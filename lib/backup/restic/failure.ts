@@ -111,8 +111,7 @@ const KNOWN: readonly Known[] = [
 ]
 
 /** Whether another run has locked the repository. */
-export const isLocked = ({ code, said }: Ended): boolean =>
-  code === LOCKED.exit || said.some(line => LOCKED.lines?.test(line))
+export const isLocked = (ended: Ended): boolean => recognise(ended).known === LOCKED
 
 /** Whether ssh did not come through, and nothing says why. */
 export const isUnexplained = ({ said }: Ended): boolean =>

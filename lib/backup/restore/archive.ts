@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs'
+import { createInterface } from 'node:readline'
 import type { Run } from '../../frame/run.ts'
 import { programFailure } from '../../server/problem.ts'
 import { SILENT_OPTIONS } from '../../server/sql.ts'
 import { withBackupFile } from '../folder.ts'
 import { startChild, succeed } from '../programs.ts'
-import type { Backup, SavedDatabase, Share } from '../terms.ts'
+import { type Backup, type SavedDatabase, tell } from '../terms.ts'
 import { RefusalListener, type Refused } from './refused.ts'
 
 /** Milliseconds between two looks at how far it is. */
@@ -45,23 +46,20 @@ export const SECTIONS = ['pre-data', 'data', 'post-data'] as const
  * Fails with 74 where the archive is damaged or the disk full, 75 where the server has gone.
  */
 export async function restoreArchive(
-  { run, backup, major }: Source,
+  { run, backup, major, databases }: Source & { readonly databases: readonly SavedDatabase[] },
   saved: SavedDatabase,
   database: string,
   how: How,
-  share: Share,
   section?: (typeof SECTIONS)[number],
 ): Promise<readonly Refused[]> {
   const { args, options } = HOW[how]
   const part = section === undefined ? [] : [`--section=${section}`]
   return withBackupFile(backup, saved.file, async handle => {
     const size = backup.description.files.find(({ name }) => name === saved.file)?.size ?? 0
-    const tell = (): void => {
-      const done = size === 0 ? 0 : positionOf(handle) / size
-      run.report.progress(`restore ${saved.name}`, share.before + share.own * done)
-    }
-    tell()
-    const timer = setInterval(tell, TURN)
+    const look = (): void =>
+      tell(run, 'restore', databases, saved, size === 0 ? 0 : positionOf(handle) / size)
+    look()
+    const timer = setInterval(look, TURN)
     try {
       const child = await startChild(run.settings, {
         program: 'pg_restore',
@@ -114,15 +112,10 @@ async function search(
   const found: RegExpExecArray[] = []
   await withBackupFile(backup, file, async handle => {
     const child = await startChild(run.settings, { program: 'pg_restore', major, args, input: handle })
-    let rest = ''
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      const lines = (rest + text).split('\n')
-      rest = lines.pop() ?? ''
-      for (const line of lines) {
-        const match = wanted.exec(line)
-        if (match) found.push(match)
-      }
-    })
+    for await (const line of createInterface({ input: child.stdout })) {
+      const match = wanted.exec(line)
+      if (match) found.push(match)
+    }
     await succeed(run, child, `read the archive ${backup.path}/${file}`)
   })
   return found

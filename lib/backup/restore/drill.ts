@@ -29,7 +29,7 @@ type Outcome = {
   readonly subject: string
   /** What differs from the backup, or why it could not be restored: nothing where it is proved. */
   readonly wrong: readonly string[]
-  readonly error?: unknown
+  readonly failure?: Failure
 }
 
 /**
@@ -101,7 +101,8 @@ async function outcomeOf(
   try {
     return { ...what, wrong: await work() }
   } catch (error) {
-    return { ...what, wrong: [error instanceof Failure ? error.reason : String(error)], error }
+    if (!(error instanceof Failure)) throw error
+    return { ...what, wrong: [error.reason], failure: error }
   }
 }
 
@@ -191,11 +192,9 @@ async function createTablespacesAndRoles(
 /** Fails where something is not proved: with 74 where the backup is to blame, else as the first of them did. */
 function requireProved({ path }: Backup, outcomes: readonly Outcome[]): void {
   const unproved = outcomes.filter(({ wrong }) => wrong.length > 0)
-  const errors = unproved.map(({ error }) => error)
-  for (const error of errors) if (error !== undefined && !(error instanceof Failure)) throw error
-  const failures = errors.filter(error => error instanceof Failure)
-  const [first] = failures
   if (unproved.length === 0) return
+  const failures = unproved.flatMap(({ failure }) => failure ?? [])
+  const [first] = failures
   const ofBackup = failures.length < unproved.length || failures.some(isOfBackup)
   const hint =
     'Make another one now (backup-postgres) and try that (restore-postgres --drill); look at the health of the disk (dmesg).'

@@ -4,7 +4,7 @@ import { inSession } from '../../server/ready.ts'
 import { ask, type Session } from '../../server/session.ts'
 import { identifier, literal } from '../../server/sql.ts'
 import { type Counted, describeDatabases, LIMIT, select } from '../describe.ts'
-import type { SavedDatabase, Share } from '../terms.ts'
+import { type SavedDatabase, tell } from '../terms.ts'
 import { type How, listArchive, restoreArchive, SECTIONS, type Source } from './archive.ts'
 import { compareContents, compareShared, countInPlace } from './compare.ts'
 import { drop, endingSessions, sessionsBefore } from './databases.ts'
@@ -18,6 +18,8 @@ const AT_ONCE = 200
 
 /** What of a server a restore touches, and for whom. */
 export type Target = Source & {
+  /** Those of the backup's databases that are restored, one after the other. */
+  readonly databases: readonly SavedDatabase[]
   /** The server's, where a database may be restored into another than it was in. */
   readonly tablespaces?: readonly string[]
   /** Whether the databases come beside what is there, under names of their own: nothing is replaced. */
@@ -92,11 +94,10 @@ export async function prepareNew(
   client: Session,
   saved: SavedDatabase,
   name: string,
-  share: Share,
 ): Promise<void> {
   const { run } = target
-  const refused = await fillNew(target, client, saved, name, share)
-  run.report.progress(`count the rows of ${saved.name}`, share.before + share.own)
+  const refused = await fillNew(target, client, saved, name)
+  tell(run, 'count the rows of', target.databases, saved, 1)
   const differences = compareContents(saved, await inspectContents(target, name))
   const statements = [commentSql(saved, name), ...(saved.rights === null ? [] : rightsSql(saved, name, []))]
   await ask(client, statements.join('; '), LIMIT, `give the database ${saved.name} its rights`)
@@ -115,7 +116,6 @@ async function fillNew(
   client: Session,
   saved: SavedDatabase,
   name: string,
-  share: Share,
 ): Promise<readonly Refused[]> {
   const { run, tablespaces, beside } = target
   const create = (): Promise<unknown> =>
@@ -123,13 +123,13 @@ async function fillNew(
   const how: How = beside ? 'beside' : 'new'
   if (beside) await tellLeftOut(target, saved)
   await create()
-  const refused = await restoreArchive(target, saved, name, how, share)
+  const refused = await restoreArchive(target, saved, name, how)
   if (!refused.some(({ routine }) => routine !== undefined)) return refused
   await drop(run, client, name)
   await create()
   const left: Refused[] = []
   for (const section of SECTIONS) {
-    left.push(...(await restoreArchive(target, saved, name, how, share, section)))
+    left.push(...(await restoreArchive(target, saved, name, how, section)))
     if (section === 'pre-data') await givePaths(run, saved, name)
   }
   await takePaths(run, name)
@@ -151,7 +151,6 @@ export async function restoreInPlace(
   target: Target,
   client: Session,
   saved: SavedDatabase,
-  share: Share,
 ): Promise<readonly string[] | undefined> {
   const { name } = saved
   const { run } = target
@@ -161,7 +160,7 @@ export async function restoreInPlace(
   const empty = (await listArchive(target, saved)).length === 0
   if (!empty) {
     const refused = await endingSessions(run, sessionsBefore(name), () =>
-      restoreArchive(target, saved, name, 'in place', share),
+      restoreArchive(target, saved, name, 'in place'),
     )
     // All of it was taken back.
     if (refused.length > 0) throw incomplete(name, refused, [])

@@ -6,7 +6,7 @@ import type { Session } from '../../server/session.ts'
 import { identifier } from '../../server/sql.ts'
 import { describeCluster, describeDatabases, LIMIT } from '../describe.ts'
 import { createBackup, tellOf } from '../make.ts'
-import { type Backup, freeName, isInPlace, NEW, type SavedDatabase, sharesOf } from '../terms.ts'
+import { type Backup, freeName, isInPlace, NEW, type SavedDatabase } from '../terms.ts'
 import { compareRoles, compareShared } from './compare.ts'
 import { databaseNames, drop, dropInvalid, dropLeftovers, dropOrSay, listBound } from './databases.ts'
 import { applyGlobals, createMissingRoles, type Managed, readGlobals } from './globals.ts'
@@ -18,8 +18,6 @@ import { type Made, type Mark, markDatabases, type Replaced, type Replacing, swa
 /** A restore: what of the backup, and what of the server it touches. */
 export type Task = Target &
   Replacing & {
-    /** Those of the backup's databases that are restored. */
-    readonly databases: readonly SavedDatabase[]
     /** Whether roles that are there get back what they had, too. */
     readonly allRoles: boolean
     readonly managed: Managed | undefined
@@ -83,7 +81,6 @@ async function makeNew(
 ): Promise<void> {
   const { run, databases } = task
   const taken = new Set(await databaseNames(client))
-  const shareOf = sharesOf(databases)
   const giveUp = async (saved: SavedDatabase, name: string, error: unknown): Promise<void> => {
     await drop(run, client, name).catch(() => {})
     addFailure(task, failures, saved, error)
@@ -91,7 +88,7 @@ async function makeNew(
   for (const saved of databases.filter(({ name }) => !isInPlace(name))) {
     const name = freeName(NEW, taken)
     try {
-      await prepareNew(task, client, saved, name, shareOf(saved))
+      await prepareNew(task, client, saved, name)
       made.push({ saved, name })
     } catch (error) {
       if (error instanceof Incomplete && !task.drill) made.push({ saved, name, lacking: error })
@@ -113,11 +110,10 @@ async function restoreAllInPlace(
   task: Task,
   failures: Map<string, Failure>,
 ): Promise<ReadonlyMap<string, readonly string[]>> {
-  const shareOf = sharesOf(task.databases)
   const done = new Map<string, readonly string[]>()
   for (const saved of task.databases.filter(({ name }) => isInPlace(name))) {
     try {
-      const differences = await restoreInPlace(task, client, saved, shareOf(saved))
+      const differences = await restoreInPlace(task, client, saved)
       if (differences) done.set(saved.name, differences)
     } catch (error) {
       addFailure(task, failures, saved, error)

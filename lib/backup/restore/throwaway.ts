@@ -1,6 +1,7 @@
 import { realpathSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { dirname } from 'node:path'
+import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { ExitCode, Failure } from '../../frame/failure.ts'
 import { type Run, withNewDeadline } from '../../frame/run.ts'
@@ -15,46 +16,21 @@ import { findProgram, localeOptions } from '../../server/programs.ts'
 import type { SavedDatabase } from '../terms.ts'
 import { FAILED, KEEP_FOLDER, NAMESPACES, PORT, PREFIX, RUN_SERVER } from './throwaway-scripts.ts'
 
-/** Characters that are kept. */
+/** The first line of `stream`; undefined where it ends without one. */
+const firstLine = (stream: Readable): Promise<string | undefined> =>
+  new Promise(resolve => {
+    const lines = createInterface({ input: stream })
+    lines.once('line', resolve)
+    lines.once('close', () => resolve(undefined))
+  })
+
+/** Characters of what a script says of its troubles that are kept. */
 const MOST = 16_384
 
-/** What a program writes, as far as it has to be known. */
-class Listener {
-  readonly #stream: Readable
-  #text = ''
-
-  constructor(stream: Readable) {
-    this.#stream = stream
-    stream.setEncoding('utf8').on('data', (more: string) => {
-      this.#text = (this.#text + more).slice(-MOST)
-    })
-  }
-
-  /** Waits until `pattern` is in it; gives its first group then, or undefined where the writer ends without it. */
-  until(pattern: RegExp): Promise<string | undefined> {
-    return new Promise(resolve => {
-      const look = (): void => {
-        const found = pattern.exec(this.#text)
-        if (found) resolve(found[1])
-      }
-      this.#stream.on('data', look)
-      this.#stream.once('close', () => {
-        look()
-        resolve(undefined)
-      })
-      look()
-    })
-  }
-
-  /** The line that says why the writer has ended, or else its last one. */
-  lastWords(): string {
-    const lines = this.#text.trim().split('\n')
-    const [last = ''] = [
-      ...lines.filter(line => /\b(?:error|FATAL|PANIC):/.test(line)).slice(-1),
-      ...lines.slice(-1),
-    ]
-    return last
-  }
+/** The line of `text` that says why its writer has ended, or else its last one. */
+function lastWords(text: string): string {
+  const lines = text.trim().split('\n')
+  return lines.filter(line => /\b(?:error|FATAL|PANIC):/.test(line)).at(-1) ?? lines.at(-1) ?? ''
 }
 
 /** What an address of a socket file holds (unix(7), sun_path). */
@@ -200,7 +176,10 @@ async function startScript(
   const { stdin, stdout, stderr, ended } = await startProgram([program, ...rest], how).catch(error => {
     throw notStarted(throwawayParent(), String(error), settings.readyTimeout)
   })
-  const words = new Listener(stderr)
+  let words = ''
+  stderr.setEncoding('utf8').on('data', (text: string) => {
+    words = (words + text).slice(-MOST)
+  })
   // It may have ended by itself.
   stdin.on('error', () => {})
   const end = async (): Promise<void> => {
@@ -208,10 +187,10 @@ async function startScript(
     await ended
   }
   const said = async (parent: string): Promise<string> => {
-    const found = await new Listener(stdout).until(/^(.+)\n/)
+    const found = await firstLine(stdout)
     if (found !== undefined && found !== FAILED) return found
     await end()
-    throw notStarted(parent, words.lastWords(), settings.readyTimeout)
+    throw notStarted(parent, lastWords(words), settings.readyTimeout)
   }
   return { said, end }
 }
