@@ -2,7 +2,13 @@ import type { Settings } from '../frame/settings.ts'
 import { account, type Group, group } from '../host/accounts.ts'
 import type { Account } from '../host/identity.ts'
 import type { Ownership } from '../host/ownership.ts'
-import type { VaultOwnership } from './vault-plan.ts'
+
+/** What the vault file and its folder should belong to and allow, and the account of both. */
+export type VaultOwnership = {
+  readonly account: Account
+  readonly file: Ownership
+  readonly folder: Ownership
+}
 
 /** The modes of the vault file and of its folder. */
 export const VAULT_MODES = { file: 0o640, folder: 0o750 } as const
@@ -11,15 +17,19 @@ export const VAULT_MODES = { file: 0o640, folder: 0o750 } as const
 export const vaultOwnership = ({ vaultOwner, vaultGroup }: Settings): VaultOwnership =>
   vaultOf(account(vaultOwner, 'ENDOREG_VAULT_OWNER'), group(vaultGroup, 'ENDOREG_VAULT_GROUP'))
 
+const ownedBy = ({ name, uid }: Account, group: Group, mode: number): Ownership => ({
+  uid,
+  gid: group.gid,
+  mode,
+  names: `${name}:${group.name}`,
+})
+
 /** What the vault of this owner and group belongs to. */
-export function vaultOf({ name, uid }: Account, group: Group): VaultOwnership {
-  const belongs = { uid, gid: group.gid, names: `${name}:${group.name}` }
-  return {
-    account: { name, uid, gid: group.gid },
-    file: { ...belongs, mode: VAULT_MODES.file },
-    folder: { ...belongs, mode: VAULT_MODES.folder },
-  }
-}
+export const vaultOf = (owner: Account, group: Group): VaultOwnership => ({
+  account: { ...owner, gid: group.gid },
+  file: ownedBy(owner, group, VAULT_MODES.file),
+  folder: ownedBy(owner, group, VAULT_MODES.folder),
+})
 
 /** The service account, and what its files belong to. Fails with 78 where the account or group is missing. */
 export function serviceOwnership({ serviceUser, serviceGroup }: Settings): {
@@ -31,7 +41,7 @@ export function serviceOwnership({ serviceUser, serviceGroup }: Settings): {
 }
 
 /** What belongs to the service account and its group: db_pwd, and the folders above it (as units/tmpfiles.d has the first). */
-export function serviceFiles({ name, uid }: Account, { name: groupName, gid }: Group) {
-  const belongs = { uid, gid, names: `${name}:${groupName}` }
-  return { secret: { ...belongs, mode: 0o600 }, folder: { ...belongs, mode: 0o750 } }
-}
+export const serviceFiles = (service: Account, group: Group) => ({
+  secret: ownedBy(service, group, 0o600),
+  folder: ownedBy(service, group, 0o750),
+})

@@ -14,11 +14,11 @@ import { untilReady } from '../server/ready.ts'
 import { ScramPassword } from '../server/scram.ts'
 import { abandon, openSession, type Session } from '../server/session.ts'
 import { apply } from './apply.ts'
-import { vaultOwnership } from './owners.ts'
+import { type VaultOwnership, vaultOwnership } from './owners.ts'
 import { prove } from './proof.ts'
 import { type InterruptedRotation, resolveInterrupted } from './rotation-journal.ts'
 import { inspectVault, type Vault } from './vault.ts'
-import { notOursToGenerate, type VaultOwnership, vaultManager } from './vault-plan.ts'
+import { notOursToGenerate, vaultManager } from './vault-plan.ts'
 
 /** What a run has from its beginning to its end. */
 type Opened = {

@@ -6,25 +6,11 @@ import type { Settings } from '../frame/settings.ts'
 import type { Change, Manifest } from '../frame/terms.ts'
 import { createOnce, remove } from '../host/file.ts'
 import { inFolderOf, splitPath, withFolder, withOpen } from '../host/folder.ts'
-import type { Account } from '../host/identity.ts'
 import { bytes, job } from '../host/job.ts'
-import {
-  describeOwnership,
-  type Ownership,
-  ownership,
-  ownershipDrift,
-  type State,
-  setOwnership,
-} from '../host/ownership.ts'
+import { describeOwnership, ownership, ownershipDrift, type State, setOwnership } from '../host/ownership.ts'
+import type { VaultOwnership } from './owners.ts'
 import type { InterruptedRotation } from './rotation-journal.ts'
 import type { Vault } from './vault.ts'
-
-/** What the vault file and its folder should belong to and allow, and the account of both. */
-export type VaultOwnership = {
-  readonly account: Account
-  readonly file: Ownership
-  readonly folder: Ownership
-}
 
 /** What the vault is like and is to be. */
 type Planned = {
