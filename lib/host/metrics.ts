@@ -12,8 +12,11 @@ import { changesIds, effectiveUid } from './identity.ts'
 import { isDenied, job } from './job.ts'
 import { ownFile } from './ownership.ts'
 
-const file = v.strictObject({ name: v.string(), text: v.string() })
-const family = v.strictObject({ prefix: v.string(), keep: v.array(v.string()) })
+const many = <S extends v.GenericSchema<unknown>>(one: S) => v.pipe(v.array(one), v.readonly())
+const leaving = v.strictObject({
+  files: many(v.strictObject({ name: v.string(), text: v.string() })),
+  families: v.optional(many(v.strictObject({ prefix: v.string(), keep: many(v.string()) }))),
+})
 
 /** A name of `temporaryName` for a file of ours. */
 const TEMPORARY = /^\.endoreg_.+\.prom\.[0-9a-f]{12}\.tmp$/
@@ -22,9 +25,9 @@ const ABANDONED = 60_000
 
 const write = job(
   'write metrics',
-  [v.string(), v.array(file), v.array(family)],
+  [v.string(), leaving],
   v.boolean(),
-  (path, files, families) =>
+  (path, { files, families = [] }) =>
     inFolder(path, folder => {
       tidy(folder, families)
       // The collector sees the one before or this one; what a power cut takes, the next run leaves again.
@@ -65,29 +68,19 @@ class NotLeft extends Error {
  * @returns undefined where it is done; else the account with whose ids a child has to do it, since this Node.js changes none
  * Fails as the system does, and with NotLeft where there is no such folder or nobody to whom it belongs.
  */
-function writeNow(path: string, { files, families = [] }: Leaving): Account | undefined {
-  const args = argsOf(path, { files, families })
+function writeNow(path: string, leaving: Leaving): Account | undefined {
   try {
-    if (!write.here(...args)) throw missing()
+    if (!write.here(path, leaving)) throw missing()
     return undefined
   } catch (error) {
     if (!isDenied(error) || effectiveUid() !== 0) throw error
     const owner = ownerOf(path)
     if (owner.uid === 0) throw error
     if (!changesIds()) return owner
-    write.as(owner, ...args)
+    write.as(owner, path, leaving)
     return undefined
   }
 }
-
-const argsOf = (
-  path: string,
-  { files, families = [] }: Leaving,
-): [string, v.InferOutput<typeof file>[], v.InferOutput<typeof family>[]] => [
-  path,
-  [...files],
-  families.map(({ prefix, keep }) => ({ prefix, keep: [...keep] })),
-]
 
 function ownerOf(path: string): Account {
   const uid = inFolder(path, folder => folder.stat().uid) ?? 0
@@ -107,7 +100,7 @@ const missing = (): NotLeft =>
 
 /** Does it with the ids of `owner`, in a child. */
 async function writeAs(owner: Account, path: string, leaving: Leaving): Promise<void> {
-  const armed = await write.armAs(owner, ...argsOf(path, leaving))
+  const armed = await write.armAs(owner, path, leaving)
   await armed.fire()
 }
 

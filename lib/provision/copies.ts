@@ -109,14 +109,14 @@ const prepareCopy = job('prepare copy', [v.string(), bytes, ownership], v.string
 )
 
 /** Gives a prepared db_pwd its name, in one step (rename(2)). */
-const placeCopy = job('place copy', [v.string(), v.string()], v.void(), (conf, temporary) => {
-  inFolder(conf, folder => folder.rename(temporary, PASSWORD_COPY))
-})
+const placeCopy = job('place copy', [v.string(), v.string()], v.void(), (conf, temporary) =>
+  inFolder(conf, folder => folder.rename(temporary, PASSWORD_COPY)),
+)
 
 /** Puts what was placed on the disk. */
-const synchronise = job('synchronise', [v.string()], v.void(), conf => {
-  inFolder(conf, folder => folder.sync())
-})
+const synchronise = job('synchronise', [v.string()], v.void(), conf =>
+  inFolder(conf, folder => folder.sync()),
+)
 
 /** A db_pwd that is written and waits to be put in place at the right moment. */
 export type PreparedCopy = {
