@@ -46,7 +46,7 @@ export const isSystemError = (error: unknown): error is NodeJS.ErrnoException & 
 /** The errno name of `error` (`ENOENT`), or undefined where it has none. */
 export const errnoOf = (error: unknown): string | undefined => (isSystemError(error) ? error.code : undefined)
 
-/** An error as the system would have given it, for what this program has seen itself. */
+/** An error as the system gives it, for what this program has seen itself or was told by a child. */
 export const systemError = (code: string, message = code): NodeJS.ErrnoException =>
   Object.assign(new Error(message), { code })
 

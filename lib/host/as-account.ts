@@ -1,7 +1,7 @@
 import { Socket } from 'node:net'
 import { dirname, join } from 'node:path'
 import * as v from 'valibot'
-import { ExitCode, Failure, isSystemError } from '../frame/failure.ts'
+import { ExitCode, Failure, isSystemError, systemError } from '../frame/failure.ts'
 import { Password } from '../frame/password.ts'
 import type { Account } from './identity.ts'
 import { type Command, finishSync, startOurs, startOursWithChannel } from './shell.ts'
@@ -82,7 +82,7 @@ function toError(told: v.InferOutput<typeof failure>): Error {
     case 'understood':
       return new Failure(told.code, told)
     case 'system':
-      return Object.assign(new Error(told.message), { code: told.errno })
+      return systemError(told.errno, told.message)
     case 'bug':
       return new Error(told.stack)
   }
@@ -222,8 +222,7 @@ const notStarted = ({ name }: Account, cause: string): Failure =>
 /** Whether a child is past its time, and goes on: in a unit root may not kill what has another account's ids (CAP_KILL). */
 const isAlive = (error: Error): boolean => 'syscall' in error && error.syscall === 'kill'
 
-const late = (path: string): Error =>
-  Object.assign(new Error(`no connection to ${path} in time`), { code: 'ETIMEDOUT' })
+const late = (path: string): Error => systemError('ETIMEDOUT', `no connection to ${path} in time`)
 
 const stuck = ({ name }: Account, what: string): Failure =>
   new Failure(ExitCode.tryLater, {

@@ -70,7 +70,7 @@ export function filesOf(account: Account, expected: readonly string[]): Files {
       if (!known.has(path)) fetch([path])
       const found = known.get(path)
       if (found?.text !== undefined) return found.text
-      throw Object.assign(new Error(`${path} cannot be read`), { code: found?.errno ?? 'ENOENT' })
+      throw systemError(found?.errno ?? 'ENOENT', `${path} cannot be read`)
     },
     list: path => list.as(account, path),
   }

@@ -1,4 +1,5 @@
 import { Socket } from 'node:net'
+import { systemError } from '../frame/failure.ts'
 import type { End } from './sockets.ts'
 
 /** An error message of PostgreSQL (ErrorResponse), in the driver's words for its fields. */
@@ -167,7 +168,7 @@ export class Wire {
       this.#wake()
     })
     socket.on('error', error => this.#end(error))
-    socket.on('close', () => this.#end(Object.assign(new Error('closed'), { code: 'ECONNRESET' })))
+    socket.on('close', () => this.#end(systemError('ECONNRESET', 'closed')))
   }
 
   #end(error: Error): void {
