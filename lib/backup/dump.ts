@@ -14,7 +14,7 @@ import {
   listOmitted,
   type SharedPart,
 } from './describe.ts'
-import { createFile, withFile } from './folder.ts'
+import { withFile } from './folder.ts'
 import { startChild, succeed } from './programs.ts'
 import { countArchive } from './read-archive.ts'
 import { type SavedDatabase, tell } from './terms.ts'
@@ -107,7 +107,7 @@ export async function dumpDatabase(
   const { part } = database
   const file = archiveName(part.name)
   for (let attempt = 1; ; attempt++) {
-    const handle = createFile(folder, file)
+    const handle = doing(`create ${folder.show(file)}`, () => folder.create(file))
     let dumped: Content | Unread
     try {
       dumped = await writeArchive(run, handle, database, major, all)

@@ -145,10 +145,6 @@ export async function withBackupFile<T>(
   }
 }
 
-/** A new file of ours that nobody else reads, for a program to write into. */
-export const createFile = (folder: Folder, name: string): number =>
-  doing(`create ${folder.show(name)}`, () => folder.create(name))
-
 const read = promisify(readCallback)
 
 /** The size and digest of the file behind `handle`, read from its beginning. */
