@@ -2,8 +2,7 @@ import { confirmHost, YES_DELETE } from '../lib/frame/confirm.ts'
 import { misused, type Run } from '../lib/frame/run.ts'
 import { script } from '../lib/host/script.ts'
 import { foldersToPurge, purge } from '../lib/reset/purge.ts'
-import { locked, resetCluster } from '../lib/reset/reset-cluster.ts'
-import { diskUse } from '../lib/reset/show.ts'
+import { diskUse, locked, resetCluster } from '../lib/reset/reset-cluster.ts'
 import { inspectSite } from '../lib/reset/site.ts'
 import { describeUndo, undo } from '../lib/reset/undo.ts'
 
@@ -60,9 +59,9 @@ async function purgeOld(run: Run): Promise<string> {
   const names = foldersToPurge(site)
   const sizes = await diskUse(site, names)
   for (const name of names) {
-    const action = `delete, ${sizes.get(name) ?? 'of unknown size'}`
-    if (check) report.change({ resource: `folder ${parent}/${name}`, action })
-    else report.note(`will delete ${parent}/${name}, ${sizes.get(name) ?? 'of unknown size'}`)
+    const size = sizes.get(name) ?? 'of unknown size'
+    if (check) report.change({ resource: `folder ${parent}/${name}`, action: `delete, ${size}` })
+    else report.note(`will delete ${parent}/${name}, ${size}`)
   }
   if (check || names.length === 0) return report.tally()
   await confirmHost(run, `delete what was set aside of the cluster ${cluster.name}`)

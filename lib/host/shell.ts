@@ -284,18 +284,6 @@ export async function runAs(account: Account, command: Command, limit?: number):
   return { code, out, err, said: complaint(err) }
 }
 
-/** As `runAs`, where it has to succeed; `message` says what it was to do. Fails with 69, 74 where the disk is full. */
-export async function performAs(account: Account, message: string, ...command: Command): Promise<string> {
-  const { code, out, said } = await runAs(account, command)
-  if (code === 0) return out
-  const full = /No space left on device|Disk quota exceeded/.test(said)
-  throw new Failure(full ? ExitCode.inputOutput : ExitCode.unavailable, {
-    message,
-    cause: said || `${command[0]} ended with ${code}`,
-    hint: full ? 'Free some space (df -h) and run it again.' : 'Mend what it says, and run it again.',
-  })
-}
-
 /**
  * The line that says what is wrong, by its looks: PostgreSQL's programs say that first, and last what they did about
  * it. Without such a line the last one; empty where there is none.

@@ -59,13 +59,11 @@ const beside = v.strictObject({
 })
 
 /** A data folder and what is beside it. */
-const found = v.strictObject({
+const folderState = v.strictObject({
   state: v.picklist(['folder', 'missing', 'link', 'mount point', 'no folder']),
   uid: v.number(),
   device: v.number(),
   inode: v.number(),
-  groupAccess: v.boolean(),
-  major: v.nullable(v.number()),
   /** What postmaster.pid says, which a server that was killed leaves behind. */
   pid: v.nullable(v.number()),
   /** Where pg_wal leads, where that is a link. */
@@ -77,15 +75,13 @@ const found = v.strictObject({
   /** Folders of PostgreSQL's account beside it that this program has named. */
   beside: v.array(beside),
 })
-export type Found = v.InferOutput<typeof found>
+export type FolderState = v.InferOutput<typeof folderState>
 
-const MISSING: Found = {
+const MISSING: FolderState = {
   state: 'missing',
   uid: -1,
   device: 0,
   inode: 0,
-  groupAccess: false,
-  major: null,
   pid: null,
   wal: null,
   tablespaces: [],
@@ -97,29 +93,27 @@ const MISSING: Found = {
 export const inspectData = job(
   'inspect data folder',
   [v.string()],
-  found,
-  (path): Found => inFolderOf(path, inspectIn) ?? MISSING,
+  folderState,
+  (path): FolderState => inFolderOf(path, inspectIn) ?? MISSING,
 )
 
 /** The disk says what has happened: a reset gives the data folder another name, an undo takes that name away. */
-export function saysMoved({ beside }: Pick<Found, 'beside'>, { action, aside }: Journal): boolean {
+export function saysMoved({ beside }: Pick<FolderState, 'beside'>, { action, aside }: Journal): boolean {
   const there = beside.some(({ name }) => name === aside)
   return action === 'reset' ? there : !there
 }
 
-function inspectIn(parent: Folder, name: string): Found {
+function inspectIn(parent: Folder, name: string): FolderState {
   const there = parent.look(name)
   const common = { ...MISSING, movable: mayWrite(parent.stat()), beside: inspectBeside(parent, name) }
   if (!there) return common
-  const { uid, dev, ino, mode } = there
+  const { uid, dev, ino } = there
   return {
     ...common,
     state: stateOf(parent, name, there),
     uid,
     device: dev,
     inode: ino,
-    groupAccess: (mode & 0o050) === 0o050,
-    major: numberIn(parent, `${name}/PG_VERSION`),
     pid: numberIn(parent, `${name}/postmaster.pid`),
     wal: linkAt(parent, `${name}/pg_wal`),
     tablespaces: listAt(parent, `${name}/pg_tblspc`).flatMap(
@@ -128,7 +122,7 @@ function inspectIn(parent: Folder, name: string): Found {
   }
 }
 
-function stateOf(parent: Folder, name: string, there: Stats): Found['state'] {
+function stateOf(parent: Folder, name: string, there: Stats): FolderState['state'] {
   if (there.isSymbolicLink()) return 'link'
   if (!there.isDirectory()) return 'no folder'
   const inside = openFolder(parent.show(name))
@@ -146,7 +140,7 @@ export function mayWrite({ uid, gid, mode }: Stats): boolean {
   return (mode & 0o002) !== 0
 }
 
-const inspectBeside = (parent: Folder, name: string): Found['beside'] =>
+const inspectBeside = (parent: Folder, name: string): FolderState['beside'] =>
   listAt(parent, '.').flatMap(candidate => {
     const parsed = parseBeside(name, candidate)
     const there = parent.look(candidate)

@@ -1,11 +1,15 @@
 import { lchownSync, rmdirSync } from 'node:fs'
 import * as v from 'valibot'
 import { doing, ExitCode, errnoOf, Failure, systemError } from '../frame/failure.ts'
+import type { Settings } from '../frame/settings.ts'
+import { bytesText } from '../frame/text.ts'
 import { type Folder, inFolder, splitPath } from '../host/folder.ts'
 import type { Account } from '../host/identity.ts'
 import { job } from '../host/job.ts'
-import { performAs, runAs } from '../host/shell.ts'
-import { measure } from '../server/as-postgres.ts'
+import { type Command, runAs } from '../host/shell.ts'
+import { loadManifest } from '../provision/manifest.ts'
+import { measure, type Space } from '../server/as-postgres.ts'
+import { isDiskFull } from '../server/problem.ts'
 import { findProgram, localeOptions } from '../server/programs.ts'
 import { type Cluster, OF_INITDB } from './cluster.ts'
 import { besideName, inspectData, makeFolder, mayWrite, parseBeside, stampOf } from './folders.ts'
@@ -59,6 +63,21 @@ export async function makeCluster(site: Site, wal: string | null): Promise<strin
   return folder
 }
 
+/**
+ * Runs a program as PostgreSQL's account, which has to succeed; `message` says what it was to do.
+ * Fails with 69, 74 where the disk is full.
+ */
+export async function performAs(account: Account, message: string, ...command: Command): Promise<void> {
+  const { code, said } = await runAs(account, command)
+  if (code === 0) return
+  const full = isDiskFull(said)
+  throw new Failure(full ? ExitCode.inputOutput : ExitCode.unavailable, {
+    message,
+    cause: said || `${command[0]} ended with ${code}`,
+    hint: full ? 'Free some space (df -h) and run it again.' : 'Mend what it says, and run it again.',
+  })
+}
+
 /** Takes away what is left of making clusters, this one or those of runs that were killed. */
 export async function removeFresh(
   { parent, name, postgres }: Site,
@@ -73,8 +92,8 @@ export async function removeFresh(
 }
 
 /** The folders in which killed runs were making clusters. */
-export const leftFresh = ({ found }: Pick<Site, 'found'>): string[] =>
-  found.beside.filter(({ kind }) => kind === 'new').map(({ name }) => name)
+export const leftFresh = ({ folder }: Pick<Site, 'folder'>): string[] =>
+  folder.beside.filter(({ kind }) => kind === 'new').map(({ name }) => name)
 
 // A data folder's WAL may be on another disk, with a link to it (initdb(1), --waldir). The WAL of a new cluster goes
 // beside that, under a dated name, and belongs to the data folder whose link leads to it.
@@ -151,4 +170,89 @@ export async function removeWal(postgres: Account, path: string): Promise<void> 
     // Something is in it again.
     if (!errnoOf(error)) throw error
   }
+}
+
+/** What something takes of a file system. */
+type Room = { readonly bytes: number; readonly inodes: number }
+
+/** What is known of a cluster that is to be made, or of the one before it. */
+type Size = {
+  /** Bytes of a database with nothing in it. */
+  readonly template: number
+  readonly walSegment: number
+  /** Bytes of files of WAL that are kept. */
+  readonly minWal: number
+  /** How many databases the setup makes. */
+  readonly databases: number
+}
+
+const MEGABYTE = 1_048_576
+/** Of a server that is down nobody can ask: what PostgreSQL 15 to 18 take, and what initdb sets for min_wal_size. */
+const TEMPLATE = 8 * MEGABYTE
+const SEGMENTS = 5
+/** Files of a database with nothing in it, and of all that is none. */
+const FILES = 320
+/** template0, template1 and postgres. */
+const FIRST = 3
+/** What is in no database: global, pg_xact and their like. */
+const SHARED = 2 * MEGABYTE
+
+/**
+ * What a new cluster and the databases of the setup take, apart its WAL: CREATE DATABASE writes all of a new one there,
+ * too (STRATEGY WAL_LOG; manual, CREATE DATABASE), and as much as min_wal_size is kept of it.
+ *
+ * @param made whether initdb has made the cluster already, and the databases are to come
+ */
+export function roomFor(
+  { template, walSegment, minWal, databases }: Size,
+  made: boolean,
+): { readonly data: Room; readonly wal: Room } {
+  const all = databases + (made ? 0 : FIRST)
+  const wal = Math.max(minWal, databases * template + 2 * walSegment) - (made ? walSegment : 0)
+  return {
+    data: { bytes: all * template + (made ? 0 : SHARED), inodes: all * FILES },
+    wal: { bytes: wal, inodes: Math.ceil(wal / walSegment) },
+  }
+}
+
+/**
+ * Looks whether there is room for a new cluster and its databases, and for its WAL where that is elsewhere.
+ *
+ * @param wal where the WAL of the data folder is; null where it is in it
+ * Fails with 74.
+ */
+export function requireRoom(settings: Settings, site: Site, wal: string | null, made: boolean): void {
+  const { cluster, server, parent, postgres } = site
+  const { walSegmentSize } = cluster.recipe
+  const room = roomFor(
+    {
+      template: server?.templateSize ?? TEMPLATE,
+      walSegment: walSegmentSize,
+      minWal: server?.minWal ?? SEGMENTS * walSegmentSize,
+      databases: loadManifest(settings).databases.length,
+    },
+    made,
+  )
+  const [data, other] = measure.as(postgres, [parent, ...(wal === null ? [] : [splitPath(wal).folder])])
+  const apart = data && other && other.device !== data.device
+  const sum = { bytes: room.data.bytes + room.wal.bytes, inodes: room.data.inodes + room.wal.inodes }
+  const short =
+    describeShortage(data, apart ? room.data : sum) ?? (apart ? describeShortage(other, room.wal) : undefined)
+  if (short === undefined) return
+  throw new Failure(ExitCode.inputOutput, {
+    message: `make a new cluster ${cluster.name} and the databases of the setup`,
+    cause: short,
+    hint: 'Free some space (df -h, df -i) and run it again. reset-psql-safe --purge-old deletes what earlier resets have set aside.',
+  })
+}
+
+/** What `space` has not of what is `needed`; file systems that count no inodes say there are none. */
+export function describeShortage(space: Space | undefined, needed: Room): string | undefined {
+  if (!space) return undefined
+  const { path, free, inodes, freeInodes } = space
+  if (free < needed.bytes)
+    return `no space left for it: ${bytesText(free)} are free where ${path} is, and it takes some ${bytesText(needed.bytes)}`
+  if (inodes > 0 && freeInodes < needed.inodes)
+    return `no space left for it: ${freeInodes} inodes are free where ${path} is, and it takes some ${needed.inodes}`
+  return undefined
 }

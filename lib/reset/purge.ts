@@ -1,11 +1,10 @@
 import { ExitCode, Failure } from '../frame/failure.ts'
 import type { Run } from '../frame/run.ts'
-import { performAs } from '../host/shell.ts'
 import { RememberedVerifiers } from '../provision/remembered-verifiers.ts'
 import { readControl } from './cluster.ts'
 import { besideName, inspectData, moveFolders, parseBeside, setAside, stampOf } from './folders.ts'
 import { describeBegun } from './journal.ts'
-import { removeWal, walStamp } from './make.ts'
+import { performAs, removeWal, walStamp } from './make.ts'
 import { inspectSite, type Site } from './site.ts'
 
 /**
@@ -14,7 +13,7 @@ import { inspectSite, type Site } from './site.ts'
  * another account, or was set aside and holds no data, is left alone.
  * Fails with 78 where a reset was interrupted: one of them may be the data.
  */
-export function foldersToPurge({ found, journal, cluster }: Site): string[] {
+export function foldersToPurge({ folder, journal, cluster }: Site): string[] {
   if (journal) {
     throw new Failure(ExitCode.configuration, {
       message: `delete what was set aside of the cluster ${cluster.name}`,
@@ -23,8 +22,8 @@ export function foldersToPurge({ found, journal, cluster }: Site): string[] {
     })
   }
   return [
-    ...found.beside.filter(({ kind }) => kind === 'purged' || kind === 'new'),
-    ...setAside(found.beside).filter(({ major }) => major !== null),
+    ...folder.beside.filter(({ kind }) => kind === 'purged' || kind === 'new'),
+    ...setAside(folder.beside).filter(({ major }) => major !== null),
   ].map(({ name }) => name)
 }
 

@@ -6,10 +6,9 @@ import { findProgram } from '../server/programs.ts'
 import type { Recipe } from './cluster.ts'
 import { inspectConfigured, type Named, refuseUnfitNames } from './configured.ts'
 import { inspectDependants, whileStopped } from './dependants.ts'
-import { carryOver, copySettings, type Found, inspectData, makeFolder, moveFolders } from './folders.ts'
+import { carryOver, copySettings, type FolderState, inspectData, makeFolder, moveFolders } from './folders.ts'
 import { type Dependants, type ResetJournal, writeJournal } from './journal.ts'
-import { leftFresh, makeCluster, refuseWalPlace, removeFresh } from './make.ts'
-import { requireRoom } from './room.ts'
+import { leftFresh, makeCluster, refuseWalPlace, removeFresh, requireRoom } from './make.ts'
 import { refuseStandby } from './server.ts'
 import { freeName, inspectSite, isBeside, isThere, refuseRunning, type Site } from './site.ts'
 import { finishUndo } from './undo.ts'
@@ -61,7 +60,7 @@ export type Progress = {
   readonly moved: boolean
 }
 
-export function progressOf(site: Pick<Site, 'journal' | 'found' | 'server' | 'silence'>): Progress {
+export function progressOf(site: Pick<Site, 'journal' | 'folder' | 'server' | 'silence'>): Progress {
   const before = site.journal?.action === 'reset' ? site.journal : undefined
   const moved = before !== undefined && isBeside(site, before.aside)
   // With the server up and its data in its place nothing has happened yet, however long that is ago.
@@ -99,8 +98,8 @@ export async function inspectBefore(run: Pick<Run, 'flags' | 'settings'>, site: 
 }
 
 /** The folder with the data: that of `moved`, where a reset has renamed it already. */
-const oldFolder = ({ parent, postgres, found }: Site, moved: ResetJournal | undefined): Found =>
-  moved ? inspectData.as(postgres, `${parent}/${moved.aside}`) : found
+const oldFolder = ({ parent, postgres, folder }: Site, moved: ResetJournal | undefined): FolderState =>
+  moved ? inspectData.as(postgres, `${parent}/${moved.aside}`) : folder
 
 function refuseWal({ cluster, postgres }: Site, wal: string): void {
   if (cluster.maker === 'debian') {
@@ -119,11 +118,11 @@ function refuseWal({ cluster, postgres }: Site, wal: string): void {
  * finished first, and only then is there something to be looked at.
  */
 export function refuseUnfit(run: Pick<Run, 'flags'>, site: Site): void {
-  const { server, silence, found, cluster, journal } = site
+  const { server, silence, folder, cluster, journal } = site
   if (journal?.action === 'undo') return
   if (server) refuseStandby(server)
   if (journal && isBeside(site, journal.aside)) return
-  if (found.state === 'missing') throw nothingThere(cluster.data)
+  if (folder.state === 'missing') throw nothingThere(cluster.data)
   const saved = journal?.prepared && isDown(site)
   if (!server && !saved && !run.flags.has('no-backup')) throw silence ?? down(cluster.unit)
 }

@@ -9,7 +9,7 @@ import { requireSystemd, showUnits, untilIdle } from '../host/units.ts'
 import type { DataFolder } from '../server/data-folder.ts'
 import { inspectPatroni } from '../server/patroni.ts'
 import { type Cluster, configurationOf, fromFiles, fromServer } from './cluster.ts'
-import { besideName, type Found, inspectData, type Kind, stampOf, timeOf } from './folders.ts'
+import { besideName, type FolderState, inspectData, type Kind, stampOf, timeOf } from './folders.ts'
 import { type Journal, readJournal } from './journal.ts'
 import { askServer, type Server } from './server.ts'
 
@@ -25,7 +25,7 @@ export type Site = {
   readonly server: Server | undefined
   /** Why a server that is there could not be asked: what was begun with this cluster can be finished all the same. */
   readonly silence: Failure | undefined
-  readonly found: Found
+  readonly folder: FolderState
   /** What was begun and not finished. */
   readonly journal: Journal | undefined
 }
@@ -55,13 +55,13 @@ export async function inspectSite(run: Run): Promise<Site> {
     cluster = server ? fromServer(server) : cluster
   }
   refuseOtherCluster(journal, cluster)
-  const found = inspectData.as(postgres, cluster.data)
+  const folder = inspectData.as(postgres, cluster.data)
   const { data } = cluster
   const configuration = configurationOf(cluster)
   const access = { hbaFile: `${configuration}/pg_hba.conf`, identFile: `${configuration}/pg_ident.conf` }
-  if (!server) refusePatroni({ path: data, ...access }, postgres, runsIn(found) ? found.pid : null)
+  if (!server) refusePatroni({ path: data, ...access }, postgres, runsIn(folder) ? folder.pid : null)
   const { folder: parent, name } = splitPath(cluster.data)
-  const site = { cluster, parent, name, postgres, server, silence, found, journal }
+  const site = { cluster, parent, name, postgres, server, silence, folder, journal }
   refuseUnmovable(site)
   await refuseForeign(site)
   return site
@@ -92,15 +92,15 @@ export function refuseOtherCluster(journal: Journal | undefined, cluster: Cluste
 }
 
 /** Whether there is a folder `name`, of those that this program has named, beside the data folder. */
-export const isBeside = ({ found }: Pick<Site, 'found'>, name: string): boolean =>
-  found.beside.some(folder => folder.name === name)
+export const isBeside = ({ folder }: Pick<Site, 'folder'>, name: string): boolean =>
+  folder.beside.some(one => one.name === name)
 
 /**
  * A name for a folder beside the data folder, of a time after those of all that are there: the order of names says
  * which was set aside last, whatever the clock does, and two may be within one second.
  */
-export function freeName(site: Pick<Site, 'name' | 'found'>, kind: Kind, now = Date.now()): string {
-  const times = site.found.beside.map(({ stamp }) => timeOf(stamp)).filter(time => !Number.isNaN(time))
+export function freeName(site: Pick<Site, 'name' | 'folder'>, kind: Kind, now = Date.now()): string {
+  const times = site.folder.beside.map(({ stamp }) => timeOf(stamp)).filter(time => !Number.isNaN(time))
   const time = Math.max(now, ...times.map(before => before + 1000))
   return besideName(site.name, kind, stampOf(new Date(time)))
 }
@@ -110,27 +110,27 @@ export const isThere = ({ postgres, cluster }: Site): boolean =>
   inspectData.as(postgres, cluster.data).state === 'folder'
 
 /** Fails with 78 where the data folder is nothing that can be renamed. */
-export function refuseUnmovable({ cluster, parent, postgres, found }: Site): void {
+export function refuseUnmovable({ cluster, parent, postgres, folder }: Site): void {
   const { data } = cluster
   const refuse = (cause: string, hint: string): Failure =>
     new Failure(ExitCode.configuration, { message: `set the data folder ${data} aside`, cause, hint })
-  if (found.state === 'link')
+  if (folder.state === 'link')
     throw refuse(
       'it is a link, and what it leads to is not moved',
       `Let data_directory of PostgreSQL's configuration name the folder itself: readlink -f ${data}`,
     )
-  if (found.state === 'mount point')
+  if (folder.state === 'mount point')
     throw refuse(
       'a file system is mounted there, and such a folder cannot be renamed',
       `Have the data in a folder inside that file system, as ${data}/data, and data_directory name that.`,
     )
-  if (found.state === 'no folder') throw refuse('it is no folder', `See what it is: ls -ld ${data}`)
-  if (found.state === 'folder' && found.uid !== postgres.uid)
+  if (folder.state === 'no folder') throw refuse('it is no folder', `See what it is: ls -ld ${data}`)
+  if (folder.state === 'folder' && folder.uid !== postgres.uid)
     throw refuse(
-      `it belongs to ${accountName(found.uid)}, not to ${postgres.name}`,
+      `it belongs to ${accountName(folder.uid)}, not to ${postgres.name}`,
       'Set ENDOREG_PG_OS_USER to the account that PostgreSQL runs as.',
     )
-  if (!found.movable)
+  if (!folder.movable)
     throw refuse(
       `${postgres.name} may not rename anything in ${parent}`,
       `Let that folder belong to it, as on Debian and NixOS: chown ${postgres.name} ${parent}`,
@@ -149,11 +149,11 @@ function refusePatroni(place: Omit<DataFolder, 'major'>, postgres: Account, pid:
 }
 
 /** Another server than the unit's would go on with the folder under its new name. */
-async function refuseForeign({ cluster, server, found }: Site): Promise<void> {
+async function refuseForeign({ cluster, server, folder }: Site): Promise<void> {
   const [unit] = await showUnits([cluster.unit])
   // Which process is the unit's, systemd knows after its job; whether another one is, when it is stopped.
   if (unit?.job) return
-  refuseOtherServer(cluster, server?.pid ?? (runsIn(found) ? found.pid : null), unit?.mainPid)
+  refuseOtherServer(cluster, server?.pid ?? (runsIn(folder) ? folder.pid : null), unit?.mainPid)
 }
 
 /** Fails with 69 where the server `pid`, if there is one, is not the process of the cluster's unit. */
@@ -167,7 +167,7 @@ export function refuseOtherServer(cluster: Cluster, pid: number | null, mainPid:
 }
 
 /** Whether the process of postmaster.pid is at work in the data folder: a server that was killed leaves that file. */
-export function runsIn({ pid, device, inode }: Pick<Found, 'pid' | 'device' | 'inode'>): boolean {
+export function runsIn({ pid, device, inode }: Pick<FolderState, 'pid' | 'device' | 'inode'>): boolean {
   if (pid === null) return false
   try {
     const { dev, ino } = statSync(`/proc/${pid}/cwd`)
@@ -179,12 +179,12 @@ export function runsIn({ pid, device, inode }: Pick<Found, 'pid' | 'device' | 'i
 
 /** Fails with 75 where a server is at work in the data folder, or is again. */
 export function refuseRunning({ cluster, postgres }: Site): void {
-  const found = inspectData.as(postgres, cluster.data)
-  if (!runsIn(found)) return
+  const folder = inspectData.as(postgres, cluster.data)
+  if (!runsIn(folder)) return
   throw new Failure(ExitCode.tryLater, {
     message: `set the data folder ${cluster.data} aside`,
-    cause: `a server (pid ${found.pid}) is at work in it, though ${cluster.unit} was stopped`,
-    hint: `Find out what starts it (systemctl status ${found.pid}), and run it again.`,
+    cause: `a server (pid ${folder.pid}) is at work in it, though ${cluster.unit} was stopped`,
+    hint: `Find out what starts it (systemctl status ${folder.pid}), and run it again.`,
   })
 }
 

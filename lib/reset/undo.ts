@@ -61,9 +61,9 @@ export const isToBeFinished = (journal: Journal | undefined, wanted: string | un
  * Finishes an undo that was interrupted, or is done with a reset that had moved nothing; what somebody else has finished
  * meanwhile, and a reset that has moved the data, it leaves alone. For the holder of the maintenance's lock.
  */
-export async function settle(run: Run): Promise<void> {
-  const { found, journal } = await inspectSite(run)
-  if (journal?.action === 'undo' || (journal && !saysMoved(found, journal))) await undo(run, undefined)
+export async function finishInterrupted(run: Run): Promise<void> {
+  const { folder, journal } = await inspectSite(run)
+  if (journal?.action === 'undo' || (journal && !saysMoved(folder, journal))) await undo(run, undefined)
 }
 
 /** Finishes an undo that was interrupted. */
@@ -89,8 +89,8 @@ export function describeUndo(site: Site, wanted: string | undefined): string {
 
 /** The folder to go back to; undefined where an interrupted reset had moved nothing. Fails with 78. */
 export function choose(site: Site, wanted: string | undefined): string | undefined {
-  const { journal, found, cluster, parent } = site
-  const folders = setAside(found.beside).filter(({ major }) => major === cluster.major)
+  const { journal, folder, cluster, parent } = site
+  const folders = setAside(folder.beside).filter(({ major }) => major === cluster.major)
   const refuse = (cause: string, hint: string): Failure =>
     new Failure(ExitCode.configuration, {
       message: `go back to data of the cluster ${cluster.name} that was set aside`,
@@ -109,7 +109,7 @@ export function choose(site: Site, wanted: string | undefined): string | undefin
   if (journal?.action === 'undo') return journal.aside
   const [last] = folders
   if (!last) throw refuse(`there is none in ${parent}`, 'Put a backup back: restore-postgres')
-  if (last.kind === 'before-reset' || found.state === 'missing') return last.name
+  if (last.kind === 'before-reset' || folder.state === 'missing') return last.name
   throw refuse(
     `the last reset was undone already, at ${last.stamp}`,
     `Say which folder it is to be, with --undo-to NAME: ${names}`,

@@ -138,9 +138,12 @@ const isDriverError = (error: unknown): boolean =>
 const FULL = /No space left on device|Disk quota exceeded/
 const BROKEN = /Input\/output error/
 
+/** Whether a program says that a disk, or what an account may have of it, is full. */
+export const isDiskFull = (text: string): boolean => FULL.test(text)
+
 /** Whether a message of a program is about the server and its disk, and not about what it works on. */
 export const isOfServer = (text: string): boolean =>
-  FULL.test(text) || BROKEN.test(text) || /canceling statement/.test(text)
+  isDiskFull(text) || BROKEN.test(text) || /canceling statement/.test(text)
 
 /** Whether a program's Failure says that it was one of two that wait for each other. */
 export const isDeadlock = (reason: string): boolean => /deadlock detected/.test(reason)

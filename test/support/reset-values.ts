@@ -1,7 +1,7 @@
 import { userInfo } from 'node:os'
 import type { UnitState } from '../../lib/host/units.ts'
 import type { Cluster, Recipe } from '../../lib/reset/cluster.ts'
-import { type Found, parseBeside } from '../../lib/reset/folders.ts'
+import { type FolderState, parseBeside } from '../../lib/reset/folders.ts'
 import type { Dependants, ResetJournal, UndoJournal } from '../../lib/reset/journal.ts'
 import type { Server } from '../../lib/reset/server.ts'
 import type { Site } from '../../lib/reset/site.ts'
@@ -50,7 +50,7 @@ export const RESET: ResetJournal = { ...begun, action: 'reset', aside: OLD, prep
 export const UNDO: UndoJournal = { ...begun, action: 'undo', aside: OLD, away: AWAY }
 
 /** The folders called `names` beside the data folder, of the major version `major`. */
-export const folders = (names: readonly string[], major: number | null = 16): Found['beside'] =>
+export const folders = (names: readonly string[], major: number | null = 16): FolderState['beside'] =>
   names.flatMap(name => {
     const parsed = parseBeside('main', name)
     return parsed ? [{ ...parsed, major }] : []
@@ -59,13 +59,11 @@ export const folders = (names: readonly string[], major: number | null = 16): Fo
 /** This account stands for PostgreSQL's. */
 const me = { name: userInfo().username, uid: userInfo().uid, gid: userInfo().gid }
 
-export const FOUND: Found = {
+export const FOLDER: FolderState = {
   state: 'folder',
   uid: me.uid,
   device: 1,
   inode: 2,
-  groupAccess: false,
-  major: 16,
   pid: null,
   wal: null,
   tablespaces: [],
@@ -105,7 +103,7 @@ export const SERVER: Server = {
 
 /** A site whose server is up and whose data is in its place, but for what is said. */
 export const site = (
-  other: Partial<Omit<Site, 'found'>> & { readonly found?: Partial<Found> } = {},
+  other: Partial<Omit<Site, 'folder'>> & { readonly folder?: Partial<FolderState> } = {},
 ): Site => ({
   cluster: CLUSTER,
   parent: '/var/lib/postgresql/16',
@@ -115,7 +113,7 @@ export const site = (
   silence: undefined,
   journal: undefined,
   ...other,
-  found: { ...FOUND, ...other.found },
+  folder: { ...FOLDER, ...other.folder },
 })
 
 export const unit = (name: string, active = 'active', other: Partial<UnitState> = {}): UnitState => ({

@@ -4,8 +4,9 @@ import t from 'tap'
 import { Deadline, systemClock } from '../../lib/frame/deadline.ts'
 import { Report } from '../../lib/frame/report.ts'
 import type { Account } from '../../lib/host/identity.ts'
-import { performAs, runAs } from '../../lib/host/shell.ts'
+import { runAs } from '../../lib/host/shell.ts'
 import { programsOf } from '../../lib/provision/git.ts'
+import { performAs } from '../../lib/reset/make.ts'
 import { isRoot } from '../support/command.ts'
 import { accountOf, scratch } from '../support/scratch.ts'
 
@@ -62,8 +63,7 @@ t.test('how it ended, and what it said', async t => {
   t.equal(await said('x\\nPANIC: y\\nFATAL: z\\n'), 'PANIC: y')
   t.equal(await said('terror: x\\n  last  \\n\\n'), 'last')
   t.equal(await said(''), '')
-  t.equal(await performAs(service, 'do it', 'echo', 'done'), 'done\n')
-  const fails = (script: string): Promise<string> => performAs(service, 'do it', 'sh', '-c', script)
+  const fails = (script: string): Promise<void> => performAs(service, 'do it', 'sh', '-c', script)
   await t.rejects(fails('echo why >&2; exit 1'), { code: 69, message: 'do it', reason: 'why', hint: 'Mend' })
   await t.rejects(fails('exit 4'), { code: 69, reason: 'sh ended with 4' })
   for (const full of ['No space left on device', 'Disk quota exceeded'])

@@ -9,18 +9,18 @@ import {
   refuseUnmovable,
   rememberedCluster,
 } from '../../lib/reset/site.ts'
-import { CLUSTER, FOUND, RECIPE, RESET, SERVER, site, UNDO } from '../support/reset-values.ts'
+import { CLUSTER, FOLDER, RECIPE, RESET, SERVER, site, UNDO } from '../support/reset-values.ts'
 
 t.test('data folders that are not renamed', async t => {
   t.doesNotThrow(() => refuseUnmovable(site()))
-  t.doesNotThrow(() => refuseUnmovable(site({ found: { state: 'missing', uid: -1 } })), 'there is none')
-  const refused = (found: Partial<typeof FOUND>, reason: RegExp): void => {
-    t.throws(() => refuseUnmovable(site({ found })), { code: 78, reason }, reason.source)
+  t.doesNotThrow(() => refuseUnmovable(site({ folder: { state: 'missing', uid: -1 } })), 'there is none')
+  const refused = (folder: Partial<typeof FOLDER>, reason: RegExp): void => {
+    t.throws(() => refuseUnmovable(site({ folder })), { code: 78, reason }, reason.source)
   }
   refused({ state: 'link' }, /it is a link, and what it leads to is not moved/)
   refused({ state: 'mount point' }, /a file system is mounted there/)
   refused({ state: 'no folder' }, /it is no folder/)
-  refused({ uid: FOUND.uid + 1 }, /it belongs to .*, not to /)
+  refused({ uid: FOLDER.uid + 1 }, /it belongs to .*, not to /)
   refused({ movable: false }, /may not rename anything in \/var\/lib\/postgresql\/16/)
   refused({ state: 'missing', uid: -1, movable: false }, /may not rename anything in/)
 })

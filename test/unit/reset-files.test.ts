@@ -132,19 +132,10 @@ t.test('what is known of a data folder', async t => {
     uid,
     device: dev,
     inode: ino,
-    groupAccess: false,
     wal: null,
     tablespaces: [],
     pid: null,
   })
-  for (const [bits, group] of [
-    [0o750, true],
-    [0o710, false],
-    [0o740, false],
-  ] as const) {
-    chmodSync(main, bits)
-    t.equal(inspectData.here(main).groupAccess, group, bits.toString(8))
-  }
   t.equal(inspectData.here(main).movable, true)
   chmodSync(folder, 0o577)
   t.equal(inspectData.here(main).movable, false, 'what others may is nothing for the owner')

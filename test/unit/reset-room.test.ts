@@ -1,6 +1,5 @@
 import t from 'tap'
-import { walName, walStamp } from '../../lib/reset/make.ts'
-import { describeShortage, roomFor } from '../../lib/reset/room.ts'
+import { describeShortage, roomFor, walName, walStamp } from '../../lib/reset/make.ts'
 
 const MIB = 1_048_576
 const SIZE = { template: 8 * MIB, walSegment: 16 * MIB, minWal: 80 * MIB, databases: 9 }

@@ -36,7 +36,7 @@ t.test('what of an interrupted reset is gone on with', async t => {
   }
   t.same(stage({}), [undefined, undefined, false], 'nothing was begun')
   t.same(stage(DOWN), [undefined, undefined, false])
-  t.same(stage({ journal: UNDO, found: beside(OLD) }), [undefined, undefined, false], 'that was an undo')
+  t.same(stage({ journal: UNDO, folder: beside(OLD) }), [undefined, undefined, false], 'that was an undo')
   t.same(
     stage({ journal: RESET }),
     [OLD, undefined, false],
@@ -45,9 +45,9 @@ t.test('what of an interrupted reset is gone on with', async t => {
   t.same(stage({ journal: RESET, ...DOWN }), [OLD, OLD, false], 'down: its backup is made already')
   const silence = new Failure(78, { message: 'connect', cause: 'refused', hint: '' })
   t.same(stage({ journal: RESET, ...DOWN, silence }), [OLD, undefined, false], 'up, and says nothing')
-  t.same(stage({ journal: RESET, found: beside(OLD) }), [OLD, OLD, true], 'up, with a new cluster')
-  t.same(stage({ journal: RESET, ...DOWN, found: { ...MISSING, ...beside(OLD) } }), [OLD, OLD, true])
-  t.same(stage({ journal: RESET, found: beside(LATER) }), [OLD, undefined, false], 'that is another folder')
+  t.same(stage({ journal: RESET, folder: beside(OLD) }), [OLD, OLD, true], 'up, with a new cluster')
+  t.same(stage({ journal: RESET, ...DOWN, folder: { ...MISSING, ...beside(OLD) } }), [OLD, OLD, true])
+  t.same(stage({ journal: RESET, folder: beside(LATER) }), [OLD, undefined, false], 'that is another folder')
 })
 
 t.test('what a reset writes down', async t => {
@@ -68,7 +68,7 @@ t.test('what a reset writes down', async t => {
 
 t.test('a name after all that are there', async t => {
   const now = Date.parse('2026-01-01T00:00:00Z')
-  const name = (...names: string[]) => freeName(site({ found: beside(...names) }), 'before-reset', now)
+  const name = (...names: string[]) => freeName(site({ folder: beside(...names) }), 'before-reset', now)
   t.equal(name(), OLD)
   t.equal(name('main.before-undo-2025-12-31T23-59-58Z'), OLD)
   const next = 'main.before-reset-2026-01-01T00-00-01Z'
@@ -82,8 +82,8 @@ t.test('a name after all that are there', async t => {
   t.equal(name(AWAY), 'main.before-reset-2026-03-01T00-00-01Z', 'the clock has gone back')
   t.equal(name('main.before-undo-2026-99-99T00-00-00Z'), OLD, 'that is no time')
   const taken = beside(OLD, next)
-  t.equal(isBeside(site({ found: taken }), OLD), true)
-  t.equal(isBeside(site({ found: taken }), LATER), false)
+  t.equal(isBeside(site({ folder: taken }), OLD), true)
+  t.equal(isBeside(site({ folder: taken }), LATER), false)
 })
 
 t.test('what is renamed, and in which order', async t => {
@@ -114,23 +114,23 @@ t.test('which clusters are not emptied', async t => {
   const standby = { server: { ...SERVER, inRecovery: true } }
   t.equal(code({}), 0)
   t.equal(code(standby), 78, 'a standby')
-  t.equal(code({ ...standby, journal: RESET, found: beside(OLD) }), 78, 'also in the middle of a reset')
-  t.equal(code({ found: MISSING }), 78, 'without a data folder')
-  t.equal(code({ found: MISSING }, 'no-backup'), 78)
+  t.equal(code({ ...standby, journal: RESET, folder: beside(OLD) }), 78, 'also in the middle of a reset')
+  t.equal(code({ folder: MISSING }), 78, 'without a data folder')
+  t.equal(code({ folder: MISSING }, 'no-backup'), 78)
   t.equal(code(DOWN), 69, 'down, and a backup wanted')
   t.equal(code(DOWN, 'no-backup'), 0)
   t.equal(code({ ...DOWN, journal: RESET }), 0, 'the backup is made already')
   t.equal(code({ ...DOWN, journal: { ...RESET, prepared: false } }), 69)
   t.equal(code({ ...DOWN, journal: { ...RESET, prepared: false } }, 'no-backup'), 0)
-  t.equal(code({ ...DOWN, journal: RESET, found: MISSING }), 78, 'neither in its place nor set aside')
-  t.equal(code({ ...DOWN, journal: RESET, found: { ...MISSING, ...beside(OLD) } }), 0)
+  t.equal(code({ ...DOWN, journal: RESET, folder: MISSING }), 78, 'neither in its place nor set aside')
+  t.equal(code({ ...DOWN, journal: RESET, folder: { ...MISSING, ...beside(OLD) } }), 0)
   t.equal(code({ ...DOWN, journal: UNDO }), 0, 'the undo is finished first, and brings the server')
   const silent = { ...DOWN, silence: new Failure(75, { message: 'connect', cause: 'starting', hint: '' }) }
   t.equal(code({ ...silent, journal: RESET }), 75, 'it is there, and may have what the backup has not')
   t.equal(code({ ...silent, journal: RESET }, 'no-backup'), 0)
-  t.equal(code({ ...silent, journal: RESET, found: beside(OLD) }), 0, 'what has happened needs no server')
+  t.equal(code({ ...silent, journal: RESET, folder: beside(OLD) }), 0, 'what has happened needs no server')
   t.equal(code({ ...standby, journal: UNDO }), 0)
-  t.equal(code({ ...DOWN, journal: UNDO, found: MISSING }, 'no-backup'), 0, 'the undo is finished first')
+  t.equal(code({ ...DOWN, journal: UNDO, folder: MISSING }, 'no-backup'), 0, 'the undo is finished first')
 })
 
 t.test('what an undo takes', async t => {
@@ -141,44 +141,44 @@ t.test('what an undo takes', async t => {
     reason: RegExp,
     hint: RegExp,
   ) => t.throws(() => choose(site(other), wanted), { code: 78, reason, hint })
-  t.equal(chosen({ found: beside(OLD, LATER) }), LATER, 'the newest')
-  t.equal(chosen({ found: beside(OLD, LATER) }, OLD), OLD, 'the one that is said')
-  t.equal(chosen({ found: beside(OLD, AWAY) }, AWAY), AWAY)
+  t.equal(chosen({ folder: beside(OLD, LATER) }), LATER, 'the newest')
+  t.equal(chosen({ folder: beside(OLD, LATER) }, OLD), OLD, 'the one that is said')
+  t.equal(chosen({ folder: beside(OLD, AWAY) }, AWAY), AWAY)
   refused(
-    { found: beside(OLD) },
+    { folder: beside(OLD) },
     LATER,
     /there is no folder "main\.before-reset-2026-02/,
     /There are: main\.before-reset-2026-01/,
   )
   refused({}, 'main', /there is no folder "main"/, /none at all/)
-  refused({ found: beside(FRESH) }, FRESH, /no folder/, /none at all/)
-  refused({ found: beside(PURGED) }, PURGED, /no folder/, /none at all/)
+  refused({ folder: beside(FRESH) }, FRESH, /no folder/, /none at all/)
+  refused({ folder: beside(PURGED) }, PURGED, /no folder/, /none at all/)
   refused({}, undefined, /there is none in \/var\/lib\/postgresql\/16/, /restore-postgres/)
-  refused({ found: beside(FRESH, PURGED) }, undefined, /there is none/, /restore-postgres/)
+  refused({ folder: beside(FRESH, PURGED) }, undefined, /there is none/, /restore-postgres/)
   for (const major of [15, null]) {
-    refused({ found: { beside: folders([OLD], major) } }, undefined, /there is none/, /restore-postgres/)
-    refused({ found: { beside: folders([OLD], major) } }, OLD, /no folder/, /none at all/)
+    refused({ folder: { beside: folders([OLD], major) } }, undefined, /there is none/, /restore-postgres/)
+    refused({ folder: { beside: folders([OLD], major) } }, OLD, /no folder/, /none at all/)
   }
   refused(
-    { found: beside(OLD, AWAY) },
+    { folder: beside(OLD, AWAY) },
     undefined,
     /undone already, at 2026-03-01/,
     /--undo-to NAME: main\.before-undo.*, main\.before-reset/,
   )
-  t.equal(chosen({ found: { ...MISSING, ...beside(OLD, AWAY) } }), AWAY, 'there is no other data')
+  t.equal(chosen({ folder: { ...MISSING, ...beside(OLD, AWAY) } }), AWAY, 'there is no other data')
   // What was begun says which folder it is.
-  t.equal(chosen({ journal: RESET, found: beside(OLD, LATER) }), OLD)
-  t.equal(chosen({ journal: RESET, found: beside(LATER) }), undefined, 'nothing was moved')
-  t.equal(chosen({ journal: RESET, found: beside(OLD, LATER) }, LATER), LATER)
-  t.equal(chosen({ journal: UNDO, found: beside(LATER) }), OLD)
+  t.equal(chosen({ journal: RESET, folder: beside(OLD, LATER) }), OLD)
+  t.equal(chosen({ journal: RESET, folder: beside(LATER) }), undefined, 'nothing was moved')
+  t.equal(chosen({ journal: RESET, folder: beside(OLD, LATER) }, LATER), LATER)
+  t.equal(chosen({ journal: UNDO, folder: beside(LATER) }), OLD)
 })
 
 t.test('what an undo says that it does', async t => {
   const says = (other: Parameters<typeof site>[0], wanted?: string) => describeUndo(site(other), wanted)
-  t.equal(says({ found: beside(OLD) }), `put /var/lib/postgresql/16/${OLD} back as its data`)
-  t.match(says({ journal: UNDO, found: beside(OLD) }), /^put /)
-  t.match(says({ journal: UNDO, found: beside(AWAY) }), /^finish the undo of .*: start/)
-  t.match(says({ journal: UNDO, found: beside(AWAY) }, AWAY), /^put .*before-undo/)
+  t.equal(says({ folder: beside(OLD) }), `put /var/lib/postgresql/16/${OLD} back as its data`)
+  t.match(says({ journal: UNDO, folder: beside(OLD) }), /^put /)
+  t.match(says({ journal: UNDO, folder: beside(AWAY) }), /^finish the undo of .*: start/)
+  t.match(says({ journal: UNDO, folder: beside(AWAY) }, AWAY), /^put .*before-undo/)
   t.match(says({ journal: RESET }), /^start what the interrupted reset had stopped$/)
 })
 
@@ -193,16 +193,16 @@ t.test('which undo is finished before anything else', async t => {
 
 t.test('what a purge takes', async t => {
   const all = [OLD, LATER, AWAY, FRESH, PURGED]
-  t.same(foldersToPurge(site({ found: beside(...all) })), [FRESH, PURGED, AWAY, LATER, OLD])
+  t.same(foldersToPurge(site({ folder: beside(...all) })), [FRESH, PURGED, AWAY, LATER, OLD])
   t.same(
-    foldersToPurge(site({ found: { beside: folders(all, null) } })),
+    foldersToPurge(site({ folder: { beside: folders(all, null) } })),
     [FRESH, PURGED],
     'what holds no data is left',
   )
-  t.same(foldersToPurge(site({ found: { beside: folders(all, 15) } })), [FRESH, PURGED, AWAY, LATER, OLD])
+  t.same(foldersToPurge(site({ folder: { beside: folders(all, 15) } })), [FRESH, PURGED, AWAY, LATER, OLD])
   t.same(foldersToPurge(site()), [])
   const interrupted = (journal: typeof RESET | typeof UNDO, reason: RegExp) =>
-    t.throws(() => foldersToPurge(site({ journal, found: beside(OLD) })), {
+    t.throws(() => foldersToPurge(site({ journal, folder: beside(OLD) })), {
       code: 78,
       reason,
       hint: /^Finish it first: .*reset-psql-safe --undo$/,
@@ -210,7 +210,7 @@ t.test('what a purge takes', async t => {
   interrupted(RESET, /^a reset of 2026-01-01T00:00:00.000Z was interrupted/)
   interrupted(UNDO, /^an undo of /)
   t.same(
-    leftFresh(site({ found: beside(...all) })),
+    leftFresh(site({ folder: beside(...all) })),
     [FRESH],
     'a run takes away only what a killed one was making',
   )

@@ -7,7 +7,7 @@ import { provideCheckout } from '../../provision/checkout.ts'
 import { installCopies, waitForLogin } from '../../provision/install.ts'
 import { serviceOwnership } from '../../provision/owners.ts'
 import { setUp } from '../../provision/setup.ts'
-import { settle } from '../../reset/undo.ts'
+import { finishInterrupted } from '../../reset/undo.ts'
 import { ifKnown, look } from '../facts/fact.ts'
 import type { Facts } from '../facts/gather.ts'
 import type { Found } from '../findings/examination.ts'
@@ -55,7 +55,7 @@ const install: Remedy = {
 const undo: Remedy = {
   fix: 'undo',
   does: findings => `be done with what was interrupted, as reset-psql-safe --undo is: ${subjects(findings)}`,
-  apply: run => withMaintenanceLock(run, () => settle(within(run))),
+  apply: run => withMaintenanceLock(run, () => finishInterrupted(within(run))),
 }
 
 /** In the order in which each finds what it needs: accounts before files, a server before what is in it. */
