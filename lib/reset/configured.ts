@@ -1,7 +1,7 @@
 import { lstatSync, readdirSync, readlinkSync, realpathSync } from 'node:fs'
 import { posix } from 'node:path'
 import * as v from 'valibot'
-import { ExitCode, errnoOf, Failure } from '../frame/failure.ts'
+import { ExitCode, Failure } from '../frame/failure.ts'
 import { openFollowing } from '../host/file.ts'
 import { withOpen } from '../host/folder.ts'
 import { job } from '../host/job.ts'
@@ -10,7 +10,7 @@ import { filesOf } from '../server/as-postgres.ts'
 import { askConfigurationErrors, lastOfEach, readFileSettings } from '../server/conf.ts'
 import { confFiles, type FileError, type Files, fileProblem } from '../server/files.ts'
 import { configurationOf, OF_INITDB } from './cluster.ts'
-import { LARGEST_COPIED } from './folders.ts'
+import { LARGEST_COPIED, orNothing } from './folders.ts'
 import type { Site } from './site.ts'
 
 /** What a new cluster has to have of the data folder, for its configuration names it there. Paths are relative to it. */
@@ -141,15 +141,6 @@ export function within(folder: string, path: string): string | undefined {
 
 const isReadable = (path: string): boolean =>
   orNothing(() => withOpen(openFollowing(path), () => true)) === true
-
-function orNothing<T>(work: () => T): T | undefined {
-  try {
-    return work()
-  } catch (error) {
-    if (errnoOf(error)) return undefined
-    throw error
-  }
-}
 
 /**
  * What a new cluster has to have of the data folder, so that PostgreSQL starts with the configuration that the host has.

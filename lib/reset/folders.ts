@@ -160,8 +160,8 @@ function numberIn(parent: Folder, path: string): number | null {
   return Number(/^(\d+)\s/.exec(text)?.[1] ?? Number.NaN) || null
 }
 
-/** What cannot be looked at is not there for whoever owns it. */
-function orNothing<T>(work: () => T): T | undefined {
+/** What `work` gives; undefined where the system does not let it look, for then it is not there for whoever owns it. */
+export function orNothing<T>(work: () => T): T | undefined {
   try {
     return work()
   } catch (error) {

@@ -145,7 +145,7 @@ export function refuseWalPlace(postgres: Account, wal: string): void {
  * Makes the empty folder `path`, beside `before`, for PostgreSQL's account: itself or, in a folder of root's in which it
  * has that one, root.
  */
-export function makeWal(postgres: Account, before: string, path: string): void {
+function makeWal(postgres: Account, before: string, path: string): void {
   const { folder, name } = splitPath(path)
   if (mayMake.as(postgres, folder)) {
     makeFolder.as(postgres, folder, name)

@@ -54,7 +54,7 @@ export const purgedName = (data: string, folder: string): string =>
   besideName(data, 'purged', parseBeside(data, folder)?.stamp ?? stampOf(new Date()))
 
 /** Deletes the folder `name` beside the data folder; under another name first, so that no half of it is ever taken for data. */
-export async function deleteAside({ parent, name, postgres }: Site, folder: string): Promise<void> {
+async function deleteAside({ parent, name, postgres }: Site, folder: string): Promise<void> {
   const purged = purgedName(name, folder)
   if (folder !== purged) moveFolders.as(postgres, parent, [[folder, purged]])
   await performAs(postgres, `delete ${parent}/${purged}`, 'rm', '-rf', '--', `${parent}/${purged}`)

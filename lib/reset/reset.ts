@@ -14,7 +14,7 @@ import { freeName, inspectSite, isBeside, isThere, refuseRunning, type Site } fr
 import { finishUndo } from './undo.ts'
 
 /** What a reset left: where the data from before is, and the name of its backup where one was made. */
-export type Emptied = { readonly aside: string; readonly backup: string | null }
+type Emptied = { readonly aside: string; readonly backup: string | null }
 
 /**
  * Empties the cluster; goes on with a reset that was interrupted, and finishes an interrupted undo first. For the
@@ -51,7 +51,7 @@ export async function emptyCluster(run: Run, companions: readonly string[]): Pro
 const NOTHING: Named = { copied: [], made: [], unfit: [] }
 
 /** How far an interrupted reset has come. */
-export type Progress = {
+type Progress = {
   /** What was interrupted. */
   readonly before: ResetJournal | undefined
   /** The same, where it is gone on with and not begun anew. */

@@ -27,10 +27,10 @@ const SETTING = new RegExp(
 )
 
 /** A line that sets something, to a value at which PostgreSQL has not looked yet. */
-export type ConfLine = Place & { readonly name: string; readonly value: string }
+type ConfLine = Place & { readonly name: string; readonly value: string }
 
 /** What a cluster's files set, postgresql.auto.conf (ALTER SYSTEM) last. */
-export type FileSettings = {
+type FileSettings = {
   /** The data folder. */
   readonly data: string
   /** In the order in which they count. */
@@ -84,25 +84,14 @@ class Reader {
   #take(line: ConfLine, from: readonly string[]): void {
     const name = lowerCase(line.name)
     const path = locate(line.value, line.file)
-    // What it is said to include would be the folder of the file itself.
-    if (name === 'include_dir' && line.value === '') {
-      this.unread.push(`${line.file}:${line.line}: it names no folder`)
-      return
-    }
-    switch (name) {
-      case 'include':
-        this.read(path, undefined, from)
-        return
-      case 'include_if_exists':
-        this.read(path, 'ENOENT', from)
-        return
-      case 'include_dir': {
-        const names = this.#attempt(path, () => this.#files.list(path)) ?? []
-        for (const name of confFiles(names)) this.read(posix.join(path, name), 'EISDIR', from)
-        return
-      }
-      default:
-        this.lines.push(line)
+    if (name === 'include') this.read(path, undefined, from)
+    else if (name === 'include_if_exists') this.read(path, 'ENOENT', from)
+    else if (name !== 'include_dir') this.lines.push(line)
+    // Without a name it would be the folder of the file itself.
+    else if (line.value === '') this.unread.push(`${line.file}:${line.line}: it names no folder`)
+    else {
+      const names = this.#attempt(path, () => this.#files.list(path)) ?? []
+      for (const one of confFiles(names)) this.read(posix.join(path, one), 'EISDIR', from)
     }
   }
 

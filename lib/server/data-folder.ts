@@ -65,7 +65,7 @@ export function chooseDataFolder(
   files: Files,
 ): FoundFolder | undefined {
   const found = placesFor({ dataDir })
-    .flatMap(place => look(place, files) ?? [])
+    .flatMap(place => inspectPlace(place, files) ?? [])
     .filter(one => (dataDir === undefined ? one.port === port : one.folder.path === dataDir))
   const [first] = dataDir === undefined ? found : found.slice(-1)
   return (found.find(({ configured }) => configured) ?? first)?.folder
@@ -74,14 +74,8 @@ export function chooseDataFolder(
 const versionFile = ({ data }: Pick<Place, 'data'>): string => `${data}/PG_VERSION`
 const configFile = ({ configuration }: Place): string => `${configuration}/postgresql.conf`
 
-type Found = {
-  readonly folder: FoundFolder
-  readonly port: number
-  /** Whether its configuration could be read. */
-  readonly configured: boolean
-}
-
-function look(place: Place, files: Files): Found | undefined {
+/** What is at a place; `configured` says whether its configuration could be read. */
+function inspectPlace(place: Place, files: Files) {
   const config = configFile(place)
   const read = errnoAt(config, files) === undefined ? readFileSettings(config, place.data, files) : undefined
   const settings = lastOfEach(read?.lines ?? [])
