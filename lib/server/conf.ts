@@ -37,6 +37,8 @@ type FileSettings = {
   readonly lines: readonly ConfLine[]
   /** The lines and files that are not among them, each with the reason. */
   readonly unread: readonly string[]
+  /** Files that need not be there and cannot be read: PostgreSQL passes them over, as far as it may not read them either. */
+  readonly passed: readonly string[]
 }
 
 /**
@@ -47,15 +49,16 @@ type FileSettings = {
 export function readFileSettings(configFile: string, data: string, files: Files): FileSettings {
   const reader = new Reader(files)
   reader.read(configFile)
-  const { lines, unread } = reader
+  const { lines, unread, passed } = reader
   const folder = posix.resolve(data, lastOfEach(lines).get('data_directory')?.value ?? '')
   reader.read(`${folder}/postgresql.auto.conf`, 'ENOENT')
-  return { data: folder, lines, unread }
+  return { data: folder, lines, unread, passed }
 }
 
 class Reader {
   readonly lines: ConfLine[] = []
   readonly unread: string[] = []
+  readonly passed: string[] = []
   readonly #files: Files
 
   constructor(files: Files) {
@@ -63,15 +66,15 @@ class Reader {
   }
 
   /**
-   * @param passed the errno with which the file is passed over
+   * @param expected the errno of a file that does not count
    * @param from the files that lead to it: one that includes itself has no end
    */
-  read(path: string, passed?: string, from: readonly string[] = []): void {
+  read(path: string, expected?: string, from: readonly string[] = []): void {
     if (from.includes(path)) {
       this.unread.push(`${path}: it includes itself`)
       return
     }
-    const text = this.#attempt(path, () => this.#files.read(path), passed)
+    const text = this.#attempt(path, () => this.#files.read(path), expected)
     for (const [index, line] of (text ?? '').split('\n').entries()) {
       if (NOTHING.test(line)) continue
       const [, name, value] = SETTING.exec(line) ?? []
@@ -95,12 +98,13 @@ class Reader {
     }
   }
 
-  #attempt<T>(path: string, work: () => T, passed?: string): T | undefined {
+  #attempt<T>(path: string, work: () => T, expected?: string): T | undefined {
     try {
       return work()
     } catch (error) {
       const { errno, text } = fileProblem(error)
-      if (errno !== passed) this.unread.push(`${path}: ${text}`)
+      const optional = expected === 'ENOENT'
+      if (errno !== expected) (optional ? this.passed : this.unread).push(`${path}: ${text}`)
       return undefined
     }
   }

@@ -95,14 +95,17 @@ export async function readDisk(settings: Settings): Promise<Disk | undefined> {
   const { configFile, hbaFile, identFile, path, major } = folder
   const expected = [configFile, `${path}/postgresql.auto.conf`, hbaFile, identFile]
   const files = filesOf(reader, expected)
-  const { lines, unread } = readFileSettings(configFile, path, files)
+  const { lines, unread, passed } = readFileSettings(configFile, path, files)
   const { mistakes, ...access } = readAccess(hbaFile, identFile, files)
   // What PostgreSQL's own account may not read is a mistake; what another one may not is only not seen.
   const isClosed = (why: string): boolean => !isPostgres(settings) && why.endsWith('Permission denied')
   const closed = mistakes.filter(({ message }) => isClosed(message))
-  const said = unread.some(isClosed) ? { mistakes: [], unseen: [] } : await settingsMistakes(reader, folder)
+  const said = [...unread, ...passed].some(isClosed)
+    ? { mistakes: [], unseen: [] }
+    : await settingsMistakes(reader, folder)
   const unseen = [
     ...(said.mistakes.length > 0 ? [] : unread),
+    ...passed,
     ...said.unseen,
     ...closed.map(({ file, message }) => `${file}: ${message}`),
   ]

@@ -59,8 +59,8 @@ t.test('what ALTER SYSTEM has set comes last, and lies in the data folder', asyn
 })
 
 t.test('what a file includes stands in its place, and what cannot be read is named', async t => {
-  const { lines, unread } = read({
-    '/x': "a.b = 1\ninclude 'y'\nInclude_Dir = 'z'\ninclude_if_exists 'none'\ninclude 'none'\ninclude_dir ''\na.g = 1",
+  const { lines, unread, passed } = read({
+    '/x': "a.b = 1\ninclude 'y'\nInclude_Dir = 'z'\ninclude_if_exists 'none'\ninclude_if_exists 'z/c.conf'\ninclude 'none'\ninclude_dir ''\na.g = 1",
     '/y': 'a.c = 1\ninclude x\n',
     '/z/b.conf': 'a.f = 1',
     '/z/a.conf': 'a.e = 1',
@@ -76,8 +76,9 @@ t.test('what a file includes stands in its place, and what cannot be read is nam
     '/x: it includes itself',
     '/z/c.conf: Permission denied',
     '/none: No such file or directory',
-    '/x:6: it names no folder',
+    '/x:7: it names no folder',
   ])
+  t.strictSame(passed, ['/z/c.conf: Permission denied'], 'what need not be there')
   t.strictSame(read({}).unread, ['/x: No such file or directory'])
 })
 
