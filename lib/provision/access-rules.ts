@@ -10,6 +10,7 @@ import { type AccessDrift, diffAccess, type SideEffect } from '../server/access/
 import { type AccessFiles, inspectAccessFiles } from '../server/access/inspect.ts'
 import { whyPatroni } from '../server/patroni.ts'
 import { reload } from '../server/reload.ts'
+import type { Rows } from '../server/session.ts'
 import { changedAt, refuseFaulty, type Writing, whyNotOurs, writeAccess } from './apply-access.ts'
 import { statementLimit } from './provision.ts'
 
@@ -88,11 +89,18 @@ export const accessMode = ({ manageHba }: Settings, path: string): 'write' | 'ch
 /**
  * The changes after which PostgreSQL lets in whom the manifest says, through its files of access rules. Where
  * they are not ours to write, none: then a difference is a warning that says what to set.
+ *
+ * @param answer to `ACCESS_QUERY`, where the look at the cluster has it
  */
-export async function planAccess(run: Run, manifest: Manifest, client: pg.Client): Promise<Change[]> {
+export async function planAccess(
+  run: Run,
+  manifest: Manifest,
+  client: pg.Client,
+  answer?: Rows,
+): Promise<Change[]> {
   const { settings, report } = run
   const limit = statementLimit(settings)
-  const access = await inspectAccessFiles(client, limit)
+  const access = await inspectAccessFiles(client, limit, answer)
   const drift = await diffAccess(manifest, access, client, limit)
   const files = [access.hba, access.ident, access.configuration]
   const patroni = whyPatroni(

@@ -7,7 +7,7 @@ import type { Change, Manifest } from '../frame/terms.ts'
 import { requireReplaceable } from '../host/file.ts'
 import { administratorGoal, explain } from '../server/connection-problem.ts'
 import { explainLock, LOCK_CAUSE, LOCK_DATABASE, TAKE_LOCK, takeLock } from '../server/lock.ts'
-import { type Cluster, inspectCluster } from '../server/look.ts'
+import { inspectCluster } from '../server/look.ts'
 import { statementFailure } from '../server/problem.ts'
 import { EarlyLogins, type Outcome } from '../server/prove.ts'
 import { untilReady } from '../server/ready.ts'
@@ -34,7 +34,7 @@ type Opened = {
 
 /** What the host is like, as nobody else of ours changes it now. */
 type Found = {
-  readonly cluster: Cluster
+  readonly cluster: Awaited<ReturnType<typeof inspectCluster>>
   readonly vault: Vault
   readonly interrupted: InterruptedRotation
   /** The vault's password, or the one it will get. */
@@ -66,12 +66,14 @@ const TRIES = 3
  *
  * @param load gives the manifest; called while PostgreSQL is busy with the session
  * @param steps made of what the host is like when they are taken
+ * @param beside a query that the look at the cluster takes along
  * @returns what the steps return
  */
 export async function withProvision<T>(
   run: Run,
   load: (settings: Settings) => Manifest,
   steps: (host: LockedHost) => Promise<T>,
+  beside?: string,
 ): Promise<T> {
   const { settings } = run
   const sessions = openSessions(run)
@@ -85,7 +87,7 @@ export async function withProvision<T>(
   try {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await steps(lockedHost(opened, await look(opened), early))
+        return await steps(lockedHost(opened, await look(opened, beside), early))
       } catch (error) {
         if (!(error instanceof PlanOutdated)) throw error
         if (attempt === TRIES) throw error.failure ?? outdatedAgain()
@@ -149,12 +151,12 @@ async function openSessions(run: Run): Promise<{ client: Session; lock: Session 
   return { client, lock }
 }
 
-async function look({ run, manifest, client, owner }: Opened): Promise<Found> {
+async function look({ run, manifest, client, owner }: Opened, beside?: string): Promise<Found> {
   const { settings } = run
   const locking = settings.adminDatabase === LOCK_DATABASE ? TAKE_LOCK : 'SELECT'
   // The lock comes first: what is looked at before it may be another run's work in progress.
   const cluster = await waitingForLock(run, () =>
-    inspectCluster(client, manifest, settings.dbUser, locking, statementLimit(settings) + 1000),
+    inspectCluster(client, manifest, settings.dbUser, locking, statementLimit(settings) + 1000, beside),
   )
   const vault = inspectVault(settings.vaultFile, owner.account)
   const interrupted = await resolveInterrupted(vault, owner.account, cluster, settings.dbUser)

@@ -2,6 +2,7 @@ import type pg from 'pg'
 import * as v from 'valibot'
 import { ExitCode, Failure } from '../frame/failure.ts'
 import type { Manifest } from '../frame/terms.ts'
+import { isAnswer, means } from './problem.ts'
 import { type Rows, run } from './session.ts'
 import { identifier, literal } from './sql.ts'
 
@@ -34,7 +35,9 @@ export type Cluster = {
  * Reads what `manifest` manages, in one round trip.
  *
  * @param passwordRole the role whose verifier is wanted
- * @param before statements to run first, in the same message
+ * @param before a statement to run first, in the same message
+ * @param beside a query to take along; where PostgreSQL cannot answer it, the rest is asked without
+ * @returns the managed part, and the rows for `beside`
  * Fails with 77 where the session's role may not read pg_authid.
  */
 export async function inspectCluster(
@@ -43,13 +46,12 @@ export async function inspectCluster(
   passwordRole: string,
   before: string,
   limit: number,
-): Promise<Cluster> {
+  beside?: string,
+): Promise<Cluster & { readonly beside?: Rows }> {
   const roles = [...manifest.roles.map(role => role.name), ...manifest.databases.map(({ owner }) => owner)]
   const list = (names: readonly string[]): string =>
     names.length === 0 ? 'NULL' : names.map(literal).join(', ')
-  const results = await run(
-    client,
-    `${before};
+  const query = `${before};
      SELECT pg_is_in_recovery() AS recovery,
             coalesce((SELECT CASE WHEN source IN ('database', 'user', 'database user') THEN boot_val ELSE setting END
                         FROM pg_settings WHERE name = 'scram_iterations'), '4096')::int AS iterations,
@@ -62,11 +64,15 @@ export async function inspectCluster(
                  THEN to_char(pg_xact_commit_timestamp(xmin) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') END AS since
        FROM pg_authid WHERE rolname IN (${list(roles)});
      SELECT datname AS name, pg_get_userbyid(datdba) AS owner, datconnlimit = -2 AS invalid
-       FROM pg_database WHERE datname IN (${list(manifest.databases.map(({ name }) => name))})`,
-    limit,
-    'read the roles and databases',
-  )
-  const [server, roleRows, databaseRows] = results.slice(-3)
+       FROM pg_database WHERE datname IN (${list(manifest.databases.map(({ name }) => name))})`
+  const asking = (text: string): Promise<Rows[]> => run(client, text, limit, 'read the roles and databases')
+  const results = await (beside === undefined
+    ? asking(query)
+    : asking(`${query}; ${beside}`).catch((error: unknown) => {
+        if (!isAnswer(error) || means(error, 'locked')) throw error
+        return asking(query)
+      }))
+  const [, server, roleRows, databaseRows, besideRows] = results
   const invalid = databaseRows?.find(row => row['invalid'] === true)
   if (invalid) throw invalidDatabase(String(invalid['name']))
   const [facts] = server ?? []
@@ -77,6 +83,7 @@ export async function inspectCluster(
     scramIterations: Number(facts['iterations']),
     roles: new Map((roleRows ?? []).map(row => [String(row['name']), currentRole(row)])),
     databases: new Map((databaseRows ?? []).map(row => [String(row['name']), String(row['owner'])])),
+    ...(besideRows ? { beside: besideRows } : {}),
   }
 }
 

@@ -19,6 +19,8 @@ const MEANINGS = {
   internal: ['XX000'],
   /** undefined_table, invalid_schema_name, wrong_object_type, undefined_column. */
   'another object by now': ['42P01', '3F000', '42809', '42703'],
+  /** What the system says to PostgreSQL about a file (errcode_for_file_access() in elog.c). */
+  'unreadable file': ['42501', '42809', '58000', '58030', '58P01', '58P02', '58P03'],
   /** What is said of a locale that is not there, or of a provider that the server was built without. */
   'no such locale': ['22023', '0A000', '42704'],
 } as const

@@ -1,7 +1,7 @@
-import pg from 'pg'
+import type pg from 'pg'
 import * as v from 'valibot'
 import { confFiles, type FileError } from '../files.ts'
-import { statementFailure } from '../problem.ts'
+import { means, statementFailure } from '../problem.ts'
 import { CONFIGURATION_ERROR } from '../reload.ts'
 import { ask, type Rows, run } from '../session.ts'
 import { literal } from '../sql.ts'
@@ -56,61 +56,72 @@ export type AccessFiles = {
 /** As much as is read of a file. */
 const MOST = 16_777_216
 
-const ruleRows = v.nullable(v.array(ruleRow))
-const mappingRows = v.nullable(v.array(mappingRow))
+const ruleRows = v.nullish(v.array(ruleRow))
+const mappingRows = v.nullish(v.array(mappingRow))
 
 /** All rows of a view of PostgreSQL's of a file; null without the file, where asking it would be an error. */
 const view = (setting: string, name: string): string => `
   CASE WHEN (pg_stat_file(current_setting('${setting}'), true)).size IS NOT NULL
-       THEN (SELECT coalesce(json_agg(r), '[]') FROM ${name} AS r) END`
+       THEN (SELECT json_agg(r) FROM ${name} AS r) END`
+
+/** What a superuser's session is asked about the files of access rules: a row for each of them and of those that they include. */
+export const ACCESS_QUERY = `
+  WITH said AS MATERIALIZED (
+    SELECT ${view('hba_file', 'pg_hba_file_rules')} AS rules, ${view('ident_file', 'pg_ident_file_mappings')} AS mappings),
+  main AS MATERIALIZED (
+    SELECT name, setting AS path FROM pg_settings WHERE name IN ('hba_file', 'ident_file', 'config_file')),
+  file AS (
+    SELECT name, path FROM main UNION SELECT NULL, line->>'file_name'
+      FROM (SELECT json_array_elements(rules) FROM said UNION ALL SELECT json_array_elements(mappings) FROM said) AS l(line)
+     WHERE line->>'file_name' NOT IN (SELECT path FROM main))
+  SELECT current_setting('server_version_num')::int / 10000 AS major, name, path,
+         pg_read_binary_file(path, 0, ${MOST}, true) AS bytes,
+         extract(epoch FROM (pg_stat_file(path, true)).change)::text AS changed,
+         extract(epoch FROM pg_conf_load_time())::text AS loaded, extract(epoch FROM now())::text AS now,
+         split_part(pg_read_file('postmaster.pid'), E'\\n', 1)::int AS pid,
+         ${CONFIGURATION_ERROR} AS server_error,
+         CASE name WHEN 'hba_file' THEN rules END AS rules, CASE name WHEN 'ident_file' THEN mappings END AS mappings
+    FROM file, said`
 
 /**
  * Reads pg_hba.conf and pg_ident.conf through a superuser's session, which may where root may not, and asks what
  * PostgreSQL makes of them.
  *
  * @param limit milliseconds
+ * @param answer what `ACCESS_QUERY` gave, where it was asked already
  */
-export async function inspectAccessFiles(client: pg.Client, limit: number): Promise<AccessFiles> {
-  const [rows, [views] = []] = await ask(
-    client,
-    `SELECT current_setting('server_version_num')::int / 10000 AS major, name, path,
-            pg_read_binary_file(path, 0, ${MOST}, true) AS bytes,
-            extract(epoch FROM (pg_stat_file(path, true)).change)::text AS changed,
-            extract(epoch FROM pg_conf_load_time())::text AS loaded, extract(epoch FROM now())::text AS now,
-             split_part(pg_read_file('postmaster.pid'), E'\\n', 1)::int AS pid,
-            ${CONFIGURATION_ERROR} AS server_error
-       FROM (SELECT name, setting AS path FROM pg_settings
-              WHERE name IN ('hba_file', 'ident_file', 'config_file')) AS files;
-     SELECT ${view('hba_file', 'pg_hba_file_rules')} AS rules, ${view('ident_file', 'pg_ident_file_mappings')} AS mappings`,
-    limit,
-    'read the access rules',
-  )
+export async function inspectAccessFiles(
+  client: pg.Client,
+  limit: number,
+  answer?: Rows,
+): Promise<AccessFiles> {
+  const rows = answer ?? (await ask(client, ACCESS_QUERY, limit, 'read the access rules'))[0] ?? []
+  const row = (name: string): Rows[number] => rows.find(candidate => candidate['name'] === name) ?? {}
   const file = (name: string): ServedFile => {
-    const row = rows?.find(candidate => candidate['name'] === name)
-    const bytes = row?.['bytes']
+    const { path, bytes, changed } = row(name)
     return {
-      path: String(row?.['path']),
+      path: String(path),
       bytes: Buffer.isBuffer(bytes) ? bytes : Buffer.alloc(0),
       exists: Buffer.isBuffer(bytes),
-      changed: Number(row?.['changed'] ?? 0),
+      changed: Number(changed ?? 0),
     }
   }
-  const [facts] = rows ?? []
-  const major = Number(facts?.['major'])
+  const facts = row('hba_file')
+  const major = Number(facts['major'])
   const [hba, ident] = [file('hba_file'), file('ident_file')]
-  const { texts, included } = await readNamed(client, limit, major, [hba, ident])
-  const rules = v.parse(ruleRows, views?.['rules']) ?? []
-  const mappings = v.parse(mappingRows, views?.['mappings']) ?? []
+  const { texts, included } = await readNamed(client, limit, major, rows)
+  const rules = v.parse(ruleRows, facts['rules']) ?? []
+  const mappings = v.parse(mappingRows, row('ident_file')['mappings']) ?? []
   const [ofRules, ofMappings] = [new Sources(hba.path, texts), new Sources(ident.path, texts)]
   return {
     major,
     hba,
     ident,
     configuration: file('config_file'),
-    pid: Number(facts?.['pid']),
-    loaded: Number(facts?.['loaded']),
-    now: Number(facts?.['now']),
-    serverError: typeof facts?.['server_error'] === 'string' ? facts['server_error'] : undefined,
+    pid: Number(facts['pid']),
+    loaded: Number(facts['loaded']),
+    now: Number(facts['now']),
+    serverError: typeof facts['server_error'] === 'string' ? facts['server_error'] : undefined,
     rules: toRules(rules, ofRules),
     mappings: toMappings(mappings, ofMappings),
     ruleErrors: toErrors(rules, ofRules),
@@ -119,40 +130,41 @@ export async function inspectAccessFiles(client: pg.Client, limit: number): Prom
   }
 }
 
-/** The texts of the files and of all that they name, each read once, and when what they name was changed. */
-async function readNamed(client: pg.Client, limit: number, major: number, files: readonly ServedFile[]) {
-  const texts = new Map(files.map(({ path, bytes }) => [path, bytes.toString('utf8')]))
+/**
+ * The texts of the files of access rules and of all that they name, and when what they name was changed. What the rows
+ * do not have is read here: lists, folders, and files without a rule.
+ */
+async function readNamed(client: pg.Client, limit: number, major: number, rows: Rows) {
+  const texts = new Map<string, string>()
   const included = new Map<string, number>()
-  const due = files.flatMap(({ path }) => namedIn(path, texts.get(path) ?? '', major))
-  for (let path = due.shift(); path !== undefined; path = due.shift()) {
-    if (texts.has(path) || included.has(path)) continue
-    const found = await readServed(client, limit, path)
-    included.set(path, Number(found?.['changed'] ?? 0))
-    const { bytes, names } = found ?? {}
+  const due: string[] = []
+  const take = (path: string, { bytes, names, changed }: Rows[number], main: boolean): void => {
+    if (!main) included.set(path, Number(changed ?? 0))
     if (Array.isArray(names)) due.push(...confFiles(names.map(String)).map(name => `${path}/${name}`))
-    if (!Buffer.isBuffer(bytes)) continue
-    const text = bytes.toString('utf8')
+    if (!Buffer.isBuffer(bytes) && !main) return
+    const text = Buffer.isBuffer(bytes) ? bytes.toString('utf8') : ''
     texts.set(path, text)
     due.push(...namedIn(path, text, major))
+  }
+  for (const row of rows)
+    if (row['name'] !== 'config_file') take(String(row['path']), row, row['name'] !== null)
+  for (let path = due.shift(); path !== undefined; path = due.shift()) {
+    if (!texts.has(path) && !included.has(path)) take(path, await readServed(client, limit, path), false)
   }
   return { texts, included }
 }
 
-/** A file's bytes or a folder's names; undefined where PostgreSQL cannot read it. */
-async function readServed(client: pg.Client, limit: number, path: string): Promise<Rows[number] | undefined> {
+/** A file's bytes or a folder's names; neither where PostgreSQL cannot read it: then it cannot obey it either. */
+async function readServed(client: pg.Client, limit: number, path: string): Promise<Rows[number]> {
   const quoted = literal(path)
   const statement = `SELECT extract(epoch FROM change)::text AS changed,
       CASE WHEN NOT isdir THEN pg_read_binary_file(${quoted}, 0, ${MOST}) END AS bytes,
       CASE WHEN isdir THEN array(SELECT pg_ls_dir(${quoted})) END AS names FROM pg_stat_file(${quoted}, true)`
   try {
     const [rows] = await run(client, statement, limit, `read ${path}`)
-    return rows?.[0]
+    return rows?.[0] ?? {}
   } catch (error) {
-    if (isUnreadable(error)) return undefined
+    if (means(error, 'unreadable file')) return {}
     throw statementFailure(error, `read ${path}`)
   }
 }
-
-/** What PostgreSQL cannot read it cannot obey either: system errors, and a missing right (manual, appendix A). */
-const isUnreadable = (error: unknown): boolean =>
-  error instanceof pg.DatabaseError && /^(?:58|42)/.test(error.code ?? '')
