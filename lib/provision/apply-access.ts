@@ -8,9 +8,8 @@ import { inFolderOf, splitPath } from '../host/folder.ts'
 import type { Account } from '../host/identity.ts'
 import { effectiveUid } from '../host/identity.ts'
 import { job } from '../host/job.ts'
-import type { Rewrite } from '../server/access/desired.ts'
 import { inspectAccessFiles } from '../server/access/inspect.ts'
-import { splitBlock } from '../server/access/placement.ts'
+import { type Rewrite, splitBlock } from '../server/access/placement.ts'
 import type { FileError } from '../server/files.ts'
 
 /** Why a configuration file of PostgreSQL is not ours to write; undefined where it is. */

@@ -2,9 +2,9 @@ import * as v from 'valibot'
 import { ExitCode, Failure } from '../frame/failure.ts'
 import type { Run } from '../frame/run.ts'
 import type { Settings } from '../frame/settings.ts'
-import { inspectAccessFiles } from '../server/access/inspect.ts'
-import type { Mapping as AccessMapping, Rule as AccessRule } from '../server/access/rules.ts'
+import { ACCESS_QUERY, inspectAccessFiles } from '../server/access/inspect.ts'
 import { writeClients, writeToken, written } from '../server/access/written.ts'
+import type { Mapping as AccessMapping, Rule as AccessRule } from '../server/access/rules.ts'
 import { lastOfEach } from '../server/conf.ts'
 import { administratorGoal, explain, type Problem } from '../server/connection-problem.ts'
 import { newerFiles, served, servedQuery } from '../server/look.ts'
@@ -119,10 +119,10 @@ async function fromServer(client: Session, settings: Settings): Promise<Configur
 
 /** What PostgreSQL makes of its files of access rules, and which files are newer than what it has loaded. */
 async function readThroughSession(client: Session): Promise<Omit<FileView, 'lines' | 'unseen'>> {
-  const access = await inspectAccessFiles(client, LIMIT)
+  const query = `${ACCESS_QUERY}; SELECT json_build_object(${servedQuery(client.major)}) AS served`
+  const [answer, [row] = []] = await ask(client, query, LIMIT, 'read the access rules')
+  const access = await inspectAccessFiles(client, LIMIT, answer)
   const { hba, serverError, ruleErrors, mappingErrors } = access
-  const query = `SELECT json_build_object(${servedQuery(client.major)}) AS served`
-  const [[row] = []] = await ask(client, query, LIMIT, 'read the access rules')
   const said = v.parse(v.strictObject(served), row?.['served'])
   const missing: Mistake = { in: 'rules', file: hba.path, line: null, message: 'No such file or directory' }
   return {

@@ -181,6 +181,16 @@ t.test('a rule for a database and one for a role meet', async t => {
   t.match(read(other), /^host all postgres.*\nlocal all postgres.*\n\n?# BEGIN/)
 })
 
+t.test('a file that PostgreSQL may not read is named', needsRoot, async t => {
+  const host = await hostWith(t, `${OWN}${EVERYBODY}`)
+  chownSync(path(host), 0, 0)
+  chmodSync(path(host), 0o600)
+  const result = await host.setup()
+  t.equal(result.code, 77, result.err)
+  t.equal(result.json.error?.message, 'read the access rules')
+  t.match(result.json.error?.cause, /could not open (?:configuration )?file ".*pg_hba\.conf".*: Permission denied/)
+})
+
 t.test('a file that is newer than what is loaded is loaded', async t => {
   const host = await hostWith(t, `${OWN}${EVERYBODY}`)
   await host.setup()

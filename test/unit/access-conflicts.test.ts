@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { AccessRule } from '../../lib/frame/terms.ts'
-import { attemptsOf, Company, reaches, usualPairs, waysOf } from '../../lib/server/access/attempts.ts'
+import { declaredLogins, usualPairs } from '../../lib/server/access/attempts.ts'
 import { AS_SUPERUSER, conflicts } from '../../lib/server/access/conflicts.ts'
 import { Fits, keyOf, type LoginAttempt } from '../../lib/server/access/decide.ts'
 import { asRules, isAmong, type Rule } from '../../lib/server/access/rules.ts'
@@ -33,17 +33,9 @@ function fitsOf(rules: readonly Rule[], attempts: readonly Attempt[]): Fits {
 
 /** What is asked about rules, and the conflicts, each once. */
 function found(file: readonly Rule[], declared: readonly Rule[]) {
-  const all = [...file, ...declared]
-  const ways = waysOf(all)
-  const company = new Company(all, usualPairs({ roles: [role('app')], databases: [] }), true)
-  const attempts = attemptsOf(declared, ways, rule => company.pairsOf(rule))
-  const sides = attemptsOf(
-    file,
-    ways.filter(way => declared.some(rule => reaches(rule, way, false))),
-    rule => company.sidesOf(rule),
-  )
-  const asked = [AS_SUPERUSER, ...attempts, ...sides]
-  const told = conflicts(fitsOf(all, asked), file, declared, attempts, sides)
+  const logins = declaredLogins(file, declared, usualPairs({ roles: [role('app')], databases: [] }))
+  const asked = [AS_SUPERUSER, ...logins.attempts, ...logins.sides]
+  const told = conflicts(fitsOf([...file, ...declared], asked), file, declared, logins)
   return { asked: asked.length, told: [...new Set(told.map(one => text(one.declared, one.decides)))].sort() }
 }
 
@@ -92,13 +84,8 @@ t.test('the logins that are not asked about are decided as if they were', t => {
         ? usual.map((pair): Attempt => ({ type: 'local', ...pair }))
         : []),
     ]
-    const told = conflicts(
-      fitsOf([...file, ...declared], [AS_SUPERUSER, ...logins]),
-      file,
-      declared,
-      logins,
-      [],
-    )
+    const fits = fitsOf([...file, ...declared], [AS_SUPERUSER, ...logins])
+    const told = conflicts(fits, file, declared, { attempts: logins, sides: [] })
     conflicting += told.length > 0 ? 1 : 0
     const wanted = [...new Set(told.map(one => text(one.declared, one.decides)))].sort()
     t.same(found(file, declared).told, wanted, JSON.stringify([file, declared]))

@@ -7,8 +7,8 @@ const BLOCK = blockOf(['local all all peer'])
 /** The line above which the block comes, counted without it; undefined for the end. */
 function above(text: string, taken?: number): number | undefined {
   const split = splitBlock(text)
-  const place = placeFor(split, taken)
-  return place === split.rest.length ? undefined : lineOf(split.rest, place)
+  const { at } = placeFor(split, taken)
+  return at === split.rest.length ? undefined : lineOf(split.rest, at)
 }
 
 t.test('as far down as possible, and above what is in the way', async t => {
@@ -23,6 +23,14 @@ t.test('a block that stands stays, where nothing above it is in the way', async 
   t.equal(above(text), 2)
   t.equal(above(text, 5), 2, 'b is behind it')
   t.equal(above(text, 1), 1, 'a is not')
+})
+
+t.test('of the rules of others those from a line on come behind', async t => {
+  const line = (text: string, taken?: number): number => placeFor(splitBlock(text), taken).line
+  t.equal(line('a\nb\n'), Number.POSITIVE_INFINITY)
+  t.equal(line('a\n# of b\nb\n', 3), 3)
+  t.equal(line(`a\n${BLOCK}b\n`), 2)
+  t.equal(line(`a\n${BLOCK}b\n`, 1), 1)
 })
 
 t.test('lines of a block that stands do not count', async t => {

@@ -2,6 +2,8 @@ import type { Manifest } from '../../frame/terms.ts'
 import { databaseWord, keyOf, type LoginAttempt, roleWord, type Way } from './decide.ts'
 import { isAmong, type Rule } from './rules.ts'
 
+type Attempt = LoginAttempt<string | null>
+
 /** A login by its names, where it comes from left open; null is for a name of which no rule speaks. */
 type Pair = { readonly database: string | null; readonly role: string | null }
 type NamedPair = { readonly database: string; readonly role: string }
@@ -42,7 +44,7 @@ const ofRoles = ({ roles }: Rule): Said => said(roles.map(token => roleWord(toke
 const isReplication = (rule: Rule): boolean => wordsOf(rule).every(word => word === 'replication')
 
 /** The ways in that rules tell apart: the socket, and the first address of each range, where TLS matters with and without. */
-export function waysOf(rules: readonly Rule[]): Way[] {
+function waysOf(rules: readonly Rule[]): Way[] {
   const ranges = new Set(rules.flatMap(({ clients }) => (clients?.kind === 'range' ? [clients.address] : [])))
   const tls = rules.some(({ type }) => type === 'hostssl' || type === 'hostnossl')
   const hosts = [...ranges].flatMap(address =>
@@ -56,13 +58,13 @@ export function waysOf(rules: readonly Rule[]): Way[] {
  *
  * @param unsure the answer for addresses that are not given as such: those of a host's name, say
  */
-export function reaches({ type, clients }: Rule, way: Way, unsure: boolean): boolean {
+function reaches({ type, clients }: Rule, way: Way, unsure: boolean): boolean {
   if (way.type === 'local' || type === 'local') return way.type === type
   return type !== (way.ssl ? 'hostnossl' : 'hostssl') && isAmong(way.address, clients, unsure)
 }
 
 /** The databases and roles that are known, and which belong together because a rule or the manifest names both. */
-export class Company {
+class Company {
   readonly #usual: readonly NamedPair[]
   readonly #patterns: boolean
   readonly #known: { readonly databases: ReadonlySet<string>; readonly roles: ReadonlySet<string> }
@@ -141,12 +143,12 @@ function add(sets: Map<string, Set<string>>, key: string, name: string): void {
 }
 
 /** Logins that `rules` are about by these ways, each once, as attempts. */
-export function attemptsOf(
+function attemptsOf(
   rules: readonly Rule[],
   ways: readonly Way[],
   pairsOf: (rule: Rule) => readonly Pair[],
-): LoginAttempt<string | null>[] {
-  const attempts = new Map<string, LoginAttempt<string | null>>()
+): Attempt[] {
+  const attempts = new Map<string, Attempt>()
   const alike = new Map(
     rules.map(rule => [
       JSON.stringify([rule.type, rule.clients, ofDatabases(rule), ofRoles(rule), isReplication(rule)]),
@@ -163,3 +165,57 @@ export function attemptsOf(
   }
   return [...attempts.values()]
 }
+
+/** What has to be asked about declared rules beside a file. */
+export type Logins = {
+  /** The logins that declared rules are about. */
+  readonly attempts: readonly Attempt[]
+  /**
+   * What rules of the file for some databases and all roles are to a role of which no rule speaks, and the other way
+   * round, where declared rules may meet them.
+   */
+  readonly sides: readonly Attempt[]
+}
+
+/** The logins by which it shows whether a file decides as declared. */
+export function declaredLogins(
+  file: readonly Rule[],
+  declared: readonly Rule[],
+  usual: readonly NamedPair[],
+): Logins {
+  const all = [...file, ...declared]
+  const ways = waysOf(all)
+  const company = new Company(all, usual, true)
+  const met = ways.filter(way => declared.some(rule => reaches(rule, way, false)))
+  return {
+    attempts: attemptsOf(declared, ways, rule => company.pairsOf(rule)),
+    sides: attemptsOf(file, met, rule => company.sidesOf(rule)),
+  }
+}
+
+/**
+ * The logins that rules of others are about and no declared one is.
+ *
+ * @param changed the rules that come or go: only ways that may be theirs count
+ * @param attempts the ones that declared rules are about
+ */
+export function otherLogins(
+  others: readonly Rule[],
+  declared: readonly Rule[],
+  changed: readonly Rule[],
+  usual: readonly NamedPair[],
+  attempts: readonly Attempt[],
+): LoginAttempt[] {
+  const all = [...others, ...declared]
+  const ways = waysOf(all).filter(way => changed.some(rule => reaches(rule, way, true)))
+  const company = new Company(all, usual, false)
+  const own = new Set(attempts.map(keyOf))
+  const isDeclared = (attempt: Attempt): boolean =>
+    [attempt, { ...attempt, database: null }, { ...attempt, role: null }].some(one => own.has(keyOf(one)))
+  return attemptsOf(others, ways, rule => company.pairsOf(rule))
+    .filter(isNamed)
+    .filter(attempt => !isDeclared(attempt))
+}
+
+const isNamed = (attempt: Attempt): attempt is LoginAttempt =>
+  attempt.database !== null && attempt.role !== null

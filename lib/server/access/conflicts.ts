@@ -1,3 +1,4 @@
+import type { Logins } from './attempts.ts'
 import { type Fits, type Judge, keyOf, type LoginAttempt, wayOf } from './decide.ts'
 import type { Rule } from './rules.ts'
 
@@ -18,16 +19,14 @@ type Decided = {
 /**
  * Of what a file makes something else than the declared rules do.
  *
- * @param attempts the logins that declared rules are about
- * @param sides what rules of the file for some databases and all roles are to a role of which no rule speaks, and the
- *   other way round; `fits` knows both
+ * @param fits what is known of all rules and logins
+ * @param logins by which that shows
  */
 export function conflicts(
   fits: Fits,
   file: readonly Rule[],
   declared: readonly Rule[],
-  attempts: readonly Attempt[],
-  sides: readonly Attempt[],
+  { attempts, sides }: Logins,
 ): Conflict[] {
   const [now, wanted] = [fits.judge(file), fits.judge(declared)]
   const places = new Map([...file, ...declared].map((rule, index) => [rule, index]))

@@ -1,8 +1,44 @@
 import type pg from 'pg'
+import type { Manifest } from '../../frame/terms.ts'
 import { ask } from '../session.ts'
 import { literal } from '../sql.ts'
 import { bytes, members, relation, roleWord } from './decide.ts'
-import type { Mapping } from './rules.ts'
+import type { AccessFiles } from './inspect.ts'
+import { type Rewrite, splitBlock, toText, withBlock } from './placement.ts'
+import { renderMappings } from './render.ts'
+import { asMappings, type Mapping } from './rules.ts'
+
+/** How an identity map as it is differs from the declared one. */
+type MapDrift = {
+  readonly rewrite: Rewrite
+  /** The declared mappings, as lines, that are not in the file as it is. */
+  readonly missing: readonly string[]
+  /** The mappings of the file as it should be, in the order in which they count. */
+  readonly mappings: readonly Mapping[]
+}
+
+const keyOf = ({ map, account, role }: Mapping): string => JSON.stringify([map, account.text, role.text])
+
+/** Compares an identity map with the declared mappings. Lines that somebody else has put there do as well. */
+export function diffMap(declared: Manifest['ident'], { ident, mappings }: AccessFiles): MapDrift {
+  const split = splitBlock(toText(ident.bytes))
+  const has = new Set(mappings.map(keyOf))
+  const wanted = asMappings(declared, ident.path)
+  const missing = wanted.filter(mapping => !has.has(keyOf(mapping)))
+  const ours = split.block !== undefined || missing.length > 0 ? wanted : []
+  const isOurs = ({ file, line }: Mapping): boolean => file === ident.path && split.lines.has(line)
+  const first = mappings.findIndex(isOurs)
+  const place = first < 0 ? mappings.length : first
+  return {
+    rewrite: withBlock(ident, split, ours.length === 0 ? [] : renderMappings(declared), split.at),
+    missing: missing.flatMap(({ line }) => renderMappings(declared.slice(line - 1, line))),
+    mappings: [
+      ...mappings.slice(0, place),
+      ...ours,
+      ...mappings.slice(place).filter(mapping => !isOurs(mapping)),
+    ],
+  }
+}
 
 /**
  * What each line of a map says about an account and a role, in order (check_ident_usermap() in hba.c). Whether a pattern

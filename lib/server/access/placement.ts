@@ -1,6 +1,12 @@
 import { includeOf, readLines } from './fields.ts'
 import type { Rule } from './rules.ts'
 
+/** A file as it is and as it should be; the same where nothing is to be done. */
+export type Rewrite = { readonly path: string; readonly before: Buffer; readonly after: Buffer }
+
+/** The bytes of a file as a text in which every byte is one character, so that all of them come back. */
+export const toText = (bytes: Buffer): string => bytes.toString('latin1')
+
 /** What stands around the lines of ours in a file that holds others as well. */
 const BEGIN = '# BEGIN endoreg-provision'
 const END = '# END endoreg-provision'
@@ -65,6 +71,18 @@ export function insertBlock(rest: string, block: string, at: number): string {
   return before + (before === '' || before.endsWith('\n') ? '' : '\n') + block + rest.slice(at)
 }
 
+/** A file with `lines` of ours at an offset into the rest of it; without a block where there are none. */
+export function withBlock(
+  { path, bytes }: { readonly path: string; readonly bytes: Buffer },
+  { rest }: Split,
+  lines: readonly string[],
+  at: number,
+): Rewrite {
+  const block = toText(Buffer.from(blockOf(lines), 'utf8'))
+  const after = lines.length === 0 ? rest : insertBlock(rest, block, at)
+  return { path, before: bytes, after: Buffer.from(after, 'latin1') }
+}
+
 /** The start `at` of a line, or of the comment that stands right above it. */
 export function aboveComment(text: string, at: number): number {
   let start = at
@@ -102,13 +120,18 @@ export function standing(rules: readonly Rule[], path: string, text: string, { l
  *
  * @param split the file's parts
  * @param taken the first line of others in the file that decides otherwise than declared; undefined where none does
- * @returns an offset into the file without our block, the start of a line or the end
+ * @returns an offset into the file without our block, the start of a line or the end; and the line of the file as it is
+ *   from which on the rules of others come behind
  */
-export function placeFor({ rest, block, at, lines }: Split, taken = Number.POSITIVE_INFINITY): number {
-  if (block !== undefined && taken > Math.min(...lines)) return at
-  if (taken === Number.POSITIVE_INFINITY) return rest.length
+export function placeFor(
+  { rest, block, at, lines }: Split,
+  taken = Number.POSITIVE_INFINITY,
+): { readonly at: number; readonly line: number } {
+  const first = Math.min(...lines)
+  if (block !== undefined && taken > first) return { at, line: first }
+  if (taken === Number.POSITIVE_INFINITY) return { at: rest.length, line: taken }
   const ours = [...lines].filter(line => line < taken).length
-  return aboveComment(rest, startOf(rest, taken - ours))
+  return { at: aboveComment(rest, startOf(rest, taken - ours)), line: taken }
 }
 
 /** The offset at which a line begins. */
