@@ -1,6 +1,6 @@
 import { GONE, isSecretName, scrubber, untilSecret } from '../frame/scrub.ts'
 import { table, widthOf, wrap } from '../frame/table.ts'
-import { written } from '../server/access/written.ts'
+import { written } from '../server/access/render.ts'
 import { identifier } from '../server/sql.ts'
 import type { Configuration, Mistake, Origin, Places, Rule, Setting } from './terms.ts'
 

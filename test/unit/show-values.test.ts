@@ -1,5 +1,5 @@
 import t from 'tap'
-import { writeClients, writeToken, written } from '../../lib/server/access/written.ts'
+import { writeClients, writeToken, written } from '../../lib/server/access/render.ts'
 import { withUnit } from '../../lib/show/effective.ts'
 import { from } from '../../lib/show/text.ts'
 

@@ -1,18 +1,36 @@
 import type { AccessRule, IdentityMapping, Manifest } from '../../frame/terms.ts'
+import { bitsOf, parseAddress } from './address.ts'
+import type { Token } from './fields.ts'
+import type { Clients } from './rules.ts'
 
 /** What `loopback` stands for: one without the other is the bug that started this project. */
 const LOOPBACK = ['127.0.0.1/32', '::1/128'] as const
 
-/** A name that needs no quotes; a name that is a keyword means the keyword. */
-const PLAIN = /^[\w./:\\^()*$-]+$/
+const inQuotes = (text: string): string => `"${text.replaceAll('"', '""')}"`
 
-/** `name` as a field of pg_hba.conf or pg_ident.conf; "+group" stays a group. */
+/** A text in quotes where it has to be in them. */
+export const written = (text: string): string => (/^[^\s",#]+$/.test(text) ? text : inQuotes(text))
+
+/** A token as it may stand in a file; a keyword in quotes stays in them, for there it is a name. */
+export function writeToken({ text, quoted }: Token): string {
+  if (quoted) return inQuotes(text)
+  // The plus of a group means a group outside of the quotes only.
+  return text.startsWith('+') ? `+${written(text.slice(1))}` : written(text)
+}
+
+/** The clients of a rule as they may stand in a file. */
+export function writeClients(clients: Clients): string {
+  if (clients.kind === 'name') return written(clients.name)
+  if (clients.kind !== 'range') return clients.kind
+  const { address, mask } = clients
+  const bits = bitsOf(parseAddress(mask) ?? [])
+  return bits === undefined ? `${address} ${mask}` : `${address}/${bits}`
+}
+
+/** `name` as a field of a line of ours: what is no plain word is in quotes; a keyword means the keyword, "+group" a group. */
 function field(name: string): string {
-  if (PLAIN.test(name)) return name
-  const quoted = (text: string): string => `"${text.replaceAll('"', '""')}"`
-  return name.startsWith('+')
-    ? `+${PLAIN.test(name.slice(1)) ? name.slice(1) : quoted(name.slice(1))}`
-    : quoted(name)
+  const [, plus = '', word = ''] = /^(\+?)(.*)$/s.exec(name) ?? []
+  return plus + (/^[\w./:\\^()*$-]+$/.test(word) ? word : inQuotes(word))
 }
 
 /** The declared rules with `loopback` spelt out and those of the remote administrator behind them, in order. */
