@@ -28,11 +28,10 @@ void script(
       const plan = planRemedies(diagnosis.findings)
       if (plan.length === 0) break
       if (check) {
-        for (const { remedy, findings } of plan)
-          report.change({ resource: `remedy ${remedy.fix}`, action: remedy.does(findings, facts) })
+        for (const { remedy, does } of plan) report.change({ resource: `remedy ${remedy.fix}`, action: does })
         break
       }
-      for (const { remedy, findings } of plan) report.note(`will ${remedy.does(findings, facts)}`)
+      for (const { does } of plan) report.note(`will ${does}`)
       if (!(await isWanted(run))) return { summary: 'nothing was changed', amiss: isAmiss(diagnosis) }
       const before = identity(diagnosis)
       failed = !(await applyRemedies(run, plan, facts))

@@ -83,15 +83,10 @@ function versionsText(facts: Facts): string {
 /** The access rules and identity maps as they are on the disk. */
 function rulesFiles({ data, accounts }: Facts): Entry[] {
   const postgres = ifKnown(accounts)?.postgres
-  if (!data.known || !postgres) return []
-  const { hbaFile, identFile } = data.value
+  if (!data || !postgres) return []
+  const { hbaFile, identFile } = data
   const files = filesOf(postgres, [hbaFile, identFile])
-  return (
-    [
-      ['pg_hba.conf', hbaFile],
-      ['pg_ident.conf', identFile],
-    ] as const
-  ).flatMap(([name, path]) => {
+  return Object.entries({ 'pg_hba.conf': hbaFile, 'pg_ident.conf': identFile }).flatMap(([name, path]) => {
     const text = look(() => files.read(path))
     return text.known ? [{ name, text: `# ${path}\n${text.value}` }] : []
   })
@@ -113,8 +108,7 @@ async function fromServer({ server, settings, accounts, data }: Facts): Promise<
         entries.push({ name: 'pg_settings.txt', text: lines.join('') })
         const [found] = await run(client, LOG_FILE, LIMIT, 'ask for the log')
         const file = found?.[0]?.['file']
-        if (typeof file === 'string' && data.known)
-          log = file.startsWith('/') ? file : `${data.value.path}/${file}`
+        if (typeof file === 'string' && data) log = file.startsWith('/') ? file : `${data.path}/${file}`
       } finally {
         abandon(client)
       }
@@ -123,9 +117,8 @@ async function fromServer({ server, settings, accounts, data }: Facts): Promise<
     }
   }
   const postgres = ifKnown(accounts)?.postgres
-  if (!postgres || !data.known) return entries
-  const { major } = data.value
-  const places = [...(log ? [log] : []), `/var/log/postgresql/postgresql-${major}-main.log`]
+  if (!postgres || !data) return entries
+  const places = [...(log ? [log] : []), `/var/log/postgresql/postgresql-${data.major}-main.log`]
   const tail = places.map(path => readTail.as(postgres, path)).find(text => text !== '')
   return tail ? [...entries, { name: 'postgresql.log', text: tail }] : entries
 }
@@ -134,24 +127,18 @@ const STATE = 'Id,LoadState,ActiveState,SubState,Result,UnitFileState,DropInPath
 
 async function fromSystemd({ systemd }: Facts): Promise<Entry[]> {
   if (!systemd) return []
-  const said = async (
-    name: string,
-    answer: Promise<string | undefined>,
-    silence: string,
-  ): Promise<Entry> => ({
+  const said = async (name: string, asked: Promise<string | undefined>): Promise<Entry> => ({
     name,
-    text: (await answer) ?? silence,
+    text: (await asked) ?? 'systemctl did not answer\n',
   })
+  const journal = async (unit: string): Promise<string> =>
+    (await ask('journalctl', '--no-pager', `--lines=${LINES}`, '--output=short-iso', `--unit=${unit}`)) ??
+    'journalctl did not answer\n'
   return Promise.all([
-    said('units.txt', askUnitFiles(CHAIN), 'systemctl did not answer\n'),
-    said('unit-states.txt', askUnits(CHAIN, STATE), 'systemctl did not answer\n'),
-    ...[...CHAIN, 'postgresql@*'].map(unit =>
-      said(
-        `journal/${unit.replace('@*', '-clusters')}.txt`,
-        ask('journalctl', '--no-pager', `--lines=${LINES}`, '--output=short-iso', `--unit=${unit}`),
-        'journalctl did not answer\n',
-      ),
-    ),
+    said('units.txt', askUnitFiles(CHAIN)),
+    said('unit-states.txt', askUnits(CHAIN, STATE)),
+    ...CHAIN.map(unit => said(`journal/${unit}.txt`, journal(unit))),
+    said('journal/postgresql-clusters.txt', journal('postgresql@*')),
   ])
 }
 
@@ -163,15 +150,11 @@ const FOLDER = 'endoreg-bundle'
  * Fails with 73 where something is there already, a link too.
  */
 export async function writeBundle(path: string, facts: Facts, diagnosis: Diagnosis): Promise<void> {
-  const entries = await collect(facts, diagnosis, scrubber(secretsOf(facts)))
+  const verifier = currentRole(facts)?.verifier
+  const secrets = [...secretsIn(facts), ...(verifier ? [verifier] : [])]
+  const entries = await collect(facts, diagnosis, scrubber(secrets))
   const below = entries.map(({ name, text }) => ({ name: `${FOLDER}/${name}`, text }))
   create(resolve(path), tar(below, facts.now))
-}
-
-/** What is known to be secret. */
-function secretsOf(facts: Facts): string[] {
-  const verifier = currentRole(facts)?.verifier
-  return verifier ? [...secretsIn(facts), verifier] : secretsIn(facts)
 }
 
 /** Without a second name for a moment (link(2)), so that it can be on a stick whose file system has none. */

@@ -11,7 +11,7 @@ import { ask, attempt, finishSync, perform } from './shell.ts'
 export const hasSystemd = (): boolean => existsSync('/run/systemd/system')
 
 /** What `systemctl show` says of one unit: its properties by their names. */
-export type Properties = ReadonlyMap<string, string>
+type Properties = ReadonlyMap<string, string>
 
 /** What `systemctl show` says of each of so many units: an empty line stands between them. */
 export function propertiesIn(shown: string, units: number): Properties[] {

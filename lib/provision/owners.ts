@@ -1,3 +1,4 @@
+import { dirname } from 'node:path'
 import type { Settings } from '../frame/settings.ts'
 import { account, type Group, group } from '../host/accounts.ts'
 import type { Account } from '../host/identity.ts'
@@ -45,3 +46,24 @@ export const serviceFiles = (service: Account, group: Group) => ({
   secret: ownedBy(service, group, 0o600),
   folder: ownedBy(service, group, 0o750),
 })
+
+/** The numbers of the NixOS hosts, for the names that ship; where one is taken, systemd-sysusers takes another. */
+const NUMBERS: Readonly<Record<string, string>> = { 'endoreg-service': '101', 'endoreg-service-user': '400' }
+
+/** The accounts and groups, as units/sysusers.d declares them, with the names of the settings (sysusers.d(5)). */
+export function accountDeclarations({
+  serviceUser,
+  serviceGroup,
+  vaultOwner,
+  vaultGroup,
+  apiDir,
+}: Settings): string[] {
+  const number = (name: string): string => NUMBERS[name] ?? '-'
+  return [
+    `g ${serviceGroup} ${number(serviceGroup)}`,
+    `u ${serviceUser} ${number(serviceUser)}:${serviceGroup} "EndoReg API" ${dirname(apiDir)}`,
+    `g ${vaultGroup} -`,
+    `m ${serviceUser} ${vaultGroup}`,
+    `u ${vaultOwner} - "EndoReg administrator"`,
+  ]
+}

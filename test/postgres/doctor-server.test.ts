@@ -381,7 +381,7 @@ t.test('the server, its settings and its disks', needsRoot, async t => {
       `server-unsupported ${self?.version}`,
     ])
     const inStore = { path: '/nix/store/0-secret', mode: 0o100444 }
-    t.same(ids({ vaultTarget: { known: true, value: inStore } }), [`vault-in-store ${sound.host.vaultFile}`])
+    t.same(ids({ vaultTarget: inStore }), [`vault-in-store ${sound.host.vaultFile}`])
     t.same(ids({ names: { ...facts.names, ipv6: false } }), ['ipv6-off ::1'])
   })
 })

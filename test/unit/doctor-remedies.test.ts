@@ -2,7 +2,7 @@ import t from 'tap'
 import { isFixable, remedyOn } from '../../lib/doctor/findings/examination.ts'
 import { planFolder } from '../../lib/doctor/findings/folders.ts'
 import type { Fix } from '../../lib/doctor/findings/meanings.ts'
-import { applyRemedies, REMEDIES } from '../../lib/doctor/remedies/all.ts'
+import { applyRemedies, planRemedies, REMEDIES } from '../../lib/doctor/remedies/all.ts'
 import { covers, sayPeer } from '../../lib/doctor/remedies/server.ts'
 import { Failure } from '../../lib/frame/failure.ts'
 import type { State } from '../../lib/host/ownership.ts'
@@ -54,12 +54,14 @@ t.test('what fix-postgres does on which host', async t => {
 
 t.test('a remedy says in one line what it will do, and to what', async t => {
   const finding = { id: 'disk-full', severity: 'error', seen: '', meaning: '', remedy: '' } as const
-  const two = ['/b', '/a', '/b'].map(subject => ({ ...finding, subject }))
-  for (const { fix, does } of REMEDIES) {
-    const said = does(two, facts())
-    if (fix === 'start') t.equal(said, 'start PostgreSQL')
-    else t.match(said, /^[^\n]+\/b, \/a\b(?!.*\/b)/, fix)
+  const found = REMEDIES.flatMap(({ fix }) =>
+    ['/b', '/a', '/b'].map(subject => ({ ...finding, subject, fix })),
+  )
+  for (const { remedy, does } of planRemedies(found)) {
+    if (remedy.fix === 'start') t.equal(does, 'start PostgreSQL')
+    else t.match(does, /^[^\n]+\/b, \/a\b(?!.*\/b)/, remedy.fix)
   }
+  t.equal(planRemedies(found).length, REMEDIES.length)
 })
 
 t.test('an address that PostgreSQL already listens at is not added', async t => {
@@ -178,6 +180,7 @@ t.test('a remedy that fails leaves the others to be tried', async t => {
   const planned = (fix: Fix, apply: () => Promise<void>) => ({
     remedy: { fix, does: () => fix, apply },
     findings: [],
+    does: fix,
   })
   const works = (fix: Fix) =>
     planned(fix, async () => {

@@ -1,4 +1,4 @@
-import { ExitCode, errnoOf, Failure, systemFailure } from '../../frame/failure.ts'
+import { ExitCode, Failure, systemFailure } from '../../frame/failure.ts'
 
 /** What could not be looked at, and why. */
 export type Unknown = {
@@ -27,12 +27,9 @@ export const ifKnown = <T>(fact: Fact<T>): T | undefined => (fact.known ? fact.v
 /** What `error` says about something that could not be looked at; what is not understood is thrown again. */
 export function toUnknown(error: unknown): Unknown {
   const failure = systemFailure(error, 'look')
-  if (failure instanceof Failure)
-    return unknown(failure.reason, failure.hint, failure.code === ExitCode.notPermitted || denied(error))
-  throw error
+  if (!(failure instanceof Failure)) throw error
+  return unknown(failure.reason, failure.hint, failure.code === ExitCode.notPermitted)
 }
-
-const denied = (error: unknown): boolean => errnoOf(error) === 'EACCES' || errnoOf(error) === 'EPERM'
 
 export function look<T>(work: () => T): Fact<T> {
   try {

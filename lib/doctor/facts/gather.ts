@@ -22,7 +22,7 @@ import {
   requireRight,
   secretsIn,
 } from './passwords.ts'
-import { gatherServer, notUp, type ServerFacts } from './server.ts'
+import { gatherServer, type ServerFacts } from './server.ts'
 import { gatherUnits } from './units.ts'
 
 /** What was looked at, once: everything the findings are made from. */
@@ -63,11 +63,13 @@ export async function gather(settings: Settings) {
     pathToVault: gatherTraversals(vaultFolder, service),
     pathToCheckout: gatherTraversals(settings.apiDir, service),
     vault,
-    /** The vault file itself, where links lead to it, and its mode. */
-    vaultTarget: look(() => {
-      const path = realpathSync(settings.vaultFile)
-      return { path, mode: statSync(path).mode }
-    }),
+    /** The vault file itself, where links lead to it, and its mode; undefined where it cannot be seen. */
+    vaultTarget: ifKnown(
+      look(() => {
+        const path = realpathSync(settings.vaultFile)
+        return { path, mode: statSync(path).mode }
+      }),
+    ),
     /** Whether the service account can read the vault file. */
     vaultForService: service
       ? look(() => {
@@ -78,14 +80,12 @@ export async function gather(settings: Settings) {
     checkout,
     names,
     server,
-    /** Where the data is, of a server that is up or down. */
+    /** Where the data is, of a server that is up or down; undefined where it cannot be seen. */
     data,
     /** What a server that is down says of that. */
     words: await gatherWords(server, data, postgres, secretsIn({ vault, checkout })),
-    /** Why the cluster belongs to Patroni, where it does. */
-    patroni: look(() =>
-      data.known && postgres ? inspectPatroni(postgres, data.value, self?.pid) : undefined,
-    ),
+    /** Why the cluster belongs to Patroni; undefined where it does not, as far as it could be seen. */
+    patroni: data && postgres ? ifKnown(look(() => inspectPatroni(postgres, data, self?.pid))) : undefined,
     rules: server.state === 'up' ? server.rules : unknown('only PostgreSQL knows what it makes of them'),
     agreement: await compare(passwords, server, settings.dbUser, attempts),
     attempts,
@@ -96,8 +96,8 @@ export async function gather(settings: Settings) {
       settings.dbPort === settings.port &&
       settings.host.startsWith('/')
         ? gatherForeign(settings.port, self?.pid)
-        : known([]),
-    disks: gatherDisks(ifKnown(data)?.path, postgres, vaultFolder),
+        : known(undefined),
+    disks: gatherDisks(data?.path, postgres, vaultFolder),
     units,
     backups: look(() => {
       requireRight(settings.backupDir)
@@ -116,19 +116,14 @@ function locate(
   settings: Settings,
   server: ServerFacts,
   postgres: Account | undefined,
-): Fact<DataFolder & Partial<FoundFolder>> {
-  if (server.state === 'up' && server.self.known) {
-    const { data, hbaFile, identFile } = server.self.value
-    return known({ path: data, major: server.major, hbaFile, identFile })
+): (DataFolder & Partial<FoundFolder>) | undefined {
+  if (server.state === 'up') {
+    const self = ifKnown(server.self)
+    if (!self) return undefined
+    return { path: self.data, major: server.major, hbaFile: self.hbaFile, identFile: self.identFile }
   }
-  if (server.state === 'up') return notUp(server)
-  if (!postgres) return unknown('there is no account of PostgreSQL')
-  if (!settings.host.startsWith('/')) return notUp(server)
-  const found = look(() => findDataFolder(settings, postgres))
-  if (!found.known) return found
-  return found.value
-    ? known(found.value)
-    : unknown('no data folder is where one is expected', 'Name it with ENDOREG_PG_DATA.')
+  if (!postgres || !settings.host.startsWith('/')) return undefined
+  return ifKnown(look(() => findDataFolder(settings, postgres)))
 }
 
 /** What a server that is down says itself, where its account may look: in its log, and of its settings. */
@@ -137,14 +132,14 @@ const SILENCE: Words = { log: [], settings: [] }
 
 async function gatherWords(
   server: ServerFacts,
-  data: Fact<DataFolder & Partial<FoundFolder>>,
+  data: (DataFolder & Partial<FoundFolder>) | undefined,
   postgres: Account | undefined,
   secrets: readonly string[],
 ): Promise<Words> {
-  if (server.state !== 'absent' || !postgres || !data.known) return SILENCE
-  const { configFile } = data.value
+  if (server.state !== 'absent' || !postgres || !data) return SILENCE
+  const { configFile } = data
   if (configFile === undefined || ![0, postgres.uid].includes(effectiveUid())) return SILENCE
-  const found = { ...data.value, configFile }
+  const found = { ...data, configFile }
   const settings = await lookLater(() =>
     askConfigurationErrors(postgres, found.major, configFile, found.path),
   )

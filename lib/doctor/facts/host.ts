@@ -8,55 +8,40 @@ import { inspectData, saysMoved } from '../../reset/folders.ts'
 import { type Journal, readJournal } from '../../reset/journal.ts'
 import { measure, type Space } from '../../server/as-postgres.ts'
 import { resolveAddresses } from '../../server/prove.ts'
-import { type Holder, holderOf, listenersAt, socketsOf, type TcpSocket } from '../../server/sockets.ts'
+import { type Holder, holderOf, listenersAt, socketsOf } from '../../server/sockets.ts'
 import { type Fact, look, lookLater } from './fact.ts'
 
 /** How this host finds the address of the database. */
 export type Names = {
-  /** The addresses that /etc/hosts has for localhost, in its order. */
-  readonly hosts: Fact<readonly string[]>
+  /** The text of /etc/hosts. */
+  readonly hosts: Fact<string>
   /** What the resolver gives for ENDOREG_DB_HOST, in its order. */
   readonly resolved: Fact<readonly string[]>
   /** Whether the loopback interface has an IPv6 address. */
   readonly ipv6: boolean
 }
 
-/** The addresses that the text of a hosts(5) file has for `name`. */
-export const addressesIn = (text: string, name: string): string[] =>
-  text.split('\n').flatMap(line => {
-    const [address, ...names] = (line.split('#')[0] ?? '').trim().split(/\s+/)
-    return address && names.includes(name) ? [address] : []
-  })
-
-const hasIpv6 = (): boolean =>
-  Object.values(networkInterfaces()).some(addresses => addresses?.some(({ address }) => address === '::1'))
-
 export async function gatherNames({ dbHost }: Settings): Promise<Names> {
+  const addresses = Object.values(networkInterfaces()).flatMap(all => all?.map(({ address }) => address))
   return {
-    hosts: look(() => addressesIn(readFileSync('/etc/hosts', 'utf8'), 'localhost')),
+    hosts: look(() => readFileSync('/etc/hosts', 'utf8')),
     resolved: await lookLater(() => resolveAddresses(dbHost)),
-    ipv6: hasIpv6(),
+    ipv6: addresses.includes('::1'),
   }
 }
 
-/** Who listens at a TCP port of this host. */
-export type Listener = Holder & Pick<TcpSocket, 'family' | 'inode'>
-
 /**
- * Who listens at `port` beside the process `own`.
+ * Who listens at a TCP port of this host beside the process `own`: the first of them.
  *
  * @param own the server that we mean; undefined where none is known
  */
-export const gatherForeign = (port: number, own: number | undefined): Fact<readonly Listener[]> =>
+export const gatherForeign = (port: number, own: number | undefined): Fact<Holder | undefined> =>
   look(() => {
-    const all = listenersAt(port)
-    if (all.length === 0) return []
     const ours = own === undefined ? new Set<string>() : socketsOf(String(own))
     // Where its sockets are not to be seen, nobody can be told from it.
-    if (own !== undefined && ours.size === 0) return []
-    return all
-      .filter(({ inode }) => !ours.has(inode))
-      .map(found => ({ family: found.family, inode: found.inode, ...holderOf(found) }))
+    if (own !== undefined && ours.size === 0) return undefined
+    const other = listenersAt(port).find(({ inode }) => !ours.has(inode))
+    return other && holderOf(other)
   })
 
 /** The major versions of PostgreSQL's programs on the PATH. */

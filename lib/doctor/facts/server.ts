@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import * as v from 'valibot'
 import { KEPT, RESTORING } from '../../backup/terms.ts'
-import { ExitCode, Failure } from '../../frame/failure.ts'
+import { Failure } from '../../frame/failure.ts'
 import type { Settings } from '../../frame/settings.ts'
 import type { Manifest } from '../../frame/terms.ts'
 import { askFits, type Judge, type LoginAttempt } from '../../server/access/decide.ts'
@@ -18,14 +18,12 @@ import {
   served,
   servedQuery,
 } from '../../server/look.ts'
-import { isAnswer, statementFailure } from '../../server/problem.ts'
+import { statementFailure } from '../../server/problem.ts'
 import { IS_FILE_ERROR } from '../../server/reload.ts'
 import { abandon, ask, openSession, type Session } from '../../server/session.ts'
 import { literal } from '../../server/sql.ts'
-import { type Fact, lookLater, toUnknown, type Unknown, unknown } from './fact.ts'
+import { type Fact, ifKnown, lookLater, toUnknown, type Unknown } from './fact.ts'
 import type { Names } from './host.ts'
-
-const texts = v.array(v.string())
 
 /** What PostgreSQL says about itself, in one JSON document. */
 export const serverState = v.strictObject({
@@ -34,7 +32,7 @@ export const serverState = v.strictObject({
   listenAddresses: v.string(),
   /** Whether it offers TLS. */
   tls: v.boolean(),
-  pendingRestart: texts,
+  pendingRestart: v.array(v.string()),
   sessions: v.number(),
   mostSessions: v.number(),
   /** About the application; null where there is no such role or database. */
@@ -97,8 +95,8 @@ export type Server = {
   readonly self: Fact<ServerState>
   readonly cluster: Fact<Cluster>
   readonly rules: Fact<Rules>
-  /** Whether the application's role may make tables in the schema public of its database. */
-  readonly mayCreate: Fact<boolean>
+  /** Whether the application's role may make tables in the schema public of its database; undefined where that is not seen. */
+  readonly mayCreate: boolean | undefined
 }
 
 /** The server as the administrative session finds it. */
@@ -109,8 +107,8 @@ export type ServerFacts =
   /** There was no way to ask it. */
   | ({ readonly state: 'unasked' } & Unknown)
 
-/** Milliseconds for a session and for a message in it: a server that is well needs a hundredth of that. */
-const LIMIT = 1500
+/** Milliseconds for a session and for a message in it; what takes longer on a busy host is none that fails. */
+const LIMIT = 5000
 
 /**
  * One administrative session with a few messages, and one in the application's database.
@@ -132,16 +130,15 @@ export async function gatherServer(
   }
   try {
     const { version, major } = client
-    const mayCreate = lookLater(() => askSchema(settings))
+    const mayCreate = askSchema(settings)
+    mayCreate.catch(() => {})
     const self = await lookLater(async () => {
       const [[row] = []] = await ask(client, serverQuery(settings, major), LIMIT, 'look at the server')
       return { version, ...v.parse(serverState, row?.['state']) }
     })
     const cluster = await lookLater(() => readCluster(client, settings, manifest))
-    const { resolved } = await naming
-    const rules = await lookLater(() =>
-      gatherRules(client, LIMIT, settings, resolved.known ? resolved.value : []),
-    )
+    const addresses = ifKnown((await naming).resolved) ?? []
+    const rules = await lookLater(() => gatherRules(client, settings, addresses))
     return { state: 'up', major, self, cluster, rules, mayCreate: await mayCreate }
   } catch (error) {
     return { state: 'unasked', ...toUnknown(error) }
@@ -176,32 +173,24 @@ function triedLogins(settings: Settings, addresses: readonly string[]): LoginAtt
 /**
  * Asks what the rules are, and which of them decides.
  *
- * @param client a superuser's session
- * @param limit milliseconds that a message gets
  * @param addresses the ones of the application
  */
 async function gatherRules(
   client: pg.Client,
-  limit: number,
   settings: Settings,
   addresses: readonly string[],
 ): Promise<Rules> {
-  const { hba, major, rules, ruleErrors } = await inspectAccessFiles(client, limit)
-  const fits = await askFits(client, limit, major, rules, triedLogins(settings, addresses))
+  const { hba, major, rules, ruleErrors } = await inspectAccessFiles(client, LIMIT)
+  const fits = await askFits(client, LIMIT, major, rules, triedLogins(settings, addresses))
   return { path: hba.path, rules, errors: ruleErrors, judge: fits.judge(rules) }
 }
 
 /** Since PostgreSQL 15 not every role may make tables there, only the owner of the database. */
-async function askSchema(settings: Settings): Promise<boolean> {
+async function askSchema(settings: Settings): Promise<boolean | undefined> {
   const { dbUser, dbName } = settings
-  let client: Session
+  let client: Session | undefined
   try {
     client = await openSession(settings, dbName, LIMIT, LIMIT)
-  } catch (error) {
-    if (isAnswer(error)) throw noSession(error.message)
-    throw error
-  }
-  try {
     const [[row] = []] = await ask(
       client,
       `SELECT has_schema_privilege(r.oid, n.oid, 'CREATE') AS may FROM pg_roles r, pg_namespace n
@@ -209,17 +198,12 @@ async function askSchema(settings: Settings): Promise<boolean> {
       LIMIT,
       'look at the schema public',
     )
-    if (!row) throw noSession('there is no such role, or no schema public')
-    return row['may'] === true
+    return row && row['may'] === true
+  } catch (error) {
+    // Why there was no session, others say; what is no problem of one is thrown on.
+    if (!(error instanceof Failure)) explain(error, administratorGoal(settings, dbName))
+    return undefined
   } finally {
-    abandon(client)
+    if (client) abandon(client)
   }
 }
-
-const noSession = (cause: string): Failure =>
-  new Failure(ExitCode.configuration, { message: 'look at the schema public', cause, hint: '' })
-
-export const notUp = (server: ServerFacts): Unknown =>
-  server.state === 'unasked'
-    ? server
-    : unknown(server.state === 'up' ? 'it did not say' : server.problem.cause)

@@ -1,5 +1,5 @@
 import { ask } from '../../host/shell.ts'
-import { askUnits, hasSystemd, type Properties, propertiesIn } from '../../host/units.ts'
+import { askUnits, hasSystemd, propertiesIn } from '../../host/units.ts'
 import { type Fact, known, unknown } from './fact.ts'
 
 /** The units of a host, in the order in which each needs the one before it. */
@@ -41,23 +41,21 @@ export async function gatherUnits(): Promise<Fact<readonly Unit[]>> {
 
 /** The units of the chain in what `systemctl show` says of them, without what only the journal knows. */
 export function toUnits(shown: string): Unit[] {
-  const properties = propertiesIn(shown, CHAIN.length)
-  return CHAIN.map((name, index) => toUnit(name, properties[index] ?? new Map()))
-}
-
-function toUnit(name: UnitName, properties: Properties): Unit {
-  const value = (property: string): string => properties.get(property) ?? ''
-  return {
-    name,
-    load: value('LoadState'),
-    active: value('ActiveState'),
-    result: value('Result'),
-    file: value('UnitFileState'),
-    dropIns: value('DropInPaths').split(' ').filter(Boolean),
-    stale: value('NeedDaemonReload') === 'yes',
-    lastError: undefined,
-    dropped: false,
-  }
+  const all = propertiesIn(shown, CHAIN.length)
+  return CHAIN.map((name, index) => {
+    const value = (property: string): string => all[index]?.get(property) ?? ''
+    return {
+      name,
+      load: value('LoadState'),
+      active: value('ActiveState'),
+      result: value('Result'),
+      file: value('UnitFileState'),
+      dropIns: value('DropInPaths').split(' ').filter(Boolean),
+      stale: value('NeedDaemonReload') === 'yes',
+      lastError: undefined,
+      dropped: false,
+    }
+  })
 }
 
 /** The journal is asked only about what is not well: there is none of it to read on a healthy host. */
@@ -74,11 +72,7 @@ async function withJournal(unit: Unit): Promise<Unit> {
     last('--output=cat', '--lines=5', '--priority=err', ...itself),
     last('--output=json', `UNIT=${unit.name}`, 'JOB_TYPE=start'),
   ])
-  return {
-    ...unit,
-    lastError: mainError(said ?? ''),
-    dropped: isDropped(start ?? ''),
-  }
+  return { ...unit, lastError: mainError(said ?? ''), dropped: isDropped(start ?? '') }
 }
 
 /** Whether the last start was given up: `start` is systemd's last entry about one, and not an earlier one. */

@@ -2,6 +2,7 @@ import type { Verdict } from '../../server/access/decide.ts'
 import type { Problem } from '../../server/connection-problem.ts'
 import { newerFiles } from '../../server/look.ts'
 import type { Outcome } from '../../server/prove.ts'
+import { ifKnown } from '../facts/fact.ts'
 import type { Facts } from '../facts/gather.ts'
 import { currentRole, type Examination, remedyOn, serverSelf } from './examination.ts'
 import { expiryOf } from './roles.ts'
@@ -23,8 +24,7 @@ export function examineAccess(exam: Examination): void {
   if (!rules.known && (server.state === 'up' || rules.denied)) exam.blind('the access rules', rules)
   const broken = findRuleErrors(exam)
   let stale = false
-  for (const address of names.resolved.known ? names.resolved.value : [])
-    stale = login(exam, address) || stale
+  for (const address of ifKnown(names.resolved) ?? []) stale = login(exam, address) || stale
   const ruled = exam.findings.some(({ id }) => id.startsWith('hba-'))
   // Loading rules that keep the API out would be no remedy.
   if (!broken && !ruled) findStaleRules(exam, stale)
@@ -45,8 +45,7 @@ function login(exam: Examination, address: string): boolean {
   if (verdict && !letsIn(verdict) && (newer || byRules)) findRule(exam, address, verdict)
   else if (byRules && verdict) return true
   else if (byRules) findRefusal(exam, refused)
-  else if (refused && server.state !== 'absent' && !(foreign.known && foreign.value.length > 0))
-    findFailure(exam, refused, verdict)
+  else if (refused && server.state !== 'absent' && !ifKnown(foreign)) findFailure(exam, refused, verdict)
   return false
 }
 

@@ -56,7 +56,7 @@ export class Examination {
 /** Whether fix-postgres can do that on this host. */
 export function isFixable(facts: Facts, fix: Fix): boolean {
   const { systemd, nixos } = facts
-  const ours = patroniOf(facts) === undefined
+  const ours = facts.patroni === undefined
   switch (fix) {
     // What a NixOS configuration decides comes back with the next one.
     case 'accounts':
@@ -76,12 +76,9 @@ export function isFixable(facts: Facts, fix: Fix): boolean {
   }
 }
 
-/** Why the cluster belongs to Patroni; undefined where it does not, as far as it could be seen. */
-export const patroniOf = ({ patroni }: Facts): string | undefined => ifKnown(patroni)
-
 /** A remedy that on NixOS is an option, and where Patroni has the cluster something for that to do. */
 export function remedyOn(facts: Facts, elsewhere: string, option: string, patroni = elsewhere): string {
-  if (patroniOf(facts) !== undefined) return patroni
+  if (facts.patroni !== undefined) return patroni
   return facts.nixos ? `set the option ${option}` : elsewhere
 }
 

@@ -1,31 +1,19 @@
 import type { Severity } from '../../frame/finding.ts'
 
-/** What fix-postgres can do about a finding, each with the code that the other commands use. */
+/** What fix-postgres can do about a finding: each is a remedy of `remedies/all.ts`, which says what it does. */
 export type Fix =
-  /** What postgres-endoreg-setup does: vault, roles, databases, password, access rules. */
-  | 'setup'
-  /** What endo-api-boot does: conf/db_pwd and conf/db.yaml. */
-  | 'install'
-  /** Accounts, groups and memberships, as sysusers.d declares them. */
   | 'accounts'
-  /** Reload what is on the disk. */
-  | 'reload'
-  /** Take the old `local all postgres trust` out of pg_hba.conf. */
-  | 'trust-rule'
-  /** /etc/hosts: both loopbacks for localhost. */
-  | 'hosts'
-  /** listen_addresses, and the restart that it needs. */
-  | 'listen'
-  /** Owner and mode of folders on the way to vault and checkout. */
   | 'folders'
-  /** CREATE on the schema public for the application. */
-  | 'schema'
-  /** Enable, unmask, reset and start units. */
-  | 'units'
-  /** PostgreSQL itself: start it. */
-  | 'start'
-  /** An undo that was interrupted: finish it; a reset that had moved nothing: start what it had stopped. */
+  | 'hosts'
   | 'undo'
+  | 'start'
+  | 'trust-rule'
+  | 'listen'
+  | 'reload'
+  | 'setup'
+  | 'schema'
+  | 'install'
+  | 'units'
 
 /** A text, or how it is made of the subject of the finding. */
 type Text = string | ((subject: string) => string)

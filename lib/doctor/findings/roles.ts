@@ -78,7 +78,7 @@ function rights(exam: Examination): void {
   if (self?.takesConnections === false)
     exam.find('database-closed', dbName, 'it takes no connections (ALLOW_CONNECTIONS false)')
   const owned = exam.findings.some(({ id }) => id === 'database-owner')
-  if (server.state === 'up' && server.mayCreate.known && !server.mayCreate.value && !owned)
+  if (server.state === 'up' && server.mayCreate === false && !owned)
     exam.find('schema-create', dbName, `${dbUser} may not make tables in its schema public`, {
       remedy: `in ${dbName}: GRANT CREATE ON SCHEMA public TO "${dbUser}"`,
       ...(isStandby(exam.facts) ? { fix: undefined } : {}),

@@ -6,7 +6,7 @@ import { rangeOf } from '../../server/prove.ts'
 import { ifKnown } from '../facts/fact.ts'
 import type { Facts } from '../facts/gather.ts'
 import type { Rules } from '../facts/server.ts'
-import { type Examination, patroniOf, remedyOn, serverSelf } from './examination.ts'
+import { type Examination, remedyOn, serverSelf } from './examination.ts'
 import { FINDINGS, type Meaning } from './meanings.ts'
 
 /** "/etc/postgresql/15/main/pg_hba.conf:12" */
@@ -57,10 +57,10 @@ export function findRule(exam: Examination, address: string, { decides, shadowed
 
 /** The setup writes the rules where the host's own files have them; elsewhere a person does, or the option. */
 export function ruleRemedy(facts: Facts, address: string): Partial<Meaning> {
-  const { data, settings } = facts
+  const { data, settings, patroni } = facts
   const wanted = `host "${settings.dbName}" "${settings.dbUser}" ${rangeOf(address)} scram-sha-256`
   const by = `above all that would fit: ${wanted}; then: systemctl reload postgresql`
-  if (patroniOf(facts) === undefined && data.known && accessMode(settings, data.value.hbaFile) === 'write') {
+  if (patroni === undefined && data && accessMode(settings, data.hbaFile) === 'write') {
     return { remedy: `postgres-endoreg-setup puts the rule where it counts; by hand, ${by}`, fix: 'setup' }
   }
   const remedy = remedyOn(
@@ -122,7 +122,7 @@ function findTrusting(exam: Examination, rule: Rule, superuser: boolean, applica
           meaning: `${FINDINGS[id].meaning}, and as no login proves anything, endo-api-boot does not start the API`,
         }
       : {}),
-    remedy: patroniOf(exam.facts)
+    remedy: exam.facts.patroni
       ? `${instead} postgresql.pg_hba of Patroni's configuration, then: patronictl reload`
       : `${instead} that line, then: systemctl reload postgresql`,
     fix: superuser && local ? 'trust-rule' : undefined,

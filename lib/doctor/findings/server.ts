@@ -2,13 +2,12 @@ import type { Problem } from '../../server/connection-problem.ts'
 import { identifier } from '../../server/sql.ts'
 import { ifKnown, type Unknown } from '../facts/fact.ts'
 import type { ServerState } from '../facts/server.ts'
-import { type Examination, isStandby, patroniOf } from './examination.ts'
+import { type Examination, isStandby } from './examination.ts'
 import { isInterrupted } from './host.ts'
 
 /** Whether there is a server, whether it is ours, and how it is. */
 export function examineServer(exam: Examination): void {
-  const { server, settings, root, accounts } = exam.facts
-  const patroni = patroniOf(exam.facts)
+  const { server, settings, root, accounts, patroni } = exam.facts
   if (patroni !== undefined)
     exam.find('server-patroni', 'PostgreSQL', `the cluster belongs to Patroni: ${patroni}`)
   const taken = foreign(exam)
@@ -49,10 +48,10 @@ function foreign(exam: Examination): boolean {
   const { foreign: found, settings } = exam.facts
   const { port, host } = settings
   if (!found.known) exam.blind(`who listens at port ${port}`, found)
-  const [first] = ifKnown(found) ?? []
-  if (!first) return false
-  const who = first.process ? `${first.process.name} (pid ${first.process.pid})` : 'another process'
-  const seen = `${who} of the account ${first.account} listens at it, which is not the server behind ${host}`
+  const holder = ifKnown(found)
+  if (!holder) return false
+  const who = holder.process ? `${holder.process.name} (pid ${holder.process.pid})` : 'another process'
+  const seen = `${who} of the account ${holder.account} listens at it, which is not the server behind ${host}`
   exam.find('port-foreign', `port ${port}`, seen, {
     remedy: `find out what it is (ss -ltnp 'sport = :${port}') and stop it, or set PGPORT, then restart PostgreSQL`,
   })
@@ -63,7 +62,7 @@ function foreign(exam: Examination): boolean {
 const MOST = 3
 
 function down(exam: Examination, problem: Problem): void {
-  const { units, data, words, settings, systemd } = exam.facts
+  const { units, data, words, settings, systemd, patroni } = exam.facts
   const unit = ifKnown(units)?.find(({ name }) => name === 'postgresql.service')
   const logged = words.log.length > 0 ? `; the end of its log: ${words.log.join(' | ')}` : ''
   const said = unit?.lastError ? `; its last error: ${unit.lastError}` : logged
@@ -71,13 +70,13 @@ function down(exam: Examination, problem: Problem): void {
     words.settings.length > 0
       ? `; it does not take its settings: ${words.settings.slice(0, MOST).join('; ')}`
       : ''
-  const where = data.known ? `, data of version ${data.value.major} is in ${data.value.path}` : ''
+  const where = data ? `, data of version ${data.major} is in ${data.path}` : ''
   const bySystemd = 'systemctl start postgresql; if it fails: journalctl -u postgresql -u "postgresql@*"'
   const byPatroni =
     'Patroni starts it: systemctl start patroni; if it fails: journalctl -u patroni; patronictl list'
   exam.find('server-down', `port ${settings.port}`, `${problem.cause}${where}${said}${refused}`, {
     ...(systemd ? { remedy: bySystemd } : {}),
-    ...(patroniOf(exam.facts) ? { remedy: byPatroni } : {}),
+    ...(patroni ? { remedy: byPatroni } : {}),
   })
 }
 

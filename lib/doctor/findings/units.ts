@@ -1,9 +1,9 @@
 import type { Unit } from '../facts/units.ts'
-import { type Examination, patroniOf } from './examination.ts'
+import type { Examination } from './examination.ts'
 
 /** The units: each needs the one before it, so of those that did not start the first is what matters. */
 export function examineUnits(exam: Examination) {
-  const { units } = exam.facts
+  const { units, patroni } = exam.facts
   if (!units.known) return exam.blind('units', units)
   const ours = units.value.filter(({ name }) => name !== 'postgresql.service')
   if (ours.every(({ load }) => load === 'not-found'))
@@ -15,7 +15,7 @@ export function examineUnits(exam: Examination) {
   let whole = true
   for (const unit of units.value) {
     // Patroni's is another one, which stands for it.
-    if (unit.name === 'postgresql.service' && patroniOf(exam.facts) !== undefined) continue
+    if (unit.name === 'postgresql.service' && patroni !== undefined) continue
     const before = exam.findings.length
     installed(exam, unit)
     // PostgreSQL itself is the server's family.

@@ -44,8 +44,8 @@ function missing(exam: Examination): void {
 /** Where everybody can read it, whoever it belongs to. */
 function exposed(exam: Examination): void {
   const { vaultTarget, settings, vault } = exam.facts
-  if (!vaultTarget.known) return
-  const { path, mode } = vaultTarget.value
+  if (!vaultTarget) return
+  const { path, mode } = vaultTarget
   const rotate = `chmod ${octal(VAULT_MODES.file)} ${path}, then replace the password: sync-password --rotate`
   if (path.startsWith('/nix/store/'))
     exam.find('vault-in-store', settings.vaultFile, `the password lies in the Nix store: ${path}`)

@@ -12,8 +12,8 @@ import { ifKnown, look } from '../facts/fact.ts'
 import type { Facts } from '../facts/gather.ts'
 import type { Found } from '../findings/examination.ts'
 import { accounts, folders, hosts, units } from './host.ts'
+import type { Remedy } from './remedy.ts'
 import { listen, reloading, schema, start, trustRule } from './server.ts'
-import { type Remedy, subjects } from './terms.ts'
 
 /** The run of another command within this one: with a time of its own, and none of its flags. */
 const within = (run: Run): Run => ({
@@ -24,13 +24,13 @@ const within = (run: Run): Run => ({
 
 const setup: Remedy = {
   fix: 'setup',
-  does: findings => `do what postgres-endoreg-setup does: ${subjects(findings)}`,
+  does: subjects => `do what postgres-endoreg-setup does: ${subjects}`,
   apply: async (run, _, { data, settings, accounts }) => {
     const postgres = ifKnown(accounts)?.postgres
     // Its block of access rules changes these two, if they are PostgreSQL's own; where its account may keep no copy
     // beside them, it may not change them either.
-    if (postgres && data.known && accessMode(settings, data.value.hbaFile) === 'write') {
-      for (const file of [data.value.hbaFile, data.value.identFile]) look(() => keepBefore.as(postgres, file))
+    if (postgres && data && accessMode(settings, data.hbaFile) === 'write') {
+      for (const file of [data.hbaFile, data.identFile]) look(() => keepBefore.as(postgres, file))
     }
     await setUp(within(run))
   },
@@ -38,7 +38,7 @@ const setup: Remedy = {
 
 const install: Remedy = {
   fix: 'install',
-  does: findings => `do what endo-api-boot does: ${subjects(findings)}`,
+  does: subjects => `do what endo-api-boot does: ${subjects}`,
   apply: async (run, findings, { accounts }) => {
     // Not db_pwd: the password is in no other place.
     const service = ifKnown(accounts)?.service
@@ -54,7 +54,7 @@ const install: Remedy = {
 
 const undo: Remedy = {
   fix: 'undo',
-  does: findings => `be done with what was interrupted, as reset-psql-safe --undo is: ${subjects(findings)}`,
+  does: subjects => `be done with what was interrupted, as reset-psql-safe --undo is: ${subjects}`,
   apply: run => withMaintenanceLock(run, () => finishInterrupted(within(run))),
 }
 
@@ -74,14 +74,15 @@ export const REMEDIES: readonly Remedy[] = [
   units,
 ]
 
-/** A remedy and the findings it is for. */
-type Planned = { readonly remedy: Remedy; readonly findings: readonly Found[] }
+/** A remedy, the findings it is for, and in one line what it will do. */
+type Planned = { readonly remedy: Remedy; readonly findings: readonly Found[]; readonly does: string }
 
 /** The remedies for what was found, in their order. */
 export const planRemedies = (findings: readonly Found[]): Planned[] =>
   REMEDIES.flatMap(remedy => {
     const its = findings.filter(({ fix }) => fix === remedy.fix)
-    return its.length === 0 ? [] : [{ remedy, findings: its }]
+    const subjects = [...new Set(its.map(({ subject }) => subject))].join(', ')
+    return its.length === 0 ? [] : [{ remedy, findings: its, does: remedy.does(subjects) }]
   })
 
 /**

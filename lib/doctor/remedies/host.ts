@@ -1,43 +1,27 @@
 import { existsSync } from 'node:fs'
-import { dirname } from 'node:path'
 import { doing, ExitCode, Failure } from '../../frame/failure.ts'
-import type { Settings } from '../../frame/settings.ts'
 import { appendLine, keepBefore } from '../../host/configuration-file.ts'
 import { inFolder } from '../../host/folder.ts'
 import { describeOwnership, setOwnership } from '../../host/ownership.ts'
 import { perform } from '../../host/shell.ts'
 import { changeUnitFiles, control } from '../../host/units.ts'
+import { accountDeclarations } from '../../provision/owners.ts'
 import { ifKnown } from '../facts/fact.ts'
 import type { Unit } from '../facts/units.ts'
 import type { Found } from '../findings/examination.ts'
 import { type FolderPlan, planFolder } from '../findings/folders.ts'
 import type { FindingId } from '../findings/meanings.ts'
-import { type Remedy, subjects } from './terms.ts'
-
-/** The numbers of the NixOS hosts, for the names that ship; where one is taken, systemd-sysusers takes another. */
-const NUMBERS: Readonly<Record<string, string>> = { 'endoreg-service': '101', 'endoreg-service-user': '400' }
+import type { Remedy } from './remedy.ts'
 
 const FILES = ['/etc/passwd', '/etc/group', '/etc/shadow', '/etc/gshadow']
-
-/** What units/sysusers.d declares, with the names of the settings. */
-function declarations({ serviceUser, serviceGroup, vaultOwner, vaultGroup, apiDir }: Settings): string[] {
-  const number = (name: string): string => NUMBERS[name] ?? '-'
-  return [
-    `g ${serviceGroup} ${number(serviceGroup)}`,
-    `u ${serviceUser} ${number(serviceUser)}:${serviceGroup} "EndoReg API" ${dirname(apiDir)}`,
-    `g ${vaultGroup} -`,
-    `m ${serviceUser} ${vaultGroup}`,
-    `u ${vaultOwner} - "EndoReg administrator"`,
-  ]
-}
 
 /** Makes what is missing; what is there stays as it is. */
 export const accounts: Remedy = {
   fix: 'accounts',
-  does: findings => `make accounts, groups and memberships: ${subjects(findings)}`,
+  does: subjects => `make accounts, groups and memberships: ${subjects}`,
   apply: async ({ report, settings }, findings) => {
     for (const file of FILES) if (existsSync(file)) keepBefore.here(file)
-    await perform('systemd-sysusers', '--inline', ...declarations(settings))
+    await perform('systemd-sysusers', '--inline', ...accountDeclarations(settings))
     for (const { id, subject } of findings) {
       const [kind] = id.split('-')
       report.change(
@@ -66,11 +50,10 @@ function open({ path, desired }: FolderPlan): void {
 
 export const folders: Remedy = {
   fix: 'folders',
-  does: findings => `let the service account through: ${subjects(findings)}`,
+  does: subjects => `let the service account through: ${subjects}`,
   apply: async ({ report }, findings, facts) => {
     for (const { subject } of findings) {
-      const plan: FolderPlan | undefined =
-        planFolder(facts, subject, 'vault') ?? planFolder(facts, subject, 'checkout')
+      const plan = planFolder(facts, subject, 'vault') ?? planFolder(facts, subject, 'checkout')
       if (!plan) continue
       const { path, desired } = plan
       open(plan)
@@ -86,7 +69,7 @@ const HOSTS = '/etc/hosts'
 
 export const hosts: Remedy = {
   fix: 'hosts',
-  does: findings => `give localhost its address in ${HOSTS}: ${subjects(findings)}`,
+  does: subjects => `give localhost its address in ${HOSTS}: ${subjects}`,
   apply: async ({ report }, findings) => {
     for (const { subject } of findings) {
       doing(`change ${HOSTS}`, () => appendLine.here(HOSTS, `${subject} localhost`))
@@ -123,7 +106,7 @@ export function unitSteps(findings: readonly Found[], all: readonly Unit[]): Uni
 /** Unmasks, enables and starts. */
 export const units: Remedy = {
   fix: 'units',
-  does: findings => `unmask, enable and start: ${subjects(findings)}`,
+  does: subjects => `unmask, enable and start: ${subjects}`,
   apply: async (run, findings, facts) => {
     const { report } = run
     for (const step of unitSteps(findings, ifKnown(facts.units) ?? [])) {

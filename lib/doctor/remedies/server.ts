@@ -5,41 +5,32 @@ import { keepBefore, readBytes } from '../../host/configuration-file.ts'
 import type { Account } from '../../host/identity.ts'
 import { control, wantedBy } from '../../host/units.ts'
 import { writeAccess } from '../../provision/apply-access.ts'
-import { statementFailure } from '../../server/problem.ts'
 import { inSession } from '../../server/ready.ts'
 import { reload } from '../../server/reload.ts'
-import { run as send } from '../../server/session.ts'
+import { ask } from '../../server/session.ts'
 import { identifier, literal } from '../../server/sql.ts'
 import { serverSelf } from '../findings/examination.ts'
-import { type Remedy, subjects } from './terms.ts'
+import type { Remedy } from './remedy.ts'
 
 /** Milliseconds for a statement of a remedy. */
 const LIMIT = 30_000
 
-async function execute(run: Run, database: string, sql: string, doing: string): Promise<void> {
-  await inSession(run, database, LIMIT, async client => {
-    try {
-      await send(client, sql, LIMIT, doing)
-    } catch (error) {
-      throw statementFailure(error, doing)
-    }
-  })
+const execute = (run: Run, database: string, sql: string, doing: string): Promise<unknown> =>
+  inSession(run, database, LIMIT, client => ask(client, sql, LIMIT, doing))
+
+/** Starts PostgreSQL, or restarts it, and waits until it lets us in. */
+async function begin(run: Run, how: 'start' | 'restart'): Promise<void> {
+  // Debian's postgresql.service only wants one unit for each cluster, and systemctl would not wait for these.
+  const clusters = (await wantedBy('postgresql.service')).filter(name => name.startsWith('postgresql@'))
+  await control(run, how, 'postgresql.service', ...clusters)
+  await inSession(run, run.settings.adminDatabase, LIMIT, async () => {})
+  run.report.change({ resource: 'postgresql.service', action: how })
 }
-
-/** Debian's postgresql.service does nothing but want one unit for each cluster. */
-const clusterUnits = async (): Promise<string[]> =>
-  (await wantedBy('postgresql.service')).filter(name => name.startsWith('postgresql@'))
-
-const untilUp = (run: Run): Promise<void> => inSession(run, run.settings.adminDatabase, LIMIT, async () => {})
 
 export const start: Remedy = {
   fix: 'start',
   does: () => 'start PostgreSQL',
-  apply: async run => {
-    await control(run, 'start', 'postgresql.service', ...(await clusterUnits()))
-    await untilUp(run)
-    run.report.change({ resource: 'postgresql.service', action: 'start' })
-  },
+  apply: run => begin(run, 'start'),
 }
 
 /** Whether `listening` already means `address`, once /etc/hosts is right. */
@@ -49,7 +40,7 @@ export const covers = (listening: readonly string[], address: string): boolean =
 
 export const listen: Remedy = {
   fix: 'listen',
-  does: findings => `let PostgreSQL listen at ${subjects(findings)}, and restart it`,
+  does: subjects => `let PostgreSQL listen at ${subjects}, and restart it`,
   apply: async (run, findings, facts) => {
     const self = serverSelf(facts)
     if (!self) return
@@ -66,10 +57,7 @@ export const listen: Remedy = {
       await execute(run, run.settings.adminDatabase, sql, 'set listen_addresses')
       run.report.change({ resource: 'setting listen_addresses', action: `set ${wanted}` })
     }
-    // With the units of the clusters: of the one above them systemctl would not wait for these.
-    await control(run, 'restart', 'postgresql.service', ...(await clusterUnits()))
-    await untilUp(run)
-    run.report.change({ resource: 'postgresql.service', action: 'restart' })
+    await begin(run, 'restart')
   },
 }
 
@@ -83,13 +71,13 @@ async function reloadServer(run: Run): Promise<void> {
 
 export const reloading: Remedy = {
   fix: 'reload',
-  does: findings => `reload the configuration of PostgreSQL: ${subjects(findings)}`,
-  apply: run => reloadServer(run),
+  does: subjects => `reload the configuration of PostgreSQL: ${subjects}`,
+  apply: reloadServer,
 }
 
 export const schema: Remedy = {
   fix: 'schema',
-  does: findings => `let the application's role make tables in ${subjects(findings)}`,
+  does: subjects => `let the application's role make tables in ${subjects}`,
   apply: async run => {
     const { dbName, dbUser } = run.settings
     const sql = `GRANT CREATE ON SCHEMA public TO ${identifier(dbUser)}`
@@ -144,7 +132,7 @@ const refuse = (place: string, cause: string): Failure =>
 
 export const trustRule: Remedy = {
   fix: 'trust-rule',
-  does: findings => `say peer instead of trust: ${subjects(findings)}`,
+  does: subjects => `say peer instead of trust: ${subjects}`,
   apply: async (run, findings) => {
     const keeper = account(run.settings.postgresAccount, 'ENDOREG_PG_OS_USER')
     for (const { subject } of findings) await replaceTrust(run, subject, keeper)

@@ -237,7 +237,7 @@ const SESSIONS: readonly Case[] = [
     name: "a cluster that belongs to Patroni, down: its own unit starts it, and Debian's is none of ours",
     told: {
       ...notUp('absent', undefined, 'there is no socket'),
-      patroni: known('/x/pg_hba.conf says that Patroni overwrites it'),
+      patroni: '/x/pg_hba.conf says that Patroni overwrites it',
       attempts: [],
     },
     finds: ['error server-down (port 5432)', 'notice server-patroni (PostgreSQL)'],

@@ -174,7 +174,7 @@ export const up = (change: Partial<ServerState> = {}, more: Partial<Server> = {}
   self: known(self(change)),
   cluster: known(cluster()),
   rules: rules(SOUND_RULES),
-  mayCreate: known(true),
+  mayCreate: true,
   ...more,
 })
 
@@ -295,18 +295,18 @@ export const facts = (told: Partial<Facts> = {}): Facts => ({
   pathToVault: traversals(VAULT_FOLDER, known({ folders: [] })),
   pathToCheckout: traversals(CHECKOUT, known({ folders: [] })),
   vault: vault(vaultFile()),
-  vaultTarget: known({ path: VAULT, mode: 0o100640 }),
+  vaultTarget: { path: VAULT, mode: 0o100640 },
   vaultForService: known(true),
   ...checkout(),
-  names: { hosts: known(['127.0.0.1', '::1']), resolved: known([...ADDRESSES]), ipv6: true },
+  names: { hosts: known(''), resolved: known([...ADDRESSES]), ipv6: true },
   server: up(),
-  data: known({ path: '/var/lib/postgresql/16/main', major: 16, hbaFile: HBA, identFile: self().identFile }),
+  data: { path: '/var/lib/postgresql/16/main', major: 16, hbaFile: HBA, identFile: self().identFile },
   words: { log: [], settings: [] },
-  patroni: known(undefined),
+  patroni: undefined,
   rules: rules(SOUND_RULES),
   agreement: { copyIsVault: true, vaultIsVerifier: 'same', copyIsVerifier: 'same' },
   attempts: ADDRESSES.map(loggedIn),
-  foreign: known([]),
+  foreign: known(undefined),
   disks: known([]),
   ...units({}),
   backups: known({ backups: [backup(NOW)], unusable: [] }),
@@ -319,10 +319,10 @@ export const facts = (told: Partial<Facts> = {}): Facts => ({
 /** A host whose access rules come from the Nix store. */
 export const NIXOS = {
   nixos: true,
-  data: known({
+  data: {
     path: '/var/lib/postgresql/16',
     major: 16,
     hbaFile: '/nix/store/0-pg_hba.conf',
     identFile: '/x',
-  }),
+  },
 } as const

@@ -24,39 +24,39 @@ const WRONG_PASSWORD = refusedTwice('wrong password', `PostgreSQL refused the pa
 export const NAMES: readonly Case[] = [
   {
     name: 'a name that means nothing, so that no address is tried',
-    told: { names: { hosts: known([]), resolved: BROKEN, ipv6: true }, attempts: [] },
+    told: { names: { hosts: known(''), resolved: BROKEN, ipv6: true }, attempts: [] },
     finds: ['error name-unresolved (localhost)'],
     says: /put localhost into \/etc\/hosts, or correct ENDOREG_DB_HOST/,
   },
   ...ADDRESSES.map(address => ({
     name: `/etc/hosts without ${address}`,
     told: {
-      names: { hosts: known([]), resolved: known(ADDRESSES.filter(other => other !== address)), ipv6: true },
+      names: { hosts: known(''), resolved: known(ADDRESSES.filter(other => other !== address)), ipv6: true },
     },
     finds: [`warning hosts-loopback (${address}) hosts`],
     says: new RegExp(`echo "${address} localhost" >>/etc/hosts, and restart PostgreSQL`),
   })),
   {
     name: '/etc/hosts without ::1, on NixOS',
-    told: { ...NIXOS, names: { hosts: known([]), resolved: known(['127.0.0.1']), ipv6: true } },
+    told: { ...NIXOS, names: { hosts: known(''), resolved: known(['127.0.0.1']), ipv6: true } },
     finds: ['warning hosts-loopback (::1)'],
     says: /set the option networking\.hosts\."::1" = \[ "localhost" \]/,
   },
   {
     name: 'a host that knows nothing of IPv6 needs no ::1',
-    told: { names: { hosts: known(['127.0.0.1']), resolved: known(['127.0.0.1']), ipv6: false } },
+    told: { names: { hosts: known(''), resolved: known(['127.0.0.1']), ipv6: false } },
     finds: [],
   },
   {
     name: '/etc/hosts without loopbacks that another part of the resolver knows',
-    told: { names: { hosts: known([]), resolved: known([...ADDRESSES]), ipv6: true } },
+    told: { names: { hosts: known(''), resolved: known([...ADDRESSES]), ipv6: true } },
     finds: [],
   },
   {
     name: 'a database on another host is no matter of loopbacks',
     told: {
       settings: { ...settings, dbHost: 'db.example' },
-      names: { hosts: known([]), resolved: known(['192.0.2.1']), ipv6: false },
+      names: { hosts: known(''), resolved: known(['192.0.2.1']), ipv6: false },
       attempts: [loggedIn('192.0.2.1')],
     },
     finds: [`error settings-differ (${settings.apiDir}/conf/db.yaml) install`],
@@ -70,7 +70,7 @@ export const NAMES: readonly Case[] = [
   {
     name: 'localhost means ::1, which this host does not have: that is why nobody logs in there',
     told: {
-      names: { hosts: known([...ADDRESSES]), resolved: known([...ADDRESSES]), ipv6: false },
+      names: { hosts: known(''), resolved: known([...ADDRESSES]), ipv6: false },
       ...refusedOnce('no address', 'this host has no address to reach ::1 from'),
     },
     finds: ['error ipv6-off (::1)'],

@@ -115,7 +115,7 @@ export const VAULTS: readonly Case[] = [
   },
   {
     name: 'no vault file, so nobody can read it either',
-    told: { vault: vault({ state: 'missing' }), vaultForService: BROKEN, vaultTarget: BROKEN },
+    told: { vault: vault({ state: 'missing' }), vaultForService: BROKEN, vaultTarget: undefined },
     finds: [`error vault-missing (${VAULT}) setup`],
     says: /remedy: postgres-endoreg-setup generates a new one; to keep the old one, copy it there first/,
   },
@@ -156,7 +156,7 @@ export const VAULTS: readonly Case[] = [
     name: 'a password in the Nix store, which everybody can read there',
     told: {
       vault: vault({ state: 'link', password }),
-      vaultTarget: known({ path: '/nix/store/0-secret', mode: 0o100444 }),
+      vaultTarget: { path: '/nix/store/0-secret', mode: 0o100444 },
     },
     finds: [`warning vault-in-store (${VAULT})`],
     says: /sops-nix, agenix.*sync-password --rotate/,
@@ -165,7 +165,7 @@ export const VAULTS: readonly Case[] = [
     name: 'a file that everybody can read, and nothing more of its mode',
     told: {
       vault: vault(vaultFile(UID.admin, GID.vault, 0o100644)),
-      vaultTarget: known({ path: VAULT, mode: 0o100644 }),
+      vaultTarget: { path: VAULT, mode: 0o100644 },
     },
     finds: [`warning vault-exposed (${VAULT}) setup`],
     says: /chmod 0640 .*, then replace the password: sync-password --rotate/,
@@ -174,7 +174,7 @@ export const VAULTS: readonly Case[] = [
     name: "another tool's file that everybody can read",
     told: {
       vault: vault({ state: 'link', password }),
-      vaultTarget: known({ path: '/run/secrets/x', mode: 0o100444 }),
+      vaultTarget: { path: '/run/secrets/x', mode: 0o100444 },
     },
     finds: [`warning vault-exposed (${VAULT})`],
     says: /let the tool that makes it give it a stricter mode/,
@@ -183,7 +183,7 @@ export const VAULTS: readonly Case[] = [
     name: "another tool's file, of which owner and mode are its own business",
     told: {
       vault: vault({ state: 'link', password }),
-      vaultTarget: known({ path: '/run/secrets/x', mode: 0o100400 }),
+      vaultTarget: { path: '/run/secrets/x', mode: 0o100400 },
     },
     finds: [],
   },

@@ -6,12 +6,8 @@ import type { Fix } from '../findings/meanings.ts'
 /** How fix-postgres does one kind of fix. */
 export type Remedy = {
   readonly fix: Fix
-  /** What it will do, in one line. */
-  readonly does: (findings: readonly Found[], facts: Facts) => string
+  /** What it will do, in one line; `subjects` are those of the findings that it is for. */
+  readonly does: (subjects: string) => string
   /** Does it, and tells the report of each change. */
   readonly apply: (run: Run, findings: readonly Found[], facts: Facts) => Promise<void>
 }
-
-/** The subjects of `findings`, each once, for a line. */
-export const subjects = (findings: readonly Found[]): string =>
-  [...new Set(findings.map(({ subject }) => subject))].join(', ')
