@@ -14,12 +14,14 @@ import { askUnitFiles, askUnits } from '../host/units.ts'
 import { filesOf, readTail } from '../server/as-postgres.ts'
 import { abandon, openPlainSession, run } from '../server/session.ts'
 import type { Diagnosis } from './diagnose.ts'
-import { ifKnown, look } from './facts/fact.ts'
+import { ifKnown, toFact } from './facts/fact.ts'
 import type { Facts } from './facts/gather.ts'
 import { secretsIn } from './facts/passwords.ts'
 import { CHAIN } from './facts/units.ts'
 import { currentRole, serverSelf } from './findings/examination.ts'
-import { type Entry, tar } from './tar.ts'
+
+/** A file of the archive. */
+type Entry = { readonly name: string; readonly text: string }
 
 /** Lines of the journal of each unit. */
 const LINES = 200
@@ -70,7 +72,7 @@ const settingsText = (settings: Settings): string =>
 
 function versionsText(facts: Facts): string {
   const { tools } = facts
-  const system = look(() => readFileSync('/etc/os-release', 'utf8'))
+  const system = toFact(() => readFileSync('/etc/os-release', 'utf8'))
   return [
     `endoreg-provision ${pkg.version}`,
     `Node.js ${process.version}`,
@@ -87,7 +89,7 @@ function rulesFiles({ data, accounts }: Facts): Entry[] {
   const { hbaFile, identFile } = data
   const files = filesOf(postgres, [hbaFile, identFile])
   return Object.entries({ 'pg_hba.conf': hbaFile, 'pg_ident.conf': identFile }).flatMap(([name, path]) => {
-    const text = look(() => files.read(path))
+    const text = toFact(() => files.read(path))
     return text.known ? [{ name, text: `# ${path}\n${text.value}` }] : []
   })
 }
@@ -103,11 +105,11 @@ async function fromServer({ server, settings, accounts, data }: Facts): Promise<
     try {
       const client = await openPlainSession(settings, settings.adminDatabase, LIMIT)
       try {
-        const [, rows] = await run(client, SETTINGS, LIMIT, 'read the settings')
-        const lines = (rows ?? []).map(row => `${row['name']} = ${row['setting']} (${row['source']})\n`)
+        const [, set] = await run(client, SETTINGS, LIMIT, 'read the settings')
+        const lines = (set ?? []).map(row => `${row['name']} = ${row['setting']} (${row['source']})\n`)
         entries.push({ name: 'pg_settings.txt', text: lines.join('') })
-        const [found] = await run(client, LOG_FILE, LIMIT, 'ask for the log')
-        const file = found?.[0]?.['file']
+        const [rows] = await run(client, LOG_FILE, LIMIT, 'ask for the log')
+        const file = rows?.[0]?.['file']
         if (typeof file === 'string' && data) log = file.startsWith('/') ? file : `${data.path}/${file}`
       } finally {
         abandon(client)
@@ -174,4 +176,51 @@ function create(path: string, bytes: Buffer): void {
       hint: 'Give another name, or take it away first.',
     })
   }
+}
+
+const BLOCK = 512
+/** The name's field ends there; longer ones would need an extension of the format. */
+const LONGEST_NAME = 99
+
+/** Numbers are octal digits and a NUL. */
+const octal = (value: number, width: number): string => `${value.toString(8).padStart(width - 1, '0')}\0`
+
+/**
+ * The entries as a tar archive in the ustar format (POSIX.1-2017, pax, "ustar Interchange Format"), regular files of
+ * root for their owner only. Written here because the programs and packages for it want files on the disk, and what
+ * is to be looked through for secrets should not be there before.
+ */
+export function tar(entries: readonly Entry[], modified: Date): Buffer {
+  const parts = entries.flatMap(({ name, text }) => {
+    const bytes = Buffer.from(text)
+    return [
+      header(name, bytes.length, modified),
+      bytes,
+      Buffer.alloc((BLOCK - (bytes.length % BLOCK)) % BLOCK),
+    ]
+  })
+  return Buffer.concat([...parts, Buffer.alloc(2 * BLOCK)])
+}
+
+function header(name: string, size: number, modified: Date): Buffer {
+  if (Buffer.byteLength(name) > LONGEST_NAME) throw new RangeError(`${name} is too long a name`)
+  const block = Buffer.alloc(BLOCK)
+  const fields: readonly (readonly [offset: number, text: string])[] = [
+    [0, name],
+    [100, octal(0o600, 8)],
+    [108, octal(0, 8)],
+    [116, octal(0, 8)],
+    [124, octal(size, 12)],
+    [136, octal(Math.floor(modified.getTime() / 1000), 12)],
+    // The sum is made with spaces in its own place.
+    [148, ' '.repeat(8)],
+    [156, '0'],
+    [257, 'ustar\x0000'],
+    [265, 'root'],
+    [297, 'root'],
+  ]
+  for (const [offset, text] of fields) block.write(text, offset)
+  const sum = block.reduce((total, byte) => total + byte, 0)
+  block.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148)
+  return block
 }

@@ -6,7 +6,7 @@ import type { Facts } from './facts/gather.ts'
 import { examineAccess, examineNames } from './findings/access.ts'
 import { examineAccounts } from './findings/accounts.ts'
 import { examineApplication } from './findings/application.ts'
-import { Examination, type Found } from './findings/examination.ts'
+import { type DoctorFinding, Examination } from './findings/examination.ts'
 import { examineBackups, examineDisks, examineReset } from './findings/host.ts'
 import { examinePasswords } from './findings/passwords.ts'
 import { examineRoles } from './findings/roles.ts'
@@ -35,7 +35,7 @@ const FAMILIES: readonly ((exam: Examination) => void)[] = [
 
 /** What is wrong with a host, and what is right. */
 export type Diagnosis = Readonly<Pick<Examination, 'right' | 'unseen'>> & {
-  readonly findings: readonly Found[]
+  readonly findings: readonly DoctorFinding[]
   /** The application's logins, as the other commands report them. */
   readonly logins: readonly Check[]
 }
@@ -47,7 +47,7 @@ export function diagnose(facts: Facts): Diagnosis {
     family(exam)
     return exam
   })
-  const findings = new Map<string, Found>()
+  const findings = new Map<string, DoctorFinding>()
   for (const finding of exams.flatMap(exam => exam.findings)) {
     const key = `${finding.id} ${finding.subject}`
     if (!findings.has(key)) findings.set(key, finding)
@@ -93,7 +93,7 @@ export function tellDiagnosis(report: Report, { findings, right, unseen, logins 
 export function sumUp({ findings, right, unseen }: Diagnosis): string {
   const number = (severity: string): number =>
     findings.filter(finding => finding.severity === severity).length
-  const found = `${count(number('error'), 'error')}, ${count(number('warning'), 'warning')}, ${count(number('notice'), 'notice')}`
+  const counts = `${count(number('error'), 'error')}, ${count(number('warning'), 'warning')}, ${count(number('notice'), 'notice')}`
   const seen = `${right.length} checked and right`
-  return `${found}; ${seen}${unseen.length > 0 ? `, ${unseen.length} not looked at` : ''}`
+  return `${counts}; ${seen}${unseen.length > 0 ? `, ${unseen.length} not looked at` : ''}`
 }

@@ -123,8 +123,8 @@ export async function waitForLogin(run: Run, service: Account): Promise<Proved> 
 function planCopies(settings: Settings, of: Service, locked: boolean): Change[] {
   const { service, owner } = of
   const password = readPassword(settings, service)
-  const found = requireCheckout(settings, of)
-  const checkout = locked ? found : { ...found, litter: [] }
+  const present = requireCheckout(settings, of)
+  const checkout = locked ? present : { ...present, litter: [] }
   const corrected = correctSettings(settings, checkout.settings?.text)
   return [
     ...planPasswordCopy(checkout, password, service, owner),

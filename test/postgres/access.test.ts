@@ -188,7 +188,10 @@ t.test('a file that PostgreSQL may not read is named', needsRoot, async t => {
   const result = await host.setup()
   t.equal(result.code, 77, result.err)
   t.equal(result.json.error?.message, 'read the access rules')
-  t.match(result.json.error?.cause, /could not open (?:configuration )?file ".*pg_hba\.conf".*: Permission denied/)
+  t.match(
+    result.json.error?.cause,
+    /could not open (?:configuration )?file ".*pg_hba\.conf".*: Permission denied/,
+  )
 })
 
 t.test('a file that is newer than what is loaded is loaded', async t => {

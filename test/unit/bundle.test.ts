@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { tar } from '../../lib/doctor/tar.ts'
+import { tar } from '../../lib/doctor/bundle.ts'
 
 t.test('an archive that tar(1) unpacks', async t => {
   const folder = t.testdir({})

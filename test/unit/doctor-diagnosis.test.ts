@@ -1,13 +1,13 @@
 import t from 'tap'
 import { type Diagnosis, diagnose, isAmiss, sumUp, tellDiagnosis } from '../../lib/doctor/diagnose.ts'
 import { unknown } from '../../lib/doctor/facts/fact.ts'
-import type { Found } from '../../lib/doctor/findings/examination.ts'
+import type { DoctorFinding } from '../../lib/doctor/findings/examination.ts'
 import { describe, type Finding, SEVERITIES } from '../../lib/frame/finding.ts'
 import { Report } from '../../lib/frame/report.ts'
 import { accounts, facts, loggedIn, refusedTwice, units, up } from '../support/doctor/facts.ts'
 import { faultsOf, worded } from '../support/doctor/words.ts'
 
-const FINDING: Found = {
+const FINDING: DoctorFinding = {
   id: 'disk-full',
   severity: 'error',
   subject: '/x',

@@ -5,8 +5,9 @@ import { findAccount, findGroup, type Group, isMember } from '../../host/account
 import { inFolder } from '../../host/folder.ts'
 import { type Account, effectiveUid } from '../../host/identity.ts'
 import { job } from '../../host/job.ts'
+
 import { state, stateOf } from '../../host/ownership.ts'
-import { type Fact, look, unknown } from './fact.ts'
+import { type Fact, toFact, unknown } from './fact.ts'
 
 /** The accounts and groups that the settings name, as far as this host has them. */
 export type Accounts = {
@@ -20,7 +21,7 @@ export type Accounts = {
 }
 
 export const gatherAccounts = (settings: Settings): Fact<Accounts> =>
-  look(() => {
+  toFact(() => {
     const service = findAccount(settings.serviceUser)
     const vaultGroup = findGroup(settings.vaultGroup)
     return {
@@ -51,12 +52,12 @@ const traverse = job('traverse', [v.string()], traversal, (path): Traversal => {
     const prefix = `/${names.slice(0, index + 1).join('/')}`
     try {
       // What is in it can be named only by who may enter it, so each is entered.
-      const found = inFolder(prefix, folder => {
+      const entered = inFolder(prefix, folder => {
         folder.look('.')
         return { path: prefix, stat: stateOf(folder.stat()), safe: folder.safe }
       })
-      if (!found) return { folders, end: { path: prefix, closed: false } }
-      folders.push(found)
+      if (!entered) return { folders, end: { path: prefix, closed: false } }
+      folders.push(entered)
     } catch (error) {
       const closed = errnoOf(error) === 'EACCES'
       if (!closed && !(error instanceof Failure)) throw error
@@ -70,9 +71,9 @@ const traverse = job('traverse', [v.string()], traversal, (path): Traversal => {
 export type Traversals = { readonly ours: Fact<Traversal>; readonly theirs: Fact<Traversal> }
 
 export function gatherTraversals(path: string, account: Account | undefined): Traversals {
-  const ours = look(() => traverse.here(path))
+  const ours = toFact(() => traverse.here(path))
   if (!account) return { ours, theirs: unknown('there is no such account') }
   if (effectiveUid() !== 0 && effectiveUid() !== account.uid)
     return { ours, theirs: unknown(`only root can see what ${account.name} sees`, 'Run it as root.', true) }
-  return { ours, theirs: look(() => traverse.as(account, path)) }
+  return { ours, theirs: toFact(() => traverse.as(account, path)) }
 }

@@ -31,7 +31,8 @@ export function toUnknown(error: unknown): Unknown {
   return unknown(failure.reason, failure.hint, failure.code === ExitCode.notPermitted)
 }
 
-export function look<T>(work: () => T): Fact<T> {
+/** What `work` looks at. */
+export function toFact<T>(work: () => T): Fact<T> {
   try {
     return known(work())
   } catch (error) {
@@ -39,7 +40,8 @@ export function look<T>(work: () => T): Fact<T> {
   }
 }
 
-export async function lookLater<T>(work: () => Promise<T>): Promise<Fact<T>> {
+/** What `work` looks at, once it has. */
+export async function toFactLater<T>(work: () => Promise<T>): Promise<Fact<T>> {
   try {
     return known(await work())
   } catch (error) {

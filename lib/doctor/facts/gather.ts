@@ -12,7 +12,9 @@ import { type DataFolder, type FoundFolder, findDataFolder } from '../../server/
 import { lastWords } from '../../server/log.ts'
 import { inspectPatroni } from '../../server/patroni.ts'
 import { gatherAccounts, gatherTraversals } from './accounts.ts'
-import { type Fact, ifKnown, known, look, lookLater, unknown } from './fact.ts'
+
+import { type Fact, ifKnown, known, toFact, toFactLater, unknown } from './fact.ts'
+
 import { gatherClock, gatherDisks, gatherForeign, gatherNames, gatherReset, gatherTools } from './host.ts'
 import {
   attemptLogins,
@@ -65,14 +67,14 @@ export async function gather(settings: Settings) {
     vault,
     /** The vault file itself, where links lead to it, and its mode; undefined where it cannot be seen. */
     vaultTarget: ifKnown(
-      look(() => {
+      toFact(() => {
         const path = realpathSync(settings.vaultFile)
         return { path, mode: statSync(path).mode }
       }),
     ),
     /** Whether the service account can read the vault file. */
     vaultForService: service
-      ? look(() => {
+      ? toFact(() => {
           readVault.as(service, settings.vaultFile, settings.vaultManagedBy ?? null)
           return true as const
         })
@@ -85,7 +87,7 @@ export async function gather(settings: Settings) {
     /** What a server that is down says of that. */
     words: await gatherWords(server, data, postgres, secretsIn({ vault, checkout })),
     /** Why the cluster belongs to Patroni; undefined where it does not, as far as it could be seen. */
-    patroni: data && postgres ? ifKnown(look(() => inspectPatroni(postgres, data, self?.pid))) : undefined,
+    patroni: data && postgres ? ifKnown(toFact(() => inspectPatroni(postgres, data, self?.pid))) : undefined,
     rules: server.state === 'up' ? server.rules : unknown('only PostgreSQL knows what it makes of them'),
     agreement: await compare(passwords, server, settings.dbUser, attempts),
     attempts,
@@ -99,7 +101,7 @@ export async function gather(settings: Settings) {
         : known(undefined),
     disks: gatherDisks(data?.path, postgres, vaultFolder),
     units,
-    backups: look(() => {
+    backups: toFact(() => {
       requireRight(settings.backupDir)
       return listBackups(settings)
     }),
@@ -123,7 +125,7 @@ function locate(
     return { path: self.data, major: server.major, hbaFile: self.hbaFile, identFile: self.identFile }
   }
   if (!postgres || !settings.host.startsWith('/')) return undefined
-  return ifKnown(look(() => findDataFolder(settings, postgres)))
+  return ifKnown(toFact(() => findDataFolder(settings, postgres)))
 }
 
 /** What a server that is down says itself, where its account may look: in its log, and of its settings. */
@@ -140,10 +142,10 @@ async function gatherWords(
   const { configFile } = data
   if (configFile === undefined || ![0, postgres.uid].includes(effectiveUid())) return SILENCE
   const found = { ...data, configFile }
-  const settings = await lookLater(() =>
+  const settings = await toFactLater(() =>
     askConfigurationErrors(postgres, found.major, configFile, found.path),
   )
   const scrub = scrubber(secrets)
   const words = (said: Fact<string[]>): string[] => (ifKnown(said) ?? []).map(scrub)
-  return { log: words(look(() => lastWords(postgres, found))), settings: words(settings) }
+  return { log: words(toFact(() => lastWords(postgres, found))), settings: words(settings) }
 }

@@ -9,7 +9,7 @@ import { type Journal, readJournal } from '../../reset/journal.ts'
 import { measure, type Space } from '../../server/as-postgres.ts'
 import { resolveAddresses } from '../../server/prove.ts'
 import { type Holder, holderOf, listenersAt, socketsOf } from '../../server/sockets.ts'
-import { type Fact, look, lookLater } from './fact.ts'
+import { type Fact, toFact, toFactLater } from './fact.ts'
 
 /** How this host finds the address of the database. */
 export type Names = {
@@ -24,8 +24,8 @@ export type Names = {
 export async function gatherNames({ dbHost }: Settings): Promise<Names> {
   const addresses = Object.values(networkInterfaces()).flatMap(all => all?.map(({ address }) => address))
   return {
-    hosts: look(() => readFileSync('/etc/hosts', 'utf8')),
-    resolved: await lookLater(() => resolveAddresses(dbHost)),
+    hosts: toFact(() => readFileSync('/etc/hosts', 'utf8')),
+    resolved: await toFactLater(() => resolveAddresses(dbHost)),
     ipv6: addresses.includes('::1'),
   }
 }
@@ -36,7 +36,7 @@ export async function gatherNames({ dbHost }: Settings): Promise<Names> {
  * @param own the server that we mean; undefined where none is known
  */
 export const gatherForeign = (port: number, own: number | undefined): Fact<Holder | undefined> =>
-  look(() => {
+  toFact(() => {
     const ours = own === undefined ? new Set<string>() : socketsOf(String(own))
     // Where its sockets are not to be seen, nobody can be told from it.
     if (own !== undefined && ours.size === 0) return undefined
@@ -81,11 +81,11 @@ export async function gatherReset(
 ): Promise<Fact<Begun | undefined>> {
   // Before the journal: what ends in between has taken that away.
   const busy = await isMaintained(settings)
-  return look(() => {
+  return toFact(() => {
     const journal = readJournal(settings)
     if (!journal || !postgres) return undefined
-    const found = inspectData.as(postgres, journal.cluster.data)
-    return { journal, there: found.state !== 'missing', moved: saysMoved(found, journal), busy }
+    const folder = inspectData.as(postgres, journal.cluster.data)
+    return { journal, there: folder.state !== 'missing', moved: saysMoved(folder, journal), busy }
   })
 }
 
@@ -98,15 +98,15 @@ export const gatherDisks = (
   postgres: Account | undefined,
   vaultFolder: string,
 ): Fact<readonly Disk[]> =>
-  look(() => {
+  toFact(() => {
     const named = [
       ...(data && postgres
-        ? measure.as(postgres, [data, `${data}/pg_wal`]).map(found => ({
-            ...found,
-            holds: found.path === data ? 'data' : 'write-ahead log',
+        ? measure.as(postgres, [data, `${data}/pg_wal`]).map(space => ({
+            ...space,
+            holds: space.path === data ? 'data' : 'write-ahead log',
           }))
         : []),
-      ...measure.here([vaultFolder]).map(found => ({ ...found, holds: 'vault' })),
+      ...measure.here([vaultFolder]).map(space => ({ ...space, holds: 'vault' })),
     ]
     const disks = new Map<number, Disk>()
     for (const disk of named) {

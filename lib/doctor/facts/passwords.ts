@@ -10,7 +10,7 @@ import { inspectVault, type Vault } from '../../provision/vault.ts'
 import { type Outcome, tryLogin } from '../../server/prove.ts'
 import { compareVerifier, ScramPassword, type VerifierState } from '../../server/scram.ts'
 import { type Accounts, gatherAccounts } from './accounts.ts'
-import { type Fact, ifKnown, look } from './fact.ts'
+import { type Fact, ifKnown, toFact } from './fact.ts'
 import type { ServerFacts } from './server.ts'
 
 /** Where a password was found. */
@@ -94,11 +94,11 @@ export async function attemptLogins(
 export type PasswordFiles = { readonly vault: Fact<Vault>; readonly checkout: Fact<Checkout | undefined> }
 
 export const gatherPasswordFiles = (settings: Settings, accounts: Fact<Accounts>): PasswordFiles => ({
-  vault: look(() => {
+  vault: toFact(() => {
     requireRight(settings.vaultFile)
     return inspectVault(settings.vaultFile, ifKnown(accounts)?.vaultOwner ?? ROOT)
   }),
-  checkout: look(() => asService(settings, accounts)),
+  checkout: toFact(() => asService(settings, accounts)),
 })
 
 /** The passwords in these files, the next one of a rotation too, to be taken out of texts. */

@@ -22,7 +22,7 @@ import { statementFailure } from '../../server/problem.ts'
 import { IS_FILE_ERROR } from '../../server/reload.ts'
 import { abandon, ask, openSession, type Session } from '../../server/session.ts'
 import { literal } from '../../server/sql.ts'
-import { type Fact, ifKnown, lookLater, toUnknown, type Unknown } from './fact.ts'
+import { type Fact, ifKnown, toFactLater, toUnknown, type Unknown } from './fact.ts'
 import type { Names } from './host.ts'
 
 /** What PostgreSQL says about itself, in one JSON document. */
@@ -132,13 +132,13 @@ export async function gatherServer(
     const { version, major } = client
     const mayCreate = askSchema(settings)
     mayCreate.catch(() => {})
-    const self = await lookLater(async () => {
+    const self = await toFactLater(async () => {
       const [[row] = []] = await ask(client, serverQuery(settings, major), LIMIT, 'look at the server')
       return { version, ...v.parse(serverState, row?.['state']) }
     })
-    const cluster = await lookLater(() => readCluster(client, settings, manifest))
+    const cluster = await toFactLater(() => readCluster(client, settings, manifest))
     const addresses = ifKnown((await naming).resolved) ?? []
-    const rules = await lookLater(() => gatherRules(client, settings, addresses))
+    const rules = await toFactLater(() => gatherRules(client, settings, addresses))
     return { state: 'up', major, self, cluster, rules, mayCreate: await mayCreate }
   } catch (error) {
     return { state: 'unasked', ...toUnknown(error) }

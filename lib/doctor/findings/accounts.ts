@@ -18,9 +18,9 @@ export function examineAccounts(exam: Examination) {
     ['account', settings.vaultOwner, vaultOwner, keeps],
     ['group', groupName, vaultGroup, keeps],
   ] as const
-  for (const [kind, name, found, meaning] of wanted) {
+  for (const [kind, name, present, meaning] of wanted) {
     const [command, option] = kind === 'account' ? ['useradd', 'users'] : ['groupadd', 'groups']
-    if (found) exam.good(`the ${kind} ${name} is there`)
+    if (present) exam.good(`the ${kind} ${name} is there`)
     else
       exam.find(`${kind}-missing`, name, `this host has no ${kind} ${name}`, {
         meaning,

@@ -1,6 +1,6 @@
 import type { Checkout } from '../../provision/copies.ts'
 import { correctSettings } from '../../provision/db-yaml.ts'
-import { ifKnown, look, type Unknown } from '../facts/fact.ts'
+import { ifKnown, toFact, type Unknown } from '../facts/fact.ts'
 import type { Examination } from './examination.ts'
 import { describeDrift, findClosedFolder } from './folders.ts'
 
@@ -55,7 +55,7 @@ function passwordFile(exam: Examination, copy: Checkout['copy']): void {
 function settingsFile(exam: Examination, text: string | undefined) {
   const { settings } = exam.facts
   const path = `${settings.apiDir}/conf/db.yaml`
-  const corrected = look(() => correctSettings(settings, text))
+  const corrected = toFact(() => correctSettings(settings, text))
   if (!corrected.known) return exam.find('settings-unusable', path, corrected.why, { remedy: corrected.hint })
   const { differing } = corrected.value
   if (differing.length === 0) return

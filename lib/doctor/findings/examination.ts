@@ -6,12 +6,12 @@ import type { ServerState } from '../facts/server.ts'
 import { FINDINGS, type FindingId, type Fix, type Meaning } from './meanings.ts'
 
 /** A finding of the doctor's. */
-export type Found = Finding & { readonly id: FindingId; readonly fix?: Fix | undefined }
+export type DoctorFinding = Finding & { readonly id: FindingId; readonly fix?: Fix | undefined }
 
 /** What one family of causes came to on a host. */
 export class Examination {
   readonly facts: Facts
-  readonly findings: Found[] = []
+  readonly findings: DoctorFinding[] = []
   /** What was checked and found right, one line each. */
   readonly right: string[] = []
   /** What could not be looked at, and why. */
@@ -92,3 +92,7 @@ export const currentRole = ({ server, settings }: Facts): CurrentRole | undefine
 
 export const isStandby = ({ server }: Facts): boolean =>
   server.state === 'up' && ifKnown(server.cluster)?.inRecovery === true
+
+/** What is said otherwise on a standby, where `remedy` is for a person: it has everything from its primary. */
+export const onStandby = (facts: Facts, remedy: string): Partial<Meaning> =>
+  isStandby(facts) ? { remedy, fix: undefined } : {}

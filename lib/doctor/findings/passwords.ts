@@ -1,6 +1,6 @@
 import type { VerifierState } from '../../server/scram.ts'
-import { currentRole, type Examination, isStandby } from './examination.ts'
-import type { FindingId, Meaning } from './meanings.ts'
+import { currentRole, type Examination, onStandby } from './examination.ts'
+import type { FindingId } from './meanings.ts'
 
 /** What is wrong with a stored verifier whatever the password is. */
 const WRONG: Readonly<Partial<Record<VerifierState, readonly [id: FindingId, seen: string]>>> = {
@@ -14,15 +14,19 @@ export function examinePasswords(exam: Examination) {
   const { settings, agreement } = exam.facts
   const { copyIsVault, vaultIsVerifier, copyIsVerifier } = agreement
   const { dbUser, vaultFile, apiDir } = settings
-  const onStandby = (remedy: string): Partial<Meaning> =>
-    isStandby(exam.facts) ? { remedy, fix: undefined } : {}
   const verifier = vaultIsVerifier ?? copyIsVerifier
   const wrong = currentRole(exam.facts) && verifier && WRONG[verifier]
   if (wrong) {
     const [id, seen] = wrong
-    return exam.find(id, dbUser, seen, onStandby('set the password on the primary: sync-password'))
+    return exam.find(
+      id,
+      dbUser,
+      seen,
+      onStandby(exam.facts, 'set the password on the primary: sync-password'),
+    )
   }
   const primary = onStandby(
+    exam.facts,
     'this PostgreSQL is a standby: copy the vault file of the primary here, then run endo-api-boot',
   )
   if (vaultIsVerifier === 'other password' && copyIsVerifier === 'same') {

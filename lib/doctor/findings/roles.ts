@@ -1,9 +1,7 @@
 import { diffDatabases, diffRoles } from '../../provision/roles.ts'
 import type { Cluster, CurrentRole } from '../../server/look.ts'
-import { look } from '../facts/fact.ts'
-import type { Facts } from '../facts/gather.ts'
-import { type Examination, isStandby, serverSelf } from './examination.ts'
-import type { Meaning } from './meanings.ts'
+import { toFact } from '../facts/fact.ts'
+import { type Examination, isStandby, onStandby, serverSelf } from './examination.ts'
 
 /** Roles, databases and the application's rights there. Of a server that is down nothing is said. */
 export function examineRoles(exam: Examination) {
@@ -23,9 +21,7 @@ export function examineRoles(exam: Examination) {
     exam.good('roles and databases are there, with their attributes, owners and rights')
 }
 
-/** What the setup mends, the primary's mends on a standby. */
-const onStandby = (facts: Facts): Partial<Meaning> =>
-  isStandby(facts) ? { remedy: 'on the primary: postgres-endoreg-setup', fix: undefined } : {}
+const ON_PRIMARY = 'on the primary: postgres-endoreg-setup'
 
 /** When the password of the role has expired; undefined where it has not. */
 export function expiryOf({ validUntil }: CurrentRole, now: Date): Date | undefined {
@@ -36,7 +32,7 @@ export function expiryOf({ validUntil }: CurrentRole, now: Date): Date | undefin
 function application(exam: Examination, { roles, databases }: Cluster): void {
   const { settings, manifest, now } = exam.facts
   const { dbUser, dbName } = settings
-  const primary = onStandby(exam.facts)
+  const primary = onStandby(exam.facts, ON_PRIMARY)
   const role = roles.get(dbUser)
   if (!role) exam.find('role-missing', dbUser, 'there is no such role', primary)
   if (role?.login === false) exam.find('role-no-login', dbUser, 'the role may not log in (NOLOGIN)', primary)
@@ -53,7 +49,7 @@ function application(exam: Examination, { roles, databases }: Cluster): void {
 function others(exam: Examination, cluster: Cluster) {
   const { settings, manifest } = exam.facts
   const named = new Set(exam.findings.map(({ id, subject }) => `${id.split('-')[0]} ${subject}`))
-  const changes = look(() => [...diffRoles(manifest, cluster), ...diffDatabases(manifest, cluster)])
+  const changes = toFact(() => [...diffRoles(manifest, cluster), ...diffDatabases(manifest, cluster)])
   if (!changes.known) {
     const { why, hint } = changes
     return exam.find('manifest-unusable', settings.manifestFile ?? 'the manifest that ships', why, {
@@ -64,7 +60,7 @@ function others(exam: Examination, cluster: Cluster) {
   if (rest.length === 0) return
   const subject = rest.map(({ resource }) => resource).join(', ')
   const seen = rest.map(({ resource, action }) => `${resource}: ${action}`).join('; ')
-  exam.find('manifest-drift', subject, seen, onStandby(exam.facts))
+  exam.find('manifest-drift', subject, seen, onStandby(exam.facts, ON_PRIMARY))
 }
 
 function rights(exam: Examination): void {

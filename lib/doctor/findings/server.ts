@@ -10,7 +10,7 @@ export function examineServer(exam: Examination): void {
   const { server, settings, root, accounts, patroni } = exam.facts
   if (patroni !== undefined)
     exam.find('server-patroni', 'PostgreSQL', `the cluster belongs to Patroni: ${patroni}`)
-  const taken = foreign(exam)
+  const taken = occupied(exam)
   switch (server.state) {
     case 'unasked':
       if (server.denied && !root) exam.blind('PostgreSQL', server)
@@ -44,11 +44,11 @@ export function examineServer(exam: Examination): void {
 }
 
 /** Tells of another program at the server's port. Gives whether there is one. */
-function foreign(exam: Examination): boolean {
-  const { foreign: found, settings } = exam.facts
+function occupied(exam: Examination): boolean {
+  const { foreign, settings } = exam.facts
   const { port, host } = settings
-  if (!found.known) exam.blind(`who listens at port ${port}`, found)
-  const holder = ifKnown(found)
+  if (!foreign.known) exam.blind(`who listens at port ${port}`, foreign)
+  const holder = ifKnown(foreign)
   if (!holder) return false
   const who = holder.process ? `${holder.process.name} (pid ${holder.process.pid})` : 'another process'
   const seen = `${who} of the account ${holder.account} listens at it, which is not the server behind ${host}`

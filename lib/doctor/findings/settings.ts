@@ -65,19 +65,19 @@ export function examineVersions(exam: Examination): void {
   const { server, tools, now } = exam.facts
   if (server.state !== 'up') return
   const { major } = server
-  const version = serverSelf(exam.facts)?.version ?? String(major)
+  const running = serverSelf(exam.facts)?.version ?? String(major)
   const end = END_OF_LIFE[major]
   if (major < OLDEST || major > NEWEST) {
-    const seen = `PostgreSQL ${version} is none of the versions ${OLDEST} to ${NEWEST} that this program is tested with`
+    const seen = `PostgreSQL ${running} is none of the versions ${OLDEST} to ${NEWEST} that this program is tested with`
     const newer = { remedy: 'look for a newer endoreg-provision' }
-    exam.find('server-unsupported', version, seen, major > NEWEST ? newer : {})
+    exam.find('server-unsupported', running, seen, major > NEWEST ? newer : {})
   }
   if (end !== undefined && now.getTime() > Date.parse(`${end}T23:59:59Z`))
-    exam.find('server-end-of-life', version, `PostgreSQL ${major} gets no corrections since ${end}`)
-  for (const [name, found] of Object.entries(tools)) {
-    if (found === undefined || found === major) continue
-    const older = found < major
-    exam.find('tool-version', name, `${name} is of version ${found}, the server of version ${major}`, {
+    exam.find('server-end-of-life', running, `PostgreSQL ${major} gets no corrections since ${end}`)
+  for (const [name, version] of Object.entries(tools)) {
+    if (version === undefined || version === major) continue
+    const older = version < major
+    exam.find('tool-version', name, `${name} is of version ${version}, the server of version ${major}`, {
       ...(older && name === 'pg_dump' ? { severity: 'warning' } : {}),
       meaning: older
         ? 'an older pg_dump refuses to back up a newer server, and an older psql does not know all of it'
@@ -86,5 +86,5 @@ export function examineVersions(exam: Examination): void {
     })
   }
   if (exam.findings.length === 0)
-    exam.good(`PostgreSQL ${version} is supported, and its programs are of its version`)
+    exam.good(`PostgreSQL ${running} is supported, and its programs are of its version`)
 }

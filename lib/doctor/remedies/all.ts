@@ -7,10 +7,12 @@ import { provideCheckout } from '../../provision/checkout.ts'
 import { installCopies, waitForLogin } from '../../provision/install.ts'
 import { serviceOwnership } from '../../provision/owners.ts'
 import { setUp } from '../../provision/setup.ts'
+
 import { finishInterrupted } from '../../reset/undo.ts'
-import { ifKnown, look } from '../facts/fact.ts'
+import { ifKnown, toFact } from '../facts/fact.ts'
+
 import type { Facts } from '../facts/gather.ts'
-import type { Found } from '../findings/examination.ts'
+import type { DoctorFinding } from '../findings/examination.ts'
 import { accounts, folders, hosts, units } from './host.ts'
 import type { Remedy } from './remedy.ts'
 import { listen, reloading, schema, start, trustRule } from './server.ts'
@@ -30,7 +32,7 @@ const setup: Remedy = {
     // Its block of access rules changes these two, if they are PostgreSQL's own; where its account may keep no copy
     // beside them, it may not change them either.
     if (postgres && data && accessMode(settings, data.hbaFile) === 'write') {
-      for (const file of [data.hbaFile, data.identFile]) look(() => keepBefore.as(postgres, file))
+      for (const file of [data.hbaFile, data.identFile]) toFact(() => keepBefore.as(postgres, file))
     }
     await setUp(within(run))
   },
@@ -75,10 +77,10 @@ export const REMEDIES: readonly Remedy[] = [
 ]
 
 /** A remedy, the findings it is for, and in one line what it will do. */
-type Planned = { readonly remedy: Remedy; readonly findings: readonly Found[]; readonly does: string }
+type Planned = { readonly remedy: Remedy; readonly findings: readonly DoctorFinding[]; readonly does: string }
 
 /** The remedies for what was found, in their order. */
-export const planRemedies = (findings: readonly Found[]): Planned[] =>
+export const planRemedies = (findings: readonly DoctorFinding[]): Planned[] =>
   REMEDIES.flatMap(remedy => {
     const its = findings.filter(({ fix }) => fix === remedy.fix)
     const subjects = [...new Set(its.map(({ subject }) => subject))].join(', ')

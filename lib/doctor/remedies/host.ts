@@ -8,7 +8,7 @@ import { changeUnitFiles, control } from '../../host/units.ts'
 import { accountDeclarations } from '../../provision/owners.ts'
 import { ifKnown } from '../facts/fact.ts'
 import type { Unit } from '../facts/units.ts'
-import type { Found } from '../findings/examination.ts'
+import type { DoctorFinding } from '../findings/examination.ts'
 import { type FolderPlan, planFolder } from '../findings/folders.ts'
 import type { FindingId } from '../findings/meanings.ts'
 import type { Remedy } from './remedy.ts'
@@ -84,7 +84,7 @@ type UnitStep =
   | { readonly action: 'unmask' | 'enable' | 'start'; readonly name: string }
 
 /** What the findings ask for, in the order in which each unit needs the one before it. */
-export function unitSteps(findings: readonly Found[], all: readonly Unit[]): UnitStep[] {
+export function unitSteps(findings: readonly DoctorFinding[], all: readonly Unit[]): UnitStep[] {
   const has = (wanted: FindingId, { name }: Unit): boolean =>
     findings.some(({ id, subject }) => id === wanted && subject === name)
   return [

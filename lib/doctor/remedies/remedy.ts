@@ -1,6 +1,6 @@
 import type { Run } from '../../frame/run.ts'
 import type { Facts } from '../facts/gather.ts'
-import type { Found } from '../findings/examination.ts'
+import type { DoctorFinding } from '../findings/examination.ts'
 import type { Fix } from '../findings/meanings.ts'
 
 /** How fix-postgres does one kind of fix. */
@@ -9,5 +9,5 @@ export type Remedy = {
   /** What it will do, in one line; `subjects` are those of the findings that it is for. */
   readonly does: (subjects: string) => string
   /** Does it, and tells the report of each change. */
-  readonly apply: (run: Run, findings: readonly Found[], facts: Facts) => Promise<void>
+  readonly apply: (run: Run, findings: readonly DoctorFinding[], facts: Facts) => Promise<void>
 }
