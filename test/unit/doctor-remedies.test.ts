@@ -170,7 +170,7 @@ t.test('nothing is planned without the accounts, or where the way could not be s
     accounts({ service: undefined }),
     accounts({ serviceGroup: undefined }),
     accounts({ vaultGroup: undefined }),
-    { pathToVault: { ours: BROKEN, theirs: DENIED } },
+    { pathToVault: { ours: undefined, theirs: DENIED } },
   ])
     t.equal(planFolder(facts({ ...way, ...change }), '/etc/secrets', 'vault'), undefined)
 })

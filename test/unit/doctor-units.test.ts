@@ -60,7 +60,7 @@ const steps = (change: Parameters<typeof units>[0]): string[] => {
   const told = facts(units(change))
   const fixed = examined(told).findings.filter(({ fix }) => fix === 'units')
   return unitSteps(fixed, told.units.known ? told.units.value : []).map(step =>
-    'name' in step ? `${step.action} ${step.name}` : step.action,
+    step.action === 'daemon-reload' ? step.action : `${step.action} ${step.name}`,
   )
 }
 const ABSENT = { load: 'not-found', active: 'inactive' } as const

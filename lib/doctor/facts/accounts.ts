@@ -7,7 +7,7 @@ import { type Account, effectiveUid } from '../../host/identity.ts'
 import { job } from '../../host/job.ts'
 
 import { state, stateOf } from '../../host/ownership.ts'
-import { type Fact, toFact, unknown } from './fact.ts'
+import { type Fact, ifKnown, toFact, unknown } from './fact.ts'
 
 /** The accounts and groups that the settings name, as far as this host has them. */
 export type Accounts = {
@@ -68,10 +68,10 @@ const traverse = job('traverse', [v.string()], traversal, (path): Traversal => {
 })
 
 /** The path to something as this process can follow it, and as the account can that has to. */
-export type Traversals = { readonly ours: Fact<Traversal>; readonly theirs: Fact<Traversal> }
+export type Traversals = { readonly ours: Traversal | undefined; readonly theirs: Fact<Traversal> }
 
 export function gatherTraversals(path: string, account: Account | undefined): Traversals {
-  const ours = toFact(() => traverse.here(path))
+  const ours = ifKnown(toFact(() => traverse.here(path)))
   if (!account) return { ours, theirs: unknown('there is no such account') }
   if (effectiveUid() !== 0 && effectiveUid() !== account.uid)
     return { ours, theirs: unknown(`only root can see what ${account.name} sees`, 'Run it as root.', true) }

@@ -21,7 +21,7 @@ type Refused = Extract<Outcome, { ok: false }>
 /** Who may log in, and the application's own logins. A cause that another family names is not said again here. */
 export function examineAccess(exam: Examination): void {
   const { names, rules, server } = exam.facts
-  if (!rules.known && (server.state === 'up' || rules.denied)) exam.blind('the access rules', rules)
+  if (!rules.known && server.state === 'up') exam.blind('the access rules', rules)
   const broken = findRuleErrors(exam)
   let stale = false
   for (const address of ifKnown(names.resolved) ?? []) stale = login(exam, address) || stale

@@ -25,7 +25,7 @@ export function planFolder(facts: Facts, path: string, goal: Goal): FolderPlan |
   const { settings, accounts } = facts
   const { service, serviceGroup, vaultGroup } = ifKnown(accounts) ?? {}
   const { ours } = goal === 'vault' ? facts.pathToVault : facts.pathToCheckout
-  const at = ifKnown(ours)?.folders.find(folder => folder.path === path)
+  const at = ours?.folders.find(folder => folder.path === path)
   if (!at?.safe || !service || !serviceGroup || !vaultGroup) return undefined
   if (goal === 'checkout' && [settings.apiDir, dirname(settings.apiDir)].includes(path)) {
     return { path, desired: serviceFiles(service, serviceGroup).folder }

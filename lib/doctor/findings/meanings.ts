@@ -18,12 +18,12 @@ export type Fix =
 /** A text, or how it is made of the subject of the finding. */
 type Text = string | ((subject: string) => string)
 
-/** What a finding says whatever the host is; of each, what depends on the host is said where it is found. */
+/** What a finding says on every host. What depends on the host is empty here, or the usual, and said where it is found. */
 export type Meaning = {
   readonly severity: Severity
   /** What it means for the API. */
   readonly meaning: Text
-  /** A command or an option; empty where only the host tells. */
+  /** A command or an option. */
   readonly remedy: Text
   /** What fix-postgres does about it; undefined where a person has to. */
   readonly fix?: Fix | undefined
@@ -40,11 +40,12 @@ const error = (text: Text, more: More = {}): Meaning => meaning('error', text, m
 const warning = (text: Text, more: More = {}): Meaning => meaning('warning', text, more)
 const notice = (text: Text, more: More = {}): Meaning => meaning('notice', text, more)
 
+// What several of them say.
 const NO_PASSWORD = 'the API has no password to log in with'
 const NO_LOGIN = 'the API cannot log in'
 const WRONG_PASSWORD = 'the API cannot log in: password authentication fails'
 const NOT_AT_BOOT = 'it does not start at the next boot, and nothing that needs it'
-const REFUSED = (address: string): string => `PostgreSQL refuses the API at ${address}`
+const refusedAt = (address: string): string => `PostgreSQL refuses the API at ${address}`
 
 const INSTALL: More = {
   remedy: 'endo-api-boot installs it: systemctl restart endo-api-boot, or the command itself',
@@ -71,7 +72,10 @@ export const FINDINGS = {
   'vault-unusable': error('neither the setup nor the API has a password to work with', {
     remedy: path => `look at it: namei -l ${path}`,
   }),
-  'vault-missing': error(''),
+  'vault-missing': error('there is no password to provision PostgreSQL and the API with', {
+    remedy: 'postgres-endoreg-setup generates a new one',
+    fix: 'setup',
+  }),
   'vault-in-store': warning(
     'every account can read the store, and copies of it, so the password is no secret',
     { remedy: 'keep it outside of the store (sops-nix, agenix), then run: sync-password --rotate' },
@@ -135,8 +139,8 @@ export const FINDINGS = {
     remedy: 'turn IPv6 on there (sysctl net.ipv6.conf.lo.disable_ipv6=0), or take ::1 out of /etc/hosts',
   }),
 
-  'hba-no-rule': error(REFUSED),
-  'hba-rejected': error(REFUSED),
+  'hba-no-rule': error(refusedAt),
+  'hba-rejected': error(refusedAt),
   'hba-method': error(
     address => `PostgreSQL asks the API at ${address} for something else than the proof of its password`,
   ),
@@ -264,7 +268,7 @@ export const FINDINGS = {
 
   'server-unsupported': notice('it may work as it should, and nobody has tried', { remedy: UPGRADE }),
   'server-end-of-life': warning('known security holes stay open', { remedy: UPGRADE }),
-  'tool-version': notice(''),
+  'tool-version': notice('a dump by a newer program need not load into this server'),
 } satisfies Readonly<Record<string, Meaning>>
 
 export type FindingId = keyof typeof FINDINGS

@@ -60,6 +60,8 @@ const END_OF_LIFE: Readonly<Record<number, string>> = {
 const OLDEST = 14
 const NEWEST = 18
 
+const OLDER = 'an older pg_dump refuses to back up a newer server, and an older psql does not know all of it'
+
 /** Versions: the server's, and those of the programs that are used with it. */
 export function examineVersions(exam: Examination): void {
   const { server, tools, now } = exam.facts
@@ -79,9 +81,7 @@ export function examineVersions(exam: Examination): void {
     const older = version < major
     exam.find('tool-version', name, `${name} is of version ${version}, the server of version ${major}`, {
       ...(older && name === 'pg_dump' ? { severity: 'warning' } : {}),
-      meaning: older
-        ? 'an older pg_dump refuses to back up a newer server, and an older psql does not know all of it'
-        : 'a dump by a newer program need not load into this server',
+      ...(older ? { meaning: OLDER } : {}),
       remedy: `put the programs of version ${major} on the PATH`,
     })
   }

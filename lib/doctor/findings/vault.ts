@@ -31,13 +31,15 @@ function missing(exam: Examination): void {
   const { settings, manifest, agreement } = exam.facts
   const { vaultFile, apiDir } = settings
   const tool = vaultManager(settings, manifest)?.tool
-  const elsewhere = agreement.copyIsVerifier === 'same'
-  const keep = elsewhere ? `; to keep the old one, copy it there first: ${apiDir}/conf/db_pwd` : ''
-  const known = elsewhere ? '; that in db_pwd is the one PostgreSQL has' : ''
   exam.find('vault-missing', vaultFile, 'there is no such file, or it is empty', {
-    meaning: `there is no password to provision PostgreSQL and the API with${known}`,
-    remedy: tool ? `let ${tool} put it there` : `postgres-endoreg-setup generates a new one${keep}`,
-    fix: tool === undefined ? 'setup' : undefined,
+    ...(agreement.copyIsVerifier === 'same'
+      ? {
+          meaning:
+            'there is no password to provision PostgreSQL and the API with; that in db_pwd is the one PostgreSQL has',
+          remedy: `postgres-endoreg-setup generates a new one; to keep the old one, copy it there first: ${apiDir}/conf/db_pwd`,
+        }
+      : {}),
+    ...(tool ? { remedy: `let ${tool} put it there`, fix: undefined } : {}),
   })
 }
 

@@ -78,29 +78,24 @@ export const hosts: Remedy = {
   },
 }
 
-/** One thing that is done to a unit; all of them are read again at once. */
-type UnitStep =
-  | { readonly action: 'daemon-reload' }
-  | { readonly action: 'unmask' | 'enable' | 'start'; readonly name: string }
+/** One thing that is done to a unit, or to systemd. */
+type UnitStep = { readonly action: 'daemon-reload' | 'unmask' | 'enable' | 'start'; readonly name: string }
 
 /** What the findings ask for, in the order in which each unit needs the one before it. */
 export function unitSteps(findings: readonly DoctorFinding[], all: readonly Unit[]): UnitStep[] {
-  const has = (wanted: FindingId, { name }: Unit): boolean =>
-    findings.some(({ id, subject }) => id === wanted && subject === name)
-  return [
-    ...(findings.some(({ id }) => id === 'unit-not-loaded') ? [{ action: 'daemon-reload' } as const] : []),
-    ...all.flatMap(unit => {
-      const { name } = unit
-      const masked = has('unit-masked', unit)
-      return [
-        ...(masked ? [{ action: 'unmask', name } as const] : []),
-        ...(masked || has('unit-disabled', unit) ? [{ action: 'enable', name } as const] : []),
-      ]
-    }),
-    ...all
-      .filter(({ load, active }) => active !== 'active' && load !== 'not-found')
-      .map(({ name }) => ({ action: 'start', name }) as const),
-  ]
+  const subjects = (wanted: FindingId): string[] =>
+    findings.filter(({ id }) => id === wanted).map(({ subject }) => subject)
+  const masked = subjects('unit-masked')
+  const enabled = [...masked, ...subjects('unit-disabled')]
+  const steps: UnitStep[] = []
+  if (subjects('unit-not-loaded').length > 0) steps.push({ action: 'daemon-reload', name: 'systemd' })
+  for (const { name } of all) {
+    if (masked.includes(name)) steps.push({ action: 'unmask', name })
+    if (enabled.includes(name)) steps.push({ action: 'enable', name })
+  }
+  for (const { name, load, active } of all)
+    if (active !== 'active' && load !== 'not-found') steps.push({ action: 'start', name })
+  return steps
 }
 
 /** Unmasks, enables and starts. */
@@ -108,17 +103,13 @@ export const units: Remedy = {
   fix: 'units',
   does: subjects => `unmask, enable and start: ${subjects}`,
   apply: async (run, findings, facts) => {
-    const { report } = run
-    for (const step of unitSteps(findings, ifKnown(facts.units) ?? [])) {
-      if (step.action === 'daemon-reload') {
-        await changeUnitFiles('daemon-reload')
-        report.change({ resource: 'systemd', action: 'read the units again' })
-        continue
-      }
-      const { action, name } = step
+    for (const { action, name } of unitSteps(findings, ifKnown(facts.units) ?? [])) {
       if (action === 'start') await control(run, action, name)
-      else await changeUnitFiles(action, name)
-      report.change({ resource: name, action })
+      else await changeUnitFiles(action, ...(action === 'daemon-reload' ? [] : [name]))
+      run.report.change({
+        resource: name,
+        action: action === 'daemon-reload' ? 'read the units again' : action,
+      })
     }
   },
 }

@@ -1,5 +1,5 @@
 import type { Case } from './cases.ts'
-import { BROKEN, DENIED, HBA, NIXOS, notUp, refusedOnce, rules, SECONDS, settings, up } from './facts.ts'
+import { BROKEN, HBA, NIXOS, notUp, refusedOnce, rules, SECONDS, settings, up } from './facts.ts'
 
 const OWN = 'local all postgres peer map=superuser_map\n'
 const IPV4 = 'host all all 127.0.0.1/32 scram-sha-256\n'
@@ -101,12 +101,6 @@ export const ACCESS: readonly Case[] = [
     name: 'rules that cannot be read on a host without a server',
     told: { ...ABSENT, attempts: [], rules: BROKEN },
     finds: ['error server-down (port 5432) start'],
-  },
-  {
-    name: 'rules that this account may not read on a host without a server',
-    told: { ...ABSENT, attempts: [], rules: DENIED },
-    finds: ['error server-down (port 5432) start'],
-    unseen: ['the access rules: permission denied'],
   },
   ...(
     [

@@ -60,7 +60,7 @@ export function traversals(
     stat: states[folder] ?? stat(0, 0, 0o40755),
     safe: !unsafe.includes(folder),
   }))
-  return { ours: known({ folders }), theirs }
+  return { ours: { folders }, theirs }
 }
 export const closedAt = (path: string): Traversals['theirs'] =>
   known({ folders: [], end: { path, closed: true } })
