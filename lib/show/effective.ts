@@ -154,18 +154,20 @@ const compare = (one: string, other: string): number => (one < other ? -1 : one 
 
 function toSetting(row: SettingRow, line: FileLine | undefined, known: Known): Setting | undefined {
   const { name, unit, boot, pending } = row
-  const found = serverWide(row, line, known)
+  const current = serverWide(row, line, known)
   // A value that somebody has written down and that is the default is none that differs.
-  if (!found || (!pending && (found.raw === boot || found.value === withUnit(boot ?? '', unit))))
+  if (!current || (!pending && (current.raw === boot || current.value === withUnit(boot ?? '', unit))))
     return undefined
   const next = pending ? withUnit(line?.value ?? boot ?? '', unit) : undefined
-  return { name, value: found.value, origin: found.origin, afterRestart: next }
+  return { name, value: current.value, origin: current.origin, afterRestart: next }
 }
 
-type Found = { readonly value: string; readonly raw?: string | null; readonly origin: Origin }
-
 /** What a setting is for the whole server; undefined where that cannot be told from what our session has. */
-function serverWide(row: SettingRow, line: FileLine | undefined, known: Known): Found | undefined {
+function serverWide(
+  row: SettingRow,
+  line: FileLine | undefined,
+  known: Known,
+): { readonly value: string; readonly raw?: string | null; readonly origin: Origin } | undefined {
   const { name, setting, unit, source, reset, boot } = row
   const value = row.value ?? ''
   const inForce = line?.refused ? undefined : line

@@ -96,7 +96,7 @@ async function fromServer(client: Session, settings: Settings): Promise<Configur
   const { places, ...view } = access
     ? { ...access, lines: [], unseen: [], places: NOWHERE }
     : await readOnHost(settings, role)
-  // What the server says about its settings counts more than what the parser knows of.
+  // What the server says about its settings counts more than what is read here.
   const { lines, mistakes } = rows ? fromRows(rows, view.mistakes) : view
   const hidden = seen('config_file') === null ? [whatIsHidden(role)] : []
   return {
