@@ -7,7 +7,7 @@ import { findProgram } from './programs.ts'
 // What stands in the configuration of a server that is down. Only lines that PostgreSQL takes are read here; what is wrong
 // with the others, it says itself (`askConfigurationErrors`).
 
-/** The forms of names and values (manual, 19.1; guc-file.l); each byte of a letter beyond ASCII counts as one. */
+/** The forms of names and values (manual, 19.1; guc-file.l); whatever is beyond ASCII counts as a letter. */
 const LETTER = 'A-Za-z_\\u0080-\\uffff'
 const PART = `[${LETTER}][${LETTER}0-9]*`
 const ENDS = `(?![${LETTER}0-9.:/-])`
@@ -55,6 +55,9 @@ export function readFileSettings(configFile: string, data: string, files: Files)
   return { data: folder, lines, unread, passed }
 }
 
+/** How many files may lead to one (CONF_FILE_MAX_DEPTH). */
+const DEEPEST = 10
+
 class Reader {
   readonly lines: ConfLine[] = []
   readonly unread: string[] = []
@@ -67,11 +70,11 @@ class Reader {
 
   /**
    * @param expected the errno of a file that does not count
-   * @param from the files that lead to it: one that includes itself has no end
+   * @param from the files that lead to it: one that includes itself, by whichever links, has no end
    */
   read(path: string, expected?: string, from: readonly string[] = []): void {
-    if (from.includes(path)) {
-      this.unread.push(`${path}: it includes itself`)
+    if (from.includes(path) || from.length > DEEPEST) {
+      this.unread.push(`${path}: it includes itself, or too much leads to it`)
       return
     }
     const text = this.#attempt(path, () => this.#files.read(path), expected)

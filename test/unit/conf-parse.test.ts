@@ -73,13 +73,28 @@ t.test('what a file includes stands in its place, and what cannot be read is nam
     ['a.b', 'a.c', 'a.e', 'a.f', 'a.g'],
   )
   t.strictSame(unread, [
-    '/x: it includes itself',
+    '/x: it includes itself, or too much leads to it',
     '/z/c.conf: Permission denied',
     '/none: No such file or directory',
     '/x:7: it names no folder',
   ])
   t.strictSame(passed, ['/z/c.conf: Permission denied'], 'what need not be there')
   t.strictSame(read({}).unread, ['/x: No such file or directory'])
+})
+
+t.test('files that include others are followed as deep as PostgreSQL does', async t => {
+  const chain = (length: number) =>
+    read({
+      '/x': "include '0'",
+      ...Object.fromEntries(
+        Array.from({ length }, (_, index) => [
+          `/${index}`,
+          index < length - 1 ? `include '${index + 1}'` : 'a.b = 1',
+        ]),
+      ),
+    })
+  t.match([chain(10).lines.length, chain(10).unread], [1, []])
+  t.match([chain(11).lines.length, chain(11).unread], [0, [/^\/10: it includes itself, or too much/]])
 })
 
 t.test('lines as long as a file may be', async t => {
