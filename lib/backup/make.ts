@@ -54,8 +54,9 @@ export async function createBackup(
     doing(`clean up ${folder.path}`, () => removePartials(folder))
     const started = await freeTime(run, folder, reason)
     const name = nameOf(started, reason)
+    const begun = { name, reason, sequence: nextSequence(run), started: started.toISOString() }
     return await withPartial(folder, name, async partial => {
-      const lacking = await fill(run, partial, { name, reason, started, sequence: nextSequence(run) })
+      const lacking = await fill(run, partial, begun)
       return { backup: finish(folder, name, partial), lacking }
     })
   } catch (error) {
@@ -101,13 +102,15 @@ async function withPartial<T>(
   }
 }
 
-type Begun = Pick<Description, 'name' | 'reason'> & { readonly started: Date; readonly sequence: number }
-
 /**
  * Fills the folder of a backup, its description last. Gives the Failure to end with where a database is not in it; fails
  * with that where none is.
  */
-async function fill(run: Run, partial: Folder, begun: Begun): Promise<Failure | undefined> {
+async function fill(
+  run: Run,
+  partial: Folder,
+  begun: Pick<Description, 'name' | 'reason' | 'sequence' | 'started'>,
+): Promise<Failure | undefined> {
   const { cluster, listed, configuration } = await describeServer(run, partial)
   const { major } = cluster.server
   const { saved, unread, omitted } = await dumpAll(run, partial, listed, major)
@@ -118,14 +121,10 @@ async function fill(run: Run, partial: Folder, begun: Begun): Promise<Failure | 
   for (const { file } of [...saved, { file: GLOBALS }, ...configuration]) {
     files.push(await withFile(partial, file, handle => digestOf(handle, file)))
   }
-  const { name, reason, started, sequence } = begun
   writeDescription(partial, {
     format: 1,
-    name,
+    ...begun,
     host: hostname(),
-    reason,
-    sequence,
-    started: started.toISOString(),
     finished: new Date().toISOString(),
     madeBy: `endoreg-provision ${pkg.version}`,
     ...cluster,

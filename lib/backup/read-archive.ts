@@ -54,8 +54,10 @@ export async function countArchive(
 /** The rows of a table in an archive, and its name in the bytes of the database's encoding. */
 type ArchivedTable = { readonly schema: Buffer; readonly name: Buffer; readonly rows: number }
 
-/** What stands between two semicolons: a line for psql, space, a comment, a literal, a quoted name, or other letters. */
-const TOKEN = /\\[^\n]*\n|\s+|--[^\n]*\n|'(?:[^']|'')*'|"(?:[^"]|"")*"|[^\s'";\\-]+|-(?!-)|;/y
+/** What stands between two statements: space, comments, and lines for psql. */
+const BETWEEN = /(?:\s+|(?:--|\\)[^\n]*\n)*/y
+/** A quote that is doubled ends one string and begins the next, which comes to the same. */
+const STATEMENT = /(?!--|\\)(?:'[^']*'|"[^"]*"|[^'";])*;/y
 const COPY = /^COPY (?:"((?:[^"]|"")*)"|([^\s".]+))\.(?:"((?:[^"]|"")*)"|([^\s"(]+)) .*FROM stdin;$/s
 /** The largest object is one statement to make and some to fill it (pg_backup_archiver.c; from 17 many in one entry). */
 const LARGE_OBJECT = /^SELECT pg_catalog\.lo_create\('\d+'\);$/
@@ -99,35 +101,22 @@ export class DataScript {
   #statements(bytes: Buffer, start: number): number {
     // A letter for each byte: encodings of servers have ASCII's quotes for themselves.
     const text = bytes.toString('latin1', start)
-    let begun = 0
-    let isBlank = true
-    TOKEN.lastIndex = 0
-    for (let end = 0; ; ) {
-      const [token] = TOKEN.exec(text) ?? []
-      // What goes on to the end of the text may go on after it.
-      if (token === undefined || (token !== ';' && end + token.length === text.length && !isWhole(token)))
-        break
-      end += token.length
-      if (isBlank && /^(?:\s|--|\\)/.test(token)) {
-        begun = end
-        continue
-      }
-      isBlank = false
-      if (token !== ';') continue
-      const statement = text.slice(begun, end)
+    for (let at = 0; ; at = STATEMENT.lastIndex) {
+      BETWEEN.lastIndex = at
+      const begun = at + (BETWEEN.exec(text)?.[0].length ?? 0)
+      STATEMENT.lastIndex = begun
+      const [statement] = STATEMENT.exec(text) ?? []
+      if (statement === undefined) return start + begun
       if (LARGE_OBJECT.test(statement)) this.#largeObjects++
       const [all, quotedSchema, schema, quotedName, name] = COPY.exec(statement) ?? []
-      if (all !== undefined) {
-        // The rows begin on the next line.
-        if (end === text.length) break
-        this.#table = { schema: unquoted(quotedSchema, schema), name: unquoted(quotedName, name), rows: 0 }
-        this.#inRow = false
-        return start + end + 1
-      }
-      begun = end
-      isBlank = true
+      if (all === undefined) continue
+      const end = begun + statement.length
+      // The rows begin on the next line.
+      if (end === text.length) return start + begun
+      this.#table = { schema: unquoted(quotedSchema, schema), name: unquoted(quotedName, name), rows: 0 }
+      this.#inRow = false
+      return start + end + 1
     }
-    return start + begun
   }
 
   /** Counts rows from `start`; gives where it stopped, behind their end where that has come. */
@@ -157,9 +146,6 @@ export class DataScript {
     return bytes.length
   }
 }
-
-/** Whether nothing that follows can belong to `token`. */
-const isWhole = (token: string): boolean => /^(?:\s|--|\\)/.test(token) && token.endsWith('\n')
 
 /** The bytes of a name as it stands in a statement, a letter for each. */
 const unquoted = (quoted: string | undefined, plain: string | undefined): Buffer =>

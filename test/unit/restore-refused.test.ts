@@ -3,7 +3,7 @@ import t from 'tap'
 import { refuseBound } from '../../lib/backup/restore/databases.ts'
 import {
   describeRefused,
-  incomplete,
+  Incomplete,
   isOwn,
   outcome,
   RefusalListener,
@@ -102,11 +102,11 @@ t.test('what comes out as less than it was', async t => {
     why: 'no',
     routine: undefined,
   }))
-  const lacking = incomplete('a', refused, ['with other numbers of rows'])
+  const lacking = new Incomplete('a', refused, ['with other numbers of rows'])
   t.equal(lacking.code, 73)
   t.equal(lacking.lost.length, 8, 'every one of them')
   t.match(lacking.reason, /^it comes out without INDEX i0: no, .*, without INDEX i4: no, and 3 more$/)
-  const damaged = incomplete('a', [], ['x'])
+  const damaged = new Incomplete('a', [], ['x'])
   t.match(damaged, { code: 74, reason: 'it comes out x', hint: /archive is damaged/ })
   const text = { message: 'm', cause: 'c', hint: 'h' }
   t.ok(isOwn(lacking) && isOwn(damaged) && isOwn(new Failure(73, text)))

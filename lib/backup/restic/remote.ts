@@ -88,18 +88,18 @@ export async function refuseForeignFolder(path: string): Promise<void> {
   try {
     if (folder.isOurs()) return
     if (folder.safe && OF_A_SERVER.test((await ask('stat', '-f', '-c', '%T', '--', path)) ?? '')) return
-    throw new Failure(ExitCode.configuration, {
-      message: `use the restic repository ${path}`,
-      cause: `others than ${accountName(effectiveUid())} can write there or lead elsewhere, and root follows nobody else's links`,
-      hint: `See who can: namei -l ${path}. Let root own it: chown root ${path} && chmod go-w ${path}`,
-    })
+    throw wrong(
+      `others than ${accountName(effectiveUid())} can write there or lead elsewhere, and root follows nobody else's links`,
+      `See who can: namei -l ${path}. Let root own it: chown root ${path} && chmod go-w ${path}`,
+      `use the restic repository ${path}`,
+    )
   } finally {
     folder.close()
   }
 }
 
-const wrong = (cause: string, hint: string): Failure =>
-  new Failure(ExitCode.configuration, { message: 'find the restic repository', cause, hint })
+const wrong = (cause: string, hint: string, message = 'find the restic repository'): Failure =>
+  new Failure(ExitCode.configuration, { message, cause, hint })
 
 /** The credential of the unit (systemd.exec(5), LoadCredential=) that holds the repository's password. */
 const CREDENTIAL = 'restic_password'
@@ -151,7 +151,7 @@ function usable(path: string): string | undefined {
 }
 
 const wrongPassword = (cause: string, hint: string): Failure =>
-  new Failure(ExitCode.configuration, { message: "find the restic repository's password", cause, hint })
+  wrong(cause, hint, "find the restic repository's password")
 
 /**
  * repository   where restic(1) keeps what it was given, encrypted and without repetition; it has one password
@@ -192,11 +192,11 @@ export async function findRemote(run: Run): Promise<Remote | undefined> {
 export async function requireRemote(run: Run): Promise<Remote> {
   const remote = await findRemote(run)
   if (remote) return remote
-  throw new Failure(ExitCode.configuration, {
-    message: 'find the restic repository of this host',
-    cause: 'neither RESTIC_REPOSITORY nor RESTIC_REPOSITORY_FILE is set',
-    hint: 'Set one of them in /etc/endoreg/provision.env: where copies of the backups are kept.',
-  })
+  throw wrong(
+    'neither RESTIC_REPOSITORY nor RESTIC_REPOSITORY_FILE is set',
+    'Set one of them in /etc/endoreg/provision.env: where copies of the backups are kept.',
+    'find the restic repository of this host',
+  )
 }
 
 function environment(run: Run, { variable: [name, value] }: Address, password: string) {
@@ -224,11 +224,11 @@ function environment(run: Run, { variable: [name, value] }: Address, password: s
 function refuseSecrets(variables: Readonly<Record<string, string>>): void {
   const found = Object.entries(variables).find(([, value]) => /:[^@/]*@/.test(value))
   if (!found) return
-  throw new Failure(ExitCode.configuration, {
-    message: `give restic the variable ${found[0]}`,
-    cause: 'there is a password in it, and every program that is started would get it',
-    hint: 'Let the proxy know this host by its address, or run one on this host that logs in (cntlm).',
-  })
+  throw wrong(
+    'there is a password in it, and every program that is started would get it',
+    'Let the proxy know this host by its address, or run one on this host that logs in (cntlm).',
+    `give restic the variable ${found[0]}`,
+  )
 }
 
 function scrub({ secrets }: Address): (text: string) => string {

@@ -8,7 +8,7 @@ import { type SavedDatabase, tell } from '../terms.ts'
 import { type How, listArchive, restoreArchive, SECTIONS, type Source } from './archive.ts'
 import { compareContents, compareShared, countInPlace } from './compare.ts'
 import { drop, endingSessions, sessionsBefore } from './databases.ts'
-import { incomplete, type Refused } from './refused.ts'
+import { Incomplete, type Refused } from './refused.ts'
 import { commentSql, createSql, limitsSql, rightsSql, settingSql, splitList } from './sql.ts'
 
 /** Milliseconds for what reads every row: as long as it takes, within a day. */
@@ -102,7 +102,7 @@ export async function prepareNew(
   const statements = [commentSql(saved, name), ...(saved.rights === null ? [] : rightsSql(saved, name, []))]
   await ask(client, statements.join('; '), LIMIT, `give the database ${saved.name} its rights`)
   await giveSettings(run, client, saved, name)
-  if (refused.length + differences.length > 0) throw incomplete(saved.name, refused, differences)
+  if (refused.length + differences.length > 0) throw new Incomplete(saved.name, refused, differences)
 }
 
 /**
@@ -121,7 +121,12 @@ async function fillNew(
   const create = (): Promise<unknown> =>
     ask(client, createSql(saved, name, tablespaces), DAY, `create the database ${saved.name}`)
   const how: How = beside ? 'beside' : 'new'
-  if (beside) await tellLeftOut(target, saved)
+  if (beside) {
+    const lines = await listArchive(target, saved)
+    const names = lines.flatMap(line => /^\d+; \d+ \d+ SUBSCRIPTION - (.*) \S+$/.exec(line)?.[1] ?? [])
+    if (names.length > 0)
+      run.report.warning(`not restored beside what is there: the subscriptions ${names.join(', ')}`)
+  }
   await create()
   const refused = await restoreArchive(target, saved, name, how)
   if (!refused.some(({ routine }) => routine !== undefined)) return refused
@@ -163,7 +168,7 @@ export async function restoreInPlace(
       restoreArchive(target, saved, name, 'in place'),
     )
     // All of it was taken back.
-    if (refused.length > 0) throw incomplete(name, refused, [])
+    if (refused.length > 0) throw new Incomplete(name, refused, [])
   }
   if (empty && current && compareShared(saved, current, false).length === 0) return undefined
   const grantees = current?.rights?.flatMap(({ grantee }) => grantee ?? []) ?? []
@@ -177,14 +182,6 @@ export async function restoreInPlace(
   await ask(client, statements.join('; '), LIMIT, `give the database ${name} what it had`)
   await giveSettings(run, client, saved, name)
   return empty ? [] : compareContents(saved, await inspectContents(target, name))
-}
-
-/** Names the subscriptions that do not come beside what is there. */
-async function tellLeftOut(target: Target, saved: SavedDatabase): Promise<void> {
-  const lines = await listArchive(target, saved)
-  const names = lines.flatMap(line => /^\d+; \d+ \d+ SUBSCRIPTION - (.*) \S+$/.exec(line)?.[1] ?? [])
-  if (names.length === 0) return
-  target.run.report.warning(`not restored beside what is there: the subscriptions ${names.join(', ')}`)
 }
 
 /** What is in the database `name`; where it will be used, it gets the statistics that its planner needs. */

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os'
 import type { Readable } from 'node:stream'
 import { canAsk, confirmHost } from '../../frame/confirm.ts'
-import { ExitCode, Failure, type FailureCode } from '../../frame/failure.ts'
+import { ExitCode, Failure } from '../../frame/failure.ts'
 import type { Run } from '../../frame/run.ts'
 import { scrubber } from '../../frame/scrub.ts'
 import { detailText, isOfServer, routineIn } from '../../server/problem.ts'
@@ -18,45 +18,33 @@ export type Refused = {
 /** Objects that one sentence names. */
 const MOST = 5
 
-/** A database that came out of its archive as less than the backup says. */
+/** A database of whose archive PostgreSQL did not take everything, or which holds something else than the backup says. */
 export class Incomplete extends Failure {
   readonly database: string
   /** What is missing or different: a sentence for each. */
   readonly lost: readonly string[]
 
-  constructor(database: string, code: FailureCode, lost: readonly string[], hint: string) {
+  constructor(database: string, refused: readonly Refused[], differences: readonly string[]) {
+    const lost = [...refused.map(describeRefused), ...differences]
     const more = lost.length > MOST ? [`and ${lost.length - MOST} more`] : []
     const cause = `it comes out ${[...lost.slice(0, MOST), ...more].join(', ')}`
+    const [code, hint] =
+      refused.length > 0
+        ? ([ExitCode.cannotCreate, NOT_TAKEN] as const)
+        : ([ExitCode.inputOutput, DAMAGED] as const)
     super(code, { message: `restore the database ${database}`, cause, hint })
     this.database = database
     this.lost = lost
   }
 }
 
+const NOT_TAKEN =
+  'The archive is sound, but PostgreSQL does not take these objects of it any more; it says why.'
+const DAMAGED =
+  'Its archive is damaged: take another backup with --backup NAME, and look at the disk (dmesg).'
+
 export const describeRefused = ({ object, why, routine }: Refused): string =>
   `without ${object}: ${why}${routine === undefined ? '' : ` (in ${routine})`}`
-
-/** The Failure for a database of which PostgreSQL did not take everything, or which holds something else. */
-export function incomplete(
-  database: string,
-  refused: readonly Refused[],
-  differences: readonly string[],
-): Incomplete {
-  const lost = [...refused.map(describeRefused), ...differences]
-  return refused.length > 0
-    ? new Incomplete(
-        database,
-        ExitCode.cannotCreate,
-        lost,
-        'The archive is sound, but PostgreSQL does not take these objects of it any more; it says why.',
-      )
-    : new Incomplete(
-        database,
-        ExitCode.inputOutput,
-        lost,
-        'Its archive is damaged: take another backup with --backup NAME, and look at the disk (dmesg).',
-      )
-}
 
 type Open = { object: string; why: string; detail: string; hint: string; routine: string | undefined }
 

@@ -100,19 +100,17 @@ export function rightsSql(
   const all = [...new Set([owner, ...grantees])].map(identifier)
   return [
     `REVOKE ALL ON DATABASE ${database} FROM PUBLIC, ${all.join(', ')} CASCADE`,
-    ...inTurn(owner, rights ?? defaultRights(owner)).flatMap(({ grantee, privilege, grantable, grantor }) => {
-      const grant = `GRANT ${privilege} ON DATABASE ${database} TO ${grantee === null ? 'PUBLIC' : identifier(grantee)}${grantable ? ' WITH GRANT OPTION' : ''}`
-      return grantor === undefined || isOwn(owner, grantor)
-        ? [grant]
-        : [`SET ROLE ${identifier(grantor)}`, grant, 'RESET ROLE']
-    }),
+    ...inTurn(owner, rights ?? defaultRights(owner)).flatMap(
+      ({ grantee, privilege, grantable, grantor = owner }) => {
+        const grant = `GRANT ${privilege} ON DATABASE ${database} TO ${grantee === null ? 'PUBLIC' : identifier(grantee)}${grantable ? ' WITH GRANT OPTION' : ''}`
+        // A superuser grants as the owner does.
+        return grantor === owner ? [grant] : [`SET ROLE ${identifier(grantor)}`, grant, 'RESET ROLE']
+      },
+    ),
   ]
 }
 
 type Rights = NonNullable<SavedDatabase['rights']>
-
-/** Whether the owner has given a right; a superuser grants as the owner does. */
-const isOwn = (owner: string, grantor: string = owner): boolean => grantor === owner
 
 /** Each right after the one that let its grantor give it. */
 function inTurn(owner: string, rights: Rights): Rights {
@@ -120,8 +118,8 @@ function inTurn(owner: string, rights: Rights): Rights {
   const given: Rights[number][] = []
   for (;;) {
     const next = turn.filter(
-      ({ grantor, privilege }) =>
-        isOwn(owner, grantor) ||
+      ({ grantor = owner, privilege }) =>
+        grantor === owner ||
         given.some(its => its.grantee === grantor && its.privilege === privilege && its.grantable),
     )
     if (next.length === 0) return [...given, ...turn]
@@ -131,7 +129,7 @@ function inTurn(owner: string, rights: Rights): Rights {
 }
 
 /** What a database has that nobody has changed (acldefault() of acl.c). */
-export const defaultRights = (owner: string): NonNullable<SavedDatabase['rights']> => [
+export const defaultRights = (owner: string): Rights => [
   ...['CONNECT', 'TEMPORARY'].map(privilege => ({ grantee: null, privilege, grantable: false })),
   ...['CREATE', 'CONNECT', 'TEMPORARY'].map(privilege => ({ grantee: owner, privilege, grantable: false })),
 ]
@@ -142,9 +140,6 @@ export const limitsSql = (
   { connectionLimit, isTemplate }: Pick<SavedDatabase, 'connectionLimit' | 'isTemplate'>,
 ): string =>
   `ALTER DATABASE ${identifier(name)} WITH CONNECTION LIMIT ${connectionLimit} IS_TEMPLATE ${isTemplate}`
-
-/** A setting of a database, or of a role in it. */
-type SavedSetting = SavedDatabase['settings'][number]
 
 /** Settings whose value is stored as a list of quoted names (GUC_LIST_QUOTE; variable_is_guc_list_quote() of pg_dump). */
 const LISTS = new Set([
@@ -158,7 +153,10 @@ const LISTS = new Set([
 const ELEMENT = /\s*(?:"((?:[^"]|"")*)"|([^",]+?))\s*(?:,|$)/y
 
 /** The statement that gives `database` the setting: what is stored, not what would be made of it once more. */
-export function settingSql(database: string, { role, name, value }: SavedSetting): string {
+export function settingSql(
+  database: string,
+  { role, name, value }: SavedDatabase['settings'][number],
+): string {
   const target =
     role === null
       ? `DATABASE ${identifier(database)}`
