@@ -77,7 +77,7 @@ const FORMAT = ['--format=custom', '--compress=1'] as const
 const TRIES = 5
 
 /** A file name for any name of a database: 63 bytes become 189 at the most. */
-export const archiveName = (database: string): string => `${encodeURIComponent(database)}.dump`
+const archiveName = (database: string): string => `${encodeURIComponent(database)}.dump`
 
 /** What an archive was made of, and in words what pg_dump does not save of it. */
 type Content = Pick<Contents, 'tables' | 'extensions'> & { readonly omitted: readonly string[] }

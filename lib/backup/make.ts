@@ -39,9 +39,9 @@ import {
  * Makes a backup of every database that can be read, of roles and tablespaces. It gets its name when everything in it has
  * been read again and is on the disk; whatever ends the run before leaves nothing with the name of a backup.
  *
- * @returns the backup, and the Failure to end with where it lacks a database
  * For the holder of the maintenance's lock (`withMaintenanceLock`).
  *
+ * @returns the backup, and the Failure to end with where it lacks a database
  * Fails with 69 where PostgreSQL's programs are missing, 74 where the disk is full, 75 where the server is not ready,
  * 77 without a superuser, 78 where others can write into the folder of the backups.
  */
@@ -121,7 +121,7 @@ async function fill(
   for (const { file } of [...saved, { file: GLOBALS }, ...configuration]) {
     files.push(await withFile(partial, file, handle => digestOf(handle, file)))
   }
-  writeDescription(partial, {
+  const description: Description = {
     format: 1,
     ...begun,
     host: hostname(),
@@ -133,7 +133,10 @@ async function fill(
     configuration,
     omitted: [...cluster.omitted, ...omitted],
     files,
-  })
+  }
+  doing(`write ${partial.show(DESCRIPTION)}`, () =>
+    replaceFile(partial, DESCRIPTION, Buffer.from(withDigest(description)), ownFile()),
+  )
   return lacking
 }
 
@@ -178,12 +181,6 @@ async function dumpAll(run: Run, partial: Folder, listed: readonly ListedDatabas
     else run.report.warning(`the database ${name} was dropped meanwhile, so it is not part of the backup`)
   }
   return { saved, unread, omitted }
-}
-
-function writeDescription(partial: Folder, description: Description): void {
-  doing(`write ${partial.show(DESCRIPTION)}`, () =>
-    replaceFile(partial, DESCRIPTION, Buffer.from(withDigest(description)), ownFile()),
-  )
 }
 
 const closed = (name: string): Failure =>

@@ -1,13 +1,8 @@
 import { PassThrough } from 'node:stream'
 import t from 'tap'
+import { describeRefused, RefusalListener } from '../../lib/backup/restore/archive.ts'
+import { Incomplete, isOwn, outcome } from '../../lib/backup/restore/compare.ts'
 import { refuseBound } from '../../lib/backup/restore/databases.ts'
-import {
-  describeRefused,
-  Incomplete,
-  isOwn,
-  outcome,
-  RefusalListener,
-} from '../../lib/backup/restore/refused.ts'
 import { requireOwn } from '../../lib/backup/restore/source.ts'
 import { collationsOf } from '../../lib/backup/restore/sql.ts'
 import { Failure } from '../../lib/frame/failure.ts'

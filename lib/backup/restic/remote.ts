@@ -10,7 +10,7 @@ import { effectiveUid } from '../../host/identity.ts'
 import { ask } from '../../host/shell.ts'
 
 /** Where the repository is, as the settings say it. */
-export type Address = {
+type Address = {
   /** What messages call the repository. */
   readonly shown: string
   /** The variable that tells restic. */
@@ -82,7 +82,7 @@ const OF_A_SERVER = /^(?:nfs|cifs|smb|fuse|afs|ceph|v9fs)/
  * Root writes into a repository that is a folder of this host, so nobody else may be able to put a link there.
  * One that is missing is left to restic. Fails with 78.
  */
-export async function refuseForeignFolder(path: string): Promise<void> {
+async function refuseForeignFolder(path: string): Promise<void> {
   const folder = openFolder(path)
   if (!folder) return
   try {
@@ -114,7 +114,7 @@ const REFUSED = ['RESTIC_PASSWORD', 'RESTIC_PASSWORD_COMMAND'] as const
  * one. restic reads it itself.
  * Fails with 78 where there is none, it is empty, or another account than root decides what is in it.
  */
-export function findPasswordFile({ settings, report }: Pick<Run, 'settings' | 'report'>): string {
+function findPasswordFile({ settings, report }: Pick<Run, 'settings' | 'report'>): string {
   const refused = REFUSED.filter(name => process.env[name])
   const credentials = process.env['CREDENTIALS_DIRECTORY']
   const path =

@@ -1,12 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
 import type { Run } from '../../frame/run.ts'
-import { programFailure } from '../../server/problem.ts'
+import { scrubber } from '../../frame/scrub.ts'
+import { detailText, isOfServer, programFailure, routineIn } from '../../server/problem.ts'
 import { SILENT_OPTIONS } from '../../server/sql.ts'
 import { withBackupFile } from '../folder.ts'
 import { startChild, succeed } from '../programs.ts'
 import { type Backup, type SavedDatabase, tell } from '../terms.ts'
-import { RefusalListener, type Refused } from './refused.ts'
 
 /** Milliseconds between two looks at how far it is. */
 const TURN = 500
@@ -85,6 +86,117 @@ export async function restoreArchive(
 function positionOf(handle: number): number {
   const [, position] = /^pos:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${handle}`, 'utf8')) ?? []
   return Number(position ?? 0)
+}
+
+/** An object of an archive that PostgreSQL did not take. */
+export type Refused = {
+  /** What pg_restore calls it: `INDEX public.i (TOC entry 12)`. */
+  readonly object: string
+  readonly why: string
+  /** Whether it happened in a function, and which: those are written for another search_path, or another role. */
+  readonly routine: string | undefined
+}
+
+export const describeRefused = ({ object, why, routine }: Refused): string =>
+  `without ${object}: ${why}${routine === undefined ? '' : ` (in ${routine})`}`
+
+type Open = { object: string; why: string; detail: string; hint: string; routine: string | undefined }
+
+/**
+ * Hears from `pg_restore --verbose`, as it goes on, what PostgreSQL refuses (warn_or_exit_horribly() of
+ * pg_backup_archiver.c). The statement that it quotes may have a password in it, and is not kept.
+ */
+export class RefusalListener {
+  readonly #refused: Refused[] = []
+  /** What is the matter that is no object of the archive: the server, its disk, or the archive itself. */
+  broken: string | undefined
+  readonly warnings: string[] = []
+  #rest = ''
+  #named = ''
+  #entry = ''
+  #open: Open | undefined
+  readonly #scrub = scrubber([])
+
+  constructor(stream: Readable) {
+    stream.on('data', (text: string) => {
+      const lines = (this.#rest + text).split('\n')
+      this.#rest = lines.pop() ?? ''
+      for (const line of lines) this.#line(line)
+    })
+  }
+
+  /** What was refused; for when the program has ended. */
+  end(): readonly Refused[] {
+    this.#line(this.#rest)
+    this.#close()
+    return this.#refused
+  }
+
+  #line(line: string): void {
+    const [, said] = /^pg_restore: (.*)$/.exec(line) ?? []
+    if (said === undefined) {
+      this.#more(line)
+      return
+    }
+    const [, error] = /^error: (.*)$/.exec(said) ?? []
+    if (error !== undefined) this.#begin(error)
+    else if (/^detail: /.test(said)) this.#more(said.replace(/^detail: /, ''))
+    else this.#pass(said)
+  }
+
+  /** What it says of its progress. */
+  #pass(said: string): void {
+    this.#close()
+    const [, warning] = /^warning: (?!errors ignored)(.*)$/.exec(said) ?? []
+    if (warning !== undefined) this.warnings.push(this.#scrub(warning))
+    const [, kind, name] = /^(?:creating (.*?)|processing data for table) "(.*)"$/.exec(said) ?? []
+    const [, dropped] = /^dropping (.*)$/.exec(said) ?? []
+    if (name !== undefined || dropped !== undefined) {
+      this.#named = dropped ?? `${kind ?? 'the rows of'} ${name}`
+      this.#entry = ''
+    }
+    const [, entry] = /^from TOC entry (\d+);/.exec(said) ?? []
+    if (entry !== undefined) this.#entry = ` (TOC entry ${entry})`
+  }
+
+  #begin(error: string): void {
+    this.#close()
+    const [, why] = /\bERROR: {2}(.*)$/.exec(error) ?? []
+    if (why === undefined) {
+      this.broken ??= `pg_restore: error: ${error}`
+      return
+    }
+    const object = `${this.#named || 'what it begins with'}${this.#entry}`
+    this.#open = { object, why, detail: '', hint: '', routine: undefined }
+  }
+
+  #more(line: string): void {
+    const open = this.#open
+    if (!open) return
+    if (/^Command was: /.test(line)) {
+      // The object is there, but is the restorer's.
+      if (/^Command was: ALTER .* OWNER TO .*;$/.test(line)) open.object = `the owner of ${open.object}`
+      this.#close()
+      return
+    }
+    const [, hint] = /^HINT: {2}(.*?)\.?$/.exec(line) ?? []
+    if (hint !== undefined) open.hint = `. ${hint}`
+    const [, detail] = /^DETAIL: {2}(.*)$/.exec(line) ?? []
+    if (detail !== undefined) open.detail = detailText(detail)
+    open.routine ??= routineIn(line)
+  }
+
+  #close(): void {
+    const open = this.#open
+    this.#open = undefined
+    if (!open) return
+    // A function can say anything; what the system says comes without one.
+    if (isOfServer(open.why) && open.routine === undefined) this.broken ??= `pg_restore: error: ${open.why}`
+    const { object, why, detail, hint, routine } = open
+    // What is advised for a query in a function is for its author.
+    const text = `${why}${detail}${routine === undefined ? hint : ''}`
+    this.#refused.push({ object, why: this.#scrub(text), routine })
+  }
 }
 
 /** What is in the archive of `saved` beside what every new database has, a line of pg_restore(1) for each. */

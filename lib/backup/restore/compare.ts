@@ -1,11 +1,16 @@
+import { hostname } from 'node:os'
+import { canAsk, confirmHost } from '../../frame/confirm.ts'
+import { ExitCode, Failure } from '../../frame/failure.ts'
+import type { Run } from '../../frame/run.ts'
 import { means, statementFailure } from '../../server/problem.ts'
 import type { Session } from '../../server/session.ts'
 import { identifier } from '../../server/sql.ts'
 import { type Counted, inspectContents, type SharedPart } from '../describe.ts'
 import type { SavedDatabase, SavedRole } from '../terms.ts'
+import { describeRefused, type Refused } from './archive.ts'
 import { defaultRights } from './sql.ts'
 
-/** Names in one sentence. */
+/** What one sentence names. */
 const MOST = 5
 
 function list(names: readonly string[]): string {
@@ -149,4 +154,70 @@ async function copied(client: Session, table: string): Promise<number | undefine
     if (means(error, 'another object by now')) return undefined
     throw statementFailure(error, `count the rows of ${table}`)
   }
+}
+
+/** A database of whose archive PostgreSQL did not take everything, or which holds something else than the backup says. */
+export class Incomplete extends Failure {
+  readonly database: string
+  /** What is missing or different: a sentence for each. */
+  readonly lost: readonly string[]
+
+  constructor(database: string, refused: readonly Refused[], differences: readonly string[]) {
+    const lost = [...refused.map(describeRefused), ...differences]
+    const more = lost.length > MOST ? [`and ${lost.length - MOST} more`] : []
+    const cause = `it comes out ${[...lost.slice(0, MOST), ...more].join(', ')}`
+    const [code, hint] =
+      refused.length > 0
+        ? ([ExitCode.cannotCreate, NOT_TAKEN] as const)
+        : ([ExitCode.inputOutput, DAMAGED] as const)
+    super(code, { message: `restore the database ${database}`, cause, hint })
+    this.database = database
+    this.lost = lost
+  }
+}
+
+const NOT_TAKEN =
+  'The archive is sound, but PostgreSQL does not take these objects of it any more; it says why.'
+const DAMAGED =
+  'Its archive is damaged: take another backup with --backup NAME, and look at the disk (dmesg).'
+
+/** Names all that is missing, and asks whether it is to be so. */
+export async function acceptIncomplete(run: Run, lacking: readonly Incomplete[]): Promise<boolean> {
+  for (const { database, lost } of lacking) {
+    for (const sentence of lost) run.report.warning(`the database ${database} would come back ${sentence}`)
+  }
+  const names = lacking.map(({ database }) => database).join(', ')
+  if (!run.values.has('yes-incomplete')) {
+    if (!canAsk()) return false
+    run.report.note(`what ${names} was is kept then; typed otherwise, it stays in its place`)
+  }
+  try {
+    await confirmHost(run, `restore ${names} without that`, 'yes-incomplete')
+    return true
+  } catch (error) {
+    if (error instanceof Failure && error.code === ExitCode.usage) return false
+    throw error
+  }
+}
+
+/** Whether a failure is a database's own, so that the others can come back. */
+export const isOwn = (failure: Failure): boolean =>
+  failure instanceof Incomplete || failure.code === ExitCode.cannotCreate
+
+/** The Failure for a restore in which databases did not come back, and `restored` did. */
+export function outcome(failures: ReadonlyMap<string, Failure>, restored: readonly string[]): Failure {
+  const [first] = failures.values()
+  if (!first) throw new Error('nothing has failed')
+  const [name = ''] = failures.keys()
+  const one = failures.size === 1
+  const rest = restored.length > 0 ? `What is restored: ${restored.join(', ')}.` : 'Nothing was replaced.'
+  const ways =
+    first instanceof Incomplete
+      ? ` A way to the data: --database '${name}' --as NAME --yes-incomplete ${hostname()} restores it beside what is there, without what is named above.`
+      : ''
+  return new Failure(first.code, {
+    message: one ? first.message : `restore the databases ${[...failures.keys()].join(', ')}`,
+    cause: one ? first.reason : [...failures].map(([its, { reason }]) => `${its}: ${reason}`).join('; '),
+    hint: `${first.hint.replace(/[^.]$/, '$&.')} ${one ? 'It stays as it was' : 'They stay as they were'}. ${rest}${ways}`,
+  })
 }

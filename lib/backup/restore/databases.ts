@@ -8,7 +8,7 @@ import { LIMIT, select } from '../describe.ts'
 import { freeName, isInPlace, isRestoring, KEPT, NEW, type SavedDatabase } from '../terms.ts'
 
 /** Something that is bound to a database by its oid, and so stays with it under whatever name. */
-export type Bound = {
+type Bound = {
   readonly kind: 'subscription' | 'replication slot'
   readonly name: string
   readonly database: string
@@ -67,7 +67,7 @@ const detachSql = (name: string): string[] => [
 ]
 
 /** Takes the subscriptions out of a database that a restore has made: with one in it, it cannot be dropped. */
-export async function detach(run: Run, client: Session, database: string): Promise<void> {
+async function detach(run: Run, client: Session, database: string): Promise<void> {
   const bound = await listBound(client, [database])
   if (bound.length === 0) return
   await inSession(run, database, LIMIT, async inside => {
@@ -86,10 +86,6 @@ const TURN = 50
 /** A query for the sessions in the databases `oids`. */
 export const sessionsIn = (oids: readonly string[]): string =>
   `SELECT pid FROM pg_stat_activity WHERE datid IN (${['0', ...oids].join(', ')})`
-
-/** A query for the sessions in `database`. */
-export const sessionsOf = (database: string): string =>
-  `SELECT pid FROM pg_stat_activity WHERE datname = ${literal(database)}`
 
 /** A query for the sessions for which the programs that work for this one in `database` wait. */
 export const sessionsBefore = (database: string): string =>
@@ -166,7 +162,9 @@ async function keep(
   const doing = `keep the database ${name} as ${kept}`
   const rename = `ALTER DATABASE ${identifier(name)} RENAME TO ${identifier(kept)}`
   await changeOrSay(run, kept, `keep, it was ${name}`, () =>
-    endingSessions(run, sessionsOf(name), () => ask(client, rename, DROP_LIMIT, doing)),
+    endingSessions(run, `SELECT pid FROM pg_stat_activity WHERE datname = ${literal(name)}`, () =>
+      ask(client, rename, DROP_LIMIT, doing),
+    ),
   )
   run.report.warning(`the subscription ${subscription} lives on in it, with the rows that it took there`)
 }

@@ -5,10 +5,9 @@ import { ask, type Session } from '../../server/session.ts'
 import { identifier, literal } from '../../server/sql.ts'
 import { type Counted, describeDatabases, LIMIT, select } from '../describe.ts'
 import { type SavedDatabase, tell } from '../terms.ts'
-import { type How, listArchive, restoreArchive, SECTIONS, type Source } from './archive.ts'
-import { compareContents, compareShared, countInPlace } from './compare.ts'
+import { type How, listArchive, type Refused, restoreArchive, SECTIONS, type Source } from './archive.ts'
+import { compareContents, compareShared, countInPlace, Incomplete } from './compare.ts'
 import { drop, endingSessions, sessionsBefore } from './databases.ts'
-import { Incomplete, type Refused } from './refused.ts'
 import { commentSql, createSql, limitsSql, rightsSql, settingSql, splitList } from './sql.ts'
 
 /** Milliseconds for what reads every row: as long as it takes, within a day. */
@@ -98,7 +97,7 @@ export async function prepareNew(
   const { run } = target
   const refused = await fillNew(target, client, saved, name)
   tell(run, 'count the rows of', target.databases, saved, 1)
-  const differences = compareContents(saved, await inspectContents(target, name))
+  const differences = compareContents(saved, await countContents(target, name))
   const statements = [commentSql(saved, name), ...(saved.rights === null ? [] : rightsSql(saved, name, []))]
   await ask(client, statements.join('; '), LIMIT, `give the database ${saved.name} its rights`)
   await giveSettings(run, client, saved, name)
@@ -181,11 +180,11 @@ export async function restoreInPlace(
   ]
   await ask(client, statements.join('; '), LIMIT, `give the database ${name} what it had`)
   await giveSettings(run, client, saved, name)
-  return empty ? [] : compareContents(saved, await inspectContents(target, name))
+  return empty ? [] : compareContents(saved, await countContents(target, name))
 }
 
 /** What is in the database `name`; where it will be used, it gets the statistics that its planner needs. */
-const inspectContents = ({ run, drill }: Target, name: string): Promise<Counted> =>
+const countContents = ({ run, drill }: Target, name: string): Promise<Counted> =>
   inSession(run, name, LIMIT, async client => {
     if (!drill) await analyzeAll(run, client, name)
     return countInPlace(client)

@@ -126,24 +126,8 @@ export function describePreview(
   }
 }
 
-/** What a server has to offer to a restore. */
-export type ServerFacts = {
-  readonly major: number
-  readonly tablespaces: readonly string[]
-  /** The extensions that can be created there. */
-  readonly extensions: readonly string[]
-  readonly roles: readonly string[]
-  /** Whether it is a standby. */
-  readonly recovery: boolean
-  /** The transactions that are prepared in what is to be replaced. */
-  readonly prepared: readonly string[]
-}
-
 /** Inspects the server of `client`, into which databases called `names` are to be restored. */
-async function inspectServer(
-  client: Session,
-  names: readonly string[],
-): Promise<Omit<ServerFacts, 'major' | 'tablespaces'>> {
+async function inspectServer(client: Session, names: readonly string[]) {
   const [[facts] = [], prepared = [], extensions = [], roles = []] = await ask(
     client,
     `SELECT pg_is_in_recovery() AS recovery;
@@ -154,12 +138,18 @@ async function inspectServer(
     'look at the server',
   )
   return {
+    /** Those that can be created there. */
     extensions: extensions.map(row => String(row['name'])),
     roles: roles.map(row => String(row['name'])),
+    /** Whether it is a standby. */
     recovery: facts?.['recovery'] === true,
+    /** The transactions that are prepared in what is to be replaced. */
     prepared: prepared.map(row => String(row['what'])),
   }
 }
+
+/** What a server has to offer to a restore. */
+export type ServerFacts = Pick<Preview, 'major' | 'tablespaces'> & Awaited<ReturnType<typeof inspectServer>>
 
 /** A database, and in which tablespaces that the server may lack its archive has objects. */
 type Needy = SavedDatabase & { readonly tablespaces?: readonly string[] }

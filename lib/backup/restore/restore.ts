@@ -7,12 +7,11 @@ import { identifier } from '../../server/sql.ts'
 import { describeCluster, describeDatabases, LIMIT } from '../describe.ts'
 import { createBackup, tellOf } from '../make.ts'
 import { type Backup, freeName, isInPlace, NEW, type SavedDatabase } from '../terms.ts'
-import { compareRoles, compareShared } from './compare.ts'
+import { acceptIncomplete, compareRoles, compareShared, Incomplete, isOwn, outcome } from './compare.ts'
 import { databaseNames, drop, dropInvalid, dropLeftovers, dropOrSay, listBound } from './databases.ts'
 import { applyGlobals, createMissingRoles, type Managed, readGlobals } from './globals.ts'
 import { prepareNew, restoreInPlace, type Target } from './prepare.ts'
 import type { Preview } from './preview.ts'
-import { acceptIncomplete, Incomplete, isOwn, outcome } from './refused.ts'
 import { type Made, type Mark, markDatabases, type Replaced, type Replacing, swap } from './swap.ts'
 
 /** A restore: what of the backup, and what of the server it touches. */
@@ -24,7 +23,7 @@ export type Task = Target &
   }
 
 /** What a restore has done. */
-export type Restored = {
+type Restored = {
   /** The new databases that are in their places. */
   readonly made: readonly Made[]
   /** The databases that were restored where they are, and how what is in them differs from the backup. */
@@ -139,7 +138,7 @@ function addFailure(
 }
 
 /** How what is there differs from what the backup says: sentences by database, and for the roles. */
-export type Differences = {
+type Differences = {
   readonly databases: ReadonlyMap<string, readonly string[]>
   readonly roles: readonly string[]
 }

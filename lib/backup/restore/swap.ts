@@ -6,8 +6,8 @@ import { ask, type Session, run as send } from '../../server/session.ts'
 import { BEGIN_SILENTLY, COMMIT_SILENTLY, identifier, literal } from '../../server/sql.ts'
 import type { SavedDatabase } from '../terms.ts'
 import { freeName, KEPT, OLD } from '../terms.ts'
+import type { Incomplete } from './compare.ts'
 import { endingSessions, listBound, refuseBound, sessionsIn } from './databases.ts'
-import type { Incomplete } from './refused.ts'
 import { limitsSql } from './sql.ts'
 
 /** Milliseconds for a statement: a rename waits five seconds for sessions to end (CountOtherDBBackends() of procarray.c). */

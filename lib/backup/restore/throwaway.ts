@@ -134,13 +134,13 @@ export async function openWorkshop(
   run.report.progress('start a throwaway PostgreSQL', 0)
   const keeping = [parent, initdb, ...access, SETTINGS, ...options]
   const folderScript = await startScript(run.settings, [], KEEP_FOLDER, keeping)
-  const folder = await folderScript.said(parent)
+  const folder = await folderScript.said()
   const bin = dirname(realpathSync(control))
   const start = async (extensions: readonly string[]): Promise<Throwaway> => {
     const preloaded = PRELOADED.filter(library => extensions.includes(library)).join(',')
     const what = [folder, bin, name, `${uid}`, `${gid}`, `${readyTimeout}`, preloaded]
     const server = await startScript(run.settings, NAMESPACES, RUN_SERVER, what)
-    await server.said(parent)
+    await server.said()
     return { run: inThrowaway(run, `${folder}/socket`), end: server.end }
   }
   return { start, end: folderScript.end }
@@ -156,7 +156,7 @@ function ownerOf({ postgresAccount }: Settings): Account {
 /** A script at work. */
 type Script = {
   /** The first line that it says. Ends it and fails where there is none. */
-  readonly said: (parent: string) => Promise<string>
+  readonly said: () => Promise<string>
   readonly end: () => Promise<void>
 }
 
@@ -174,7 +174,7 @@ async function startScript(
   // It ends with its input, which ends with this process.
   const how = { env, tie: 'nothing', input: 'pipe' } as const
   const { stdin, stdout, stderr, ended } = await startProgram([program, ...rest], how).catch(error => {
-    throw notStarted(throwawayParent(), String(error), settings.readyTimeout)
+    throw notStarted(String(error), settings.readyTimeout)
   })
   let words = ''
   stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -186,11 +186,11 @@ async function startScript(
     stdin.end()
     await ended
   }
-  const said = async (parent: string): Promise<string> => {
+  const said = async (): Promise<string> => {
     const found = await firstLine(stdout)
     if (found !== undefined && found !== FAILED) return found
     await end()
-    throw notStarted(parent, lastWords(words), settings.readyTimeout)
+    throw notStarted(lastWords(words), settings.readyTimeout)
   }
   return { said, end }
 }
@@ -216,7 +216,7 @@ export function requireShort(parent: string): void {
 }
 
 /** Why there is no throwaway PostgreSQL, by the last words of what was to start one. */
-function notStarted(parent: string, cause: string, seconds: number): Failure {
+function notStarted(cause: string, seconds: number): Failure {
   if (/^(?:unshare|mount|umount|pivot_root): /.test(cause)) {
     return new Failure(ExitCode.notPermitted, {
       message: 'shut a throwaway PostgreSQL off from this host, since what is in a backup may run code',
@@ -232,7 +232,7 @@ function notStarted(parent: string, cause: string, seconds: number): Failure {
     })
   }
   return new Failure(ExitCode.cannotCreate, {
-    message: `make a throwaway PostgreSQL in ${parent}`,
+    message: `make a throwaway PostgreSQL in ${throwawayParent()}`,
     cause: cause || 'it ended without a word',
     hint: 'The account endoreg-drill needs a folder with space for what is restored, by default /var/tmp: TMPDIR says which.',
   })
