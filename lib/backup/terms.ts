@@ -63,7 +63,7 @@ export const savedDatabase = v.strictObject({
   size: count,
 })
 
-const savedRole = v.strictObject({
+export const savedRole = v.strictObject({
   name: v.string(),
   superuser: v.boolean(),
   inherit: v.boolean(),

@@ -17,6 +17,8 @@ export type Source = {
   /** Whose settings say where the server is. */
   readonly run: Run
   readonly backup: Backup
+  /** Those of its databases that are restored, one after the other. */
+  readonly databases: readonly SavedDatabase[]
   /** The server's. */
   readonly major: number
 }
@@ -47,7 +49,7 @@ export const SECTIONS = ['pre-data', 'data', 'post-data'] as const
  * Fails with 74 where the archive is damaged or the disk full, 75 where the server has gone.
  */
 export async function restoreArchive(
-  { run, backup, major, databases }: Source & { readonly databases: readonly SavedDatabase[] },
+  { run, backup, major, databases }: Source,
   saved: SavedDatabase,
   database: string,
   how: How,

@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import * as v from 'valibot'
 import { canAsk, confirmHost } from '../../frame/confirm.ts'
 import { ExitCode, Failure } from '../../frame/failure.ts'
 import type { Run } from '../../frame/run.ts'
@@ -6,7 +7,7 @@ import { means, statementFailure } from '../../server/problem.ts'
 import type { Session } from '../../server/session.ts'
 import { identifier } from '../../server/sql.ts'
 import { type Counted, inspectContents, type SharedPart } from '../describe.ts'
-import type { SavedDatabase, SavedRole } from '../terms.ts'
+import { type SavedDatabase, type SavedRole, savedRole } from '../terms.ts'
 import { describeRefused, type Refused } from './archive.ts'
 import { defaultRights } from './sql.ts'
 
@@ -80,38 +81,24 @@ const OTHER = ['owner', 'connectionLimit', 'isTemplate', 'comment'] as const
  * @param made whether it was created for that, and not there before
  */
 export function compareShared(saved: SavedDatabase, found: SharedPart, made: boolean): string[] {
-  const said = (value: string | number | boolean | null): string => (value === null ? 'none' : String(value))
-  const right = (
-    { grantee, privilege, grantable, grantor }: NonNullable<SavedDatabase['rights']>[number],
-    owner: string,
-  ): string => {
-    // An owner can grant all rights anyway.
-    const more = grantable && grantee !== owner ? ' with grant option' : ''
-    return `${privilege} of ${grantee ?? 'PUBLIC'}${more}${grantor === undefined || grantor === owner ? '' : ` by ${grantor}`}`
-  }
   const rights = ({ rights: own, owner }: Pick<SavedDatabase, 'rights' | 'owner'>): string[] =>
-    (own ?? defaultRights(owner)).map(item => right(item, owner))
+    (own ?? defaultRights(owner)).map(({ grantee, privilege, grantable, grantor = owner }) => {
+      // An owner can grant all rights anyway.
+      const more = grantable && grantee !== owner ? ' with grant option' : ''
+      return `${privilege} of ${grantee ?? 'PUBLIC'}${more}${grantor === owner ? '' : ` by ${grantor}`}`
+    })
   const setting = ({ role, name, value }: SavedDatabase['settings'][number]): string =>
     `${name} = ${value}${role === null ? '' : ` of ${role}`}`
   return [
     ...[...(made ? FIXED : []), ...OTHER]
       .filter(name => saved[name] !== found[name])
-      .map(name => `with ${name} ${said(found[name])} instead of ${said(saved[name])}`),
+      .map(name => `with ${name} ${found[name] ?? 'none'} instead of ${saved[name] ?? 'none'}`),
     ...differing(rights(saved), rights(found), 'right', itself),
     ...differing(saved.settings, found.settings, 'setting', setting),
   ]
 }
 
-const FLAGS = [
-  'superuser',
-  'inherit',
-  'createRole',
-  'createDatabase',
-  'login',
-  'replication',
-  'bypassRls',
-  'connectionLimit',
-] as const
+const FLAGS = v.keyof(v.omit(savedRole, ['name', 'memberOf'])).options
 
 /** How roles differ from what the backup says, a sentence for each; those that the backup does not have are left out. */
 export function compareRoles(saved: readonly SavedRole[], found: readonly SavedRole[]): string[] {

@@ -17,8 +17,6 @@ const AT_ONCE = 200
 
 /** What of a server a restore touches, and for whom. */
 export type Target = Source & {
-  /** Those of the backup's databases that are restored, one after the other. */
-  readonly databases: readonly SavedDatabase[]
   /** The server's, where a database may be restored into another than it was in. */
   readonly tablespaces?: readonly string[]
   /** Whether the databases come beside what is there, under names of their own: nothing is replaced. */

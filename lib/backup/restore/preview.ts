@@ -43,7 +43,7 @@ export async function inspectBefore(
   return inSession(run, LOCK_DATABASE, LIMIT, async client => {
     const { server, tablespaces } = await describeCluster(client)
     const { major, identifier } = server
-    const source = { run, backup, major }
+    const source = { run, backup, databases, major }
     const gone = backup.description.tablespaces.filter(name => !tablespaces.includes(name))
     const needy: Needy[] = []
     for (const saved of databases) {
