@@ -201,7 +201,15 @@ export async function requireRemote(run: Run): Promise<Remote> {
 
 function environment(run: Run, { variable: [name, value] }: Address, password: string) {
   const { resticVariables } = run.settings
-  refuseSecrets(resticVariables)
+  // A proxy's address is the one place among them where a password could be.
+  const found = Object.entries(resticVariables).find(([, value]) => /:[^@/]*@/.test(value))
+  if (found) {
+    throw wrong(
+      'there is a password in it, and every program that is started would get it',
+      'Let the proxy know this host by its address, or run one on this host that logs in (cntlm).',
+      `give restic the variable ${found[0]}`,
+    )
+  }
   const account = accountById(effectiveUid())
   const [cache] = process.env['CACHE_DIRECTORY']?.split(':') ?? []
   return {
@@ -218,17 +226,6 @@ function environment(run: Run, { variable: [name, value] }: Address, password: s
     [name]: value,
     RESTIC_PASSWORD_FILE: password,
   }
-}
-
-/** A proxy's address is the one place among them where a password could be. */
-function refuseSecrets(variables: Readonly<Record<string, string>>): void {
-  const found = Object.entries(variables).find(([, value]) => /:[^@/]*@/.test(value))
-  if (!found) return
-  throw wrong(
-    'there is a password in it, and every program that is started would get it',
-    'Let the proxy know this host by its address, or run one on this host that logs in (cntlm).',
-    `give restic the variable ${found[0]}`,
-  )
 }
 
 function scrub({ secrets }: Address): (text: string) => string {
