@@ -102,11 +102,20 @@ const matching = (column: 'database' | 'role'): string => `
   SELECT p.word, n.name FROM (SELECT DISTINCT ${column} AS word FROM asked WHERE ${column} LIKE '~%') AS p
    CROSS JOIN (SELECT DISTINCT ${column} AS name FROM attempt) AS n WHERE ${bytes('n.name')} ~ ${bytes('substr(p.word, 2)')}`
 
+/** What the words of rules need of the query: planning it takes longer than most answers. */
+type Uses = { readonly patterns: boolean; readonly groups: boolean }
+
 /**
  * Which rules fit which attempts (check_hba() in hba.c): those that reach the way, and of whose words for databases and
  * for roles one each is true of the attempt. All three are looked up together, so that no rule is held against every attempt.
  */
-const fitting = (rules: string, ways: string, attempts: string, interfaces: string): string => `
+const fitting = (
+  rules: string,
+  ways: string,
+  attempts: string,
+  interfaces: string,
+  { patterns, groups }: Uses,
+): string => `
   WITH RECURSIVE rule AS MATERIALIZED (${rules}), way AS MATERIALIZED (${ways}),
   attempt AS MATERIALIZED (${attempts}), interface AS MATERIALIZED (${interfaces}),
   reach AS MATERIALIZED (
@@ -126,20 +135,28 @@ const fitting = (rules: string, ways: string, attempts: string, interfaces: stri
   asked AS MATERIALIZED (
     SELECT r.id AS rule, reach.way, d.word AS database, o.word AS role
       FROM rule AS r JOIN reach ON reach.rule = r.id, unnest(r.databases) AS d(word), unnest(r.roles) AS o(word)),
-  ${members('SELECT role FROM attempt')},
+  ${groups ? `${members('SELECT role FROM attempt')},` : ''}
   of_database(attempt, word) AS (
     SELECT id, CASE WHEN replication THEN 'replication' ELSE 'all' END FROM attempt
     UNION ALL SELECT id, '=' || database FROM attempt WHERE NOT replication
     UNION ALL SELECT id, 'sameuser' FROM attempt WHERE NOT replication AND database = role
-    UNION ALL SELECT a.id, 'samerole' FROM attempt AS a JOIN member AS m ON m.role = a.role AND m.above = a.database
-               WHERE NOT replication
-    UNION ALL SELECT a.id, p.word FROM attempt AS a JOIN (${matching('database')}) AS p ON p.name = a.database
-               WHERE NOT replication),
+    ${
+      groups
+        ? `UNION ALL SELECT a.id, 'samerole' FROM attempt AS a JOIN member AS m ON m.role = a.role AND m.above = a.database
+               WHERE NOT replication`
+        : ''
+    }
+    ${
+      patterns
+        ? `UNION ALL SELECT a.id, p.word FROM attempt AS a JOIN (${matching('database')}) AS p ON p.name = a.database
+               WHERE NOT replication`
+        : ''
+    }),
   of_role(attempt, word) AS (
     SELECT id, 'all' FROM attempt
     UNION ALL SELECT id, '=' || role FROM attempt
-    UNION ALL SELECT a.id, '+' || m.above FROM attempt AS a JOIN member AS m ON m.role = a.role
-    UNION ALL SELECT a.id, p.word FROM attempt AS a JOIN (${matching('role')}) AS p ON p.name = a.role),
+    ${groups ? "UNION ALL SELECT a.id, '+' || m.above FROM attempt AS a JOIN member AS m ON m.role = a.role" : ''}
+    ${patterns ? `UNION ALL SELECT a.id, p.word FROM attempt AS a JOIN (${matching('role')}) AS p ON p.name = a.role` : ''}),
   true_of AS MATERIALIZED (
     SELECT a.id AS attempt, a.way, d.word AS database, o.word AS role
       FROM attempt AS a JOIN of_database AS d ON d.attempt = a.id JOIN of_role AS o ON o.attempt = a.id
@@ -169,9 +186,11 @@ export async function askFits(
   const named = rules.some(({ clients }) => clients?.kind === 'name')
   const addresses = new Set(ways.flatMap(way => (named && way.type === 'host' ? [way.address] : [])))
   const hosts = await hostNames(addresses)
+  const rows = rules.map((rule, id) => ({ id, ...toRow(rule, major) }))
+  const words = rows.flatMap(({ databases, roles }) => [...databases, ...roles])
   const query = fitting(
     relation(
-      rules.map((rule, id) => ({ id, ...toRow(rule, major) })),
+      rows,
       'id int, type text, clients text, name text, address inet, mask inet, databases text[], roles text[]',
     ),
     relation(
@@ -199,6 +218,10 @@ export async function askFits(
       'id int, way int, database text, role text, replication bool',
     ),
     relation(networks(rules), 'kind text, address inet, mask inet'),
+    {
+      patterns: words.some(word => word.startsWith('~')),
+      groups: words.some(word => word.startsWith('+') || word === 'samerole'),
+    },
   )
   const answers = await ask(client, `${PLAN}; ${query}`, limit, 'ask PostgreSQL which access rule decides')
   const fits = new Map<string, readonly Rule[]>()
@@ -210,7 +233,7 @@ export async function askFits(
   return new Fits(fits)
 }
 
-const toRow = ({ type, databases, roles, clients }: Rule, major: number): object => ({
+const toRow = ({ type, databases, roles, clients }: Rule, major: number) => ({
   type,
   databases: databases.map(token => databaseWord(token, major)),
   roles: roles.map(token => roleWord(token, major)),
