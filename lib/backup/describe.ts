@@ -109,11 +109,11 @@ export const databasesQuery = (major: number): string => `
 const shared = v.omit(savedDatabase, ['file', 'extensions', 'tables', 'largeObjects'])
 
 /** A database as the catalogs that all of them share have it: the rest is counted in the database itself. */
-export type SharedPart = v.InferOutput<typeof shared>
+export type SharedDescription = v.InferOutput<typeof shared>
 
 /** A database of a cluster. */
 export type ListedDatabase = {
-  readonly part: SharedPart
+  readonly shared: SharedDescription
   /** What tells it from another one that gets its name. */
   readonly oid: number
   /** Whether it lets anybody connect: not where that is forbidden, or DROP DATABASE was interrupted. */
@@ -124,7 +124,7 @@ export type ListedDatabase = {
 export async function describeDatabases(client: Session): Promise<readonly ListedDatabase[]> {
   const rows = await select(client, databasesQuery(client.major), 'read the databases for the backup')
   return rows.map(row => ({
-    part: v.parse(shared, row['database']),
+    shared: v.parse(shared, row['database']),
     oid: Number(row['oid']),
     isOpen: row['open'] === true,
   }))

@@ -12,7 +12,7 @@ import {
   LIMIT,
   type ListedDatabase,
   listOmitted,
-  type SharedPart,
+  type SharedDescription,
 } from './describe.ts'
 import { withFile } from './folder.ts'
 import { startChild, succeed } from './programs.ts'
@@ -102,10 +102,10 @@ export async function dumpDatabase(
   folder: Folder,
   database: ListedDatabase,
   major: number,
-  all: readonly SharedPart[],
+  all: readonly SharedDescription[],
 ): Promise<{ saved: SavedDatabase; omitted: readonly string[] } | Failure> {
-  const { part } = database
-  const file = archiveName(part.name)
+  const { shared } = database
+  const file = archiveName(shared.name)
   for (let attempt = 1; ; attempt++) {
     const handle = doing(`create ${folder.show(file)}`, () => folder.create(file))
     let dumped: Content | Unread
@@ -119,12 +119,12 @@ export async function dumpDatabase(
       const { tables, extensions, omitted } = dumped
       const shown = folder.show(file)
       const counted = await withFile(folder, file, its => countArchive(run, its, shown, major, tables))
-      return { saved: { ...part, file, extensions, ...counted }, omitted }
+      return { saved: { ...shared, file, extensions, ...counted }, omitted }
     }
     folder.remove(file)
     if (dumped.about === 'us') throw dumped.failure
     if (dumped.about === 'database' || attempt === TRIES) return dumped.failure
-    run.report.note(`${part.name}: ${dumped.failure.reason}; it is dumped again`)
+    run.report.note(`${shared.name}: ${dumped.failure.reason}; it is dumped again`)
   }
 }
 
@@ -132,17 +132,17 @@ export async function dumpDatabase(
 async function writeArchive(
   run: Run,
   handle: number,
-  { part, oid }: ListedDatabase,
+  { shared, oid }: ListedDatabase,
   major: number,
-  all: readonly SharedPart[],
+  all: readonly SharedDescription[],
 ): Promise<Content | Unread> {
-  const message = `dump the database ${part.name}`
+  const message = `dump the database ${shared.name}`
   const dump = async (client: Session): Promise<Content | Unread> => {
     const snapshot = await freeze(client, oid, message)
     const { tables, extensions } = await inspectContents(client)
     const omitted = await listOmitted(client)
-    const endWatch = watchDump(run, part.name, tables, done => tell(run, 'dump', all, part, done))
-    const dumping = runPgDump(run, handle, part, major, snapshot)
+    const endWatch = watchDump(run, shared.name, tables, done => tell(run, 'dump', all, shared, done))
+    const dumping = runPgDump(run, handle, shared, major, snapshot)
     const failure = await dumping.then(() => undefined, failureOf).finally(endWatch)
     if (failure && (failure.code === ExitCode.unavailable || isOfOutput(failure.reason)))
       return { failure, about: 'us' }
@@ -154,7 +154,7 @@ async function writeArchive(
     }
     return failure ? { failure, about: 'database' } : { tables, extensions, omitted }
   }
-  return inSession(run, part.name, LIMIT, dump).catch(error => ({
+  return inSession(run, shared.name, LIMIT, dump).catch(error => ({
     failure: failureOf(error),
     about: 'database',
   }))
@@ -171,7 +171,7 @@ const altered = (message: string, cause: string): Failure =>
 async function runPgDump(
   run: Run,
   output: number,
-  { name, encoding }: SharedPart,
+  { name, encoding }: SharedDescription,
   major: number,
   snapshot: string,
 ): Promise<void> {

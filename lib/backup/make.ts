@@ -167,12 +167,12 @@ async function dumpAll(run: Run, partial: Folder, listed: readonly ListedDatabas
   const saved: SavedDatabase[] = []
   const unread = new Map<string, Failure>()
   const omitted: string[] = []
-  const wanted = listed.filter(({ part }) => !isRestoring(part.name))
-  for (const { part, isOpen } of wanted) if (!isOpen) unread.set(part.name, closed(part.name))
+  const wanted = listed.filter(({ shared }) => !isRestoring(shared.name))
+  for (const { shared, isOpen } of wanted) if (!isOpen) unread.set(shared.name, closed(shared.name))
   const open = wanted.filter(({ isOpen }) => isOpen)
-  const all = open.map(({ part }) => part)
+  const all = open.map(({ shared }) => shared)
   for (const database of open) {
-    const { name } = database.part
+    const { name } = database.shared
     const dumped = await dumpDatabase(run, partial, database, major, all)
     if (!(dumped instanceof Failure)) {
       saved.push(dumped.saved)

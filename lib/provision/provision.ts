@@ -33,7 +33,7 @@ type Opened = {
 }
 
 /** What the host is like, as nobody else of ours changes it now. */
-type Found = {
+type Inspected = {
   readonly cluster: Awaited<ReturnType<typeof inspectCluster>>
   readonly vault: Vault
   readonly interrupted: InterruptedRotation
@@ -44,7 +44,7 @@ type Found = {
 
 /** A host that this run alone provisions, with the lock of the writers held: what it is like, and what is done to it. */
 export type LockedHost = Opened &
-  Found & {
+  Inspected & {
     /** Makes the changes in their order, and tells of each; in check mode only tells of them. */
     readonly apply: (changes: readonly Change[]) => Promise<void>
     /**
@@ -101,24 +101,24 @@ export async function withProvision<T>(
   }
 }
 
-function lockedHost(opened: Opened, found: Found, early: EarlyLogins): LockedHost {
+function lockedHost(opened: Opened, inspected: Inspected, early: EarlyLogins): LockedHost {
   const { run, addresses, client } = opened
   const { settings, check, report } = run
   return {
     ...opened,
-    ...found,
+    ...inspected,
     apply: async changes => {
       if (check) for (const change of changes) report.change(change)
       else await apply(changes, client, report, statementLimit(settings))
     },
     prove: async () => {
-      if (found.cluster.inRecovery) {
+      if (inspected.cluster.inRecovery) {
         report.note('PostgreSQL is in recovery (a standby): its roles and databases come from the primary')
       }
       const converged = report.changes.length === 0
-      const proved = converged ? await early.finish(found.scram) : []
+      const proved = converged ? await early.finish(inspected.scram) : []
       if (!converged) early.abandon()
-      return describeLogins(settings, await prove(run, addresses, found, proved, client))
+      return describeLogins(settings, await prove(run, addresses, inspected, proved, client))
     },
   }
 }
@@ -151,7 +151,7 @@ async function openSessions(run: Run): Promise<{ client: Session; lock: Session 
   return { client, lock }
 }
 
-async function look({ run, manifest, client, owner }: Opened, beside?: string): Promise<Found> {
+async function look({ run, manifest, client, owner }: Opened, beside?: string): Promise<Inspected> {
   const { settings } = run
   const locking = settings.adminDatabase === LOCK_DATABASE ? TAKE_LOCK : 'SELECT'
   // The lock comes first: what is looked at before it may be another run's work in progress.

@@ -69,7 +69,7 @@ export type InterruptedRotation = {
 }
 
 /** The part of the vault that counts for it. */
-type Found = {
+type VaultState = {
   readonly path: string
   readonly file: { readonly state: string; readonly password?: Password }
   readonly next?: NextPassword | undefined
@@ -83,7 +83,7 @@ type Found = {
  * @param owner whose rights open the vault's folder where root's do not
  */
 export async function resolveInterrupted(
-  { path, file, next }: Found,
+  { path, file, next }: VaultState,
   owner: Account,
   cluster: Cluster,
   role: string,

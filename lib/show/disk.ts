@@ -20,8 +20,8 @@ type Access = Pick<FileView, 'rules' | 'maps' | 'mistakes'>
  * only while it is up. So nothing is said of errors in them, and what a line includes is not followed.
  */
 function readAccess(hba: string, ident: string, files: Files): Access {
-  const rules = readPart('rules', hba, files)
-  const maps = readPart('maps', ident, files)
+  const rules = readAccessFile('rules', hba, files)
+  const maps = readAccessFile('maps', ident, files)
   return {
     rules: rules.lines?.map(line => toRule(hba, line)),
     maps: maps.lines?.map(line => toMapping(ident, line)),
@@ -29,9 +29,9 @@ function readAccess(hba: string, ident: string, files: Files): Access {
   }
 }
 
-type Part = { readonly lines: readonly Line[] | undefined; readonly mistakes: readonly Mistake[] }
+type AccessLines = { readonly lines: readonly Line[] | undefined; readonly mistakes: readonly Mistake[] }
 
-function readPart(where: Mistake['in'], path: string, files: Files): Part {
+function readAccessFile(where: Mistake['in'], path: string, files: Files): AccessLines {
   try {
     return { lines: readLines(files.read(path)), mistakes: [] }
   } catch (error) {

@@ -6,7 +6,7 @@ import type { Run } from '../../frame/run.ts'
 import { means, statementFailure } from '../../server/problem.ts'
 import type { Session } from '../../server/session.ts'
 import { identifier } from '../../server/sql.ts'
-import { type Counted, inspectContents, type SharedPart } from '../describe.ts'
+import { type Counted, inspectContents, type SharedDescription } from '../describe.ts'
 import { type SavedDatabase, type SavedRole, savedRole } from '../terms.ts'
 import { describeRefused, type Refused } from './archive.ts'
 import { defaultRights } from './sql.ts'
@@ -80,7 +80,7 @@ const OTHER = ['owner', 'connectionLimit', 'isTemplate', 'comment'] as const
  *
  * @param made whether it was created for that, and not there before
  */
-export function compareShared(saved: SavedDatabase, found: SharedPart, made: boolean): string[] {
+export function compareShared(saved: SavedDatabase, found: SharedDescription, made: boolean): string[] {
   const rights = ({ rights: own, owner }: Pick<SavedDatabase, 'rights' | 'owner'>): string[] =>
     (own ?? defaultRights(owner)).map(({ grantee, privilege, grantable, grantor = owner }) => {
       // An owner can grant all rights anyway.

@@ -157,8 +157,8 @@ export async function restoreInPlace(
   const { name } = saved
   const { run } = target
   const current = (await describeDatabases(client)).find(
-    ({ part, isOpen }) => isOpen && part.name === name,
-  )?.part
+    ({ shared, isOpen }) => isOpen && shared.name === name,
+  )?.shared
   const empty = (await listArchive(target, saved)).length === 0
   if (!empty) {
     const refused = await endingSessions(run, sessionsBefore(name), () =>

@@ -57,7 +57,7 @@ export async function inspectBefore(
     const beside = databases.filter(({ name }) => !isInPlace(name))
     await requireLocales(client, beside)
     const listed = await describeDatabases(client)
-    const present = new Map(listed.map(({ part, isOpen }) => [part.name, isOpen ? part.size : 0]))
+    const present = new Map(listed.map(({ shared, isOpen }) => [shared.name, isOpen ? shared.size : 0]))
     await requireSpace(run, client, beside)
     const overwritten: string[] = []
     for (const saved of databases.filter(({ name }) => present.has(name))) {

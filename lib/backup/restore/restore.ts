@@ -150,7 +150,7 @@ export async function compareRestored(
   { made, inPlace, roles, refused }: Restored,
 ): Promise<Differences> {
   const listed = (await describeDatabases(client)).filter(({ isOpen }) => isOpen)
-  const current = new Map(listed.map(({ part }) => [part.name, part]))
+  const current = new Map(listed.map(({ shared }) => [shared.name, shared]))
   const cluster = await describeCluster(client)
   const compared = new Map<string, readonly string[]>()
   for (const saved of databases) {

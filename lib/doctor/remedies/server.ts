@@ -134,8 +134,8 @@ export const trustRule: Remedy = {
   fix: 'trust-rule',
   does: subjects => `say peer instead of trust: ${subjects}`,
   apply: async (run, findings) => {
-    const keeper = account(run.settings.postgresAccount, 'ENDOREG_PG_OS_USER')
-    for (const { subject } of findings) await replaceTrust(run, subject, keeper)
+    const postgres = account(run.settings.postgresAccount, 'ENDOREG_PG_OS_USER')
+    for (const { subject } of findings) await replaceTrust(run, subject, postgres)
     await reloadServer(run)
   },
 }

@@ -1,5 +1,5 @@
 import type { Manifest } from '../../frame/terms.ts'
-import { databaseWord, keyOf, type LoginAttempt, roleWord, type Way } from './decide.ts'
+import { type Connection, databaseWord, keyOf, type LoginAttempt, roleWord } from './decide.ts'
 import { isAmong, type Rule } from './rules.ts'
 
 type Attempt = LoginAttempt<string | null>
@@ -44,11 +44,11 @@ const ofRoles = ({ roles }: Rule): Said => said(roles.map(token => roleWord(toke
 const isReplication = (rule: Rule): boolean => wordsOf(rule).every(word => word === 'replication')
 
 /** The ways in that rules tell apart: the socket, and the first address of each range, where TLS matters with and without. */
-function waysOf(rules: readonly Rule[]): Way[] {
+function connectionsOf(rules: readonly Rule[]): Connection[] {
   const ranges = new Set(rules.flatMap(({ clients }) => (clients?.kind === 'range' ? [clients.address] : [])))
   const tls = rules.some(({ type }) => type === 'hostssl' || type === 'hostnossl')
   const hosts = [...ranges].flatMap(address =>
-    (tls ? [false, true] : [false]).map((ssl): Way => ({ type: 'host', address, ssl })),
+    (tls ? [false, true] : [false]).map((ssl): Connection => ({ type: 'host', address, ssl })),
   )
   return [{ type: 'local' }, ...hosts]
 }
@@ -58,9 +58,9 @@ function waysOf(rules: readonly Rule[]): Way[] {
  *
  * @param unsure the answer for addresses that are not given as such: those of a host's name, say
  */
-function reaches({ type, clients }: Rule, way: Way, unsure: boolean): boolean {
-  if (way.type === 'local' || type === 'local') return way.type === type
-  return type !== (way.ssl ? 'hostnossl' : 'hostssl') && isAmong(way.address, clients, unsure)
+function reaches({ type, clients }: Rule, connection: Connection, unsure: boolean): boolean {
+  if (connection.type === 'local' || type === 'local') return connection.type === type
+  return type !== (connection.ssl ? 'hostnossl' : 'hostssl') && isAmong(connection.address, clients, unsure)
 }
 
 /** The databases and roles that are known, and which belong together because a rule or the manifest names both. */
@@ -142,10 +142,10 @@ function add(sets: Map<string, Set<string>>, key: string, name: string): void {
   sets.set(key, set.add(name))
 }
 
-/** Logins that `rules` are about by these ways, each once, as attempts. */
+/** Logins that `rules` are about by these connections, each once, as attempts. */
 function attemptsOf(
   rules: readonly Rule[],
-  ways: readonly Way[],
+  connections: readonly Connection[],
   pairsOf: (rule: Rule) => readonly Pair[],
 ): Attempt[] {
   const attempts = new Map<string, Attempt>()
@@ -157,9 +157,9 @@ function attemptsOf(
   )
   for (const rule of alike.values()) {
     const session = isReplication(rule) ? { replication: true } : {}
-    for (const way of ways.filter(way => reaches(rule, way, false)))
+    for (const connection of connections.filter(connection => reaches(rule, connection, false)))
       for (const pair of pairsOf(rule)) {
-        const attempt = { ...way, ...pair, ...session }
+        const attempt = { ...connection, ...pair, ...session }
         attempts.set(keyOf(attempt), attempt)
       }
   }
@@ -184,11 +184,11 @@ export function declaredLogins(
   usual: readonly NamedPair[],
 ): Logins {
   const all = [...file, ...declared]
-  const ways = waysOf(all)
+  const connections = connectionsOf(all)
   const company = new Company(all, usual, true)
-  const met = ways.filter(way => declared.some(rule => reaches(rule, way, false)))
+  const met = connections.filter(connection => declared.some(rule => reaches(rule, connection, false)))
   return {
-    attempts: attemptsOf(declared, ways, rule => company.pairsOf(rule)),
+    attempts: attemptsOf(declared, connections, rule => company.pairsOf(rule)),
     sides: attemptsOf(file, met, rule => company.sidesOf(rule)),
   }
 }
@@ -196,7 +196,7 @@ export function declaredLogins(
 /**
  * The logins that rules of others are about and no declared one is.
  *
- * @param changed the rules that come or go: only ways that may be theirs count
+ * @param changed the rules that come or go: only connections that may be theirs count
  * @param attempts the ones that declared rules are about
  */
 export function otherLogins(
@@ -207,12 +207,14 @@ export function otherLogins(
   attempts: readonly Attempt[],
 ): LoginAttempt[] {
   const all = [...others, ...declared]
-  const ways = waysOf(all).filter(way => changed.some(rule => reaches(rule, way, true)))
+  const connections = connectionsOf(all).filter(connection =>
+    changed.some(rule => reaches(rule, connection, true)),
+  )
   const company = new Company(all, usual, false)
   const own = new Set(attempts.map(keyOf))
   const isDeclared = (attempt: Attempt): boolean =>
     [attempt, { ...attempt, database: null }, { ...attempt, role: null }].some(one => own.has(keyOf(one)))
-  return attemptsOf(others, ways, rule => company.pairsOf(rule))
+  return attemptsOf(others, connections, rule => company.pairsOf(rule))
     .filter(isNamed)
     .filter(attempt => !isDeclared(attempt))
 }

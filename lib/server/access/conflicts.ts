@@ -1,5 +1,5 @@
 import type { Logins } from './attempts.ts'
-import { type Fits, type Judge, keyOf, type LoginAttempt, wayOf } from './decide.ts'
+import { connectionKey, type Fits, type Judge, keyOf, type LoginAttempt } from './decide.ts'
 import type { Rule } from './rules.ts'
 
 /** A declared rule that does not decide a login that it is about, and the rule that does; undefined where none does. */
@@ -56,7 +56,7 @@ const MOST = 20
 function crossings(declared: readonly Decided[], sides: readonly Decided[]): Decided[] {
   const asked = new Set(declared.map(({ attempt }) => keyOf(attempt)))
   const session = ({ attempt }: Decided, ofRole: boolean): string =>
-    JSON.stringify([wayOf(attempt), attempt.replication === true, ofRole])
+    JSON.stringify([connectionKey(attempt), attempt.replication === true, ofRole])
   const known = new Map<string, Map<string, Decided[]>>()
   for (const side of [...sides].sort((one, other) => one.line - other.line)) {
     const effects = entry(known, session(side, side.attempt.database === null), () => new Map())

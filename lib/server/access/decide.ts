@@ -6,7 +6,7 @@ import type { Token } from './fields.ts'
 import type { Rule } from './rules.ts'
 
 /** How somebody comes: through the socket, or over TCP from an address. Never with GSSAPI encryption. */
-export type Way =
+export type Connection =
   | { readonly type: 'local' }
   | { readonly type: 'host'; readonly address: string; readonly ssl: boolean }
 
@@ -14,7 +14,7 @@ export type Way =
  * An attempt to log in, as PostgreSQL sees it. Where a name may be null, that stands for one of which no rule speaks:
  * only what is for all names is for it.
  */
-export type LoginAttempt<Name = string> = Way & {
+export type LoginAttempt<Name = string> = Connection & {
   readonly database: Name
   readonly role: Name
   /** A session for physical replication, which only rules for the keyword `replication` let in. */
@@ -53,13 +53,13 @@ export class Fits {
   }
 }
 
-/** The same text for the same way. */
-export const wayOf = (way: Way): string =>
-  way.type === 'host' ? `${way.ssl ? 'TLS ' : ''}${way.address}` : 'local'
+/** The same text for the same connection. */
+export const connectionKey = (connection: Connection): string =>
+  connection.type === 'host' ? `${connection.ssl ? 'TLS ' : ''}${connection.address}` : 'local'
 
 /** The same text for the same attempt. */
 export const keyOf = (attempt: LoginAttempt<string | null>): string =>
-  JSON.stringify([attempt.database, attempt.role, attempt.replication === true, wayOf(attempt)])
+  JSON.stringify([attempt.database, attempt.role, attempt.replication === true, connectionKey(attempt)])
 
 const KEYWORDS: Readonly<Record<string, string>> = {
   all: 'all',
@@ -106,20 +106,20 @@ const matching = (column: 'database' | 'role'): string => `
 type Uses = { readonly patterns: boolean; readonly groups: boolean }
 
 /**
- * Which rules fit which attempts (check_hba() in hba.c): those that reach the way, and of whose words for databases and
+ * Which rules fit which attempts (check_hba() in hba.c): those that reach the connection, and of whose words for databases and
  * for roles one each is true of the attempt. All three are looked up together, so that no rule is held against every attempt.
  */
 const fitting = (
   rules: string,
-  ways: string,
+  connections: string,
   attempts: string,
   interfaces: string,
   { patterns, groups }: Uses,
 ): string => `
-  WITH RECURSIVE rule AS MATERIALIZED (${rules}), way AS MATERIALIZED (${ways}),
+  WITH RECURSIVE rule AS MATERIALIZED (${rules}), connection AS MATERIALIZED (${connections}),
   attempt AS MATERIALIZED (${attempts}), interface AS MATERIALIZED (${interfaces}),
   reach AS MATERIALIZED (
-    SELECT r.id AS rule, w.id AS way FROM rule AS r CROSS JOIN way AS w
+    SELECT r.id AS rule, w.id AS connection FROM rule AS r CROSS JOIN connection AS w
      WHERE CASE WHEN w.type = 'local' THEN r.type = 'local'
                 ELSE r.type IN ('host', 'hostnogssenc', CASE WHEN w.ssl THEN 'hostssl' ELSE 'hostnossl' END)
                      AND CASE r.clients
@@ -133,7 +133,7 @@ const fitting = (
                                            AND CASE WHEN family(w.address) = family(i.address)
                                                     THEN (w.address & i.mask) = (i.address & i.mask) END) END END),
   asked AS MATERIALIZED (
-    SELECT r.id AS rule, reach.way, d.word AS database, o.word AS role
+    SELECT r.id AS rule, reach.connection, d.word AS database, o.word AS role
       FROM rule AS r JOIN reach ON reach.rule = r.id, unnest(r.databases) AS d(word), unnest(r.roles) AS o(word)),
   ${groups ? `${members('SELECT role FROM attempt')},` : ''}
   of_database(attempt, word) AS (
@@ -158,10 +158,10 @@ const fitting = (
     ${groups ? "UNION ALL SELECT a.id, '+' || m.above FROM attempt AS a JOIN member AS m ON m.role = a.role" : ''}
     ${patterns ? `UNION ALL SELECT a.id, p.word FROM attempt AS a JOIN (${matching('role')}) AS p ON p.name = a.role` : ''}),
   true_of AS MATERIALIZED (
-    SELECT a.id AS attempt, a.way, d.word AS database, o.word AS role
+    SELECT a.id AS attempt, a.connection, d.word AS database, o.word AS role
       FROM attempt AS a JOIN of_database AS d ON d.attempt = a.id JOIN of_role AS o ON o.attempt = a.id
      WHERE d.word IN (SELECT database FROM asked) AND o.word IN (SELECT role FROM asked))
-  SELECT attempt, array_agg(DISTINCT rule) AS rules FROM asked JOIN true_of USING (way, database, role) GROUP BY attempt`
+  SELECT attempt, array_agg(DISTINCT rule) AS rules FROM asked JOIN true_of USING (connection, database, role) GROUP BY attempt`
 
 /** How many rows are given PostgreSQL cannot know: without these it compiles the query, or compares all with all. */
 const PLAN = 'SET LOCAL jit = off; SET LOCAL enable_nestloop = off'
@@ -181,10 +181,12 @@ export async function askFits(
   rules: readonly Rule[],
   attempts: readonly LoginAttempt<string | null>[],
 ): Promise<Fits> {
-  const ways = [...new Map(attempts.map(attempt => [wayOf(attempt), attempt])).values()]
-  const ids = new Map(ways.map((way, id) => [wayOf(way), id]))
+  const connections = [...new Map(attempts.map(attempt => [connectionKey(attempt), attempt])).values()]
+  const ids = new Map(connections.map((connection, id) => [connectionKey(connection), id]))
   const named = rules.some(({ clients }) => clients?.kind === 'name')
-  const addresses = new Set(ways.flatMap(way => (named && way.type === 'host' ? [way.address] : [])))
+  const addresses = new Set(
+    connections.flatMap(connection => (named && connection.type === 'host' ? [connection.address] : [])),
+  )
   const hosts = await hostNames(addresses)
   const rows = rules.map((rule, id) => ({ id, ...toRow(rule, major) }))
   const words = rows.flatMap(({ databases, roles }) => [...databases, ...roles])
@@ -194,23 +196,23 @@ export async function askFits(
       'id int, type text, clients text, name text, address inet, mask inet, databases text[], roles text[]',
     ),
     relation(
-      ways.map((way, id) =>
-        way.type === 'local'
-          ? { id, type: way.type }
+      connections.map((connection, id) =>
+        connection.type === 'local'
+          ? { id, type: connection.type }
           : {
               id,
-              type: way.type,
-              address: withoutZone(way.address),
-              ssl: way.ssl,
-              host: hosts.get(way.address),
+              type: connection.type,
+              address: withoutZone(connection.address),
+              ssl: connection.ssl,
+              host: hosts.get(connection.address),
             },
       ),
       'id int, type text, address inet, ssl bool, host text',
     ),
     relation(
-      attempts.map(({ database, role, replication = false, ...way }, id) => ({
+      attempts.map(({ database, role, replication = false, ...connection }, id) => ({
         id,
-        way: ids.get(wayOf(way)),
+        connection: ids.get(connectionKey(connection)),
         database,
         role,
         replication,
