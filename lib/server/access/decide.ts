@@ -217,7 +217,7 @@ export async function askFits(
         role,
         replication,
       })),
-      'id int, way int, database text, role text, replication bool',
+      'id int, connection int, database text, role text, replication bool',
     ),
     relation(networks(rules), 'kind text, address inet, mask inet'),
     {
