@@ -20,6 +20,7 @@ import './reset/configured.ts'
 import './reset/folders.ts'
 import './reset/make.ts'
 import './server/as-postgres.ts'
+import './server/log.ts'
 import { writeAll } from './frame/output.ts'
 import { fromJson, GO, toAnswer, toJson } from './host/as-account.ts'
 

@@ -11,7 +11,8 @@ import { createFile } from '../host/file.ts'
 import { inFolderOf } from '../host/folder.ts'
 import { ask } from '../host/shell.ts'
 import { askUnitFiles, askUnits } from '../host/units.ts'
-import { filesOf, readTail } from '../server/as-postgres.ts'
+import { filesOf } from '../server/as-postgres.ts'
+import { readLog } from '../server/log.ts'
 import { abandon, openPlainSession, run } from '../server/session.ts'
 import type { Diagnosis } from './diagnose.ts'
 import { ifKnown, toFact } from './facts/fact.ts'
@@ -96,11 +97,9 @@ function rulesFiles({ data, accounts }: Facts): Entry[] {
 
 const SETTINGS = `SET search_path = pg_catalog;
   SELECT name, setting, source FROM pg_settings WHERE source NOT IN ('default', 'override', 'client', 'session') ORDER BY name`
-const LOG_FILE = 'SELECT pg_current_logfile() AS file'
 
 async function fromServer({ server, settings, accounts, data }: Facts): Promise<Entry[]> {
   const entries: Entry[] = []
-  let log: string | undefined
   if (server.state === 'up') {
     try {
       const client = await openPlainSession(settings, settings.adminDatabase, LIMIT)
@@ -108,9 +107,6 @@ async function fromServer({ server, settings, accounts, data }: Facts): Promise<
         const [, set] = await run(client, SETTINGS, LIMIT, 'read the settings')
         const lines = (set ?? []).map(row => `${row['name']} = ${row['setting']} (${row['source']})\n`)
         entries.push({ name: 'pg_settings.txt', text: lines.join('') })
-        const [rows] = await run(client, LOG_FILE, LIMIT, 'ask for the log')
-        const file = rows?.[0]?.['file']
-        if (typeof file === 'string' && data) log = file.startsWith('/') ? file : `${data.path}/${file}`
       } finally {
         abandon(client)
       }
@@ -119,10 +115,8 @@ async function fromServer({ server, settings, accounts, data }: Facts): Promise<
     }
   }
   const postgres = ifKnown(accounts)?.postgres
-  if (!postgres || !data) return entries
-  const places = [...(log ? [log] : []), `/var/log/postgresql/postgresql-${data.major}-main.log`]
-  const tail = places.map(path => readTail.as(postgres, path)).find(text => text !== '')
-  return tail ? [...entries, { name: 'postgresql.log', text: tail }] : entries
+  const log = postgres && data ? readLog(postgres, data) : ''
+  return log === '' ? entries : [...entries, { name: 'postgresql.log', text: log }]
 }
 
 const STATE = 'Id,LoadState,ActiveState,SubState,Result,UnitFileState,DropInPaths,NRestarts'

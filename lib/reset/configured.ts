@@ -192,14 +192,17 @@ function recorded(files: Files, data: string, source: string) {
   return { files: own, seen }
 }
 
+/** How many files may lead to one (CONF_FILE_MAX_DEPTH). */
+const DEEPEST = 10
+
 /** Reads a file of access rules or maps and all that it names, as far as it can be read. */
-function readNamed(path: string, files: Files, major: number, known = new Set<string>()): void {
-  if (known.has(path)) return
+function readNamed(path: string, files: Files, major: number, known = new Set<string>(), depth = 0): void {
+  if (known.has(path) || depth > DEEPEST) return
   known.add(path)
   const text = orNothing(() => files.read(path))
   const names = text === undefined ? confFiles(orNothing(() => files.list(path)) ?? []) : []
   const named = text === undefined ? names.map(name => `${path}/${name}`) : namedIn(path, text, major)
-  for (const one of named) readNamed(one, files, major, known)
+  for (const one of named) readNamed(one, files, major, known, depth + 1)
 }
 
 /** A type, a database, a role, and a method: less is no rule. */

@@ -61,7 +61,7 @@ const QUERY = `
     'minWal', pg_size_bytes(current_setting('min_wal_size')),
     'templateSize', pg_database_size('template0'),
     'template', (SELECT json_build_object('encoding', pg_encoding_to_char(encoding),
-        'collate', datcollate, 'ctype', datctype, 'provider', coalesce(to_json(d)->>'datlocprovider', 'c'),
+        'collate', datcollate, 'ctype', datctype, 'provider', datlocprovider::text,
         'locale', coalesce(to_json(d)->>'datlocale', to_json(d)->>'daticulocale'),
         'icuRules', to_json(d)->>'daticurules')
       FROM pg_database d WHERE datname = 'template0'),

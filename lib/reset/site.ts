@@ -138,7 +138,11 @@ export function refuseUnmovable({ cluster, parent, postgres, folder }: Site): vo
 }
 
 /** Fails with 78 where Patroni has the cluster: it would start its server, and make it like the others, at any moment. */
-function refusePatroni(place: Omit<DataFolder, 'major'>, postgres: Account, pid: number | null): void {
+function refusePatroni(
+  place: Omit<DataFolder, 'major' | 'configFile'>,
+  postgres: Account,
+  pid: number | null,
+): void {
   const why = inspectPatroni(postgres, place, pid ?? undefined)
   if (why === undefined) return
   throw new Failure(ExitCode.configuration, {

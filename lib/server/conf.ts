@@ -22,7 +22,7 @@ const BLANK = '[ \\t\\r]*'
 const REST = `${BLANK}(?:#.*)?$`
 const NOTHING = new RegExp(`^${REST}`, 's')
 const SETTING = new RegExp(
-  `^${BLANK}(${NAME})${BLANK}=?${BLANK}(${WORD}|${INTEGER}|${REAL}|${QUOTED})${REST}`,
+  `^${BLANK}(${NAME})${BLANK}(?:=${BLANK})?(${WORD}|${INTEGER}|${REAL}|${QUOTED})${REST}`,
   's',
 )
 

@@ -5,17 +5,15 @@ import { filesOf } from './as-postgres.ts'
 import { lastOfEach, readFileSettings } from './conf.ts'
 import { type Files, fileProblem } from './files.ts'
 
-/** Where a server that is down keeps its data and configuration. */
+/** Where a server keeps its data and configuration. */
 export type DataFolder = {
   readonly path: string
   /** The major version that made it (PG_VERSION). */
   readonly major: number
   readonly hbaFile: string
   readonly identFile: string
+  readonly configFile: string
 }
-
-/** A data folder that was found without a server to ask. */
-export type FoundFolder = DataFolder & { readonly configFile: string }
 
 const NEWEST = 30
 const OLDEST = 10
@@ -51,7 +49,7 @@ function placesOf(data: string): readonly Place[] {
  *
  * @returns undefined where none of the places has one, as far as this account may look
  */
-export function findDataFolder(settings: Settings, postgres: Account): FoundFolder | undefined {
+export function findDataFolder(settings: Settings, postgres: Account): DataFolder | undefined {
   const expected = placesFor(settings).flatMap(place => [versionFile(place), configFile(place)])
   return chooseDataFolder(settings, filesOf(postgres, [...new Set(expected)]))
 }
@@ -63,7 +61,7 @@ const placesFor = ({ dataDir }: Pick<Settings, 'dataDir'>): readonly Place[] =>
 export function chooseDataFolder(
   { dataDir, port }: Pick<Settings, 'dataDir' | 'port'>,
   files: Files,
-): FoundFolder | undefined {
+): DataFolder | undefined {
   const found = placesFor({ dataDir })
     .flatMap(place => inspectPlace(place, files) ?? [])
     .filter(one => (dataDir === undefined ? one.port === port : one.folder.path === dataDir))

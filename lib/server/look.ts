@@ -160,12 +160,9 @@ export const servedQuery = (major: number): string => `
         FROM (${configurationFiles(major)}) AS f CROSS JOIN pg_stat_file(path, true) AS stat ORDER BY path COLLATE "C"`)},
     'ruleErrors', ${jsonList(`
       SELECT 'hba' AS in, ${major >= 16 ? 'file_name' : "current_setting('hba_file')"} AS file, line_number AS line, error AS message
-        FROM pg_hba_file_rules WHERE error IS NOT NULL AND type IS NULL${
-          major >= 15
-            ? ` UNION ALL SELECT 'ident', ${major >= 16 ? 'file_name' : "current_setting('ident_file')"}, line_number, error
-        FROM pg_ident_file_mappings WHERE error IS NOT NULL`
-            : ''
-        }`)}`
+        FROM pg_hba_file_rules WHERE error IS NOT NULL AND type IS NULL
+       UNION ALL SELECT 'ident', ${major >= 16 ? 'file_name' : "current_setting('ident_file')"}, line_number, error
+        FROM pg_ident_file_mappings WHERE error IS NOT NULL`)}`
 
 /** Selects the configuration files of a server of that major; from 16 on access rules and maps may include further ones. */
 export function configurationFiles(major: number): string {

@@ -55,7 +55,7 @@ function read(pid: number, name: string): string {
  */
 export function inspectPatroni(
   postgres: Account,
-  { path, hbaFile, identFile }: Omit<DataFolder, 'major'>,
+  { path, hbaFile, identFile }: Omit<DataFolder, 'major' | 'configFile'>,
   pid: number | undefined,
 ): string | undefined {
   const configuration = [path, posix.dirname(hbaFile)].map(folder => `${folder}/postgresql.conf`)

@@ -8,7 +8,7 @@ import { type Field, type Line, readLines } from '../server/access/fields.ts'
 import { writeToken } from '../server/access/render.ts'
 import { filesOf } from '../server/as-postgres.ts'
 import { askConfigurationErrors, readFileSettings } from '../server/conf.ts'
-import { type FoundFolder, findDataFolder } from '../server/data-folder.ts'
+import { type DataFolder, findDataFolder } from '../server/data-folder.ts'
 import { type Files, fileProblem } from '../server/files.ts'
 import type { FileView, Mapping, Mistake, Places, Rule } from './terms.ts'
 
@@ -123,7 +123,7 @@ export async function readDisk(settings: Settings): Promise<Disk | undefined> {
 /** What PostgreSQL says of its settings, or why it could not be asked. */
 async function settingsMistakes(
   postgres: Account,
-  { major, configFile, path }: FoundFolder,
+  { major, configFile, path }: DataFolder,
 ): Promise<Pick<FileView, 'mistakes' | 'unseen'>> {
   try {
     const messages = await askConfigurationErrors(postgres, major, configFile, path)

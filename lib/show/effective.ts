@@ -180,8 +180,7 @@ function serverWide(
     case 'command line':
       return { value, raw: setting, origin: { kind: 'command line' } }
     case 'environment variable':
-      // Before version 15 the limit that is derived from the stack's counts as such.
-      return name === 'max_stack_depth' ? undefined : { value, raw: setting, origin: { kind: 'environment' } }
+      return { value, raw: setting, origin: { kind: 'environment' } }
     case 'default':
       return { value, raw: setting, origin: { kind: 'default' } }
     case 'override':

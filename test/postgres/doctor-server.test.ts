@@ -115,7 +115,7 @@ const ROWS: readonly Row[] = [
     },
     env: data,
     finds: ['server-down'],
-    says: /; the end of its log: .*FATAL: {2}could not load .*pg_hba\.conf/,
+    says: /; the last failures in its log: .*FATAL: {2}could not load .*pg_hba\.conf/,
     restores: asBefore,
   },
   {

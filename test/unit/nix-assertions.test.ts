@@ -145,7 +145,7 @@ const WRONG: readonly Wrong[] = [
   [
     'an old PostgreSQL',
     '{ }',
-    /PostgreSQL 13: the commands need 14/,
+    /PostgreSQL 13: the commands need 15/,
     'services.postgresql.package = pkgs.postgresql_13;',
   ],
   ['no PostgreSQL', '{ configurePostgresql = false; }', /services\.postgresql is not enabled.*PGHOST/s],

@@ -43,6 +43,15 @@ const namesIn = (text: string): string[] =>
     .flatMap(([, names = '']) => names.replace(/[{}]/g, '').split(','))
     .flatMap(name => name.trim().replace('type ', '').split(' ')[0] || [])
 
+t.test('every job is known to the child that does it', async t => {
+  const declaring = readdirSync(join(ROOT, 'lib'), { recursive: true, encoding: 'utf8' }).filter(
+    name => name.endsWith('.ts') && / = job\(/.test(readFileSync(join(ROOT, 'lib', name), 'utf8')),
+  )
+  const child = readFileSync(join(ROOT, 'lib/as-account.ts'), 'utf8')
+  const loaded = [...child.matchAll(/^import '\.\/(.*)'$/gm)].map(([, name]) => name)
+  t.same(loaded.sort(), declaring.sort())
+})
+
 t.test('one place opens and changes files of the host', t => {
   const taken: string[] = []
   const around: string[] = []

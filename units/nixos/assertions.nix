@@ -127,8 +127,8 @@ in
         ${us}.settings.PGPORT is ${toString s.PGPORT}, and services.postgresql.settings.port ${toString postgresql.settings.port}.
         Set the latter; the former follows it.
       '')
-      (check (!postgresql.enable || lib.versionAtLeast postgresql.package.version "14") ''
-        services.postgresql.package is PostgreSQL ${postgresql.package.version}: the commands need 14 or newer. Upgrade the
+      (check (!postgresql.enable || lib.versionAtLeast postgresql.package.version "15") ''
+        services.postgresql.package is PostgreSQL ${postgresql.package.version}: the commands need 15 or newer. Upgrade the
         cluster first, as the NixOS manual describes (postgresql, upgrading).
       '')
       (check (postgresql.enable || !lib.hasPrefix "/" s.PGHOST) ''

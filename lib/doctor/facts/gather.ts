@@ -8,8 +8,8 @@ import { hasSystemd } from '../../host/units.ts'
 import { loadManifest } from '../../provision/manifest.ts'
 import { readVault } from '../../provision/vault.ts'
 import { askConfigurationErrors } from '../../server/conf.ts'
-import { type DataFolder, type FoundFolder, findDataFolder } from '../../server/data-folder.ts'
-import { lastWords } from '../../server/log.ts'
+import { type DataFolder, findDataFolder } from '../../server/data-folder.ts'
+import { readLog, serverLines } from '../../server/log.ts'
 import { inspectPatroni } from '../../server/patroni.ts'
 import { gatherAccounts, gatherTraversals } from './accounts.ts'
 
@@ -84,7 +84,7 @@ export async function gather(settings: Settings) {
     server,
     /** Where the data is, of a server that is up or down; undefined where it cannot be seen. */
     data,
-    /** What a server that is down says of that. */
+    /** What a server that is down says of why it is. */
     words: await gatherWords(server, data, postgres, secretsIn({ vault, checkout })),
     /** Why the cluster belongs to Patroni; undefined where it does not, as far as it could be seen. */
     patroni: data && postgres ? ifKnown(toFact(() => inspectPatroni(postgres, data, self?.pid))) : undefined,
@@ -118,11 +118,12 @@ function locate(
   settings: Settings,
   server: ServerFacts,
   postgres: Account | undefined,
-): (DataFolder & Partial<FoundFolder>) | undefined {
+): DataFolder | undefined {
   if (server.state === 'up') {
     const self = ifKnown(server.self)
     if (!self) return undefined
-    return { path: self.data, major: server.major, hbaFile: self.hbaFile, identFile: self.identFile }
+    const { data: path, hbaFile, identFile, configuration: configFile } = self
+    return { path, major: server.major, hbaFile, identFile, configFile }
   }
   if (!postgres || !settings.host.startsWith('/')) return undefined
   return ifKnown(toFact(() => findDataFolder(settings, postgres)))
@@ -131,21 +132,22 @@ function locate(
 /** What a server that is down says itself, where its account may look: in its log, and of its settings. */
 type Words = { readonly log: readonly string[]; readonly settings: readonly string[] }
 const SILENCE: Words = { log: [], settings: [] }
+/** Characters of a line that are quoted. */
+const LONGEST = 300
 
 async function gatherWords(
   server: ServerFacts,
-  data: (DataFolder & Partial<FoundFolder>) | undefined,
+  data: DataFolder | undefined,
   postgres: Account | undefined,
   secrets: readonly string[],
 ): Promise<Words> {
   if (server.state !== 'absent' || !postgres || !data) return SILENCE
-  const { configFile } = data
-  if (configFile === undefined || ![0, postgres.uid].includes(effectiveUid())) return SILENCE
-  const found = { ...data, configFile }
-  const settings = await toFactLater(() =>
-    askConfigurationErrors(postgres, found.major, configFile, found.path),
-  )
+  if (![0, postgres.uid].includes(effectiveUid())) return SILENCE
+  const { major, configFile, path } = data
+  const settings = await toFactLater(() => askConfigurationErrors(postgres, major, configFile, path))
   const scrub = scrubber(secrets)
-  const words = (said: Fact<string[]>): string[] => (ifKnown(said) ?? []).map(scrub)
-  return { log: words(toFact(() => lastWords(postgres, found))), settings: words(settings) }
+  // Cut when nothing is left in it that could be half a secret.
+  const words = (said: Fact<string[]>): string[] =>
+    (ifKnown(said) ?? []).map(line => scrub(line).slice(0, LONGEST))
+  return { log: words(toFact(() => serverLines(readLog(postgres, data)))), settings: words(settings) }
 }

@@ -67,14 +67,10 @@ export const serverQuery = ({ dbUser, dbName }: Settings, major: number): string
     'aside', ${jsonList(`
       SELECT d.datname AS database, s.subname AS subscription FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
        WHERE d.datname LIKE ${literal(`${RESTORING}%`)} OR d.datname LIKE ${literal(`${KEPT}%`)} ORDER BY 1, 2`)},
-    'collations', ${
-      major >= 15
-        ? jsonList(`
+    'collations', ${jsonList(`
       SELECT datname AS database, datcollversion AS stored, pg_database_collation_actual_version(oid) AS actual
         FROM pg_database WHERE datcollversion IS NOT NULL
-         AND datcollversion IS DISTINCT FROM pg_database_collation_actual_version(oid) ORDER BY datname`)
-        : "'[]'::json"
-    }
+         AND datcollversion IS DISTINCT FROM pg_database_collation_actual_version(oid) ORDER BY datname`)}
   ) AS state`
 
 /** The access rules as PostgreSQL reads them in the files, which need not be what it has loaded. */

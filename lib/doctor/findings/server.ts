@@ -64,7 +64,7 @@ const MOST = 3
 function down(exam: Examination, problem: Problem): void {
   const { units, data, words, settings, systemd, patroni } = exam.facts
   const unit = ifKnown(units)?.find(({ name }) => name === 'postgresql.service')
-  const logged = words.log.length > 0 ? `; the end of its log: ${words.log.join(' | ')}` : ''
+  const logged = words.log.length > 0 ? `; the last failures in its log: ${words.log.join(' | ')}` : ''
   const said = unit?.lastError ? `; its last error: ${unit.lastError}` : logged
   const refused =
     words.settings.length > 0

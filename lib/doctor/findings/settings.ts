@@ -57,7 +57,7 @@ const END_OF_LIFE: Readonly<Record<number, string>> = {
   17: '2029-11-08',
   18: '2030-11-14',
 }
-const OLDEST = 14
+const OLDEST = 15
 const NEWEST = 18
 
 const OLDER = 'an older pg_dump refuses to back up a newer server, and an older psql does not know all of it'

@@ -96,6 +96,11 @@ class Company {
     }
   }
 
+  /** Whether both names are among those that rules and usual logins have. */
+  knows({ database, role }: NamedPair): boolean {
+    return this.#known.databases.has(database) && this.#known.roles.has(role)
+  }
+
   #namesOf(rule: Rule) {
     const [first, second] = [ofDatabases(rule), ofRoles(rule)]
     return {
@@ -212,7 +217,10 @@ export function otherLogins(
   )
   const company = new Company(all, usual, false)
   const own = new Set(attempts.map(keyOf))
-  const isDeclared = (attempt: Attempt): boolean =>
+  const declaredOnes = new Company(declared, usual, false)
+  // A login that only a rule of others names is theirs, also where a declared rule is for all databases or roles.
+  const isDeclared = (attempt: LoginAttempt): boolean =>
+    declaredOnes.knows(attempt) &&
     [attempt, { ...attempt, database: null }, { ...attempt, role: null }].some(one => own.has(keyOf(one)))
   return attemptsOf(others, connections, rule => company.pairsOf(rule))
     .filter(isNamed)

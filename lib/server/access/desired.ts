@@ -131,7 +131,7 @@ function firstTaken(
 ): number | undefined {
   const by = new Map(others.map(one => [one.rule, one.by]))
   const lines = conflictsOf([...by.keys()]).flatMap(({ decides }) => (decides && by.get(decides)) ?? [])
-  return lines.length === 0 ? undefined : Math.min(...lines)
+  return lines.sort((one, other) => one - other)[0]
 }
 
 /** The rules of others with the declared ones above those of a line and below. */

@@ -18,7 +18,8 @@ export type Line = { readonly line: number; readonly fields: readonly Field[] }
  */
 export function readLines(text: string): Line[] {
   const lines: Line[] = []
-  const parts = text.split('\n')
+  // A NUL ends its line, as it does for PostgreSQL.
+  const parts = text.replace(/\0.*/g, '').split('\n')
   let begin = 0
   let joined = ''
   let before = 0

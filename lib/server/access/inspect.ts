@@ -80,7 +80,8 @@ export const ACCESS_QUERY = `
          extract(epoch FROM pg_conf_load_time())::text AS loaded, extract(epoch FROM now())::text AS now,
          split_part(pg_read_file('postmaster.pid'), E'\\n', 1)::int AS pid,
          ${CONFIGURATION_ERROR} AS server_error,
-         CASE name WHEN 'hba_file' THEN rules END AS rules, CASE name WHEN 'ident_file' THEN mappings END AS mappings
+         convert_to(CASE name WHEN 'hba_file' THEN rules WHEN 'ident_file' THEN mappings END::text,
+                    getdatabaseencoding()) AS said
     FROM file, said`
 
 /**
@@ -110,8 +111,8 @@ export async function inspectAccessFiles(
   const major = Number(facts['major'])
   const [hba, ident] = [file('hba_file'), file('ident_file')]
   const { texts, included } = await readNamed(client, limit, major, rows)
-  const rules = v.parse(ruleRows, facts['rules']) ?? []
-  const mappings = v.parse(mappingRows, row('ident_file')['mappings']) ?? []
+  const rules = v.parse(ruleRows, saidIn(facts)) ?? []
+  const mappings = v.parse(mappingRows, saidIn(row('ident_file'))) ?? []
   const [ofRules, ofMappings] = [new Sources(hba.path, texts), new Sources(ident.path, texts)]
   return {
     major,
@@ -130,6 +131,13 @@ export async function inspectAccessFiles(
   }
 }
 
+/** What a view says, as the bytes of the files have it: names there need not be letters of the database's encoding. */
+const saidIn = ({ said }: Rows[number]): unknown =>
+  Buffer.isBuffer(said) ? JSON.parse(said.toString('utf8')) : undefined
+
+/** How many files may lead to one (CONF_FILE_MAX_DEPTH). */
+const DEEPEST = 10
+
 /**
  * The texts of the files of access rules and of all that they name, and when what they name was changed. What the rows
  * do not have is read here: lists, folders, and files without a rule.
@@ -137,19 +145,22 @@ export async function inspectAccessFiles(
 async function readNamed(client: pg.Client, limit: number, major: number, rows: Rows) {
   const texts = new Map<string, string>()
   const included = new Map<string, number>()
-  const due: string[] = []
-  const take = (path: string, { bytes, names, changed }: Rows[number], main: boolean): void => {
-    if (!main) included.set(path, Number(changed ?? 0))
-    if (Array.isArray(names)) due.push(...confFiles(names.map(String)).map(name => `${path}/${name}`))
-    if (!Buffer.isBuffer(bytes) && !main) return
+  const due: { readonly path: string; readonly depth: number }[] = []
+  const take = (path: string, { bytes, names, changed }: Rows[number], depth: number): void => {
+    const follow = (paths: readonly string[]): number =>
+      due.push(...paths.map(one => ({ path: one, depth: depth + 1 })))
+    if (depth > 0) included.set(path, Number(changed ?? 0))
+    if (Array.isArray(names)) follow(confFiles(names.map(String)).map(name => `${path}/${name}`))
+    if (!Buffer.isBuffer(bytes) && depth > 0) return
     const text = Buffer.isBuffer(bytes) ? bytes.toString('utf8') : ''
     texts.set(path, text)
-    due.push(...namedIn(path, text, major))
+    if (depth < DEEPEST) follow(namedIn(path, text, major))
   }
   for (const row of rows)
-    if (row['name'] !== 'config_file') take(String(row['path']), row, row['name'] !== null)
-  for (let path = due.shift(); path !== undefined; path = due.shift()) {
-    if (!texts.has(path) && !included.has(path)) take(path, await readServed(client, limit, path), false)
+    if (row['name'] !== 'config_file') take(String(row['path']), row, row['name'] === null ? 1 : 0)
+  for (let next = due.shift(); next; next = due.shift()) {
+    const { path, depth } = next
+    if (!texts.has(path) && !included.has(path)) take(path, await readServed(client, limit, path), depth)
   }
   return { texts, included }
 }

@@ -127,7 +127,7 @@ export function placeFor(
   { rest, block, at, lines }: Split,
   taken = Number.POSITIVE_INFINITY,
 ): { readonly at: number; readonly line: number } {
-  const first = Math.min(...lines)
+  const [first = Number.POSITIVE_INFINITY] = lines
   if (block !== undefined && taken > first) return { at, line: first }
   if (taken === Number.POSITIVE_INFINITY) return { at: rest.length, line: taken }
   const ours = [...lines].filter(line => line < taken).length

@@ -166,7 +166,7 @@ const TIMES: readonly Case[] = [
 ]
 
 /** The last days of PostgreSQL's major versions, as its own site has them. */
-const ENDS = { 14: '2026-11-12', 15: '2027-11-11', 16: '2028-11-09', 17: '2029-11-08', 18: '2030-11-14' }
+const ENDS = { 15: '2027-11-11', 16: '2028-11-09', 17: '2029-11-08', 18: '2030-11-14' }
 
 const VERSIONS: readonly Case[] = [
   ...Object.entries(ENDS).flatMap(([number, day]) =>
@@ -181,7 +181,7 @@ const VERSIONS: readonly Case[] = [
     name: 'PostgreSQL 13 has come to its end, and nobody has tried it',
     told: major(13),
     finds: ['warning server-end-of-life (13.1)', 'notice server-unsupported (13.1)'],
-    says: /PostgreSQL 13 gets no corrections since 2025-11-13.*none of the versions 14 to 18.*pg_upgrade/s,
+    says: /PostgreSQL 13 gets no corrections since 2025-11-13.*none of the versions 15 to 18.*pg_upgrade/s,
   },
   {
     name: 'PostgreSQL 19 is newer than this program',

@@ -300,7 +300,13 @@ export const facts = (told: Partial<Facts> = {}): Facts => ({
   ...checkout(),
   names: { hosts: known(''), resolved: known([...ADDRESSES]), ipv6: true },
   server: up(),
-  data: { path: '/var/lib/postgresql/16/main', major: 16, hbaFile: HBA, identFile: self().identFile },
+  data: {
+    path: '/var/lib/postgresql/16/main',
+    major: 16,
+    hbaFile: HBA,
+    identFile: self().identFile,
+    configFile: '/etc/postgresql/16/main/postgresql.conf',
+  },
   words: { log: [], settings: [] },
   patroni: undefined,
   rules: rules(SOUND_RULES),
@@ -324,5 +330,6 @@ export const NIXOS = {
     major: 16,
     hbaFile: '/nix/store/0-pg_hba.conf',
     identFile: '/x',
+    configFile: '/x',
   },
 } as const

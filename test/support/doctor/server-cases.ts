@@ -36,7 +36,7 @@ export const SERVER: readonly Case[] = [
     name: 'a server that has stopped, and said why in its own log only',
     told: { ...ABSENT, words: { log: ['FATAL:  no room', 'LOG:  shut down'], settings: [] } },
     finds: [`error server-down (${PORT}) start`],
-    says: /; the end of its log: FATAL: {2}no room \| LOG: {2}shut down$/m,
+    says: /; the last failures in its log: FATAL: {2}no room \| LOG: {2}shut down$/m,
   },
   {
     name: 'a server that does not take its settings, of which it names many',
