@@ -15,7 +15,7 @@ export const ExitCode = {
 export type FailureCode = Exclude<(typeof ExitCode)[keyof typeof ExitCode], 0 | 1>
 
 /** What the operator is told about a failure. */
-export type FailureText = {
+type FailureText = {
   /** What was being done, and to what. */
   readonly message: string
   /** Why it failed. */

@@ -7,7 +7,7 @@ import { nearest } from './text.ts'
 const ENV_FILE = 'ENDOREG_ENV_FILE'
 
 /** A variable and where it was set, for messages. */
-export type Source = { readonly value: string; readonly from: string }
+type Source = { readonly value: string; readonly from: string }
 
 /** What the dotenv file sets, and what is wrong with it. */
 export type EnvFile = {

@@ -26,7 +26,7 @@ const REMINDER = 5000
 const SILENCE = 1000
 
 /** What was asked for, and not only what happened. */
-export type Asked = {
+type Asked = {
   /** For people, on standard output; no line longer than `width` where that is a terminal. */
   readonly text: (width: number | undefined) => string
   /** What the document of --json has of it. */

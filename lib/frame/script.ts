@@ -42,7 +42,7 @@ Exit codes: 0 done, 1 ${exitOne ?? 'drift (--check)'}, 64 usage, 69 something ne
 }
 
 /** What leaves for Prometheus how a run went. */
-export type Metrics = {
+type Metrics = {
   /** The run ends with the exit code `code`. */
   readonly end: (code: number) => Promise<void>
   /** The run is ended now, by a signal or a bug. */

@@ -10,7 +10,7 @@ import { changesIds, effectiveUid, needsNoChange, withIds } from './identity.ts'
  * A piece of synchronous work on files, named by its path and described by plain values, so that it can be
  * done in this process or in another one that has an account's ids from its start.
  */
-export type Job<A extends readonly unknown[], R> = {
+type Job<A extends readonly unknown[], R> = {
   /** Does it with this process's rights. */
   readonly here: (...args: A) => R
   /**

@@ -18,7 +18,7 @@ const childProcess = (): typeof ChildProcess => createRequire('/')('node:child_p
 export type Command = readonly [program: string, ...args: string[]]
 
 /** How a program runs. */
-export type How = {
+type How = {
   /** Whose ids and groups it has, where this is root. */
   readonly account?: Account | undefined
   /** What it has in its environment beside the PATH. */

@@ -10,7 +10,7 @@ import { bytes, job, password } from '../host/job.ts'
 import { describeOwnership, type Ownership, ownership, ownershipDrift, stateOf } from '../host/ownership.ts'
 
 /** What is at `conf/db_pwd`. */
-export type PasswordCopy = v.InferOutput<typeof passwordCopy>
+type PasswordCopy = v.InferOutput<typeof passwordCopy>
 
 const passwordCopy = v.variant('state', [
   v.strictObject({ state: v.literal('missing') }),

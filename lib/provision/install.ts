@@ -25,10 +25,10 @@ import { isRotating } from './rotation-journal.ts'
 import { readVault } from './vault.ts'
 
 /** The service account, and whom its files belong to. */
-export type Service = ReturnType<typeof serviceOwnership>
+type Service = ReturnType<typeof serviceOwnership>
 
 /** A login of the application that has succeeded: where, and with which password. */
-export type Proved = { readonly addresses: readonly string[]; readonly password: Password }
+type Proved = { readonly addresses: readonly string[]; readonly password: Password }
 
 /** How often the files are planned and written; the second time there is nothing left to write. */
 const ROUNDS = 2

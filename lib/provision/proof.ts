@@ -12,7 +12,7 @@ import type { Vault } from './vault.ts'
  * Proves the logins. In check mode with changes to make, a login that fails is a finding and not a failure.
  *
  * @param addresses all of them; `proved` are those that have succeeded already
- * @param client a superuser's session, to ask for the rule by which a role was let in unasked
+ * @param client a superuser's session, to ask for the rules that say trust, where a role was let in unasked
  * @returns what became of each; none where check mode found no vault file to log in with
  */
 export async function prove(

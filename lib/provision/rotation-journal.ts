@@ -14,7 +14,7 @@ import { compareVerifier, ScramPassword } from '../server/scram.ts'
  * knows it until vault, PostgreSQL and db_pwd agree on it. It becomes the vault file as it is, under a
  * second name, so that at every instant one of the two is whole.
  */
-export type NextPassword = v.InferOutput<typeof nextPassword>
+type NextPassword = v.InferOutput<typeof nextPassword>
 
 export const nextPassword = v.variant('state', [
   v.strictObject({ state: v.literal('file'), password }),

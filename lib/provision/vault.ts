@@ -12,7 +12,7 @@ import { state, stateOf } from '../host/ownership.ts'
 import { inspectNext, nextName, nextPassword } from './rotation-journal.ts'
 
 /** What is at the vault file's path. */
-export type VaultFile = v.InferOutput<typeof vaultFile>
+type VaultFile = v.InferOutput<typeof vaultFile>
 
 const vaultFile = v.variant('state', [
   /** Nothing, or a file of zero bytes. */

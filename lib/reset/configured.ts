@@ -134,7 +134,7 @@ class Tracer {
 }
 
 /** What `path` is called from `folder`: '' for the folder itself, undefined outside of it. */
-export function within(folder: string, path: string): string | undefined {
+function within(folder: string, path: string): string | undefined {
   const relative = posix.relative(folder, path)
   return relative === '..' || relative.startsWith('../') ? undefined : relative
 }

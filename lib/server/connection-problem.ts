@@ -6,7 +6,7 @@ import { ScramError } from './scram.ts'
 import { ProtocolError, TimeoutError } from './wire.ts'
 
 /** What kind of problem somebody acts on; every other has none, and only its words. */
-export type ProblemKind =
+type ProblemKind =
   | 'wrong password'
   /** No rule is for this login. */
   | 'no rule'

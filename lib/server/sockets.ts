@@ -3,7 +3,7 @@ import { accountName } from '../host/accounts.ts'
 import { parseAddress } from './access/address.ts'
 
 /** A TCP socket of this host, as proc_pid_net(5) lists them. */
-export type TcpSocket = {
+type TcpSocket = {
   readonly family: 4 | 6
   /** Address and port as the kernel writes them. */
   readonly local: string
@@ -21,7 +21,7 @@ export type Holder = {
 }
 
 /** Every TCP socket of this host; by way of this process, for a unit with ProcSubset=pid has no /proc/net. */
-export const tcpSockets = (): readonly TcpSocket[] =>
+const tcpSockets = (): readonly TcpSocket[] =>
   ([4, 6] as const).flatMap(family => {
     const path = `/proc/self/net/tcp${family === 4 ? '' : '6'}`
     // A kernel without IPv6 has no second table.

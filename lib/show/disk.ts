@@ -12,7 +12,7 @@ import { type DataFolder, findDataFolder } from '../server/data-folder.ts'
 import { type Files, fileProblem } from '../server/files.ts'
 import type { FileView, Mapping, Mistake, Places, Rule } from './terms.ts'
 
-/** The access rules and identity maps, in the order in which PostgreSQL takes them. */
+/** The access rules and identity maps, as they stand in the files. */
 type Access = Pick<FileView, 'rules' | 'maps' | 'mistakes'>
 
 /**

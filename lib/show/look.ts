@@ -62,7 +62,11 @@ async function fromFiles(settings: Settings, problem: Problem): Promise<Configur
     source: 'files',
     version: String(major),
     settings: sorted([...lastOfEach(lines).values()].map(fromLine)),
-    unseen: [...files.unseen, 'the settings of databases and roles: only PostgreSQL itself knows them'],
+    unseen: [
+      ...files.unseen,
+      'the settings of databases and roles: only PostgreSQL itself knows them',
+      'errors in access rules and identity maps, and what these include: only PostgreSQL itself knows them',
+    ],
   }
 }
 

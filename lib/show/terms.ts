@@ -70,7 +70,7 @@ export type FileLine = {
 export type FileView = {
   /** All that they set, in the order in which it counts. */
   readonly lines: readonly FileLine[]
-  /** Access rules and identity maps in the order in which PostgreSQL takes them; undefined where they cannot be read. */
+  /** Access rules and identity maps in the order in which PostgreSQL takes them, or as they stand in the files; undefined where they cannot be read. */
   readonly rules: readonly Rule[] | undefined
   readonly maps: readonly Mapping[] | undefined
   readonly mistakes: readonly Mistake[]

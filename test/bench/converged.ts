@@ -35,7 +35,8 @@ const host = await Host.create({ teardown: work => teardowns.push(work) })
 try {
   const first = await host.setup()
   if (first.code !== 0) throw new Error(first.err)
-  await host.boot()
+  const booted = await host.boot()
+  if (booted.code !== 0) throw new Error(booted.err)
   compare(host)
 } finally {
   for (const teardown of teardowns) await teardown()

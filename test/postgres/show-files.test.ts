@@ -55,7 +55,7 @@ t.test('PostgreSQL is down: what its files say', async t => {
   t.match(found('max_connections'), [['60', { kind: 'file' }]])
   t.equal(shown.rules?.length, 6)
   t.equal(shown.maps?.length, 7)
-  t.match(shown.unseen, [/^the settings of databases and roles/])
+  t.match(shown.unseen, [/^the settings of databases and roles/, /^errors in access rules/])
   t.match(err, /PostgreSQL was not asked: there is no socket at .*what of it is the default is not known\n/)
   const text = await showText(host)
   t.match(text.out, /^PostgreSQL \d+, which was not asked: from its files\n/)
@@ -107,6 +107,7 @@ t.test('errors in the files of a PostgreSQL that is down: in its own words', asy
       `${at('postgresql.auto.conf')}:1: it sets nothing that can be read here`,
       /^errors in the settings: cannot find postgres of PostgreSQL \d+: it is neither in /,
       /^the settings of databases and roles/,
+      /^errors in access rules and identity maps, and what these include/,
     ])
   })
 

@@ -35,7 +35,7 @@ export const gatherAccounts = (settings: Settings): Fact<Accounts> =>
   })
 
 /** The folders from the root to one, as an account sees them that enters each of them. */
-export type Traversal = v.InferOutput<typeof traversal>
+type Traversal = v.InferOutput<typeof traversal>
 
 const traversal = v.strictObject({
   /** As far as they could be seen, from the top; `safe` where nobody else can put another one in its place. */

@@ -45,7 +45,7 @@ export const gatherForeign = (port: number, own: number | undefined): Fact<Holde
   })
 
 /** The major versions of PostgreSQL's programs on the PATH. */
-export type Tools = Readonly<Record<'psql' | 'pg_dump', number | undefined>>
+type Tools = Readonly<Record<'psql' | 'pg_dump', number | undefined>>
 
 const majorOf = (said: string | undefined): number | undefined => {
   const [, major] = /\(PostgreSQL\) (\d+)/.exec(said ?? '') ?? []

@@ -91,7 +91,7 @@ export async function attemptLogins(
 }
 
 /** The files that hold the password, as far as they can be seen. */
-export type PasswordFiles = { readonly vault: Fact<Vault>; readonly checkout: Fact<Checkout | undefined> }
+type PasswordFiles = { readonly vault: Fact<Vault>; readonly checkout: Fact<Checkout | undefined> }
 
 export const gatherPasswordFiles = (settings: Settings, accounts: Fact<Accounts>): PasswordFiles => ({
   vault: toFact(() => {

@@ -26,7 +26,7 @@ import { type Fact, ifKnown, toFactLater, toUnknown, type Unknown } from './fact
 import type { Names } from './host.ts'
 
 /** What PostgreSQL says about itself, in one JSON document. */
-export const serverState = v.strictObject({
+const serverState = v.strictObject({
   ...identity,
   ...served,
   listenAddresses: v.string(),
@@ -50,7 +50,7 @@ export const serverState = v.strictObject({
 export type ServerState = v.InferOutput<typeof serverState> & { readonly version: string }
 
 /** The query of `serverState` for a superuser of a server of this major version. */
-export const serverQuery = ({ dbUser, dbName }: Settings, major: number): string => `
+const serverQuery = ({ dbUser, dbName }: Settings, major: number): string => `
   SELECT json_build_object(${IDENTITY},${servedQuery(major)},
     'listenAddresses', current_setting('listen_addresses'),
     'tls', current_setting('ssl')::bool,
@@ -79,7 +79,7 @@ export type Rules = {
   readonly rules: readonly Rule[]
   /** The lines that it does not take. */
   readonly errors: readonly FileError[]
-  /** Which rule decides about the logins of `triedLogins`. */
+  /** Which rule decides about the logins of `loginsAskedAbout`. */
   readonly judge: Judge
 }
 
@@ -152,7 +152,7 @@ async function readCluster(client: pg.Client, settings: Settings, manifest: Mani
 }
 
 /** The logins of the administrator and of the application: through the socket, and from each address. */
-function triedLogins(settings: Settings, addresses: readonly string[]): LoginAttempt[] {
+function loginsAskedAbout(settings: Settings, addresses: readonly string[]): LoginAttempt[] {
   const { adminRole, adminDatabase, dbUser, dbName } = settings
   const clients = [...new Set(['127.0.0.1', '::1', ...addresses])]
   return [
@@ -177,7 +177,7 @@ async function gatherRules(
   addresses: readonly string[],
 ): Promise<Rules> {
   const { hba, major, rules, ruleErrors } = await inspectAccessFiles(client, LIMIT)
-  const fits = await askFits(client, LIMIT, major, rules, triedLogins(settings, addresses))
+  const fits = await askFits(client, LIMIT, major, rules, loginsAskedAbout(settings, addresses))
   return { path: hba.path, rules, errors: ruleErrors, judge: fits.judge(rules) }
 }
 

@@ -1,7 +1,7 @@
 import { isIPv4, isIPv6 } from 'node:net'
 
 /** An IP address as bytes, 4 or 16. */
-export type Bytes = readonly number[]
+type Bytes = readonly number[]
 
 /** The bytes of an address in its usual writing; undefined of anything else. The zone of one of IPv6 does not count. */
 export function parseAddress(text: string): Bytes | undefined {

@@ -26,7 +26,7 @@ export type SideEffect = {
 }
 
 /** pg_hba.conf with our block where it belongs. */
-export type Placed = Rewrite & {
+type Placed = Rewrite & {
   /** The line above which it stands, from 1; undefined for the end. */
   readonly above: number | undefined
 }

@@ -67,7 +67,7 @@ export function includeOf({ fields }: Line): string | undefined {
 }
 
 /** The files that the fields of a line name with an at sign, in place of what is in them. */
-export const listsOf = ({ fields }: Line): string[] =>
+const listsOf = ({ fields }: Line): string[] =>
   fields.flat().flatMap(({ text, quoted }) => (!quoted && /^@./s.test(text) ? [text.slice(1)] : []))
 
 /** What the lines of a file name, as paths: what they include (from PostgreSQL 16 on), and lists in place of fields. */

@@ -18,7 +18,7 @@ import {
 } from './rules.ts'
 
 /** A configuration file as PostgreSQL sees it. */
-export type ServedFile = {
+type ServedFile = {
   readonly path: string
   readonly bytes: Buffer
   /** Whether it is there; an empty pg_ident.conf and none are the same to PostgreSQL. */

@@ -13,7 +13,7 @@ const END = '# END endoreg-provision'
 const NOTE = ': from its manifest; what is changed between these two lines is changed back'
 
 /** A file's text apart from our block, and where that begins: an offset into the text without it. */
-export type Split = {
+type Split = {
   /** Everything else, byte for byte. */
   readonly rest: string
   /** The block with its marks; undefined where there is none. Of several, the first. */
