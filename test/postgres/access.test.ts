@@ -282,6 +282,21 @@ t.test('what changes for logins that are not declared is said', needsRoot, async
   )
 })
 
+t.test(
+  'a login that only a rule of the host names is told before a declared rule for all decides it',
+  needsRoot,
+  async t => {
+    const site = 'local hrdb all reject\nlocal all postgres peer\n'
+    const host = await hostWith(t, `${site}${EVERYBODY}`)
+    const result = await host.setup()
+    t.equal(result.code, 0, result.err)
+    t.match(
+      result.err,
+      /the role postgres in the database hrdb through the socket is decided .*\(peer.*\), no longer by line 1 of .*\(reject\)/,
+    )
+  },
+)
+
 t.test('rules that would lock the setup out are not written', needsRoot, async t => {
   const host = await hostWith(t, `${OWN}${EVERYBODY}`, { ident: [] })
   put(host, `host all postgres 127.0.0.1/32 scram-sha-256\nlocal all postgres peer\n${EVERYBODY}`)

@@ -16,6 +16,10 @@ t.test('a line', async t => {
   t.strictSame(settings('a.b=-1.5e3\r\na.c=0x1FkB#\nport+1\n'), ['1 a.b=-1.5e3', '2 a.c=0x1FkB', '3 port=+1'])
 })
 
+t.test('a line of blanks without end is read once', async t => {
+  t.strictSame(settings(`a${' '.repeat(500_000)}!\nport = 1\n`), ['2 port=1'])
+})
+
 t.test('a line that PostgreSQL does not take is taken for nothing', async t => {
   for (const line of [
     'work_mem = 1.5MB',
