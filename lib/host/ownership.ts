@@ -7,10 +7,10 @@ import { effectiveUid } from './identity.ts'
 /** Who a file belongs to and what it allows. */
 export type Ownership = v.InferOutput<typeof ownership>
 
+const owned = { uid: v.number(), gid: v.number(), mode: v.number() }
+
 export const ownership = v.strictObject({
-  uid: v.number(),
-  gid: v.number(),
-  mode: v.number(),
+  ...owned,
   /** "admin:sensitiveServices", for people. */
   names: v.string(),
 })
@@ -19,9 +19,7 @@ export const ownership = v.strictObject({
 export type State = v.InferOutput<typeof state>
 
 export const state = v.strictObject({
-  uid: v.number(),
-  gid: v.number(),
-  mode: v.number(),
+  ...owned,
   nlink: v.number(),
   ino: v.number(),
 })

@@ -30,11 +30,7 @@ const WORK = {
     await fetchCopy(remote, copy, folder)
     folder.close()
   },
-} as const satisfies Record<
-  string,
-  // biome-ignore lint/suspicious/noConfusingVoidType: what most of them give
-  (remote: Remote, host: string, value: string) => Promise<string | undefined | void>
->
+} as const satisfies Record<string, (remote: Remote, host: string, value: string) => Promise<unknown>>
 
 const names = v.picklist(['init', 'push', 'forget', 'keep', 'check', 'list', 'fetch'])
 
