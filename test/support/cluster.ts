@@ -227,9 +227,9 @@ export class Cluster {
   }
 }
 
-/** Waits for a condition: repeats `look` until it gives something, within 60 s. */
+/** Waits for a condition: repeats `look` until it gives something, within 600 s. */
 export async function until<T>(look: () => Promise<T | undefined>, what: string): Promise<T> {
-  const end = performance.now() + 60_000
+  const end = performance.now() + 600_000
   let last: unknown
   while (performance.now() < end) {
     try {

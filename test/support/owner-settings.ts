@@ -6,7 +6,7 @@ import { openSession, type PINNED } from '../../lib/server/session.ts'
 import { Host } from './host.ts'
 import { backUp, bareHost, ended, restore } from './sample-host.ts'
 
-export const LIMIT = 60_000
+export const LIMIT = 600_000
 
 /** For each setting that is pinned a value that spoils something, or at least another one. */
 const NASTY: Readonly<Record<keyof typeof PINNED | 'transaction_timeout', string>> = {

@@ -33,7 +33,7 @@ export type Point = {
 }
 
 /** Milliseconds that a traced run gets. */
-const LIMIT = 60_000
+const LIMIT = 600_000
 
 /** A command to run under strace, as the operator would. */
 export type Traced = readonly [command: string, ...args: string[]]

@@ -49,14 +49,10 @@ for (const release of RELEASES) {
       await machine.run(
         `systemctl stop ${unit}.timer && touch -d '9 days ago' ${stamp} && systemctl start ${unit}.timer`,
       )
-      await machine.waitFor(
-        `the timer has run ${unit}`,
-        async () => {
-          const { ActiveState, InvocationID } = await machine.unit(`${unit}.service`)
-          return InvocationID !== before && ['inactive', 'failed'].includes(ActiveState ?? '')
-        },
-        120,
-      )
+      await machine.waitFor(`the timer has run ${unit}`, async () => {
+        const { ActiveState, InvocationID } = await machine.unit(`${unit}.service`)
+        return InvocationID !== before && ['inactive', 'failed'].includes(ActiveState ?? '')
+      })
     }
     /** What the alerts have said until now, with its priority. */
     const alerts = async (): Promise<string[]> =>
@@ -148,7 +144,7 @@ for (const release of RELEASES) {
       await machine.run('systemctl reset-failed')
       const before = (await alerts()).length
       await machine.run('systemctl start endoreg-backup', { check: false })
-      await machine.waitFor('somebody is told', async () => (await alerts()).length === before + 2, 120)
+      await machine.waitFor('somebody is told', async () => (await alerts()).length === before + 2)
       t.match(await machine.unit('endoreg-backup.service'), { ActiveState: 'failed', NRestarts: '4' })
       t.equal((await metrics())[`endoreg_last_run_exit_code${RUN}`], 75)
       await machine.run(`rm ${dropIn} && systemctl daemon-reload && systemctl reset-failed`)

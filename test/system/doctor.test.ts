@@ -150,7 +150,7 @@ t.test(`${RELEASE}: hosts that are broken, one after the other`, boots, async t 
   const machine = await Machine.boot(t, await clinic(RELEASE), host({}, { dropIns: fastPostgres(RELEASE) }))
   await apiAnswers(machine)
   const run = async (command: string) => {
-    const { code, out, err } = await machine.run(`${command} --json`, { check: false, seconds: 120 })
+    const { code, out, err } = await machine.run(`${command} --json`, { check: false })
     const document: { findings?: Finding[]; changes: unknown[] } = JSON.parse(out)
     return { code, err, findings: worded(document.findings ?? []), changes: document.changes }
   }

@@ -60,7 +60,7 @@ for (const release of RELEASES) {
       const machine = await Machine.boot(
         t,
         await clinic(release),
-        host({ ENDOREG_READY_TIMEOUT: '1' }, byHand),
+        host({ ENDOREG_READY_TIMEOUT: '5' }, byHand),
       )
       const setup = (): Promise<Readonly<Record<string, string>>> =>
         machine.unit('postgres-endoreg-setup.service')

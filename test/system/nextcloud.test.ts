@@ -10,11 +10,12 @@ const oneshot = (more = '', unit = ''): { text: string } => ({
   text: `[Unit]\n${unit}\n[Service]\nType=oneshot\nExecStart=/bin/true\n${more}\n[Install]\nWantedBy=multi-user.target\n`,
 })
 
+const HELD = '/run/held'
 /** Units that stand for Nextcloud's, as the NixOS module calls and wires them. */
 const UNITS = {
   'nginx.service': service(),
-  // Slow to stop, so that there is time for a signal.
-  'phpfpm-nextcloud.service': service('ExecStop=/bin/sleep 2'),
+  // Does not stop while it is held, so that there is time for a signal.
+  'phpfpm-nextcloud.service': service(`ExecStop=/bin/sh -c 'while test -e ${HELD}; do sleep 0.1; done'`),
   'nextcloud-setup.service': oneshot(
     'RemainAfterExit=yes',
     'Requires=postgresql.service\nAfter=postgresql.service\nBefore=phpfpm-nextcloud.service',
@@ -42,7 +43,7 @@ for (const release of RELEASES) {
     const machine = await Machine.boot(t, await clinic(release), host({}, { ...options, files, commands }))
     await apiAnswers(machine)
     const name = (await machine.run('hostname')).out.trim()
-    const run = (command: string) => machine.run(command, { check: false, seconds: 120 })
+    const run = (command: string) => machine.run(command, { check: false })
     const active = async (unit: string): Promise<string | undefined> =>
       (await machine.unit(unit))['ActiveState']
     /** When a unit was last stopped, or started, in microseconds since the boot. */
@@ -125,10 +126,12 @@ for (const release of RELEASES) {
 
     await t.test('a signal in the middle', async t => {
       const before = await cluster.beside(machine)
+      await machine.run(`touch ${HELD}`)
       const unit = 'systemd-run --quiet --wait --pipe --unit=maintenance'
       const running = run(`${unit} nextcloud-maintenance --reset-psql --yes-delete ${name}`)
       await machine.waitFor('nginx is stopped', async () => (await active('nginx.service')) === 'inactive')
       await machine.run('systemctl kill --signal=TERM --kill-whom=main maintenance.service')
+      await machine.run(`rm ${HELD}`)
       const { code, err } = await running
       t.equal(code, 75, err)
       await machine.waitFor('all are active', async () => {

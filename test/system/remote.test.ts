@@ -28,7 +28,7 @@ for (const release of RELEASES) {
     const said = async (unit: string): Promise<string> =>
       (await machine.journal(unit)).map(entry => entry['MESSAGE']).join('\n')
     const start = async (unit: string): Promise<void> => {
-      await machine.run(['systemctl', 'start', unit], { check: false, seconds: 180 })
+      await machine.run(['systemctl', 'start', unit], { check: false })
       t.match(await machine.unit(unit), { Result: 'success' }, await said(unit))
     }
 
@@ -57,7 +57,7 @@ for (const release of RELEASES) {
     })
     await t.test('a network that is down is tried again, and made up for', async t => {
       await machine.run('systemctl stop ssh.socket ssh.service', { check: false })
-      await machine.run('systemctl start endoreg-backup', { check: false, seconds: 180 })
+      await machine.run('systemctl start endoreg-backup', { check: false })
       t.match(await machine.unit('endoreg-backup.service'), {
         ActiveState: 'activating',
         SubState: 'auto-restart',
@@ -65,15 +65,15 @@ for (const release of RELEASES) {
       })
       t.match(await said('endoreg-backup.service'), /those on this host are complete .*Connection refused/)
       await machine.run('systemctl stop endoreg-backup && systemctl start ssh')
-      const { err } = await machine.run('backup-postgres --copy-only', { seconds: 180 })
+      const { err } = await machine.run('backup-postgres --copy-only')
       t.match(err, /copy of backup \S+: make in the restic repository/)
-      t.match((await machine.run('backup-postgres --copy-only', { seconds: 180 })).err, /nothing to change/)
+      t.match((await machine.run('backup-postgres --copy-only')).err, /nothing to change/)
     })
     await t.test('a host with another key is not believed', async t => {
       await machine.run(
         "ssh-keygen -q -t ed25519 -N '' -f /root/other && sed 's/^/127.0.0.1 /' /root/other.pub >/root/.ssh/known_hosts",
       )
-      await machine.run('systemctl start endoreg-backup', { check: false, seconds: 180 })
+      await machine.run('systemctl start endoreg-backup', { check: false })
       t.match(await machine.unit('endoreg-backup.service'), { ActiveState: 'failed', ExecMainStatus: '78' })
       t.match(
         await said('endoreg-backup.service'),

@@ -93,7 +93,7 @@ t.test(`${RELEASE}, with units like those of NixOS: the unit makes the new clust
     const psql = ['sudo', '-u', 'postgres', `${PROGRAMS}/psql`, '-qXAt', '-d', 'endoregDbLocal', '-c', sql]
     return (await machine.run(psql)).out.trim()
   }
-  const run = (command: string) => machine.run(command, { check: false, seconds: 120 })
+  const run = (command: string) => machine.run(command, { check: false })
   await query('CREATE TABLE patients AS SELECT g FROM generate_series(1, 1000) g')
   const isEmpty = async (): Promise<boolean> =>
     (await query(`SELECT to_regclass('public.patients') IS NULL`)) === 't'

@@ -66,9 +66,9 @@ for (const { name, release, held, hasCome, rows } of MOMENTS) {
           release === 'trixie'
             ? await childrenMeet(machine, held)
             : `strace -qq -o /dev/null -e trace=${held.split(':')[0]} -e inject=${held}`
-        const cut = machine.run(`${begin} ${own.command('--no-backup')}`, { check: false, seconds: 300 })
+        const cut = machine.run(`${begin} ${own.command('--no-backup')}`, { check: false })
         cut.catch(() => {})
-        await machine.waitFor('the moment has come', () => hasCome(own), 60)
+        await machine.waitFor('the moment has come', () => hasCome(own))
         await machine.powerCut()
         await machine.start('answering')
         if (rows === 'nowhere in use') {

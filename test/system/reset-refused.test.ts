@@ -107,7 +107,6 @@ t.test(`${RELEASE}: what is not done, and leaves everything as it is`, boots, as
       const before = await cluster.beside(machine)
       const { code, err } = await machine.run(own.command(down ? '' : '--no-backup'), {
         check: false,
-        seconds: 120,
       })
       t.equal(code, wanted, err)
       t.match(err, says)
@@ -184,7 +183,7 @@ t.test(`${RELEASE}: hosts that differ`, boots, async t => {
     await machine.run(
       `touch ${data}/own && mkdir -p ${extra} && printf '[Service]\\nExecStartPre=/bin/test -e ${data}/own\\n' >${extra}/own.conf && systemctl daemon-reload`,
     )
-    const { code, err } = await machine.run(own.command('--no-backup'), { check: false, seconds: 120 })
+    const { code, err } = await machine.run(own.command('--no-backup'), { check: false })
     t.equal(code, 69, err)
     t.match(err, /cannot start postgresql@15-main\.service/)
     t.match(err, /No data is lost.*reset-psql-safe --undo goes back/)
@@ -195,7 +194,7 @@ t.test(`${RELEASE}: hosts that differ`, boots, async t => {
   })
   await t.test('the setup fails afterwards', async t => {
     await machine.run(`cp -p ${VAULT} /root/kept && printf 'a\\0b' >${VAULT}`)
-    const { code, err } = await machine.run(own.command('--no-backup'), { check: false, seconds: 120 })
+    const { code, err } = await machine.run(own.command('--no-backup'), { check: false })
     await machine.run(`cat /root/kept >${VAULT}`)
     t.equal(code, 69, err)
     t.match(err, /cannot start postgres-endoreg-setup\.service, .* again: the reset is done/)
@@ -243,7 +242,6 @@ for (const release of RELEASES) {
         const env = `env PGPORT=5499 PGUSER=${role}`
         const { code, err } = await machine.run(`${env} reset-psql-safe --no-backup --yes-delete ${name}`, {
           check: false,
-          seconds: 120,
         })
         t.equal(code, 0, err)
         t.equal(await how(t, role), before, its)

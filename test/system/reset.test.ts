@@ -14,7 +14,7 @@ for (const release of RELEASES) {
     const machine = await Machine.boot(t, await clinic(release), host({}, cluster.options(release)))
     await apiAnswers(machine)
     const name = (await machine.run('hostname')).out.trim()
-    const reset = (command: string) => machine.run(command, { check: false, seconds: 120 })
+    const reset = (command: string) => machine.run(command, { check: false })
     const rows = (): Promise<string> => cluster.query(machine, 'SELECT count(*) FROM patients')
     await cluster.query(machine, `CREATE TABLE patients AS SELECT g FROM generate_series(1, ${ROWS}) g`)
     await cluster.query(machine, `ALTER SYSTEM SET work_mem = '5MB'`)
@@ -59,7 +59,6 @@ for (const release of RELEASES) {
     const terminal = (line: string, command: string) =>
       machine.run(['python3', '-c', TERMINAL, 'to go on', line, ...command.split(' ')], {
         check: false,
-        seconds: 120,
       })
     await t.test('typed wrongly, not at all, or given up, at a terminal', async t => {
       t.equal((await terminal('another\\n', 'reset-psql-safe')).code, 64)

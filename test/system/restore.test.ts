@@ -26,10 +26,10 @@ for (const release of RELEASES) {
         `SET search_path TO app; ${ROWS}; SELECT md5(lo_get(4711)), (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE relname = 'rows')`,
       )
     const then = await look()
-    await machine.run('systemctl start endoreg-backup.service', { seconds: 120 })
+    await machine.run('systemctl start endoreg-backup.service')
 
     await t.test('the unit proves it', async t => {
-      await machine.run('systemctl start endoreg-restore-drill.service', { seconds: 180 })
+      await machine.run('systemctl start endoreg-restore-drill.service')
       const said = (await machine.journal('endoreg-restore-drill.service'))
         .map(entry => entry['MESSAGE'])
         .join('\n')
@@ -51,9 +51,9 @@ for (const release of RELEASES) {
       ].join('; ')
       const drill = async (work: string): Promise<number | null> => {
         await psql(trap('endoregDbLocal', work))
-        await machine.run('systemctl start endoreg-backup.service', { seconds: 120 })
+        await machine.run('systemctl start endoreg-backup.service')
         const start = 'systemctl start endoreg-restore-drill.service'
-        return (await machine.run(start, { check: false, seconds: 180 })).code
+        return (await machine.run(start, { check: false })).code
       }
       t.equal(await drill(telling(script)), 1)
       const said = await machine.journal('endoreg-restore-drill.service')
@@ -66,14 +66,14 @@ for (const release of RELEASES) {
       t.equal(await drill(`COPY (SELECT 1) TO PROGRAM $c$${endless}$c$;`), 0)
       t.equal((await machine.run('ps -eo args | grep "[s]leep 98765"', { check: false })).out, '')
       await psql('DROP TABLE trapped; DROP FUNCTION trap')
-      await machine.run('systemctl start endoreg-backup.service', { seconds: 120 })
+      await machine.run('systemctl start endoreg-backup.service')
     })
     await t.test('also where PostgreSQL is down', async () => {
       await machine.run(
         'systemctl stop endo-api endo-api-boot postgres-endoreg-setup postgresql "postgresql@*"',
       )
-      await machine.run('systemctl start endoreg-restore-drill.service', { seconds: 180 })
-      await machine.run('systemctl start postgresql postgres-endoreg-setup endo-api-boot', { seconds: 120 })
+      await machine.run('systemctl start endoreg-restore-drill.service')
+      await machine.run('systemctl start postgresql postgres-endoreg-setup endo-api-boot')
       await apiAnswers(machine)
     })
     await t.test('and what is wrecked comes back', async t => {
@@ -81,11 +81,11 @@ for (const release of RELEASES) {
         'DELETE FROM app.rows WHERE n % 3 = 0; ALTER TABLE app.rows OWNER TO postgres; SELECT lo_unlink(4711)',
       )
       await psql('DROP DATABASE "devUser"', 'postgres')
-      await machine.run('sync-password --rotate', { seconds: 120 })
+      await machine.run('sync-password --rotate')
       await apiAnswers(machine)
       const refused = await machine.run('restore-postgres', { check: false })
       t.equal(refused.code, 64, refused.err)
-      const { err } = await machine.run('restore-postgres --yes-overwrite "$(hostname)"', { seconds: 180 })
+      const { err } = await machine.run('restore-postgres --yes-overwrite "$(hostname)"')
       t.match(err, /endoregDbLocal logs in at ::1 and 127\.0\.0\.1; the backup \S+ is restored/)
       t.match(err, /endo-api-boot\.service restarts, and the API with it/)
       t.equal(await look(), then)

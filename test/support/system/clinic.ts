@@ -58,5 +58,5 @@ export async function askApi(machine: Machine): Promise<unknown> {
 }
 
 /** Waits until the API answers as the application's role, which it can only with the right password. */
-export const apiAnswers = (machine: Machine, seconds = 60): Promise<void> =>
-  machine.waitFor('the API answers', async () => (await askApi(machine)) !== undefined, seconds)
+export const apiAnswers = (machine: Machine): Promise<void> =>
+  machine.waitFor('the API answers', async () => (await askApi(machine)) !== undefined)

@@ -94,7 +94,7 @@ export class Container {
       nspawn.on('close', resolve)
     })
     this.#nspawn = { process: nspawn, exited }
-    await poll(`systemd is process 1 of ${this.name}`, 30, () => {
+    await poll(`systemd is process 1 of ${this.name}`, () => {
       if (nspawn.exitCode !== null || nspawn.signalCode !== null)
         throw new Error(`systemd-nspawn ended: ${this.console}`)
       this.#leader = findLeader(nspawn.pid)

@@ -3,7 +3,7 @@ import type { Base } from './base.ts'
 import { Container, REBOOT } from './container.ts'
 import { type JournalEntry, parseJournal } from './journal.ts'
 import { furnish, type MachineOptions, type Until } from './options.ts'
-import { poll } from './poll.ts'
+import { LOST, poll } from './poll.ts'
 import { type Outcome, type ProgramOptions, runProgram } from './program.ts'
 
 /** The part of tap's `t` that is needed here. */
@@ -12,8 +12,6 @@ type Teardown = { teardown: (work: () => unknown) => void }
 export type RunOptions = ProgramOptions & {
   /** The account to run as; by default root. */
   readonly user?: string
-  /** After how long a command is ended, and the test fails; by default 240. */
-  readonly seconds?: number
 }
 
 /** What timeout(1) exits with when it had to end the command. */
@@ -45,9 +43,9 @@ export class Machine {
     await this.#container.boot()
     if (until === 'started') return
     const ready = this.path('/run/systemd/private')
-    await poll('systemd answers', 30, () => existsSync(ready))
+    await poll('systemd answers', () => existsSync(ready))
     if (until === 'answering') return
-    const { out } = await this.run('systemctl is-system-running --wait', { check: false, seconds: 120 })
+    const { out } = await this.run('systemctl is-system-running --wait', { check: false })
     if (until === 'running' && out.trim() !== 'running') {
       throw new Error(`the machine is ${out.trim()}, not running\n${await this.#state()}`)
     }
@@ -76,20 +74,20 @@ export class Machine {
    * outside of every unit; what a unit's own sandbox allows is for `systemd-run` to find out.
    */
   async run(command: string | readonly string[], options: RunOptions = {}): Promise<Outcome> {
-    const { user, seconds = 240, check = true, ...rest } = options
+    const { user, check = true, ...rest } = options
     const argv = typeof command === 'string' ? ['bash', '-c', command] : command
     const outcome = await runProgram(
       [
         ...['nsenter', `--target=${this.#container.leader}`, '--all', '--'],
         ...['env', '-i', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'LC_ALL=C.UTF-8'],
-        ...['timeout', '--kill-after=5', String(seconds)],
+        ...['timeout', '--kill-after=5', String(LOST)],
         ...(user === undefined ? [] : ['runuser', '-u', user, '--']),
         ...argv,
       ],
       { ...rest, check: false },
     )
     const { code, out, err } = outcome
-    if (code === TIMED_OUT) throw new Error(`not done after ${seconds} s: ${argv.join(' ')}\n${out}${err}`)
+    if (code === TIMED_OUT) throw new Error(`not done after ${LOST} s: ${argv.join(' ')}\n${out}${err}`)
     if (check && code !== 0) throw new Error(`exit code ${code} of: ${argv.join(' ')}\n${out}${err}`)
     return outcome
   }
@@ -119,13 +117,9 @@ export class Machine {
   }
 
   /** Looks until `condition` holds, and fails with what the machine says about itself. */
-  async waitFor(
-    description: string,
-    condition: () => unknown | Promise<unknown>,
-    seconds = 30,
-  ): Promise<void> {
+  async waitFor(description: string, condition: () => unknown | Promise<unknown>): Promise<void> {
     try {
-      await poll(description, seconds, condition)
+      await poll(description, condition)
     } catch (error) {
       throw new Error(`${String(error)}\n${await this.#state()}`, { cause: error })
     }

@@ -55,7 +55,7 @@ export class ResetHost {
   }
 
   async succeeds(t: Test, command: string): Promise<void> {
-    const { code, err } = await this.machine.run(command, { check: false, seconds: 300 })
+    const { code, err } = await this.machine.run(command, { check: false })
     t.equal(code, 0, code === 0 ? command : `${command}: ${err}`)
   }
 
