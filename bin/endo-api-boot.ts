@@ -7,7 +7,8 @@ import { serviceOwnership } from '../lib/provision/owners.ts'
 void script(
   {
     name: 'endo-api-boot',
-    summary: 'Waits until the application role really logs in, then installs conf/db_pwd and conf/db.yaml.',
+    summary:
+      'Waits until the application role really logs in, then installs conf/db_pwd, conf/db.yaml and local_settings.py.',
     runsAs: 'the service account (ENDOREG_SERVICE_USER), or root',
   },
   async run => {

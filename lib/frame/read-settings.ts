@@ -55,7 +55,7 @@ export function readSettings(env: NodeJS.ProcessEnv, file: EnvFile): Settings {
 
 function problemWith({ kind }: Setting, value: string): string | undefined {
   if (typeof kind === 'string') return RULES[kind](value)
-  return kind.includes(value) ? undefined : `must be "${kind[0]}" or "${kind[1]}"`
+  return kind.includes(value) ? undefined : `must be ${kind.map(word => `"${word}"`).join(' or ')}`
 }
 
 /** What looks like a setting of ours and is none. */

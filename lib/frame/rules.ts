@@ -67,15 +67,42 @@ const resticRepository: Rule = value =>
 const branch: Rule = value =>
   /^[\w][\w./+-]*$/.test(value) && !value.includes('..') ? undefined : 'is no name of a branch'
 
+const webAddress: Rule = value =>
+  !/^https?:\/\/[^\s/]+(?:\/\S*)?$/.test(value)
+    ? 'must be an address that begins with http:// or https://'
+    : /^[a-z]+:\/\/[^/]*@/.test(value)
+      ? 'has a password or an account in it'
+      : text(value)
+
+const pythonModule: Rule = value =>
+  /^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*$/.test(value) ? undefined : 'is no name of a Python module'
+
+/** What the application's file of settings says of the database and the key is not for anybody to say twice. */
+const djangoSettings: Rule = value => {
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(value)
+  } catch {
+    return 'is no JSON'
+  }
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) return 'is no JSON object'
+  const wrong = Object.keys(parsed).filter(name => !/^[A-Z][A-Z0-9_]*$/.test(name))
+  if (wrong.length > 0) return `has what is no name of a setting of Django: ${wrong.join(', ')}`
+  const ours = ['DATABASES', 'SECRET_KEY'].filter(name => name in parsed)
+  return ours.length > 0 ? `has ${ours.join(' and ')}, which other settings say` : text(value)
+}
+
 /** What a setting can be, by names that units/nixos/types.nix has as well. */
 export const RULES = {
   absolutePath,
   accountName,
   branch,
   databaseName,
+  djangoSettings,
   gitRepository,
   host,
   port,
+  pythonModule,
   resticRepository,
   roleName,
   seconds,
@@ -83,4 +110,5 @@ export const RULES = {
   secretFile: absolutePath,
   socketFolderOrHost,
   text,
+  webAddress,
 } as const satisfies Record<string, Rule>

@@ -4,7 +4,7 @@ import type { RULES } from './rules.ts'
 export type Setting = {
   readonly name: string
   /** What a value has to be: the name of a rule, or the words of which it has to be one. */
-  readonly kind: keyof typeof RULES | readonly [string, string]
+  readonly kind: keyof typeof RULES | readonly [string, string, ...string[]]
   /** The value where nobody sets it. Without one the setting is optional, and an empty value takes it back. */
   readonly default?: string
   /** For people: what holds where nobody sets it, if that is not a fixed value. */
@@ -107,6 +107,13 @@ export function settingsFrom(value: ValueOf) {
         help: 'The port that the application connects to.',
       }) ?? port,
     ),
+    dbSslMode: need({
+      name: 'ENDOREG_DB_SSLMODE',
+      kind: ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'],
+      default: 'prefer',
+      example: 'require',
+      help: 'Whether the application encrypts its connection (`sslmode` of libpq).',
+    }),
     vaultFile: need({
       name: 'ENDOREG_VAULT_FILE',
       kind: 'secretFile',
@@ -181,6 +188,42 @@ export function settingsFrom(value: ValueOf) {
       example: 'boot',
       help: 'With `boot`, `endo-api-boot` fast-forwards an existing checkout, submodules too; edits and commits of the host stay. Without a network the code that is there is used.',
     }),
+    /** Undefined where the key is generated in the checkout. */
+    apiSecretKeyFile: value({
+      name: 'ENDOREG_API_SECRET_KEY_FILE',
+      kind: 'secretFile',
+      otherwise: '`conf/secret_key` in the checkout, generated once',
+      example: '/etc/secrets/vault/django_secret_key',
+      help: "The file that holds Django's `SECRET_KEY`, where another tool provides one. The application's account has to be able to read it.",
+    }),
+    apiAllowedHosts: need({
+      name: 'ENDOREG_API_ALLOWED_HOSTS',
+      kind: 'text',
+      default: 'localhost,127.0.0.1',
+      example: 'gc-10.example.org,localhost,127.0.0.1',
+      help: 'The names under which the application is asked for, with commas between them (`ALLOWED_HOSTS` of Django).',
+    }),
+    apiDebug: need({
+      name: 'ENDOREG_API_DEBUG',
+      kind: ['no', 'yes'],
+      default: 'no',
+      example: 'yes',
+      help: 'With `yes`, the application shows its errors, settings too, to whoever meets them (`DEBUG` of Django).',
+    }),
+    apiLogLevel: need({
+      name: 'ENDOREG_API_LOG_LEVEL',
+      kind: ['DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL'],
+      default: 'INFO',
+      example: 'WARNING',
+      help: 'What the application writes into the journal, and what is worse.',
+    }),
+    apiSettings: value({
+      name: 'ENDOREG_API_SETTINGS',
+      kind: 'djangoSettings',
+      otherwise: "LuxNix's",
+      example: '{"TIME_ZONE": "Europe/Berlin", "CENTRAL_NODES": ["s-04.local"]}',
+      help: 'Further settings of Django as a JSON object, none of them secret.',
+    }),
     stateDir: need({
       name: 'ENDOREG_STATE_DIR',
       kind: 'absolutePath',
@@ -202,6 +245,12 @@ export function settingsFrom(value: ValueOf) {
       otherwise: "`write` in Debian's layout, else `check`",
       example: 'check',
       help: 'Whether access rules are written into `pg_hba.conf` and `pg_ident.conf`, or compared only. On NixOS the configuration has them written.',
+    }),
+    apiHealthUrl: value({
+      name: 'ENDOREG_API_HEALTH_URL',
+      kind: 'webAddress',
+      example: 'http://localhost:8118/health/',
+      help: 'Where `debug-postgres` asks the application whether it is well; an address without a password.',
     }),
     readyTimeout: Number(
       need({
@@ -308,6 +357,7 @@ export function settingsFrom(value: ValueOf) {
       help: 'A JSON file of roles, databases, access rules and identity maps.',
     }),
   }
+  for (const row of API_VARIABLES) value(row)
   // For units alone, which take them from the settings file themselves: a wrong one is said here all the same.
   value({
     name: 'ENDOREG_API_COMMAND',
@@ -326,6 +376,73 @@ export function settingsFrom(value: ValueOf) {
   })
   return settings
 }
+
+/**
+ * What the application takes from its environment (LuxNix has the same defaults). `endo-api.service` sets them, and what
+ * stands in the settings file counts more.
+ */
+const API_VARIABLES: readonly Setting[] = [
+  {
+    name: 'DJANGO_HOST',
+    kind: 'host',
+    otherwise: '`localhost`',
+    shown: 'localhost',
+    example: '0.0.0.0',
+    help: 'Where the application listens.',
+  },
+  {
+    name: 'DJANGO_PORT',
+    kind: 'port',
+    otherwise: '`8118`',
+    shown: '8118',
+    example: '8000',
+    help: 'The port on which it listens.',
+  },
+  {
+    name: 'HTTP_PROTOCOL',
+    kind: ['http', 'https'],
+    otherwise: '`http`',
+    shown: 'http',
+    example: 'https',
+    help: 'How others reach it.',
+  },
+  {
+    name: 'BASE_URL',
+    kind: 'webAddress',
+    otherwise: 'protocol, host and port as above',
+    example: 'https://gc-10.example.org',
+    help: 'Where others reach it.',
+  },
+  {
+    name: 'DJANGO_MODULE',
+    kind: 'pythonModule',
+    otherwise: '`endo_api`',
+    shown: 'endo_api',
+    example: 'endo_api_central',
+    help: 'Its Python module.',
+  },
+  {
+    name: 'DJANGO_SETTINGS_MODULE',
+    kind: 'pythonModule',
+    otherwise: '`settings_prod` of that module',
+    example: 'endo_api.settings_central',
+    help: "The module of its settings, where the checkout's `.env` does not name another one.",
+  },
+  {
+    name: 'DATA_DIR',
+    kind: 'text',
+    otherwise: '`data` in the checkout',
+    example: '/srv/endo-api/data',
+    help: 'Where it keeps its files.',
+  },
+  {
+    name: 'CONF_TEMPLATE_DIR',
+    kind: 'text',
+    otherwise: '`conf_template` in the checkout',
+    example: '/srv/endo-api/conf_template',
+    help: 'Where the templates of its configuration are. (The configuration itself, `CONF_DIR`, is always `conf` in the checkout.)',
+  },
+]
 
 function valuesByName(value: ValueOf, rows: readonly Setting[]): Readonly<Record<string, string>> {
   return Object.fromEntries(

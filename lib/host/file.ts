@@ -54,7 +54,7 @@ export const openFollowing = (path: string): number =>
   openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
 
 /** As `readRegular`, of the file at `path`, with links followed as by `openFollowing`. */
-export const readFollowing = (path: string, largest: number, refuse: Refuse): Content =>
+export const readFollowing = (path: string, largest = LARGEST, refuse = refusal(path, largest)): Content =>
   readHandle(openFollowing(path), largest, refuse)
 
 /** Reads the file behind `handle` to its end, whatever its size says, and closes it. */
@@ -192,6 +192,15 @@ export const replace = job('replace', [v.string(), bytes, ownership], v.void(), 
   const { folder: parent, name } = splitPath(path)
   withFolder(parent, 0o750, folder => replaceFile(folder, name, content, owner))
 })
+
+/** Makes the file `path`, where its folder is; false where it is not, or another process had made one first. */
+export const create = job(
+  'create',
+  [v.string(), bytes, ownership],
+  v.boolean(),
+  (path, content, owner) =>
+    inFolderOf(path, (folder, name) => createOnce(folder, name, content, owner)) ?? false,
+)
 
 /** Takes the file `path` away, on the disk too, after all that was done in its folder before. */
 export const remove = job('remove', [v.string()], v.void(), path =>

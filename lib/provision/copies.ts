@@ -1,13 +1,25 @@
 import { isUtf8 } from 'node:buffer'
+import { readlinkSync } from 'node:fs'
 import * as v from 'valibot'
-import { doing, ExitCode, errnoOf, Failure } from '../frame/failure.ts'
-import { type Password, parsePassword, passwordBytes } from '../frame/password.ts'
+import { doing, ExitCode, errnoOf, Failure, systemFailure } from '../frame/failure.ts'
+import { Password, parsePassword, passwordBytes } from '../frame/password.ts'
 import type { Change } from '../frame/terms.ts'
-import { litter, prepareFile, readRegular, remove, replace, requireReplaceable } from '../host/file.ts'
+import {
+  type Content,
+  create,
+  litter,
+  prepareFile,
+  readFollowing,
+  readRegular,
+  remove,
+  replace,
+  requireReplaceable,
+} from '../host/file.ts'
 import { type Folder, inFolder, withFolder } from '../host/folder.ts'
 import type { Account } from '../host/identity.ts'
 import { bytes, job, password } from '../host/job.ts'
 import { describeOwnership, type Ownership, ownership, ownershipDrift, stateOf } from '../host/ownership.ts'
+import { isOurs } from './local-settings.ts'
 
 /** What is at `conf/db_pwd`. */
 type PasswordCopy = v.InferOutput<typeof passwordCopy>
@@ -19,19 +31,32 @@ const passwordCopy = v.variant('state', [
   v.strictObject({ state: v.literal('file'), password, drift: v.optional(v.string()) }),
 ])
 
-/** The checkout's configuration folder as it is. */
+/** What is at `local_settings.py`: ours, with its mode, or somebody else's, with its text where there is one to read. */
+const localFile = v.variant('state', [
+  v.strictObject({ state: v.literal('missing') }),
+  v.strictObject({ state: v.literal('ours'), text: v.string(), mode: v.number() }),
+  v.strictObject({ state: v.literal('foreign'), text: v.optional(v.string()) }),
+])
+
+/** The checkout's configuration as it is. */
 export type Checkout = v.InferOutput<typeof checkout>
 
 const checkout = v.strictObject({
   path: v.string(),
   copy: passwordCopy,
+  /** The generated SECRET_KEY of Django. */
+  key: passwordCopy,
   /** db.yaml with its mode; undefined where there is none. */
   settings: v.optional(v.strictObject({ text: v.string(), mode: v.number() })),
+  local: localFile,
+  /** By their paths from the checkout on. */
   litter: v.array(v.string()),
 })
 
 const PASSWORD_COPY = 'db_pwd'
+const KEY = 'secret_key'
 const SETTINGS = 'db.yaml'
+const LOCAL = 'local_settings.py'
 
 /**
  * Looks at the checkout `path`, whose db_pwd should belong to `owner`. Done as the service account, never
@@ -44,39 +69,51 @@ export const inspectCheckout = job(
   [v.string(), ownership],
   v.optional(checkout),
   (path, owner): Checkout | undefined =>
-    inFolder(path, () => {
+    inFolder(path, top => {
       const conf = inFolder(`${path}/conf`, folder =>
         doing(`look at ${path}/conf`, () => ({
-          path,
-          copy: inspectCopy(folder, owner),
+          copy: inspectCopy(folder, PASSWORD_COPY, owner),
+          key: inspectCopy(folder, KEY, owner),
           settings: inspectSettings(folder),
-          litter: [...litter(folder, PASSWORD_COPY), ...litter(folder, SETTINGS)],
+          litter: [PASSWORD_COPY, KEY, SETTINGS].flatMap(name =>
+            litter(folder, name).map(leftover => `conf/${leftover}`),
+          ),
         })),
       )
-      return conf ?? { path, copy: { state: 'missing' }, litter: [] }
+      const { litter: left, ...others } = conf ?? { copy: NONE, key: NONE, litter: [] }
+      return doing(`look at ${path}`, () => ({
+        path,
+        ...others,
+        local: inspectLocal(top),
+        litter: [...left, ...litter(top, LOCAL)],
+      }))
     }),
 )
 
-function inspectCopy(conf: Folder, owner: Ownership): PasswordCopy {
-  const found = conf.look(PASSWORD_COPY)
-  if (!found) return { state: 'missing' }
-  if (found.isSymbolicLink()) return { state: 'unusable', why: 'it was a link' }
+const NONE = { state: 'missing' } as const
+const LINK = 'it was a link'
+const EMPTY = 'it was empty'
+
+function inspectCopy(conf: Folder, name: string, owner: Ownership): PasswordCopy {
+  const found = conf.look(name)
+  if (!found) return NONE
+  if (found.isSymbolicLink()) return { state: 'unusable', why: LINK }
   if (found.isDirectory()) {
     throw new Failure(ExitCode.configuration, {
-      message: `install ${conf.show(PASSWORD_COPY)}`,
+      message: `install ${conf.show(name)}`,
       cause: 'a folder stands in its place',
-      hint: `Move it away: mv ${conf.show(PASSWORD_COPY)} ${conf.show('db_pwd.old')}`,
+      hint: `Move it away: mv ${conf.show(name)} ${conf.show(`${name}.old`)}`,
     })
   }
   try {
-    const { bytes, stat } = readRegular(conf, PASSWORD_COPY)
-    if (bytes.length === 0) return { state: 'unusable', why: 'it was empty' }
-    const password = parsePassword(bytes, conf.show(PASSWORD_COPY))
+    const { bytes, stat } = readRegular(conf, name)
+    if (bytes.length === 0) return { state: 'unusable', why: EMPTY }
+    const password = parsePassword(bytes, conf.show(name))
     return { state: 'file', password, drift: ownershipDrift(stateOf(stat), owner) }
   } catch (error) {
     if (error instanceof Failure) return { state: 'unusable', why: error.reason }
     // Somebody has removed it since the look.
-    if (errnoOf(error) === 'ENOENT') return { state: 'missing' }
+    if (errnoOf(error) === 'ENOENT') return NONE
     if (errnoOf(error) === 'EACCES') return { state: 'unusable', why: 'its owner could not read it' }
     throw error
   }
@@ -102,6 +139,32 @@ function inspectSettings(conf: Folder): Checkout['settings'] {
   }
   return { text: bytes.toString('utf8'), mode: stat.mode & 0o777 }
 }
+
+/** Where our module for NixOS has led the file to, before it was installed here. */
+const FORMER = /^\/nix\/store\/[^/]+-local_settings\.py$/
+
+/** A link is read as the API follows it, with the rights of the account. One that leads nowhere provides nothing. */
+function inspectLocal(top: Folder): Checkout['local'] {
+  const found = top.look(LOCAL)
+  if (!found) return NONE
+  if (found.isSymbolicLink()) {
+    if (FORMER.test(readlinkSync(top.at(LOCAL)))) return NONE
+    try {
+      return { state: 'foreign', text: textOf(readFollowing(top.at(LOCAL))) }
+    } catch (error) {
+      return errnoOf(error) === 'ENOENT' ? NONE : { state: 'foreign' }
+    }
+  }
+  if (!found.isFile()) return { state: 'foreign' }
+  const content = readRegular(top, LOCAL)
+  const text = textOf(content)
+  return text !== undefined && isOurs(text)
+    ? { state: 'ours', text, mode: content.stat.mode & 0o777 }
+    : { state: 'foreign', text }
+}
+
+const textOf = ({ bytes }: Content): string | undefined =>
+  isUtf8(bytes) ? bytes.toString('utf8') : undefined
 
 /** Writes db_pwd under a temporary name, which it returns, into the checkout's configuration folder. */
 const prepareCopy = job('prepare copy', [v.string(), bytes, ownership], v.string(), (conf, content, owner) =>
@@ -168,19 +231,18 @@ export function planPasswordCopy(
   service: Account,
   owner: Ownership,
 ): Change[] {
-  const conf = `${checkout.path}/conf`
-  const { copy } = checkout
+  const { path, copy } = checkout
   const changes = checkout.litter.map(
     (leftover): Change => ({
       by: 'file',
-      resource: `file ${conf}/${leftover}`,
+      resource: `file ${path}/${leftover}`,
       action: 'remove, a killed run left it',
-      run: () => remove.as(service, `${conf}/${leftover}`),
+      run: () => remove.as(service, `${path}/${leftover}`),
     }),
   )
   const why = copyDrift(copy, password)
   if (!why) return changes
-  const file = `${conf}/${PASSWORD_COPY}`
+  const file = `${path}/conf/${PASSWORD_COPY}`
   requireFile(file, service)
   changes.push({
     by: 'file',
@@ -227,3 +289,66 @@ export function planSettings(
     },
   ]
 }
+
+/**
+ * The change after which `conf/secret_key` holds a key, which is generated once and never replaced. A link is somebody
+ * else's and left as it is. Fails with 78 where what is there can be no key.
+ */
+export function planKey(checkout: Checkout, service: Account, owner: Ownership): Change[] {
+  const file = `${checkout.path}/conf/${KEY}`
+  const { key } = checkout
+  const change = (action: string, run: () => void): Change[] => {
+    requireFile(file, service)
+    return [{ by: 'file', resource: `file ${file}`, action: `${action}, ${describeOwnership(owner)}`, run }]
+  }
+  if (key.state === 'missing' || (key.state === 'unusable' && key.why === EMPTY))
+    return change('generate', () => {
+      create.as(service, file, passwordBytes(Password.generate()), owner)
+    })
+  if (key.state === 'file') {
+    const { drift, password } = key
+    if (drift === undefined) return []
+    return change('set owner and mode', () => replace.as(service, file, passwordBytes(password), owner))
+  }
+  if (key.why === LINK) return []
+  throw new Failure(ExitCode.configuration, {
+    message: `provide the API's SECRET_KEY in ${file}`,
+    cause: key.why,
+    hint: 'Put the right key there, or move the file away: a new one is generated then, with which nobody is logged in to the API any more.',
+  })
+}
+
+/** The change after which `local_settings.py` is `text`, where it is missing or ours; it keeps its mode. Fails where that cannot be done. */
+export function planLocalSettings(
+  { path, local }: Checkout,
+  text: string,
+  service: Account,
+  owner: Ownership,
+): Change[] {
+  if (local.state === 'foreign' || (local.state === 'ours' && local.text === text)) return []
+  const file = `${path}/${LOCAL}`
+  const mode = local.state === 'ours' ? local.mode : 0o640
+  requireFile(file, service)
+  return [
+    {
+      by: 'file',
+      resource: `file ${file}`,
+      action: local.state === 'ours' ? 'correct' : 'create',
+      run: () => replace.as(service, file, Buffer.from(text), { ...owner, mode }),
+    },
+  ]
+}
+
+/** Looks whether the service account can read the key that another tool provides. Fails with 75 where there is none yet. */
+export const requireKey = job("read the API's key", [v.string()], v.void(), path => {
+  try {
+    parsePassword(readFollowing(path).bytes, path)
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw systemFailure(error, `read the API's SECRET_KEY in ${path}`)
+    throw new Failure(ExitCode.tryLater, {
+      message: `read the API's SECRET_KEY in ${path}`,
+      cause: 'there is no such file yet',
+      hint: 'Let the tool that provides it put it there, or take ENDOREG_API_SECRET_KEY_FILE back: a key is generated then.',
+    })
+  }
+})

@@ -18,8 +18,17 @@ import {
 } from '../server/prove.ts'
 import { untilReady } from '../server/ready.ts'
 import { ScramPassword } from '../server/scram.ts'
-import { type Checkout, inspectCheckout, planPasswordCopy, planSettings } from './copies.ts'
+import {
+  type Checkout,
+  inspectCheckout,
+  planKey,
+  planLocalSettings,
+  planPasswordCopy,
+  planSettings,
+  requireKey,
+} from './copies.ts'
 import { correctSettings } from './db-yaml.ts'
+import { localSettings } from './local-settings.ts'
 import type { serviceOwnership } from './owners.ts'
 import { isRotating } from './rotation-journal.ts'
 import { readVault } from './vault.ts'
@@ -34,7 +43,7 @@ type Proved = { readonly addresses: readonly string[]; readonly password: Passwo
 const ROUNDS = 2
 
 /**
- * Installs what the API reads, conf/db_pwd and conf/db.yaml, with the password that is in the vault by then. In check
+ * Installs what the API reads, conf/db_pwd, conf/db.yaml and its local_settings.py, with the password that is in the vault by then. In check
  * mode only says what would change.
  *
  * @param proved the login that has succeeded, by which the writers' lock is taken
@@ -126,9 +135,14 @@ function planCopies(settings: Settings, of: Service, locked: boolean): Change[] 
   const present = requireCheckout(settings, of)
   const checkout = locked ? present : { ...present, litter: [] }
   const corrected = correctSettings(settings, checkout.settings?.text)
+  const key = settings.apiSecretKeyFile
+  if (key !== undefined && checkout.local.state !== 'foreign') requireKey.as(service, key)
   return [
     ...planPasswordCopy(checkout, password, service, owner),
+    ...(key === undefined ? planKey(checkout, service, owner) : []),
     ...planSettings(checkout, corrected, service, owner),
+    // Last: with it, the API makes none of the others itself.
+    ...planLocalSettings(checkout, localSettings(settings), service, owner),
   ]
 }
 

@@ -4,9 +4,9 @@ import { ExitCode, Failure, PlanOutdated } from '../frame/failure.ts'
 import { type Password, passwordBytes } from '../frame/password.ts'
 import type { Settings } from '../frame/settings.ts'
 import type { Change, Manifest } from '../frame/terms.ts'
-import { createOnce, remove } from '../host/file.ts'
+import { create, remove } from '../host/file.ts'
 import { inFolderOf, splitPath, withFolder, withOpen } from '../host/folder.ts'
-import { bytes, job } from '../host/job.ts'
+import { job } from '../host/job.ts'
 import { describeOwnership, ownership, ownershipDrift, type State, setOwnership } from '../host/ownership.ts'
 import type { VaultOwnership } from './owners.ts'
 import type { InterruptedRotation } from './rotation-journal.ts'
@@ -99,15 +99,6 @@ function unlessOutdated(done: boolean): void {
 /** Makes the vault's folder, or gives the one that is there its owner and mode. */
 const provideFolder = job('provide vault folder', [v.string(), ownership], v.void(), (path, owner) =>
   withFolder(path, 0o700, folder => folder.withHandle(handle => setOwnership(handle, owner, path))),
-)
-
-/** Makes the vault file; false where another process had made it first. */
-const create = job(
-  'create vault file',
-  [v.string(), bytes, ownership],
-  v.boolean(),
-  (path, content, owner) =>
-    inFolderOf(path, (folder, name) => createOnce(folder, name, content, owner)) ?? false,
 )
 
 /** Gives the vault file that was seen as the inode `ino` its owner and mode; false where it is another one now. */

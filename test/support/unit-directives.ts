@@ -153,7 +153,7 @@ export const DIRECTIVES: Readonly<Record<string, readonly Wanted[]>> = {
       [
         'ENDOREG_API_DIR=/var/endoreg-service-user/endo-api',
         '"ENDOREG_API_COMMAND=devenv shell -- run-prod-server"',
-        'DB_CONFIG_FILE=conf/db.yaml DB_PWD_FILE=conf/db_pwd CONF_DIR=conf DATA_DIR=data',
+        'DJANGO_MODULE=endo_api HTTP_PROTOCOL=http DJANGO_HOST=localhost DJANGO_PORT=8118',
         'LX_MAINTENANCE_PASSWORD_FILE=/etc/secrets/vault/SCRT_local_password_maintenance_password',
       ].join('\n'),
       'what the API is, and where it finds its settings',
@@ -165,8 +165,16 @@ export const DIRECTIVES: Readonly<Record<string, readonly Wanted[]>> = {
     ],
     [
       'Service.ExecStart',
-      `/bin/sh -c 'cd "$ENDOREG_API_DIR" && exec $ENDOREG_API_COMMAND'`,
-      'systemd knows its process',
+      [
+        `/bin/sh -c 'cd "$ENDOREG_API_DIR" && here=$ENDOREG_API_DIR && export CONF_DIR="$here/conf"`,
+        `DATA_DIR="$${'$'}{DATA_DIR:-$here/data}" CONF_TEMPLATE_DIR="$${'$'}{CONF_TEMPLATE_DIR:-$here/conf_template}"`,
+        'DB_CONFIG_FILE="$here/conf/db.yaml" DB_PWD_FILE="$here/conf/db_pwd"',
+        `BASE_URL="$${'$'}{BASE_URL:-$HTTP_PROTOCOL://$DJANGO_HOST:$DJANGO_PORT}"`,
+        `DJANGO_SETTINGS_MODULE="$${'$'}{DJANGO_SETTINGS_MODULE:-$DJANGO_MODULE.settings_prod}"`,
+        'PATH="$PATH:$HOME/.nix-profile/bin:$HOME/.local/state/nix/profile/bin:/nix/var/nix/profiles/default/bin:/run/current-system/sw/bin" &&',
+        "exec $ENDOREG_API_COMMAND'",
+      ].join(' '),
+      'every variable is absolute, and systemd knows its process',
     ],
     ['Service.Restart', 'on-failure', 'a crash is no end'],
     ['Service.RestartSec', '10', 'and leaves PostgreSQL some rest'],

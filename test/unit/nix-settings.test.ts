@@ -22,6 +22,9 @@ const GOOD: Readonly<Record<string, readonly string[]>> = {
   ENDOREG_VAULT_OWNER: ['"root"'],
   ENDOREG_API_REPOSITORY: ['"git@example.org:a/b.git"', '"https://example.org/a"', 'null'],
   ENDOREG_API_BRANCH: ['"main"', '"feature/x+1.0"'],
+  ENDOREG_API_SETTINGS: ['"{\\"TIME_ZONE\\": \\"UTC\\"}"', 'null'],
+  ENDOREG_API_HEALTH_URL: ['"https://[::1]:8118/x"'],
+  DJANGO_MODULE: ['"endo_api.central"'],
   ENDOREG_READY_TIMEOUT: ['1', '0.5', '86400', '59.125'],
   ENDOREG_API_COMMAND: ['"devenv shell -- run-prod-server"', '"a \'b c\' d"', '"x=$y"', '"#1"'],
   RESTIC_REPOSITORY: ['"sftp:a:/b"', '"rest:https://user@host/"'],
@@ -36,6 +39,8 @@ const BAD: Readonly<Record<string, readonly string[]>> = {
   ENDOREG_DB_NAME: [`"${'x'.repeat(64)}"`, '"a\\nb"', '""'],
   ENDOREG_DB_USER: ['"pg_x"', '"public"', '"none"'],
   ENDOREG_API_BRANCH: ['"a..b"', '"-x"', '"a b"'],
+  DJANGO_MODULE: ['"a-b"', '"a."'],
+  HTTP_PROTOCOL: ['"gopher"'],
   ENDOREG_READY_TIMEOUT: ['0', '86401'],
   ENDOREG_ON_FOREIGN_CHANGE: ['"ignore"'],
 }

@@ -75,6 +75,43 @@ const VALUES: readonly { name: string; good: readonly string[]; bad: readonly st
     says: 'has a control character',
   },
   {
+    name: 'ENDOREG_DB_SSLMODE',
+    good: ['disable', 'verify-full'],
+    bad: ['on', 'Prefer'],
+    says: 'must be "disable" or "allow" or',
+  },
+  {
+    name: 'ENDOREG_API_HEALTH_URL',
+    good: ['http://localhost:8118/health/?a=b', 'https://[::1]'],
+    bad: ['localhost:8118', 'ftp://a', 'http://', 'http:///x', 'http://a b'],
+    says: 'must be an address that begins with http:// or https://',
+  },
+  {
+    name: 'ENDOREG_API_HEALTH_URL',
+    good: ['http://a/@'],
+    bad: ['http://me:word@a/', 'https://me@a'],
+    says: 'has a password or an account in it',
+  },
+  {
+    name: 'ENDOREG_API_SETTINGS',
+    good: ['{}', '{"TIME_ZONE": "UTC", "CENTRAL_NODES": [1, null, {"a": true}]}'],
+    bad: ['{', "{'A': 1}"],
+    says: 'is no JSON',
+  },
+  { name: 'ENDOREG_API_SETTINGS', good: [], bad: ['[]', 'null', '1'], says: 'is no JSON object' },
+  {
+    name: 'ENDOREG_API_SETTINGS',
+    good: [],
+    bad: ['{"import os; A": 1}', '{"debug": true}', '{"A B": 1}'],
+    says: 'has what is no name of a setting of Django',
+  },
+  {
+    name: 'ENDOREG_API_SETTINGS',
+    good: [],
+    bad: ['{"DATABASES": {}}', '{"A": 1, "SECRET_KEY": "x"}'],
+    says: 'has',
+  },
+  {
     name: 'ENDOREG_API_UPDATE',
     good: ['never', 'boot'],
     bad: ['always', 'Boot'],

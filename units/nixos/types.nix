@@ -25,6 +25,8 @@ rec {
 
   # What else the commands ask of an address, no password in it, they say when the configuration is built.
   gitRepository = text;
+  djangoSettings = text;
+  webAddress = text;
   resticRepository = text;
 
   # Letters and digits, of whatever script, and _.@$- but at the beginning.
@@ -62,6 +64,10 @@ rec {
 
   socketFolderOrHost = described "absolute path of a socket's folder, or host name or address" (
     types.either absolutePath host
+  );
+
+  pythonModule = described "name of a Python module" (
+    types.strMatching "[A-Za-z_][A-Za-z0-9_]*([.][A-Za-z_][A-Za-z0-9_]*)*"
   );
 
   branch = described "name of a branch" (

@@ -10,6 +10,7 @@ import { Password } from '../../../lib/frame/password.ts'
 import type { Settings } from '../../../lib/frame/settings.ts'
 import type { State } from '../../../lib/host/ownership.ts'
 import { loadSettings } from '../../../lib/host/settings-file.ts'
+import { localSettings } from '../../../lib/provision/local-settings.ts'
 import { loadManifest } from '../../../lib/provision/manifest.ts'
 import type { Vault } from '../../../lib/provision/vault.ts'
 import type { LoginAttempt } from '../../../lib/server/access/decide.ts'
@@ -273,13 +274,20 @@ host: localhost
 port: 5432
 password_file: ${CHECKOUT}/conf/db_pwd
 `
-type Copy = NonNullable<Extract<Facts['checkout'], { known: true }>['value']>['copy']
-export const checkout = (copy: Copy = { state: 'file', password }, text: string | null = yaml) => ({
+type Checkout = NonNullable<Extract<Facts['checkout'], { known: true }>['value']>
+export const checkout = (
+  copy: Checkout['copy'] = { state: 'file', password },
+  text: string | null = yaml,
+  more: Partial<Checkout> = {},
+) => ({
   checkout: known({
     path: CHECKOUT,
     copy,
+    key: { state: 'file' as const, password: new Password('key') },
     ...(text === null ? {} : { settings: { text, mode: 0o600 } }),
+    local: { state: 'ours' as const, text: localSettings(settings), mode: 0o640 },
     litter: [],
+    ...more,
   }),
 })
 

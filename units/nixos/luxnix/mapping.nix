@@ -3,7 +3,6 @@
   config,
   lib,
   options,
-  pkgs,
   ...
 }:
 let
@@ -26,13 +25,17 @@ let
 
   protocol = if app.api.useHttps || app.api.httpProtocol == "https" then "https" else app.api.httpProtocol;
   address = "${protocol}://${app.api.hostname}:${toString app.api.port}";
-  django = import ./django-settings.nix { inherit lib; };
-  localSettings = pkgs.writeText "local_settings.py" (
-    django.text {
-      inherit (app) api;
-      inherit database;
-    }
-  );
+  units = {
+    K = 1024;
+    M = 1048576;
+    G = 1073741824;
+  };
+  size = builtins.match "([0-9]+)([KMG]?)" app.api.maxRequestSize;
+  # What is no size is an assertion's to say.
+  bytes = if size == null then 0 else lib.toInt (builtins.head size) * (units.${lib.last size} or 1);
+  # LuxNix generates the file of its default; without it one is generated in the checkout.
+  keyFile = toString app.api.djangoSecretKeyFile;
+  provided = hasManagedSecrets || keyFile != "/etc/secrets/vault/django_secret_key";
 
   secrets = options.roles.managed-secrets.secrets.default or { };
   hasManagedSecrets = options.roles ? managed-secrets && config.roles.managed-secrets.enable;
@@ -73,6 +76,23 @@ in
           ENDOREG_DB_USER = database.user;
           ENDOREG_DB_HOST = database.host;
           ENDOREG_DB_PORT = if database.port == 5432 then ours.settings.PGPORT else database.port;
+          ENDOREG_DB_SSLMODE = database.sslMode;
+          ENDOREG_API_SECRET_KEY_FILE = if provided then keyFile else null;
+          ENDOREG_API_ALLOWED_HOSTS = lib.concatStringsSep "," app.api.djangoAllowedHosts;
+          ENDOREG_API_DEBUG = if app.api.djangoDebug then "yes" else "no";
+          ENDOREG_API_LOG_LEVEL = app.api.logLevel;
+          ENDOREG_API_SETTINGS = builtins.toJSON (
+            {
+              TIME_ZONE = app.api.timeZone;
+              LANGUAGE_CODE = app.api.language;
+              DATA_UPLOAD_MAX_MEMORY_SIZE = bytes;
+            }
+            // lib.optionalAttrs (app.api.corsAllowedOrigins != [ ]) {
+              CORS_ALLOWED_ORIGINS = app.api.corsAllowedOrigins;
+              CORS_ALLOW_CREDENTIALS = true;
+            }
+            // app.api.extraSettings
+          );
         };
         vault = mapped {
           file = app.database.passwordFile;
@@ -92,7 +112,6 @@ in
           environment = lib.mkMerge [
             (lib.mapAttrs (_: lib.mkDefault) {
               DATA_DIR = "${ours.settings.ENDOREG_API_DIR}/${app.api.dataDir}";
-              CONF_DIR = "${ours.settings.ENDOREG_API_DIR}/${app.api.confDir}";
               CONF_TEMPLATE_DIR = "${ours.settings.ENDOREG_API_DIR}/${app.api.confTemplateDir}";
               DJANGO_MODULE = app.api.djangoModule;
               HTTP_PROTOCOL = protocol;
@@ -124,13 +143,9 @@ in
     })
 
     (lib.mkIf app.enable {
-      # In the checkout, as the account that owns it.
-      systemd.services.endo-api.serviceConfig.ExecStartPre = [
-        "${pkgs.coreutils}/bin/ln -sfn ${localSettings} '${ours.settings.ENDOREG_API_DIR}/local_settings.py'"
-      ];
       assertions = [
         {
-          assertion = django.isSize app.api.maxRequestSize;
+          assertion = size != null;
           message = ''
             services.luxnix.endoregDbApiLocal.api.maxRequestSize is "${app.api.maxRequestSize}". Write a number of bytes, or
             one with K, M or G behind it.
