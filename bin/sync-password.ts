@@ -17,6 +17,7 @@ import { serviceOwnership } from '../lib/provision/owners.ts'
 import { planPassword } from '../lib/provision/password.ts'
 import { withProvision } from '../lib/provision/provision.ts'
 import { rotate } from '../lib/provision/rotate.ts'
+import { warnOfStrays } from '../lib/provision/strays.ts'
 import { planVault } from '../lib/provision/vault-plan.ts'
 import type { Cluster } from '../lib/server/look.ts'
 
@@ -50,6 +51,7 @@ void script(
       // What cannot be replaced is found before PostgreSQL has another password.
       if (checkout && flags.has('rotate')) requireCopyReplaceable(settings.apiDir, service)
       else if (checkout) planPasswordCopy(checkout, password, service, owner)
+      if (flags.has('rotate')) warnOfStrays(report, settings, checkout?.settings?.text)
       await host.apply([...vaultChanges, ...roleChanges])
       const logins = await host.prove()
       // After the proof: no application is led to what may not be PostgreSQL.

@@ -3,6 +3,7 @@ import { readlinkSync } from 'node:fs'
 import * as v from 'valibot'
 import { doing, ExitCode, errnoOf, Failure, systemFailure } from '../frame/failure.ts'
 import { Password, parsePassword, passwordBytes } from '../frame/password.ts'
+import type { Settings } from '../frame/settings.ts'
 import type { Change } from '../frame/terms.ts'
 import {
   type Content,
@@ -19,6 +20,7 @@ import { type Folder, inFolder, withFolder } from '../host/folder.ts'
 import type { Account } from '../host/identity.ts'
 import { bytes, job, password } from '../host/job.ts'
 import { describeOwnership, type Ownership, ownership, ownershipDrift, stateOf } from '../host/ownership.ts'
+import { withoutPassword } from './db-yaml.ts'
 import { isOurs } from './local-settings.ts'
 
 /** What is at `conf/db_pwd`. */
@@ -337,6 +339,19 @@ export function planLocalSettings(
       run: () => replace.as(service, file, Buffer.from(text), { ...owner, mode }),
     },
   ]
+}
+
+/** Takes the password in plain out of the `conf/db.yaml` that was found, which keeps its mode. Fails with 78 where that cannot be done. */
+export function removePlainPassword(
+  settings: Settings,
+  checkout: Checkout,
+  service: Account,
+  owner: Ownership,
+): void {
+  const { settings: found, path } = checkout
+  if (!found) return
+  const text = withoutPassword(settings, found.text)
+  replace.as(service, `${path}/conf/${SETTINGS}`, Buffer.from(text), { ...owner, mode: found.mode })
 }
 
 /** Looks whether the service account can read the key that another tool provides. Fails with 75 where there is none yet. */

@@ -1,8 +1,18 @@
 import { resolve } from 'node:path'
 import { type Document, isMap, isScalar, type YAMLParseError } from 'yaml'
 import { ExitCode, Failure } from '../frame/failure.ts'
+import { Password } from '../frame/password.ts'
 import type { Settings } from '../frame/settings.ts'
-import { type Entry, editYaml, parseAsWritten, parseYaml, rewriteYaml, unreadable } from './yaml-edit.ts'
+import {
+  type Entry,
+  editYaml,
+  parseAsWritten,
+  parseYaml,
+  removeKey,
+  removeLines,
+  rewriteYaml,
+  unreadable,
+} from './yaml-edit.ts'
 
 /** The keys of db.yaml that are managed, in the order a new file has them. */
 const KEYS = ['engine', 'name', 'user', 'host', 'port', 'password_file'] as const
@@ -70,6 +80,41 @@ export function correctSettings(
     if (candidate !== undefined && holds(candidate)) return { text: candidate, differing }
   }
   throw unusable(shown, 'its values cannot be replaced without touching others')
+}
+
+/** The key with which other tools write the password in plain. */
+const PLAIN_PASSWORD = 'password'
+
+/** The password in plain in a `conf/db.yaml`; undefined where there is none, or no YAML. */
+export function passwordIn(text: string | undefined): Password | undefined {
+  if (text === undefined) return undefined
+  let content: unknown
+  try {
+    content = parseYaml(text).toJS()
+  } catch {
+    return undefined
+  }
+  const found =
+    typeof content === 'object' && content !== null && PLAIN_PASSWORD in content && content.password
+  return found === false || found === null || found === '' ? undefined : new Password(String(found).trim())
+}
+
+/**
+ * The text of a `conf/db.yaml` without its password in plain: that line goes, and all else stays byte for byte.
+ * Fails with 78 where that cannot be done.
+ */
+export function withoutPassword(settings: Settings, text: string): string {
+  const shown = `${settings.apiDir}/conf/db.yaml`
+  const { [PLAIN_PASSWORD]: _, ...kept } = values(parseYaml(text), shown)
+  const holds = (candidate: string): boolean => {
+    const parsed = parseYaml(candidate)
+    return parsed.errors.length === 0 && JSON.stringify(values(parsed, shown)) === JSON.stringify(kept)
+  }
+  for (const edit of [removeLines, removeKey]) {
+    const candidate = edit(text, PLAIN_PASSWORD)
+    if (candidate !== undefined && holds(candidate)) return candidate
+  }
+  throw unusable(shown, 'its password cannot be removed without touching others')
 }
 
 /** The top-level keys and values of `document`. */

@@ -93,6 +93,31 @@ export function rewriteYaml(text: string, entries: readonly Entry[]): string | u
   }
 }
 
+/** `text` without the lines of the top-level `key`; undefined where it has none. */
+export function removeLines(text: string, key: string): string | undefined {
+  const { contents } = parseYaml(text)
+  const item = isMap(contents)
+    ? contents.items.find(candidate => isScalar(candidate.key) && candidate.key.value === key)
+    : undefined
+  if (!item || !isNode(item.key) || !item.key.range || !isNode(item.value) || !item.value.range)
+    return undefined
+  const start = text.lastIndexOf('\n', item.key.range[0] - 1) + 1
+  const end = text.indexOf('\n', Math.max(item.value.range[1] - 1, start))
+  return text.slice(0, start) + (end < 0 ? '' : text.slice(end + 1))
+}
+
+/** `text` without the top-level `key`, written anew by the library; undefined where it cannot be. */
+export function removeKey(text: string, key: string): string | undefined {
+  const copy: Document = parseAsWritten(text)
+  copy.delete(key)
+  try {
+    return copy.toString({ lineWidth: 0 }).replaceAll('\n', lineEnd(text))
+  } catch {
+    // An alias whose anchor was in the value.
+    return undefined
+  }
+}
+
 type Place = { readonly start: number; readonly end: number; readonly text: string }
 
 /** What stands behind the colon of `item`, with the new value; nothing for a key without a colon. */

@@ -1,4 +1,5 @@
 import {
+  appendFileSync,
   chmodSync,
   chownSync,
   mkdirSync,
@@ -12,6 +13,7 @@ import {
 import { dirname, join } from 'node:path'
 import t from 'tap'
 import type { Description } from '../../lib/backup/terms.ts'
+import { findAccount } from '../../lib/host/accounts.ts'
 import { type Row, SoundHost } from '../support/broken-host.ts'
 import { type Host, needsRoot } from '../support/host.ts'
 import { PrivateEtc } from '../support/private-etc.ts'
@@ -26,6 +28,7 @@ const withoutLine =
       .filter(line => !pattern.test(line))
       .join('\n')
 
+const local = (host: Host): string => join(host.apiDir, 'local_settings.py')
 const backups = (host: Host): string => host.env['ENDOREG_BACKUP_DIR'] ?? ''
 const OLD = '2020-01-01T00-00-00Z'
 /** What describes the backup of an empty cluster. */
@@ -208,6 +211,58 @@ const ROWS: readonly Row[] = [
     as: 'stranger',
     finds: [],
     says: /not looked at: roles and databases: /,
+  },
+  {
+    name: 'db.yaml has the password in plain',
+    breaks: host => appendFileSync(host.yaml, `password: ${host.vault()}\n`),
+    finds: ['password-in-settings'],
+    fix: 'strays',
+    mended: true,
+    says: /it has the password of the vault in plain/,
+  },
+  {
+    name: 'another tool has left the password in homes',
+    breaks: host => {
+      const home = join(host.folder, 'home')
+      edit('passwd', text => text.replace(/^(endoreg-service-user:(?:[^:]*:){4})[^:]*/gm, `$1${home}`))()
+      const left = join(home, 'secrets/vault')
+      mkdirSync(left, { recursive: true })
+      writeFileSync(join(left, 'SCRT_password'), `${host.vault()}\n`)
+      const service = findAccount('endoreg-service-user')
+      for (const path of [join(home, 'secrets'), left, join(left, 'SCRT_password')])
+        chownSync(path, service?.uid ?? -1, service?.gid ?? -1)
+    },
+    within: etc,
+    finds: ['password-left'],
+    fix: 'strays',
+    mended: true,
+    says: /it holds the password of the vault in plain/,
+  },
+  {
+    name: 'there is no local_settings.py',
+    breaks: host => unlinkSync(local(host)),
+    finds: ['local-settings-missing'],
+    fix: 'install',
+    mended: true,
+    says: /no such file/,
+  },
+  {
+    name: 'local_settings.py is a person’s own, and at odds with the settings',
+    breaks: host => writeFileSync(local(host), 'DEBUG = True\n'),
+    finds: ['local-settings-foreign'],
+    says: /says nothing of the database/,
+    restores: async host => {
+      unlinkSync(local(host))
+      await host.boot()
+    },
+  },
+  {
+    name: 'there is no SECRET_KEY',
+    breaks: host => unlinkSync(join(host.apiDir, 'conf/secret_key')),
+    finds: ['key-missing'],
+    fix: 'install',
+    mended: true,
+    says: /does not start without/,
   },
   {
     name: 'the service account is not in the group of the vault',

@@ -1,4 +1,5 @@
 import {
+  appendFileSync,
   chownSync,
   existsSync,
   linkSync,
@@ -28,7 +29,7 @@ async function converged(t: Test): Promise<Host> {
 const copied = (host: Host): string => readFileSync(host.copy, 'utf8').trim()
 const tidy = (t: Test, host: Host): void => {
   t.same(readdirSync(host.vaultFolder), ['SCRT_password'])
-  t.same(readdirSync(join(host.apiDir, 'conf')).sort(), ['db.yaml', 'db_pwd'])
+  t.same(readdirSync(join(host.apiDir, 'conf')).sort(), ['db.yaml', 'db_pwd', 'secret_key'])
 }
 
 /** Everything agrees, and a run finds nothing to do. */
@@ -53,9 +54,14 @@ t.test('a rotation replaces the password in all three places', async t => {
   ])
   t.equal(host.vault(), old)
 
+  const yaml = readFileSync(host.yaml, 'utf8')
+  appendFileSync(host.yaml, `password: ${old}\n`)
   const rotated = await host.sync('--rotate', '--no-restart')
   t.equal(rotated.code, 0, rotated.err)
   t.equal(rotated.json.changes.length, 3)
+  t.match(rotated.err, /conf\/db\.yaml holds a password in plain.*stays the old one/)
+  t.equal(readFileSync(host.yaml, 'utf8'), `${yaml}password: ${old}\n`)
+  writeFileSync(host.yaml, yaml)
   t.match(rotated.err, /would have failed for \d+ ms/)
   t.comment(`figure: ${/a new login.*/.exec(rotated.err)?.[0]}`)
   t.match(host.vault(), /^[A-Za-z0-9+/]{43}=$/)

@@ -1,5 +1,7 @@
 import t from 'tap'
 import { parse } from 'yaml'
+import { loadSettings } from '../../lib/host/settings-file.ts'
+import { passwordIn, withoutPassword } from '../../lib/provision/db-yaml.ts'
 import { correct, DESIRED } from '../support/db-yaml.ts'
 
 const COMPLETE = `engine: django.db.backends.postgresql
@@ -126,4 +128,42 @@ t.test('a value that could be misread is quoted', async t => {
     t.equal(parse(text).user, user)
     t.equal(text, COMPLETE.replace('user: endoregDbLocal', `user: ${JSON.stringify(user)}`))
   }
+})
+
+t.test('a password in plain', async t => {
+  const settings = loadSettings({ ENDOREG_API_DIR: '/api' }, '/dev/null')
+  t.test('is found where it is one', async t => {
+    for (const [text, found] of [
+      [undefined, undefined],
+      ['', undefined],
+      ['host: a\n', undefined],
+      ['password:\n', undefined],
+      ["password: ''\n", undefined],
+      ['password: abc\n', 'abc'],
+      ['password: 123\n', '123'],
+      ['{host: a, password: "a b"}\n', 'a b'],
+      ['other:\n  password: abc\n', undefined],
+      ['a: [b\n', undefined],
+      ['a: *a\npassword: b\n', undefined],
+    ] as const)
+      t.equal(passwordIn(text)?.reveal(), found, text ?? 'no file')
+  })
+  t.test('is taken out, and nothing else', async t => {
+    for (const [text, left] of [
+      ['host: a # b\npassword: abc # c\n# d\nport: 1\n', 'host: a # b\n# d\nport: 1\n'],
+      ['password: abc\r\nhost: a\r\n', 'host: a\r\n'],
+      ['host: a\npassword: abc', 'host: a\n'],
+      ['host: a\npassword: "a\n  b"\nport: 1\n', 'host: a\nport: 1\n'],
+      ['host: a\npassword: |\n  abc\nport: 1\n', 'host: a\nport: 1\n'],
+    ] as const)
+      t.equal(withoutPassword(settings, text), left, text)
+    for (const text of ['{host: a, password: abc}\n', 'x: &p abc\npassword: *p\n', 'password: abc\n']) {
+      const left = withoutPassword(settings, text)
+      t.equal(passwordIn(left), undefined, text)
+      t.notMatch(left, /password/, text)
+    }
+  })
+  t.test('stays where others hang on it', async t => {
+    t.throws(() => withoutPassword(settings, 'password: &p abc\nx: *p\n'), { code: 78 })
+  })
 })

@@ -6,6 +6,7 @@ import { splitPath } from '../../host/folder.ts'
 import { type Account, effectiveUid } from '../../host/identity.ts'
 import { hasSystemd } from '../../host/units.ts'
 import { loadManifest } from '../../provision/manifest.ts'
+import { findStrays } from '../../provision/strays.ts'
 import { readVault } from '../../provision/vault.ts'
 import { askConfigurationErrors } from '../../server/conf.ts'
 import { type DataFolder, findDataFolder } from '../../server/data-folder.ts'
@@ -80,6 +81,11 @@ export async function gather(settings: Settings) {
         })
       : unknown('there is no service account'),
     checkout,
+    /** Copies of the password that other tools have left. */
+    strays:
+      effectiveUid() === 0
+        ? toFact(() => findStrays(settings))
+        : unknown('only root can look into the homes of others', 'Run it as root.', true),
     names,
     server,
     /** Where the data is, of a server that is up or down; undefined where it cannot be seen. */

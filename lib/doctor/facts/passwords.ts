@@ -5,6 +5,7 @@ import type { Settings } from '../../frame/settings.ts'
 import type { Account } from '../../host/identity.ts'
 import { effectiveUid } from '../../host/identity.ts'
 import { type Checkout, inspectCheckout } from '../../provision/copies.ts'
+import { passwordIn } from '../../provision/db-yaml.ts'
 import { serviceFiles } from '../../provision/owners.ts'
 import { inspectVault, type Vault } from '../../provision/vault.ts'
 import { type Outcome, tryLogin } from '../../server/prove.ts'
@@ -104,6 +105,8 @@ export const gatherPasswordFiles = (settings: Settings, accounts: Fact<Accounts>
 /** The passwords in these files, the next one of a rotation too, to be taken out of texts. */
 export function secretsIn({ vault, checkout }: PasswordFiles): string[] {
   const passwords = Object.values(readable(vault, checkout)).flatMap(password => password?.reveal() ?? [])
+  const plain = passwordIn(ifKnown(checkout)?.settings?.text)
+  if (plain) passwords.push(plain.reveal())
   const next = ifKnown(vault)?.next
   return next?.state === 'file' ? [...passwords, next.password.reveal()] : passwords
 }

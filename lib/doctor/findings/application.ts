@@ -1,5 +1,7 @@
+import type { Password } from '../../frame/password.ts'
 import type { Checkout } from '../../provision/copies.ts'
-import { correctSettings } from '../../provision/db-yaml.ts'
+import { correctSettings, passwordIn } from '../../provision/db-yaml.ts'
+import { disagreements, localSettings } from '../../provision/local-settings.ts'
 import { ifKnown, toFact, type Unknown } from '../facts/fact.ts'
 import type { Examination } from './examination.ts'
 import { describeDrift, findClosedFolder } from './folders.ts'
@@ -13,9 +15,62 @@ export function examineApplication(exam: Examination): void {
   else if (accounts.value.serviceGroup) {
     passwordFile(exam, checkout.value.copy)
     settingsFile(exam, checkout.value.settings?.text)
+    localFile(exam, checkout.value.local)
+    if (settings.apiSecretKeyFile === undefined) keyFile(exam, checkout.value.key)
   }
   if (exam.findings.length === 0 && checkout.known)
-    exam.good(`conf/db_pwd and conf/db.yaml are installed in ${settings.apiDir}`)
+    exam.good(`conf/db_pwd, conf/db.yaml and local_settings.py are installed in ${settings.apiDir}`)
+  strays(exam, ifKnown(checkout)?.settings?.text)
+}
+
+function localFile(exam: Examination, local: Checkout['local']): void {
+  const { settings } = exam.facts
+  const path = `${settings.apiDir}/local_settings.py`
+  if (local.state === 'missing') exam.find('local-settings-missing', path, 'there is no such file')
+  else if (local.state === 'ours') {
+    // What both differ in is said once.
+    if (local.text !== localSettings(settings) && !exam.findings.some(({ id }) => id === 'settings-differ'))
+      exam.find('local-settings-differ', path, 'it is another one than the settings make')
+  } else if (local.text === undefined) {
+    exam.find('local-settings-foreign', path, 'it is no file of text that could be read')
+  } else {
+    const said = disagreements(settings, local.text)
+    if (said.length > 0) exam.find('local-settings-foreign', path, said.join('; '))
+  }
+}
+
+function keyFile(exam: Examination, key: Checkout['key']): void {
+  const path = `${exam.facts.settings.apiDir}/conf/secret_key`
+  if (key.state === 'missing') exam.find('key-missing', path, 'there is no such file')
+  else if (key.state === 'unusable')
+    exam.find('key-unusable', path, `it holds no key: ${key.why}`, {
+      remedy: `put the key there, or move the file away for a new one: mv ${path} ${path}.old`,
+    })
+}
+
+/** What other tools have left of the password, in plain. */
+function strays(exam: Examination, yaml: string | undefined) {
+  const { settings, vault, strays: left, nixos } = exam.facts
+  const file = ifKnown(vault)?.file
+  const current = file && file.state !== 'missing' ? file.password : undefined
+  const whose = (password: Password): string => {
+    if (!current) return 'a password'
+    return password.equals(current)
+      ? 'the password of the vault'
+      : 'another password than the vault, an earlier one perhaps,'
+  }
+  const plain = passwordIn(yaml)
+  if (plain)
+    exam.find('password-in-settings', `${settings.apiDir}/conf/db.yaml`, `it has ${whose(plain)} in plain`)
+  if (!left.known) return exam.blind('copies of the password in homes', left)
+  const again = nixos
+    ? {
+        remedy:
+          'fix-postgres removes the file, after asking; switch off what makes it again (LuxNix: endoreg-service-user-deploy-secretfile-postgres)',
+      }
+    : {}
+  for (const { path, password } of left.value)
+    exam.find('password-left', path, `it holds ${whose(password)} in plain`, again)
 }
 
 function unreachable(exam: Examination, unknown: Unknown) {

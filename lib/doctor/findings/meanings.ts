@@ -13,6 +13,7 @@ export type Fix =
   | 'setup'
   | 'schema'
   | 'install'
+  | 'strays'
   | 'units'
 
 /** A text, or how it is made of the subject of the finding. */
@@ -196,6 +197,22 @@ export const FINDINGS = {
   'settings-missing': error('the API connects somewhere else, or not at all', INSTALL),
   'settings-unusable': error('the API cannot read where its database is'),
   'settings-differ': error('the API connects somewhere else, or not at all', INSTALL),
+
+  'local-settings-missing': error('the API makes its settings itself, with the password in plain', INSTALL),
+  'local-settings-differ': warning('the API goes by settings from before', INSTALL),
+  'local-settings-foreign': warning('the file is yours, and left as it is; the API goes by it', {
+    remedy: path => `correct it, or move it away: mv ${path} ${path}.old; then endo-api-boot installs one`,
+  }),
+  'key-missing': error('the API does not start without its SECRET_KEY', INSTALL),
+  'key-unusable': error('the API does not start without its SECRET_KEY'),
+  'password-in-settings': warning('whoever can read the file has the password, and it is not kept in step', {
+    remedy: 'fix-postgres takes that line out, after asking',
+    fix: 'strays',
+  }),
+  'password-left': warning('whoever can read the file has the password, and it is not kept in step', {
+    remedy: 'fix-postgres removes the file, after asking',
+    fix: 'strays',
+  }),
 
   'units-missing': warning('nothing provisions this host and starts the API at its next boot', {
     remedy: 'install the package, or on NixOS the module',

@@ -1,9 +1,11 @@
-import { Failure } from '../../frame/failure.ts'
+import { doing, Failure } from '../../frame/failure.ts'
 import { type Run, withNewDeadline } from '../../frame/run.ts'
 import { keepBefore } from '../../host/configuration-file.ts'
+import { remove } from '../../host/file.ts'
 import { withMaintenanceLock } from '../../host/lock.ts'
 import { accessMode } from '../../provision/access-rules.ts'
 import { provideCheckout } from '../../provision/checkout.ts'
+import { removePlainPassword } from '../../provision/copies.ts'
 import { installCopies, waitForLogin } from '../../provision/install.ts'
 import { serviceOwnership } from '../../provision/owners.ts'
 import { setUp } from '../../provision/setup.ts'
@@ -54,6 +56,25 @@ const install: Remedy = {
   },
 }
 
+const strays: Remedy = {
+  fix: 'strays',
+  does: subjects => `remove the password in plain that other tools have left: ${subjects}`,
+  apply: async ({ settings, report }, findings, { strays: found, checkout }) => {
+    const { service, owner } = serviceOwnership(settings)
+    for (const { id, subject } of findings) {
+      const stray = ifKnown(found)?.find(({ path }) => path === subject)
+      const there = ifKnown(checkout)
+      if (id === 'password-left' && stray) {
+        doing(`remove ${subject}`, () => remove.as(stray.account, subject))
+        report.change({ resource: `file ${subject}`, action: 'remove' })
+      } else if (id === 'password-in-settings' && there) {
+        removePlainPassword(settings, there, service, owner)
+        report.change({ resource: `file ${subject}`, action: 'remove the password' })
+      }
+    }
+  },
+}
+
 const undo: Remedy = {
   fix: 'undo',
   does: subjects => `be done with what was interrupted, as reset-psql-safe --undo is: ${subjects}`,
@@ -72,6 +93,8 @@ export const REMEDIES: readonly Remedy[] = [
   reloading,
   setup,
   schema,
+  // Before what keeps a copy of a file that it corrects.
+  strays,
   install,
   units,
 ]

@@ -1,5 +1,7 @@
 import { posix } from 'node:path'
 import { known } from '../../../lib/doctor/facts/fact.ts'
+import { Password } from '../../../lib/frame/password.ts'
+import { localSettings } from '../../../lib/provision/local-settings.ts'
 import type { Case } from './cases.ts'
 import {
   BROKEN,
@@ -19,6 +21,11 @@ import {
 const HOME = posix.dirname(CHECKOUT)
 const PWD = `${CHECKOUT}/conf/db_pwd`
 const YAML = `${CHECKOUT}/conf/db.yaml`
+const LOCAL = `${CHECKOUT}/local_settings.py`
+const KEY = `${CHECKOUT}/conf/secret_key`
+const LEFT = `${HOME}/secrets/vault/SCRT_local_password_maintenance_password`
+const elsewhere = { ...settings, apiSecretKeyFile: '/etc/secrets/vault/django_secret_key' }
+const account = { name: 'admin', uid: 1000, gid: 1000 }
 
 /** What is installed for the API. */
 export const APPLICATION: readonly Case[] = [
@@ -87,6 +94,89 @@ export const APPLICATION: readonly Case[] = [
     told: checkout(undefined, yaml.replace('localhost', 'db.example').replace('5432', '5433')),
     finds: [`error settings-differ (${YAML}) install`],
     says: /another host, port than the settings say/,
+  },
+  {
+    name: 'no local_settings.py',
+    told: checkout(undefined, undefined, { local: { state: 'missing' } }),
+    finds: [`error local-settings-missing (${LOCAL}) install`],
+    says: /the API makes its settings itself/,
+  },
+  {
+    name: 'a local_settings.py from before a setting was changed',
+    told: { ...checkout(), settings: { ...settings, apiLogLevel: 'ERROR' } },
+    finds: [`warning local-settings-differ (${LOCAL}) install`],
+    says: /another one than the settings make/,
+  },
+  {
+    name: "a person's local_settings.py that goes elsewhere",
+    told: checkout(undefined, undefined, {
+      local: { state: 'foreign', text: 'DATABASES = {"default": {"HOST": "db.example", "PASSWORD": "x"}}' },
+    }),
+    finds: [`warning local-settings-foreign (${LOCAL})`],
+    says: /another HOST than the settings say; it holds a password in plain.*is yours, and left as it is/s,
+  },
+  {
+    name: "a person's local_settings.py that is none",
+    told: checkout(undefined, undefined, { local: { state: 'foreign' } }),
+    finds: [`warning local-settings-foreign (${LOCAL})`],
+    says: /no file of text/,
+  },
+  {
+    name: "a person's local_settings.py that agrees",
+    told: checkout(undefined, undefined, {
+      local: { state: 'foreign', text: `# mine\n${localSettings(settings)}` },
+    }),
+    finds: [],
+  },
+  {
+    name: 'no SECRET_KEY',
+    told: checkout(undefined, undefined, { key: { state: 'missing' } }),
+    finds: [`error key-missing (${KEY}) install`],
+    says: /does not start without its SECRET_KEY/,
+  },
+  {
+    name: 'no SECRET_KEY of ours, but one that another tool provides',
+    told: {
+      ...checkout(undefined, undefined, {
+        key: { state: 'missing' },
+        local: { state: 'ours', text: localSettings(elsewhere), mode: 0o640 },
+      }),
+      settings: elsewhere,
+    },
+    finds: [],
+  },
+  {
+    name: 'a SECRET_KEY that is none',
+    told: checkout(undefined, undefined, { key: { state: 'unusable', why: 'it was empty' } }),
+    finds: [`error key-unusable (${KEY})`],
+    says: /it holds no key: it was empty/,
+  },
+  {
+    name: "the vault's password in plain in db.yaml",
+    told: checkout(undefined, `${yaml}password: of a test\n`),
+    finds: [`warning password-in-settings (${YAML}) strays`],
+    says: /it has the password of the vault in plain/,
+  },
+  {
+    name: 'another password in plain in db.yaml, and in a home',
+    told: {
+      ...checkout(undefined, `${yaml}password: 123\n`),
+      strays: known([{ path: LEFT, account, password: new Password('older') }]),
+    },
+    finds: [`warning password-in-settings (${YAML}) strays`, `warning password-left (${LEFT}) strays`],
+    says: /it has another password than the vault, an earlier one perhaps, in plain/,
+  },
+  {
+    name: 'a copy in a home that NixOS makes again',
+    told: { strays: known([{ path: LEFT, account, password }]), nixos: true },
+    finds: [`warning password-left (${LEFT}) strays`],
+    says: /the password of the vault in plain.*endoreg-service-user-deploy-secretfile-postgres/s,
+  },
+  {
+    name: 'homes that are not for this account to look into',
+    told: { strays: DENIED, root: false },
+    finds: [],
+    unseen: ['copies of the password in homes: permission denied'],
   },
 ]
 

@@ -306,6 +306,7 @@ export const facts = (told: Partial<Facts> = {}): Facts => ({
   vaultTarget: { path: VAULT, mode: 0o100640 },
   vaultForService: known(true),
   ...checkout(),
+  strays: known([]),
   names: { hosts: known(''), resolved: known([...ADDRESSES]), ipv6: true },
   server: up(),
   data: {
