@@ -1,7 +1,14 @@
 import t from 'tap'
 import { known } from '../../lib/doctor/facts/fact.ts'
 import type { Facts } from '../../lib/doctor/facts/gather.ts'
-import { CHAIN, isDropped, mainError, toUnits, type UnitName } from '../../lib/doctor/facts/units.ts'
+import {
+  CHAIN,
+  isDropped,
+  lastWords,
+  mainError,
+  toUnits,
+  type UnitName,
+} from '../../lib/doctor/facts/units.ts'
 import { Examination } from '../../lib/doctor/findings/examination.ts'
 import { examineUnits } from '../../lib/doctor/findings/units.ts'
 import { unitSteps } from '../../lib/doctor/remedies/host.ts'
@@ -16,25 +23,34 @@ const examined = (told: Facts): Examination => {
 const [POSTGRESQL, SETUP, BOOT, API] = CHAIN
 
 const shown = (name: string, ...lines: readonly string[]): string => [`Id=${name}`, ...lines].join('\n')
+/** A day after the boot, in microseconds. */
+const NOW = 86_400e6
 const WELL = ['LoadState=loaded', 'ActiveState=active', 'Result=success', 'UnitFileState=enabled']
 
 t.test('what systemctl says of four units, in their order', async t => {
   const said = [
     shown(POSTGRESQL, ...WELL, 'DropInPaths=', 'NeedDaemonReload=no'),
-    shown(SETUP, 'LoadState=loaded', 'ActiveState=failed', 'Result=exit-code', 'UnitFileState=disabled'),
+    shown(
+      SETUP,
+      ...['LoadState=loaded', 'ActiveState=failed', 'Result=exit-code', 'UnitFileState=disabled'],
+      ...['ExecMainStatus=75', 'NRestarts=3', 'StateChangeTimestampMonotonic=1500000'],
+    ),
     shown(BOOT, ...WELL, 'DropInPaths=/etc/a.conf /run/b=c.conf', 'NeedDaemonReload=yes'),
     shown(API, 'LoadState=not-found', 'ActiveState=inactive', 'Result=success', 'UnitFileState='),
   ]
   const expected = [
     unit(POSTGRESQL),
-    unit(SETUP, { active: 'failed', result: 'exit-code', file: 'disabled' }),
+    unit(SETUP, {
+      ...{ active: 'failed', result: 'exit-code', file: 'disabled' },
+      ...{ status: 75, restarts: 3, age: 86_398.5 },
+    }),
     unit(BOOT, { dropIns: ['/etc/a.conf', '/run/b=c.conf'], stale: true }),
     unit(API, { load: 'not-found', active: 'inactive', file: '' }),
   ]
-  t.same(toUnits(`${said.join('\n\n')}\n`), expected)
-  t.same(toUnits(`\n${said.join('\n\n\n')}`), expected, 'with more lines in between')
+  t.same(toUnits(`${said.join('\n\n')}\n`, NOW), expected)
+  t.same(toUnits(`\n${said.join('\n\n\n')}`, NOW), expected, 'with more lines in between')
   t.same(
-    toUnits('').map(({ name, load, active }) => [name, load, active]),
+    toUnits('', NOW).map(({ name, load, active }) => [name, load, active]),
     CHAIN.map(name => [name, '', '']),
     'nothing is known of what it does not say',
   )
@@ -54,6 +70,15 @@ t.test('of the last errors the one counts that says what failed', async t => {
   t.equal(mainError('one\n\ntwo\n\n'), 'two')
   t.equal(mainError('it says that it cannot\n'), 'it says that it cannot')
   t.equal(mainError('\n'), undefined)
+})
+
+t.test('what a program in Python ended with', async t => {
+  const trace = 'Traceback (most recent call last):\n  File "a.py", line 1\n    x\n'
+  t.equal(lastWords(`up\n${trace}KeyError: 'A'\n`), "KeyError: 'A'")
+  t.equal(lastWords(`${trace}ValueError\n\nDuring:\n\n${trace}a.b.Error: c\nDETAIL: d\n`), 'a.b.Error: c')
+  t.equal(lastWords('one\ntwo\n'), 'two')
+  t.equal(lastWords('Traceback (most recent call last):\n  File\n'), '  File')
+  t.equal(lastWords(''), undefined)
 })
 
 const steps = (change: Parameters<typeof units>[0]): string[] => {

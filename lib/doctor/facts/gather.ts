@@ -16,6 +16,7 @@ import { gatherAccounts, gatherTraversals } from './accounts.ts'
 
 import { type Fact, ifKnown, known, toFact, toFactLater, unknown } from './fact.ts'
 
+import { askHealth } from './health.ts'
 import { gatherClock, gatherDisks, gatherForeign, gatherNames, gatherReset, gatherTools } from './host.ts'
 import {
   attemptLogins,
@@ -26,7 +27,7 @@ import {
   secretsIn,
 } from './passwords.ts'
 import { gatherServer, type ServerFacts } from './server.ts'
-import { gatherUnits } from './units.ts'
+import { gatherUnits, type Unit } from './units.ts'
 
 /** What was looked at, once: everything the findings are made from. */
 export type Facts = Readonly<Awaited<ReturnType<typeof gather>>>
@@ -41,6 +42,7 @@ export async function gather(settings: Settings) {
     gatherUnits(),
     gatherTools(),
     gatherClock(),
+    settings.apiHealthUrl === undefined ? undefined : askHealth(settings.apiHealthUrl),
   ])
   waiting.catch(() => {})
   const accounts = gatherAccounts(settings)
@@ -48,7 +50,7 @@ export async function gather(settings: Settings) {
   const vaultFolder = splitPath(settings.vaultFile).folder
   const { vault, checkout } = gatherPasswordFiles(settings, accounts)
   const passwords = readable(vault, checkout)
-  const [server, names, units, tools, synchronised] = await waiting
+  const [server, names, units, tools, synchronised, health] = await waiting
   const addresses = ifKnown(names.resolved) ?? []
   const attempting = attemptLogins(settings, addresses, passwords)
   const data = locate(settings, server, postgres)
@@ -106,7 +108,9 @@ export async function gather(settings: Settings) {
         ? gatherForeign(settings.port, self?.pid)
         : known(undefined),
     disks: gatherDisks(data?.path, postgres, vaultFolder),
-    units,
+    units: withoutSecrets(units, secretsIn({ vault, checkout })),
+    /** How the API answers; undefined where there is no address to ask it at. */
+    health,
     backups: toFact(() => {
       requireRight(settings.backupDir)
       return listBackups(settings)
@@ -117,6 +121,18 @@ export async function gather(settings: Settings) {
     synchronised,
     tools,
   }
+}
+
+/** Of what units wrote into the journal, the API too, only what may be shown. */
+function withoutSecrets(units: Fact<readonly Unit[]>, secrets: readonly string[]): Fact<readonly Unit[]> {
+  if (!units.known) return units
+  const scrub = scrubber(secrets)
+  return known(
+    units.value.map(unit => ({
+      ...unit,
+      lastError: unit.lastError === undefined ? undefined : scrub(unit.lastError).slice(0, LONGEST),
+    })),
+  )
 }
 
 /** The server's word for where its files are, and without it the usual places. */

@@ -228,6 +228,15 @@ export const FINDINGS = {
   'unit-starting': warning('what needs it waits for it', {
     remedy: name => `it says what it waits for: systemctl status ${name}`,
   }),
+  'unit-restarted': error('whoever works with the API is interrupted each time', {
+    remedy: name => `see what it says before it ends: journalctl -u ${name}`,
+  }),
+  'api-silent': error('the API runs and does not answer', {
+    remedy: 'see what it does: journalctl -u endo-api; or correct ENDOREG_API_HEALTH_URL',
+  }),
+  'api-unwell': error('the API runs and is not well', {
+    remedy: 'see what it says: journalctl -u endo-api; or correct ENDOREG_API_HEALTH_URL',
+  }),
   'unit-overridden': notice('it does not do only what its package says', {
     remedy: name => `none, where that is meant; see: systemctl cat ${name}`,
   }),

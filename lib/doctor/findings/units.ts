@@ -1,5 +1,11 @@
+import { count } from '../../frame/report.ts'
+import { durationText } from '../../frame/text.ts'
 import type { Unit } from '../facts/units.ts'
 import type { Examination } from './examination.ts'
+
+const API = 'endo-api.service'
+/** Seconds after which a unit that runs is taken for one that stays. */
+const LATELY = 3600
 
 /** The units: each needs the one before it, so of those that did not start the first is what matters. */
 export function examineUnits(exam: Examination) {
@@ -21,9 +27,20 @@ export function examineUnits(exam: Examination) {
     // PostgreSQL itself is the server's family.
     if (whole && unit.name !== 'postgresql.service') running(exam, unit)
     whole = whole && unit.active === 'active'
+    if (unit.name === API && unit.active === 'active') healthy(exam)
     if (exam.findings.length === before && unit.active === 'active') exam.good(`${unit.name} is active`)
     overridden(exam, unit)
   }
+}
+
+/** Whether the API answers, where there is an address to ask it at. */
+function healthy(exam: Examination) {
+  const { health, settings } = exam.facts
+  const url = settings.apiHealthUrl
+  if (health === undefined || url === undefined) return
+  if (!health.known) return exam.find('api-silent', url, `it does not answer: ${health.why}`)
+  if (/^[23]/.test(health.value)) exam.good(`the API answers at ${url}: ${health.value}`)
+  else exam.find('api-unwell', url, `it answers: ${health.value}`)
 }
 
 /** How its file is. */
@@ -34,15 +51,23 @@ function installed(exam: Examination, { name, load, file }: Unit): void {
 }
 
 /** How it is, where all before it are active. */
-function running(exam: Examination, { name, load, active, result, lastError, dropped }: Unit): void {
+function running(exam: Examination, unit: Unit): void {
+  const { name, load, active, result, status, restarts, age, lastError, dropped } = unit
   if (load === 'masked' || load === 'not-found') return
   const said = lastError ? `; its last error: ${lastError}` : ''
-  if (active === 'failed') exam.find('unit-failed', name, `it has failed (${result})${said}`)
+  if (active === 'failed')
+    exam.find('unit-failed', name, `it has failed (${result}${status === 0 ? '' : `, ${status}`})${said}`)
   else if (active === 'inactive' && dropped)
     exam.find('unit-dropped', name, `its start was given up when a unit that it requires had failed${said}`)
   else if (active === 'inactive') exam.find('unit-inactive', name, `it is not started${said}`)
+  else if (name === API && active === 'activating' && restarts > 0)
+    exam.find('unit-restarted', name, `it ends by itself, ${count(restarts, 'time')} until now${said}`)
   else if (active === 'activating')
     exam.find('unit-starting', name, `it is still starting, or being tried again${said}`)
+  else if (name === API && restarts > 0 && age < LATELY) {
+    const often = `it ended by itself ${count(restarts, 'time')}, the last time ${durationText(age)} ago`
+    exam.find('unit-restarted', name, `${often}${said}`, { severity: 'warning' })
+  }
 }
 
 function overridden(exam: Examination, { name, dropIns, stale }: Unit): void {

@@ -1,9 +1,12 @@
+import { known, unknown } from '../../../lib/doctor/facts/fact.ts'
 import type { Case } from './cases.ts'
-import { units } from './facts.ts'
+import { settings, units } from './facts.ts'
 
 const SETUP = 'postgres-endoreg-setup.service'
 const BOOT = 'endo-api-boot.service'
 const API = 'endo-api.service'
+const HEALTH = 'http://localhost:8118/health/'
+const asked = { ...settings, apiHealthUrl: HEALTH }
 
 /** The units: what follows from one that has failed is not told. */
 export const UNITS: readonly Case[] = [
@@ -39,6 +42,45 @@ export const UNITS: readonly Case[] = [
     told: units({ [API]: { active: 'activating', dropped: true, lastError: 'no module' } }),
     finds: [`warning unit-starting (${API})`],
     says: /still starting, or being tried again; its last error: no module/,
+  },
+  {
+    name: 'an API that keeps ending',
+    told: units({ [API]: { active: 'activating', restarts: 7, lastError: 'KeyError: x' } }),
+    finds: [`error unit-restarted (${API})`],
+    says: /it ends by itself, 7 times until now; its last error: KeyError: x/,
+  },
+  {
+    name: 'an API that runs again',
+    told: units({ [API]: { restarts: 1, age: 120, lastError: 'KeyError: x' } }),
+    finds: [`warning unit-restarted (${API})`],
+    says: /it ended by itself 1 time, the last time 2 minutes ago; its last error: KeyError: x/,
+  },
+  {
+    name: 'an API that has stayed since',
+    told: units({ [API]: { restarts: 1, age: 4000 } }),
+    finds: [],
+  },
+  {
+    name: 'an API that does not answer',
+    told: { settings: asked, health: unknown('connect ECONNREFUSED ::1:8118') },
+    finds: [`error api-silent (${HEALTH})`],
+    says: /it does not answer: connect ECONNREFUSED/,
+  },
+  {
+    name: 'an API that is not well',
+    told: { settings: asked, health: known('500 Internal Server Error') },
+    finds: [`error api-unwell (${HEALTH})`],
+    says: /it answers: 500 Internal/,
+  },
+  {
+    name: 'an API that is well',
+    told: { settings: asked, health: known('204 No Content') },
+    finds: [],
+  },
+  {
+    name: 'an API that does not run is not said to be silent',
+    told: { ...units({ [API]: { active: 'inactive' } }), settings: asked, health: unknown('no answer') },
+    finds: [`error unit-inactive (${API}) units`],
   },
   {
     name: 'a unit that is masked does not run, and what needs it does not either',
