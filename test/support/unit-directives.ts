@@ -76,7 +76,7 @@ export const DIRECTIVES: Readonly<Record<string, readonly Wanted[]>> = {
     ['Service.ExecStart', '/usr/bin/postgres-endoreg-setup', 'the setup'],
     [
       'Service.ExecStartPost',
-      `-+/bin/sh -c 'nsenter --target=1 --mount sh -c "${startEnabled('endo-api-boot.service')}"; :'`,
+      `-+/bin/sh -c 'nsenter --target=1 --mount /bin/sh -c "${startEnabled('endo-api-boot.service')}"; :'`,
       'a oneshot that fails and succeeds later never starts what requires it; systemctl needs the /run of the host',
     ],
     ['Service.RestartSec', '10', 'the API comes soon after what it waits for'],
