@@ -30,12 +30,29 @@ const SPREAD: readonly Wanted[] = [
   ['Timer.FixedRandomDelay', 'yes', 'for each host it is the same delay every day'],
 ]
 
+/** What a unit does at its end. */
+const COUNT = `'case $(systemctl list-jobs --no-legend "$1") in *" stop "* | *" restart "*) ;; *) systemctl --no-block start "endoreg-failures@$1" ;; esac'`
+const OF_ITS_OWN = 'an end that nobody asked for is counted'
+
+const CONDITION_OF_ALERT =
+  `+/bin/sh -c 'of() { systemctl show --property="$1" --value "$unit"; }; ` +
+  'unit=$1; ' +
+  'case $(of LoadState),$(of ActiveState) in not-found,*) exit 0 ;; *,failed) ;; *) exit 1 ;; esac; ' +
+  '[ "$(of Restart)" != no ] || exit 0; ' +
+  '[ "$(of InactiveExitTimestampMonotonic)" -lt "$(of ExecMainExitTimestampMonotonic)" ] || exit 0; ' +
+  'status=$(of ExecMainStatus); ' +
+  '[ "$(of ExecMainCode)" = 1 ] || status=$(kill -l "$status"); ' +
+  `case " $(of RestartPreventExitStatus) " in *" $status "*) ;; *) exit 1 ;; esac' sh %i.service`
+
 const SCRIPT_OF_ALERT =
   `/bin/sh -fc ' ` +
-  `[ "$MONITOR_SERVICE_RESULT" != success ] || exit 0; ` +
-  `echo "<3>$1 has failed$\${MONITOR_SERVICE_RESULT:+ ($MONITOR_SERVICE_RESULT, $MONITOR_EXIT_STATUS)}; see: journalctl -u $1"; ` +
-  `[ -z "$ENDOREG_ALERT_COMMAND" ] || $ENDOREG_ALERT_COMMAND "$1" || { ` +
-  `echo "<3>nobody was told of $1: ENDOREG_ALERT_COMMAND ended with $?"; exit 1; }' sh %i.service`
+  'case $1 in ' +
+  'endoreg-failures@*) unit=$${1#*@} how="keeps failing" ;; ' +
+  '*) unit=$1 how="has failed$${MONITOR_SERVICE_RESULT:+ ($MONITOR_SERVICE_RESULT, $MONITOR_EXIT_STATUS)}" ;; ' +
+  'esac; ' +
+  'echo "<3>$unit $how; see: journalctl -u $unit"; ' +
+  '[ -z "$ENDOREG_ALERT_COMMAND" ] || $ENDOREG_ALERT_COMMAND "$unit" || { ' +
+  `echo "<3>nobody was told of $unit: ENDOREG_ALERT_COMMAND ended with $?"; exit 1; }' sh %i.service`
 
 /** What the drill has in another way than the others: it makes namespaces. */
 const OTHERWISE = new Set(['Service.RestrictNamespaces', 'Service.SystemCallFilter'])
@@ -55,8 +72,8 @@ export const DIRECTIVES: Readonly<Record<string, readonly Wanted[]>> = {
     ],
     [
       'Unit.After',
-      'postgresql.service postgresql-setup.service postgresql.target nss-user-lookup.target',
-      "PostgreSQL as Debian and NixOS have it, and the host's accounts",
+      'postgresql.service postgresql-setup.service postgresql.target nss-user-lookup.target endoreg-failures@%N.service',
+      "PostgreSQL as Debian and NixOS have it, and the host's accounts; and what counts stays loaded",
     ],
     [
       'Unit.StartLimitIntervalSec',
@@ -79,6 +96,11 @@ export const DIRECTIVES: Readonly<Record<string, readonly Wanted[]>> = {
       `-+/bin/sh -c 'nsenter --target=1 --mount /bin/sh -c "${startEnabled('endo-api-boot.service')}"; :'`,
       'a oneshot that fails and succeeds later never starts what requires it; systemctl needs the /run of the host',
     ],
+    [
+      'Service.ExecStopPost',
+      `-+/bin/sh -c 'nsenter --target=1 --mount /bin/sh -c "$1" sh "$2"' sh ${COUNT} %n`,
+      OF_ITS_OWN,
+    ],
     ['Service.RestartSec', '10', 'the API comes soon after what it waits for'],
     ['Service.Nice', '-5', 'the boot waits for it'],
     [
@@ -94,8 +116,8 @@ export const DIRECTIVES: Readonly<Record<string, readonly Wanted[]>> = {
     ['Unit.Requires', 'postgres-endoreg-setup.service', 'no copy of a password that was not proved'],
     [
       'Unit.After',
-      'postgres-endoreg-setup.service network-online.target nss-user-lookup.target',
-      'the setup; and a network, where one comes, for a checkout that is cloned',
+      'postgres-endoreg-setup.service network-online.target nss-user-lookup.target endoreg-failures@%N.service',
+      'the setup; a network, where one comes, for a checkout that is cloned; and what counts stays loaded',
     ],
     [
       'Unit.StartLimitIntervalSec',
@@ -123,6 +145,7 @@ export const DIRECTIVES: Readonly<Record<string, readonly Wanted[]>> = {
       `-+/bin/sh -c '${startEnabled('endo-api.service')}; :'`,
       'as in the setup, and here for the API',
     ],
+    ['Service.ExecStopPost', `-+/bin/sh -c ${COUNT} sh %n`, OF_ITS_OWN],
     ['Service.TimeoutStartSec', 'infinity', 'the program has its own deadline, which is below it'],
     ['Service.Restart', 'on-failure', 'a failure that may pass is tried again'],
     ['Service.RestartSec', '10', 'the API comes soon after what it waits for'],
@@ -143,7 +166,11 @@ export const DIRECTIVES: Readonly<Record<string, readonly Wanted[]>> = {
   'endo-api.service': [
     ...EVERY_SERVICE,
     ['Unit.Requires', 'endo-api-boot.service', 'no API without its password'],
-    ['Unit.After', 'endo-api-boot.service', 'not before its password is there'],
+    [
+      'Unit.After',
+      'endo-api-boot.service endoreg-failures@%N.service',
+      'not before its password is there; and what counts stays loaded',
+    ],
     ['Unit.PartOf', 'endo-api-boot.service', 'a restart of that one restarts the API, also in two steps'],
     ['Service.Type', 'exec', 'a command that is missing is a failed start'],
     ['Service.User', 'endoreg-service-user', 'the API is never root'],
@@ -176,7 +203,9 @@ export const DIRECTIVES: Readonly<Record<string, readonly Wanted[]>> = {
       ].join(' '),
       'every variable is absolute, and systemd knows its process',
     ],
-    ['Service.Restart', 'on-failure', 'a crash is no end'],
+    ['Service.ExecStopPost', `-+/bin/sh -c ${COUNT} sh %n`, OF_ITS_OWN],
+    ['Service.Restart', 'always', 'a crash is no end, and an end is a crash'],
+    ['Service.SuccessExitStatus', '143', 'what a shell says of an API that was asked to stop'],
     ['Service.RestartSec', '10', 'and leaves PostgreSQL some rest'],
     ['Unit.StartLimitIntervalSec', '12h', 'one that ends at once has failed after three hours'],
     ['Unit.StartLimitBurst', '1000', 'one that ends at once has failed after three hours'],
@@ -258,11 +287,7 @@ export const DIRECTIVES: Readonly<Record<string, readonly Wanted[]>> = {
     ['Unit.StartLimitIntervalSec', '0', 'no failure goes untold because there were others'],
     ['Service.Type', 'oneshot', 'it ends when somebody is told'],
     ['Service.EnvironmentFile', '-/etc/endoreg/provision.env', 'what the host has for ENDOREG_ALERT_COMMAND'],
-    [
-      'Service.ExecCondition',
-      `+/bin/sh -c 'case $(systemctl show --property=ActiveState --value "$1") in activating | active) exit 1 ;; esac' sh %i.service`,
-      'not yet where the unit is about to be started again',
-    ],
+    ['Service.ExecCondition', CONDITION_OF_ALERT, 'only what has failed for good, and nobody has stopped'],
     [
       'Service.ExecStart',
       SCRIPT_OF_ALERT,
@@ -277,6 +302,16 @@ export const DIRECTIVES: Readonly<Record<string, readonly Wanted[]>> = {
     ['Service.ProtectHome', 'yes', 'nothing of it is in a home'],
     ['Service.UMask', '0077', 'what it leaves is for nobody'],
     callsOfNobody('@system-service'),
+  ],
+  'endoreg-failures@.service': [
+    ...EVERY_SERVICE,
+    ['Unit.StartLimitIntervalSec', '1h', 'the sixth time within an hour is one too many'],
+    ['Unit.StartLimitBurst', '5', 'the sixth time within an hour is one too many'],
+    ['Unit.OnFailure', 'endoreg-alert@%N.service', 'somebody is told'],
+    ['Service.Type', 'oneshot', 'each start counts'],
+    ['Service.ExecStart', '/bin/sh -c :', 'it does nothing'],
+    ['Service.DynamicUser', 'yes', 'not even that as root'],
+    ['Service.PrivateTmp', 'yes', 'as everywhere'],
   ],
   'endoreg-backup.timer': [
     ...timer('*-*-* 01:00', 'not between two and three, which some nights have twice and others not at all'),

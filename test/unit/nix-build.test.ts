@@ -20,8 +20,8 @@ t.test('the package and a configuration are built', { skip: withoutLib }, async 
   t.equal(built.code, 0, built.err)
   const out = built.out.trim()
   const units = (folder: string): string[] =>
-    readdirSync(folder)
-      .filter(name => /\.(?:service|timer)$/.test(name))
+    readdirSync(folder, { encoding: 'utf8', recursive: true })
+      .filter(name => /^[^/]+\.(?:service|timer|service\.d\/[^/]+\.conf)$/.test(name))
       .sort()
 
   t.test('it has every command and every unit', async t => {

@@ -68,6 +68,15 @@ t.test('what is enabled', async t => {
   )
 })
 
+t.test('what is added to units of others', async t => {
+  for (const unit of ['postgresql.service', 'postgresql@.service'])
+    t.same(
+      lines(`${unit}.d/endoreg-provision.conf`),
+      ['[Unit]', 'OnFailure=endoreg-alert@%N.service'],
+      `${unit}: somebody is told`,
+    )
+})
+
 t.test('an installation', async t => {
   const install = script('postinst')
   const steps = [

@@ -142,11 +142,16 @@ t.test('what is tried again', async t => {
     const [command = ''] = (one(unit, 'Service.ExecStart') ?? '').replace('/usr/bin/', '').split(' ')
     t.ok(command in pkg.bin, `${name} runs ${command}`)
   }
+  const failures = UNITS.get('endoreg-failures@.service') ?? new Map()
+  const passed = Number(one(failures, 'Unit.StartLimitBurst'))
   for (const name of ['postgres-endoreg-setup.service', 'endo-api-boot.service']) {
     const unit = UNITS.get(name) ?? new Map()
     const turn = seconds(one(unit, 'Service.RestartSec')) + loadSettings({}, '/dev/null').readyTimeout
     const starts = seconds(one(unit, 'Unit.StartLimitIntervalSec')) / turn
     t.ok(starts < Number(one(unit, 'Unit.StartLimitBurst')), `${name} waits for PostgreSQL for ever`)
+    t.ok(300 / turn < passed, `${name}: nobody is told of a PostgreSQL that is five minutes late`)
+    const told = seconds(one(failures, 'Unit.StartLimitIntervalSec')) / turn
+    t.ok(passed < told, `${name}: somebody is told of one that does not come`)
   }
   for (const [name, unit] of SERVICES) {
     if (one(unit, 'Service.Restart') === undefined) continue

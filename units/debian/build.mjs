@@ -51,7 +51,10 @@ try {
     copy(file, `${home}/bin/${name}`, 0o755)
     symlinkSync(`../share/endoreg-provision/bin/${name}`, join(tree, 'usr/bin', name))
   }
-  const units = readdirSync(join(root, 'units')).filter(name => /\.(?:service|timer)$/.test(name))
+  // And what is added to units of others (*.service.d).
+  const units = readdirSync(join(root, 'units'), { recursive: true }).filter(name =>
+    /^[^/]+\.(?:service|timer|service\.d\/[^/]+\.conf)$/.test(name),
+  )
   for (const unit of units) copy(`units/${unit}`, `usr/lib/systemd/system/${unit}`)
   copy('units/sysusers.d/endoreg-provision.conf', 'usr/lib/sysusers.d/endoreg-provision.conf')
   copy('units/tmpfiles.d/endoreg-provision.conf', 'usr/lib/tmpfiles.d/endoreg-provision.conf')

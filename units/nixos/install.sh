@@ -26,20 +26,23 @@ EOF
     chmod 0755 "$out/bin/$name"
   done
 
-for unit in units/*.service units/*.timer; do
+# And what is added to units of others.
+for unit in units/*.service units/*.timer units/*.service.d/*.conf; do
+  installed=$out/lib/systemd/system/${unit#units/}
+  install -d "${installed%/*}"
   sed -e "s|/usr/bin/|$out/bin/|g" \
     -e "s|/usr/share/doc/|$out/share/doc/|g" \
-    -e "/^Exec/ s|/bin/sh |$posixShell |g" \
-    -e "/^Exec/ s|\bsystemctl |$systemctl |g" \
-    "$unit" >"$out/lib/systemd/system/${unit##*/}"
+    -e "/^#/! s|/bin/sh |$posixShell |g" \
+    -e "/^#/! s|\bsystemctl |$systemctl |g" \
+    "$unit" >"$installed"
 done
 # A unit would only fail on the host, where it names a program by a path of Debian's.
-if grep -nE '^[^#]*[^[:alnum:]_.-]/(usr|s?bin)/' "$out"/lib/systemd/system/* | grep -v "$out"; then
+if grep -rnE '^[^#]*[^[:alnum:]_.-]/(usr|s?bin)/' "$out/lib/systemd/system"; then
   echo 'these lines name paths that NixOS does not have' >&2
   exit 1
 fi
 
-for program in $(grep -ohE "^Exec[A-Za-z]+=[-+]*$out/bin/[a-z-]+" "$out"/lib/systemd/system/* | sed 's/^[^/]*//'); do
+for program in $(grep -rohE "^Exec[A-Za-z]+=[-+]*$out/bin/[a-z-]+" "$out/lib/systemd/system" | sed 's/^[^/]*//'); do
   [ -x "$program" ] || { echo "a unit runs $program, which is no command of the package" >&2; exit 1; }
 done
 
