@@ -109,6 +109,13 @@ export const UNITS: readonly Case[] = [
     says: /systemctl daemon-reload[\s\S]*drop-ins change it: \/etc\/a\.conf, \/etc\/b\.conf/,
   },
   {
+    name: 'the drop-in that ships is no change of the host',
+    told: units({
+      'postgresql.service': { dropIns: ['/lib/systemd/system/postgresql.service.d/endoreg-provision.conf'] },
+    }),
+    finds: [],
+  },
+  {
     name: 'a host with no unit of ours',
     told: units({
       [SETUP]: { load: 'not-found', active: 'inactive' },
