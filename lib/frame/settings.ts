@@ -371,7 +371,7 @@ export function settingsFrom(value: ValueOf) {
     name: 'ENDOREG_ALERT_COMMAND',
     kind: 'text',
     example: '/run/current-system/sw/bin/notify-clinic',
-    help: 'What runs when a unit has failed for good, with its name as the last argument; split at white space, as an account without rights.',
+    help: 'What runs when a unit has failed for good or keeps failing, with its name as the last argument; split at white space, as an account without rights.',
     more: 'A drop-in for endoreg-alert@.service gives it more: DynamicUser=no and User=.',
   })
   return settings

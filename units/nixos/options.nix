@@ -225,7 +225,7 @@ in
       type = nullOr types.text;
       default = null;
       example = "/run/current-system/sw/bin/notify-clinic";
-      description = "What runs when a backup or a drill fails, with the unit's name as its argument.";
+      description = "What runs when a unit, PostgreSQL among them, has failed for good or keeps failing, with the unit's name as its argument.";
     };
 
     metricsDirectory = mkOption {
