@@ -31,7 +31,7 @@ const SPREAD: readonly Wanted[] = [
 ]
 
 /** What a unit does at its end. */
-const COUNT = `'case $(systemctl list-jobs --no-legend "$1") in *" stop "* | *" restart "*) ;; *) systemctl --no-block start "endoreg-failures@$1" ;; esac'`
+const COUNT = `'case $(/bin/systemctl list-jobs --no-legend "$1") in *" stop "* | *" restart "*) ;; *) /bin/systemctl --no-block start "endoreg-failures@$1" ;; esac'`
 const OF_ITS_OWN = 'an end that nobody asked for is counted'
 
 const CONDITION_OF_ALERT =

@@ -33,7 +33,7 @@ for unit in units/*.service units/*.timer units/*.service.d/*.conf; do
   sed -e "s|/usr/bin/|$out/bin/|g" \
     -e "s|/usr/share/doc/|$out/share/doc/|g" \
     -e "/^#/! s|/bin/sh |$posixShell |g" \
-    -e "/^#/! s|\bsystemctl |$systemctl |g" \
+    -e "/^#/! s,\(/bin/\)\?\bsystemctl ,$systemctl ,g" \
     "$unit" >"$installed"
 done
 # A unit would only fail on the host, where it names a program by a path of Debian's.
