@@ -6,6 +6,7 @@ import type { Facts } from './facts/gather.ts'
 import { examineAccess, examineNames } from './findings/access.ts'
 import { examineAccounts } from './findings/accounts.ts'
 import { examineApplication } from './findings/application.ts'
+import { examineDatabase } from './findings/database.ts'
 import { type DoctorFinding, Examination } from './findings/examination.ts'
 import { examineBackups, examineDisks, examineReset } from './findings/host.ts'
 import { examinePasswords } from './findings/passwords.ts'
@@ -24,6 +25,7 @@ const FAMILIES: readonly ((exam: Examination) => void)[] = [
   examineNames,
   examineAccess,
   examineRoles,
+  examineDatabase,
   examinePasswords,
   examineApplication,
   examineUnits,

@@ -7,6 +7,7 @@ import { ACCESS } from '../support/doctor/access-cases.ts'
 import { APPLICATION, MAINTENANCE } from '../support/doctor/application-cases.ts'
 import { BOUNDARIES } from '../support/doctor/boundary-cases.ts'
 import { type Case, line } from '../support/doctor/cases.ts'
+import { DATABASES } from '../support/doctor/database-cases.ts'
 import { facts } from '../support/doctor/facts.ts'
 import { LOGINS, NAMES } from '../support/doctor/login-cases.ts'
 import { PASSWORDS, ROLES } from '../support/doctor/role-cases.ts'
@@ -28,6 +29,7 @@ const FAMILIES: Readonly<Record<string, readonly Case[]>> = {
   'access rules': ACCESS,
   'logins that are refused': LOGINS,
   'roles and databases': ROLES,
+  'what the API needs of its database': DATABASES,
   passwords: PASSWORDS,
 }
 

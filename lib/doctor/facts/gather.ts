@@ -21,6 +21,7 @@ import { gatherClock, gatherDisks, gatherForeign, gatherNames, gatherReset, gath
 import {
   attemptLogins,
   compare,
+  gatherNeeds,
   gatherPasswordFiles,
   readable,
   requireRight,
@@ -99,6 +100,7 @@ export async function gather(settings: Settings) {
     rules: server.state === 'up' ? server.rules : unknown('only PostgreSQL knows what it makes of them'),
     agreement: await compare(passwords, server, settings.dbUser, attempts),
     attempts,
+    needs: await gatherNeeds(settings, attempts, passwords),
     /** Who else listens at the server's port. */
     foreign:
       // A server that is up and does not tell its process would be taken for another one.

@@ -8,10 +8,12 @@ import { type Checkout, inspectCheckout } from '../../provision/copies.ts'
 import { passwordIn } from '../../provision/db-yaml.ts'
 import { serviceFiles } from '../../provision/owners.ts'
 import { inspectVault, type Vault } from '../../provision/vault.ts'
-import { type Outcome, tryLogin } from '../../server/prove.ts'
+import { explain } from '../../server/connection-problem.ts'
+import { inspectNeeds, type Needs } from '../../server/needs.ts'
+import { applicationGoal, applicationTarget, type Outcome, tryLogin } from '../../server/prove.ts'
 import { compareVerifier, ScramPassword, type VerifierState } from '../../server/scram.ts'
 import { type Accounts, gatherAccounts } from './accounts.ts'
-import { type Fact, ifKnown, toFact } from './fact.ts'
+import { type Fact, ifKnown, known, toFact, unknown } from './fact.ts'
 import type { ServerFacts } from './server.ts'
 
 /** Where a password was found. */
@@ -89,6 +91,24 @@ export async function attemptLogins(
     }))
   })
   return Promise.all(attempts)
+}
+
+/** What the application finds in its database; undefined where none of the attempts got in. */
+export async function gatherNeeds(
+  settings: Settings,
+  attempts: readonly Attempt[],
+  passwords: Passwords,
+): Promise<Fact<Needs> | undefined> {
+  const proved = attempts.find(({ outcome }) => outcome.ok)
+  const password = proved && passwords[proved.with]
+  if (!password) return undefined
+  const target = applicationTarget(settings, proved.outcome.address)
+  try {
+    return known(await inspectNeeds(target, await ScramPassword.from(password), LIMIT))
+  } catch (error) {
+    const { cause, hint } = explain(error, applicationGoal(target))
+    return unknown(cause, hint)
+  }
 }
 
 /** The files that hold the password, as far as they can be seen. */

@@ -18,6 +18,7 @@ import {
   served,
   servedQuery,
 } from '../../server/look.ts'
+import { contentsQuery, type DatabaseContents, databaseContents } from '../../server/needs.ts'
 import { statementFailure } from '../../server/problem.ts'
 import { IS_FILE_ERROR } from '../../server/reload.ts'
 import { abandon, ask, openSession, type Session } from '../../server/session.ts'
@@ -91,8 +92,8 @@ export type Server = {
   readonly self: Fact<ServerState>
   readonly cluster: Fact<Cluster>
   readonly rules: Fact<Rules>
-  /** Whether the application's role may make tables in the schema public of its database; undefined where that is not seen. */
-  readonly mayCreate: boolean | undefined
+  /** What the application's database holds for its role; undefined where that is not seen. */
+  readonly contents: DatabaseContents | undefined
 }
 
 /** The server as the administrative session finds it. */
@@ -126,8 +127,8 @@ export async function gatherServer(
   }
   try {
     const { version, major } = client
-    const mayCreate = askSchema(settings)
-    mayCreate.catch(() => {})
+    const contents = inspectContents(settings)
+    contents.catch(() => {})
     const self = await toFactLater(async () => {
       const [[row] = []] = await ask(client, serverQuery(settings, major), LIMIT, 'look at the server')
       return { version, ...v.parse(serverState, row?.['state']) }
@@ -135,7 +136,7 @@ export async function gatherServer(
     const cluster = await toFactLater(() => readCluster(client, settings, manifest))
     const addresses = ifKnown((await naming).resolved) ?? []
     const rules = await toFactLater(() => gatherRules(client, settings, addresses))
-    return { state: 'up', major, self, cluster, rules, mayCreate: await mayCreate }
+    return { state: 'up', major, self, cluster, rules, contents: await contents }
   } catch (error) {
     return { state: 'unasked', ...toUnknown(error) }
   } finally {
@@ -181,20 +182,14 @@ async function gatherRules(
   return { path: hba.path, rules, errors: ruleErrors, judge: fits.judge(rules) }
 }
 
-/** Since PostgreSQL 15 not every role may make tables there, only the owner of the database. */
-async function askSchema(settings: Settings): Promise<boolean | undefined> {
+/** In a session of the administrator, who gets in where the application does not. */
+async function inspectContents(settings: Settings): Promise<DatabaseContents | undefined> {
   const { dbUser, dbName } = settings
   let client: Session | undefined
   try {
     client = await openSession(settings, dbName, LIMIT, LIMIT)
-    const [[row] = []] = await ask(
-      client,
-      `SELECT has_schema_privilege(r.oid, n.oid, 'CREATE') AS may FROM pg_roles r, pg_namespace n
-        WHERE r.rolname = ${literal(dbUser)} AND n.nspname = 'public'`,
-      LIMIT,
-      'look at the schema public',
-    )
-    return row && row['may'] === true
+    const [[row] = []] = await ask(client, contentsQuery(dbUser), LIMIT, `look at the database ${dbName}`)
+    return row && v.parse(databaseContents, row['contents'])
   } catch (error) {
     // Why there was no session, others say; what is no problem of one is thrown on.
     if (!(error instanceof Failure)) explain(error, administratorGoal(settings, dbName))

@@ -4,6 +4,7 @@ import { newerFiles } from '../../server/look.ts'
 import type { Outcome } from '../../server/prove.ts'
 import { ifKnown } from '../facts/fact.ts'
 import type { Facts } from '../facts/gather.ts'
+import { isCrowdedDatabase } from './database.ts'
 import { currentRole, type Examination, remedyOn, serverSelf } from './examination.ts'
 import { expiryOf } from './roles.ts'
 import {
@@ -79,6 +80,8 @@ function isExplained(facts: Facts, { kind }: Problem): boolean {
       return self?.mayConnect === false
     case 'takes no connections':
       return self?.takesConnections === false
+    case 'connections taken':
+      return server.state === 'starting' || isCrowdedDatabase(facts)
     case 'no address':
       return !facts.names.ipv6
     default:

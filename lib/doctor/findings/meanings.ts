@@ -12,6 +12,7 @@ export type Fix =
   | 'reload'
   | 'setup'
   | 'schema'
+  | 'objects'
   | 'install'
   | 'strays'
   | 'units'
@@ -171,10 +172,14 @@ export const FINDINGS = {
   'database-closed': error(NO_LOGIN, {
     remedy: database => `ALTER DATABASE "${database}" WITH ALLOW_CONNECTIONS true`,
   }),
+  'database-limit': error('the API gets no connection, or may soon get none'),
+  'objects-foreign': error('the API may not read or change them, and its migrations fail'),
+  'schema-missing': error('the API finds none of its tables, and can make none', { fix: 'schema' }),
+  'search-path': error('the API finds none of its tables, and can make none'),
   'schema-create': error(
     "the API's migrations fail; since PostgreSQL 15 only the owner of the database has that right by itself",
-    { fix: 'schema' },
   ),
+  'read-only': error('the API can write nothing'),
   'manifest-unusable': error('the setup cannot provision roles and databases'),
   'manifest-drift': warning('roles and databases are not as the manifest declares them', SETUP),
 

@@ -1,7 +1,7 @@
 import { diffDatabases, diffRoles } from '../../provision/roles.ts'
 import type { Cluster, CurrentRole } from '../../server/look.ts'
 import { toFact } from '../facts/fact.ts'
-import { type Examination, isStandby, onStandby, serverSelf } from './examination.ts'
+import { type Examination, onStandby, serverSelf } from './examination.ts'
 
 /** Roles, databases and the application's rights there. Of a server that is down nothing is said. */
 export function examineRoles(exam: Examination) {
@@ -64,8 +64,7 @@ function others(exam: Examination, cluster: Cluster) {
 }
 
 function rights(exam: Examination): void {
-  const { settings, server } = exam.facts
-  const { dbName, dbUser } = settings
+  const { dbName, dbUser } = exam.facts.settings
   const self = serverSelf(exam.facts)
   if (self?.mayConnect === false)
     exam.find('database-connect', dbName, `${dbUser} has no right to connect to it`, {
@@ -73,10 +72,4 @@ function rights(exam: Examination): void {
     })
   if (self?.takesConnections === false)
     exam.find('database-closed', dbName, 'it takes no connections (ALLOW_CONNECTIONS false)')
-  const owned = exam.findings.some(({ id }) => id === 'database-owner')
-  if (server.state === 'up' && server.mayCreate === false && !owned)
-    exam.find('schema-create', dbName, `${dbUser} may not make tables in its schema public`, {
-      remedy: `in ${dbName}: GRANT CREATE ON SCHEMA public TO "${dbUser}"`,
-      ...(isStandby(exam.facts) ? { fix: undefined } : {}),
-    })
 }

@@ -15,9 +15,10 @@ import { ifKnown, toFact } from '../facts/fact.ts'
 
 import type { Facts } from '../facts/gather.ts'
 import type { DoctorFinding } from '../findings/examination.ts'
+import { objects, schema } from './database.ts'
 import { accounts, folders, hosts, units } from './host.ts'
 import type { Remedy } from './remedy.ts'
-import { listen, reloading, schema, start, trustRule } from './server.ts'
+import { listen, reloading, start, trustRule } from './server.ts'
 
 /** The run of another command within this one: with a time of its own, and none of its flags. */
 const within = (run: Run): Run => ({
@@ -93,6 +94,7 @@ export const REMEDIES: readonly Remedy[] = [
   reloading,
   setup,
   schema,
+  objects,
   // Before what keeps a copy of a file that it corrects.
   strays,
   install,

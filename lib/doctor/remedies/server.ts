@@ -8,7 +8,7 @@ import { writeAccess } from '../../provision/apply-access.ts'
 import { inSession } from '../../server/ready.ts'
 import { reload } from '../../server/reload.ts'
 import { ask } from '../../server/session.ts'
-import { identifier, literal } from '../../server/sql.ts'
+import { literal } from '../../server/sql.ts'
 import { serverSelf } from '../findings/examination.ts'
 import type { Remedy } from './remedy.ts'
 
@@ -73,20 +73,6 @@ export const reloading: Remedy = {
   fix: 'reload',
   does: subjects => `reload the configuration of PostgreSQL: ${subjects}`,
   apply: reloadServer,
-}
-
-export const schema: Remedy = {
-  fix: 'schema',
-  does: subjects => `let the application's role make tables in ${subjects}`,
-  apply: async run => {
-    const { dbName, dbUser } = run.settings
-    const sql = `GRANT CREATE ON SCHEMA public TO ${identifier(dbUser)}`
-    await execute(run, dbName, sql, `give ${dbUser} the right to make tables in ${dbName}`)
-    run.report.change({
-      resource: `database ${dbName}`,
-      action: `grant CREATE on schema public to ${dbUser}`,
-    })
-  },
 }
 
 /** A local rule on a line of its own: `trust` at the end but for a comment. */

@@ -18,6 +18,7 @@ import { type Field, readLines } from '../../../lib/server/access/fields.ts'
 import { type Clients, isAmong, type Rule } from '../../../lib/server/access/rules.ts'
 import type { Problem } from '../../../lib/server/connection-problem.ts'
 import type { Cluster, CurrentRole } from '../../../lib/server/look.ts'
+import type { DatabaseContents, Needs } from '../../../lib/server/needs.ts'
 
 /** The moment at which the hosts of these facts are looked at. */
 export const NOW = new Date('2026-11-26T12:00:00Z')
@@ -143,6 +144,30 @@ export const self = (change: Partial<ServerState> = {}): ServerState => ({
   ...change,
 })
 
+/** What the application's database holds, as it should be, but for what `change` says. */
+export const contents = (change: Partial<DatabaseContents> = {}): DatabaseContents => ({
+  standby: false,
+  hasPublic: true,
+  createsInPublic: true,
+  connectionLimit: -1,
+  sessions: 2,
+  foreign: [],
+  definers: [],
+  ...change,
+})
+/** What the application finds there. */
+export const needs = (change: Partial<Needs> = {}): Needs => ({
+  ...contents(),
+  searchPath: '"$user", public',
+  searchPathSource: 'default',
+  path: [{ name: 'public', usable: true }],
+  schema: 'public',
+  creates: true,
+  readOnly: false,
+  readOnlySource: 'default',
+  ...change,
+})
+
 export const role = (change: Partial<CurrentRole> = {}): CurrentRole => ({
   login: true,
   replication: true,
@@ -175,7 +200,7 @@ export const up = (change: Partial<ServerState> = {}, more: Partial<Server> = {}
   self: known(self(change)),
   cluster: known(cluster()),
   rules: rules(SOUND_RULES),
-  mayCreate: true,
+  contents: contents(),
   ...more,
 })
 
@@ -324,6 +349,7 @@ export const facts = (told: Partial<Facts> = {}): Facts => ({
   rules: rules(SOUND_RULES),
   agreement: { copyIsVault: true, vaultIsVerifier: 'same', copyIsVerifier: 'same' },
   attempts: ADDRESSES.map(loggedIn),
+  needs: known(needs()),
   foreign: known(undefined),
   disks: known([]),
   ...units({}),

@@ -3,7 +3,20 @@ import type { Facts } from '../../../lib/doctor/facts/gather.ts'
 import type { Agreement } from '../../../lib/doctor/facts/passwords.ts'
 import type { Cluster } from '../../../lib/server/look.ts'
 import type { Case } from './cases.ts'
-import { BROKEN, CHECKOUT, cluster, DENIED, ROLE, role, settings, up, VAULT, withRole } from './facts.ts'
+import {
+  BROKEN,
+  CHECKOUT,
+  cluster,
+  contents,
+  DENIED,
+  needs,
+  ROLE,
+  role,
+  settings,
+  up,
+  VAULT,
+  withRole,
+} from './facts.ts'
 
 const DATABASE = settings.dbName
 
@@ -59,32 +72,17 @@ export const ROLES: readonly Case[] = [
   {
     name: 'a database of another role, which is why there is no right to make tables',
     told: {
+      needs: known(needs({ creates: false })),
       server: up(
         {},
         {
           cluster: known(cluster({ databases: new Map(databases).set(DATABASE, 'postgres') })),
-          mayCreate: false,
+          contents: contents({ createsInPublic: false }),
         },
       ),
     },
     finds: [`error database-owner (${DATABASE}) setup`],
     says: /it belongs to postgres, not to endoregDbLocal/,
-  },
-  {
-    name: 'no right to make tables',
-    told: { server: up({}, { mayCreate: false }) },
-    finds: [`error schema-create (${DATABASE}) schema`],
-    says: /in endoregDbLocal: GRANT CREATE ON SCHEMA public TO "endoregDbLocal"/,
-  },
-  {
-    name: 'no right to make tables, which a standby has from its primary',
-    told: { server: up({}, { mayCreate: false, cluster: known(cluster(STANDBY)) }) },
-    finds: [`error schema-create (${DATABASE})`, standby],
-  },
-  {
-    name: 'whether there is a right to make tables cannot be seen',
-    told: { server: up({}, { mayCreate: undefined }) },
-    finds: [],
   },
   {
     name: 'nothing is said of rights where there is nobody to have them',

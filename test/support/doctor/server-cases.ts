@@ -107,12 +107,12 @@ export const SERVER: readonly Case[] = [
   },
   {
     name: 'an administrator who is no superuser, of whose catalogs nothing more is said',
-    told: { server: up({}, { self: BROKEN, cluster: BROKEN, mayCreate: undefined }) },
+    told: { server: up({}, { self: BROKEN, cluster: BROKEN, contents: undefined }) },
     finds: ['error administrator-refused (postgres)'],
   },
   {
     name: 'the same for an ordinary account',
-    told: { server: up({}, { self: DENIED, cluster: DENIED, mayCreate: undefined }), root: false },
+    told: { server: up({}, { self: DENIED, cluster: DENIED, contents: undefined }), root: false },
     finds: [],
     unseen: ['PostgreSQL: permission denied'],
   },

@@ -1,0 +1,63 @@
+import { type DatabaseContents, findLacks, isCrowded, type Lack } from '../../server/needs.ts'
+import { ifKnown } from '../facts/fact.ts'
+import type { Facts } from '../facts/gather.ts'
+import { type Examination, isStandby } from './examination.ts'
+import type { Fix, Meaning } from './meanings.ts'
+
+/** What the application's database holds for its role: as the administrator sees it, or only the application itself. */
+const contentsOf = ({ server, needs }: Facts): DatabaseContents | undefined =>
+  (server.state === 'up' ? server.contents : undefined) ?? (needs && ifKnown(needs))
+
+/** Whether the database's own limit is what shuts the application out. */
+export function isCrowdedDatabase(facts: Facts): boolean {
+  const contents = contentsOf(facts)
+  return contents !== undefined && isCrowded(contents)
+}
+
+/** What the application needs of its database beyond the login. Why it cannot log in, others say. */
+export function examineDatabase(exam: Examination): void {
+  const { settings, needs } = exam.facts
+  const { dbName, dbUser } = settings
+  if (needs?.known === false) exam.blind(`what ${dbUser} finds in ${dbName}`, needs)
+  const contents = contentsOf(exam.facts)
+  if (!contents) return
+  const session = needs && ifKnown(needs)
+  for (const lack of findLacks(settings, contents, session)) {
+    // The owner of a database has that right by itself.
+    if (lack.id === 'schema-create' && isOwnedByAnother(exam.facts)) continue
+    exam.find(lack.id, lack.subject, lack.seen, saidOf(exam.facts, lack, contents))
+  }
+  if (session && exam.findings.length === 0)
+    exam.good(`${dbUser} may read, change and make what it needs in ${dbName}`)
+}
+
+function isOwnedByAnother({ server, settings, manifest }: Facts): boolean {
+  const owner = server.state === 'up' ? ifKnown(server.cluster)?.databases.get(settings.dbName) : undefined
+  return (
+    owner !== undefined && owner !== manifest.databases.find(({ name }) => name === settings.dbName)?.owner
+  )
+}
+
+function saidOf(facts: Facts, lack: Lack, contents: DatabaseContents): Partial<Meaning> {
+  const { severity, remedy } = lack
+  const beside =
+    severity === 'notice' ? { meaning: 'the API may not change it, should that be where its data is' } : {}
+  return { severity, remedy, ...beside, fix: isStandby(facts) ? undefined : fixFor(facts, lack, contents) }
+}
+
+/** Only what loses nothing: not what a person has set, nor what belongs to another role than the administrator. */
+function fixFor({ settings }: Facts, lack: Lack, { definers }: DatabaseContents): Fix | undefined {
+  switch (lack.id) {
+    case 'schema-missing':
+      return 'schema'
+    case 'schema-create':
+      return lack.schema === 'public' ? 'schema' : undefined
+    case 'objects-foreign':
+      // Such a function may do with the rights of a superuser what the new owner of a table has put there (a trigger).
+      return lack.severity === 'error' && lack.subject === settings.adminRole && definers.length === 0
+        ? 'objects'
+        : undefined
+    default:
+      return undefined
+  }
+}
