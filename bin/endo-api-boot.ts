@@ -1,7 +1,7 @@
 import { withNewDeadline } from '../lib/frame/run.ts'
 import { script } from '../lib/host/script.ts'
 import { provideCheckout } from '../lib/provision/checkout.ts'
-import { installCopies, requireCheckout, waitForLogin } from '../lib/provision/install.ts'
+import { inspectLacks, installCopies, requireCheckout, waitForLogin } from '../lib/provision/install.ts'
 import { serviceOwnership } from '../lib/provision/owners.ts'
 
 void script(
@@ -19,7 +19,12 @@ void script(
     // The repository had its own time.
     const waiting = withNewDeadline(run)
     const proved = await waitForLogin(waiting, of.service)
+    const lacks = inspectLacks(settings, proved)
+    lacks.catch(() => {})
     await installCopies(waiting, of, proved)
+    // The API meets it, and starts all the same.
+    for (const { seen, remedy, severity } of await lacks)
+      if (severity !== 'notice') report.warning(`${seen}. ${remedy}`)
     return `${report.tally()}; ${settings.dbUser} logs in at ${proved.addresses.join(' and ')}`
   },
 )

@@ -8,6 +8,7 @@ import type { Account } from '../host/identity.ts'
 import { explain, toFailure } from '../server/connection-problem.ts'
 import { explainLock, LOCK_CAUSE, LOCK_DATABASE, TAKE_LOCK } from '../server/lock.ts'
 import { Login } from '../server/login.ts'
+import { findLacks, inspectNeeds, type Lack } from '../server/needs.ts'
 import {
   applicationGoal,
   applicationTarget,
@@ -125,6 +126,24 @@ export async function waitForLogin(run: Run, service: Account): Promise<Proved> 
     for (const outcome of outcomes) report.checked(toCheck(settings, outcome))
     if (failure) throw failure
     return { addresses, password }
+  }
+}
+
+/** Milliseconds for a look that only warns. */
+const LOOK = 5000
+
+/** What the application lacks in its database beyond the login; nothing where that cannot be seen. */
+export async function inspectLacks(
+  settings: Settings,
+  { addresses, password }: Proved,
+): Promise<readonly Lack[]> {
+  const target = applicationTarget(settings, addresses[0] ?? settings.dbHost)
+  try {
+    const needs = await inspectNeeds(target, await ScramPassword.from(password), LOOK)
+    return findLacks(settings, needs, needs)
+  } catch (error) {
+    explain(error, applicationGoal(target))
+    return []
   }
 }
 
