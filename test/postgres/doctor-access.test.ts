@@ -224,8 +224,8 @@ const ROWS: readonly Row[] = [
   {
     name: 'the database may have no connection',
     breaks: sql('ALTER DATABASE "endoregDbLocal" CONNECTION LIMIT 0'),
-    finds: ['login-failed', 'login-failed'],
-    says: /that the database endoregDbLocal may have are taken: too many .*\n.*\n.*ALTER DATABASE "endoregDbLocal" CONNECTION/,
+    finds: ['database-limit'],
+    says: /endoregDbLocal may have no connections, and 0 are in use\n.*\n.*ALTER DATABASE "endoregDbLocal" CONNECTION/,
     restores: sql('ALTER DATABASE "endoregDbLocal" CONNECTION LIMIT -1'),
   },
   {

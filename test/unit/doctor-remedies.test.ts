@@ -34,6 +34,7 @@ t.test('each remedy finds what it needs: accounts before files, a server before 
       'reload',
       'setup',
       'schema',
+      'objects',
       'strays',
       'install',
       'units',
