@@ -77,6 +77,10 @@ export function diffDatabases(manifest: Manifest, cluster: Cluster): Change[] {
   })
 }
 
+/** The databases that belong to another than the declared owner. */
+export const adoptedDatabases = ({ databases }: Manifest, cluster: Cluster): Database[] =>
+  databases.filter(({ name, owner }) => (cluster.databases.get(name) ?? owner) !== owner)
+
 function requireOwner(database: Database, manifest: Manifest, cluster: Cluster): void {
   const { owner } = database
   if (cluster.roles.has(owner) || manifest.roles.some(role => role.name === owner)) return

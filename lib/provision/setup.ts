@@ -1,11 +1,15 @@
+import { Failure } from '../frame/failure.ts'
 import type { Run } from '../frame/run.ts'
+import type { Database } from '../frame/terms.ts'
 import { restartConsumers } from '../host/units.ts'
 import { ACCESS_QUERY } from '../server/access/inspect.ts'
+import { administratorGoal, explain } from '../server/connection-problem.ts'
+import { byOwner, describeObjects, giveSql, inspectContents } from '../server/needs.ts'
 import { planAccess } from './access-rules.ts'
 import { loadManifest } from './manifest.ts'
 import { planPassword } from './password.ts'
-import { withProvision } from './provision.ts'
-import { diffDatabases, diffRoles } from './roles.ts'
+import { statementLimit, withProvision } from './provision.ts'
+import { adoptedDatabases, diffDatabases, diffRoles } from './roles.ts'
 import { planVault } from './vault-plan.ts'
 
 /**
@@ -34,6 +38,7 @@ export async function setUp(run: Run): Promise<string> {
             ...diffDatabases(manifest, cluster),
           ]
       await host.apply([...vault, ...catalog, ...(await access)])
+      await tellLeft(run, cluster.inRecovery ? [] : adoptedDatabases(manifest, cluster))
       const logins = await host.prove()
       await host.apply(interrupted.removal)
       return { summary: `${report.tally()}; ${logins}`, finished: interrupted.finished }
@@ -52,3 +57,26 @@ export async function setUp(run: Run): Promise<string> {
 
 /** Whether this is the main process of a unit (systemd.exec(5), SYSTEMD_EXEC_PID). */
 const isMainOfUnit = (): boolean => process.env['SYSTEMD_EXEC_PID'] === String(process.pid)
+
+/** A database that gets another owner has as before what is in it, and the new owner may not change that. */
+async function tellLeft(run: Run, adopted: readonly Database[]): Promise<void> {
+  const { settings, report } = run
+  for (const { name, owner } of adopted) {
+    try {
+      const contents = await inspectContents(settings, name, owner, statementLimit(settings))
+      if (!contents || contents.foreign.length === 0) continue
+      const left = byOwner(contents).map(([other, objects]) => `${describeObjects(objects)} of ${other}`)
+      const remedy =
+        name === settings.dbName
+          ? `fix-postgres gives it what is of ${settings.adminRole}, and debug-postgres says how to give it the rest`
+          : giveSql(name, owner, contents.foreign)
+      report.warning(
+        `what is in the database ${name} does not become ${owner}'s with it: ${left.join('; ')}. ${remedy}`,
+      )
+    } catch (error) {
+      const why =
+        error instanceof Failure ? error.reason : explain(error, administratorGoal(settings, name)).cause
+      report.warning(`whose the tables in the database ${name} are cannot be seen: ${why}`)
+    }
+  }
+}

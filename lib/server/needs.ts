@@ -5,9 +5,10 @@ import type { Settings } from '../frame/settings.ts'
 import { Login, type LoginTarget } from './login.ts'
 import { jsonList } from './look.ts'
 import type { ScramPassword } from './scram.ts'
+import { abandon, ask, openSession } from './session.ts'
 import { identifier, literal } from './sql.ts'
 
-/** What a database holds for the role that works in it: `contentsQuery` is what asks for it. */
+/** What a database holds for the role that works in it: `CONTENTS` is what asks for it. */
 const contents = {
   standby: v.boolean(),
   hasPublic: v.boolean(),
@@ -30,7 +31,7 @@ const contents = {
   /** A few of the functions that run with rights which the role does not have, whoever calls them. */
   definers: v.array(v.strictObject({ name: v.string() })),
 }
-export const databaseContents = v.strictObject(contents)
+const databaseContents = v.strictObject(contents)
 export type DatabaseContents = v.InferOutput<typeof databaseContents>
 
 /** What a role finds in its database: what is there, and how its own sessions are set up. */
@@ -73,6 +74,7 @@ export const FOREIGN_OBJECTS = `
 /** How many names are told of each kind. */
 const FEW = 3
 
+/** Of a role `r`, in a session whose search_path is pg_catalog. */
 const CONTENTS = `
   'standby', pg_is_in_recovery(),
   'hasPublic', EXISTS (SELECT FROM pg_namespace WHERE nspname = 'public'),
@@ -89,9 +91,22 @@ const CONTENTS = `
     SELECT format('%I.%I', n.nspname, p.proname) AS name FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
      WHERE p.prosecdef AND NOT pg_has_role(r.oid, p.proowner, 'USAGE') AND ${isOrdinary('pg_proc', 'p.oid')} ORDER BY 1 LIMIT ${FEW}`)}`
 
-/** Asks, as anybody whose search_path is pg_catalog, what the session's database holds for `role`; no row where there is none. */
-export const contentsQuery = (role: string): string =>
-  `SELECT json_build_object(${CONTENTS}) AS contents FROM pg_roles AS r WHERE r.rolname = ${literal(role)}`
+/** What the database `name` holds for `role`, in a session of the administrator; undefined where there is no such role. */
+export async function inspectContents(
+  settings: Settings,
+  name: string,
+  role: string,
+  limit: number,
+): Promise<DatabaseContents | undefined> {
+  const query = `SELECT json_build_object(${CONTENTS}) AS contents FROM pg_roles AS r WHERE r.rolname = ${literal(role)}`
+  const client = await openSession(settings, name, limit, limit)
+  try {
+    const [[row] = []] = await ask(client, query, limit, `look at the database ${name}`)
+    return row && v.parse(databaseContents, row['contents'])
+  } finally {
+    abandon(client)
+  }
+}
 
 /** The names in search_path as PostgreSQL reads them (SplitIdentifierString() of varlena.c). */
 const PATH = `

@@ -105,6 +105,29 @@ t.test('what the API needs of its database', needsRoot, async t => {
     await sql('DROP FUNCTION public.note()', 'DROP TABLE public.late2')
   })
 
+  await t.test('the setup adopts a database, and says what in it it leaves', async t => {
+    await sql(
+      'CREATE TABLE public.late3 AS SELECT 1 AS n',
+      `ALTER DATABASE "${ROLE}" OWNER TO postgres`,
+      'ALTER DATABASE "devUser" OWNER TO postgres',
+    )
+    await cluster.query(`CREATE TABLE public.${QUOTED} (n int)`, 'devUser')
+    const adopted = ended(await host.setup(), 0)
+    t.match(adopted.json.changes, [{ action: /set owner/ }, { action: /set owner/ }])
+    t.match(
+      adopted.err,
+      /does not become endoregDbLocal's with it: 1 table \(public\.late3\) of postgres\. fix-/,
+    )
+    t.match(
+      adopted.err,
+      /does not become devUser's with it: 1 table .* of postgres\. in devUser: ALTER TABLE/,
+    )
+    t.notMatch(ended(await host.setup(), 0).err, /does not become/, 'and once')
+    await cluster.query(`DROP TABLE public.${QUOTED}`, 'devUser')
+    await mend()
+    await asApplication('ALTER TABLE public.late3 ADD COLUMN more int')
+  })
+
   await t.test('a table of another role is only told', async t => {
     await sql('CREATE TABLE public.theirs (n int)', 'ALTER TABLE public.theirs OWNER TO "devUser"')
     t.match(await told('objects-foreign devUser'), /ALTER TABLE public\.theirs OWNER TO "endoregDbLocal"/)

@@ -18,7 +18,7 @@ import {
   served,
   servedQuery,
 } from '../../server/look.ts'
-import { contentsQuery, type DatabaseContents, databaseContents } from '../../server/needs.ts'
+import { type DatabaseContents, inspectContents } from '../../server/needs.ts'
 import { statementFailure } from '../../server/problem.ts'
 import { IS_FILE_ERROR } from '../../server/reload.ts'
 import { abandon, ask, openSession, type Session } from '../../server/session.ts'
@@ -127,7 +127,7 @@ export async function gatherServer(
   }
   try {
     const { version, major } = client
-    const contents = inspectContents(settings)
+    const contents = gatherContents(settings)
     contents.catch(() => {})
     const self = await toFactLater(async () => {
       const [[row] = []] = await ask(client, serverQuery(settings, major), LIMIT, 'look at the server')
@@ -182,19 +182,14 @@ async function gatherRules(
   return { path: hba.path, rules, errors: ruleErrors, judge: fits.judge(rules) }
 }
 
-/** In a session of the administrator, who gets in where the application does not. */
-async function inspectContents(settings: Settings): Promise<DatabaseContents | undefined> {
+/** The administrator gets in where the application does not. */
+async function gatherContents(settings: Settings): Promise<DatabaseContents | undefined> {
   const { dbUser, dbName } = settings
-  let client: Session | undefined
   try {
-    client = await openSession(settings, dbName, LIMIT, LIMIT)
-    const [[row] = []] = await ask(client, contentsQuery(dbUser), LIMIT, `look at the database ${dbName}`)
-    return row && v.parse(databaseContents, row['contents'])
+    return await inspectContents(settings, dbName, dbUser, LIMIT)
   } catch (error) {
     // Why there was no session, others say; what is no problem of one is thrown on.
     if (!(error instanceof Failure)) explain(error, administratorGoal(settings, dbName))
     return undefined
-  } finally {
-    if (client) abandon(client)
   }
 }
