@@ -4,30 +4,70 @@ import type { Run } from '../frame/run.ts'
 import { inFolder, inFolderOf, splitPath } from '../host/folder.ts'
 import type { Account } from '../host/identity.ts'
 import { job } from '../host/job.ts'
-import { type Ended, Git, gitThere, type Programs, programsOf, short } from './git.ts'
+import { advice, CLONE_LIMIT, type Ended, Git, gitThere, type Programs, programsOf, short } from './git.ts'
 
 /**
- * Brings the submodules to where the checkout wants them. One that stood elsewhere than the checkout wanted
- * it at `before`, the commit before its update, is somebody's work and stays there, with a warning.
+ * Brings the submodules of the checkout in `git` to where it wants them. One that stood elsewhere than the checkout
+ * wanted it at `before`, the commit before its update, is moved only forwards, along its remote's branches.
+ *
+ * @param folder of that checkout below the API's, for a submodule of a submodule
  */
-async function updateSubmodules({ settings, report }: Run, git: Git, before: string): Promise<void> {
-  const { apiDir } = settings
+async function updateSubmodules(run: Run, git: Git, before: string, folder = ''): Promise<void> {
+  const { settings, report } = run
   for (const path of await submodules(git)) {
+    const name = `${folder}${path}`
+    const there = git.at(path)
     const wanted = await recorded(git, 'HEAD', path)
-    const found = await git.run('-C', path, 'rev-parse', '--verify', 'HEAD')
-    const initialised = (await git.run('-C', path, 'rev-parse', '--show-prefix')).out === ''
-    if (initialised && found.out === wanted) continue
-    if (initialised && found.out !== (await recorded(git, before, path))) {
-      report.warning(
-        `submodule ${path}: not updated, it is at a commit of its own. Look at it: ${gitThere(settings, path)} status`,
-      )
+    const found = await there.commit('HEAD')
+    const top = await there.run('rev-parse', '--show-prefix')
+    const initialised = top.code === 0 && top.out === ''
+    if (initialised && found === wanted) continue
+    if (initialised && found !== (await recorded(git, before, path))) {
+      const { forwards, why } = await move(there, wanted)
+      if (why) {
+        const look = `${gitThere(settings, name)} status`
+        report.warning(`submodule ${name}: not updated, ${why}. Look at it: ${look}`)
+      }
+      if (!forwards) continue
+    }
+    const updated = initialised
+      ? await git.remote('submodule', '--quiet', 'update', '--', path)
+      : await git.whole('submodule', '--quiet', 'update', '--init', '--recursive', '--', path)
+    if (updated.code !== 0) {
+      report.warning(`submodule ${name}: not updated (${updated.said}). ${advice(settings, updated)}`.trim())
       continue
     }
-    const updated = await git.remote('submodule', '--quiet', 'update', '--init', '--recursive', '--', path)
-    if (updated.code === 0) {
-      report.change({ resource: `submodule ${apiDir}/${path}`, action: `update to ${short(wanted)}` })
-    } else report.warning(`submodule ${path}: not updated (${updated.said})`)
+    report.change({ resource: `submodule ${settings.apiDir}/${name}`, action: `update to ${short(wanted)}` })
+    if (initialised) await updateSubmodules(run, there, found, `${name}/`)
   }
+}
+
+/**
+ * Whether a submodule that stands elsewhere than the checkout wanted it may be moved to the commit `wanted`. The API's own
+ * start (`git submodule update --remote`) leaves it at the head of a branch of its remote, mostly ahead of that commit:
+ * there it stays. A commit that no remote has, or an edit, is somebody's work.
+ */
+async function move(
+  there: Git,
+  wanted: string,
+): Promise<{ readonly forwards: boolean; readonly why?: string }> {
+  const published = await there.run('for-each-ref', '--count=1', '--contains=HEAD', 'refs/remotes')
+  if (published.out === '') return { forwards: false, why: 'it is at a commit of its own' }
+  // Submodules of its own stand where the API's start has left them as well.
+  const edits = await there.run('status', '--porcelain', '--untracked-files=no', '--ignore-submodules=all')
+  if (edits.out !== '' || edits.code !== 0) return { forwards: false, why: 'there are edits in it' }
+  if ((await there.commit(wanted)) === '') {
+    const fetched = await there.remote('fetch', '--quiet', '--no-recurse-submodules')
+    if (fetched.code !== 0)
+      return { forwards: false, why: `its repository cannot be reached (${fetched.said})` }
+    if ((await there.commit(wanted)) === '') {
+      return {
+        forwards: false,
+        why: `its repository does not have the commit ${short(wanted)} that is wanted`,
+      }
+    }
+  }
+  return { forwards: await there.isAncestor('HEAD', wanted) }
 }
 
 /** The paths of the submodules, which .gitmodules has one to a line behind their keys. */
@@ -76,16 +116,16 @@ async function elsewhere({ settings }: Run, git: Git): Promise<Obstacle | undefi
 
 const source = ({ settings }: Run): string => settings.apiRepository ?? 'origin'
 
-const offline = ({ said }: Ended): Obstacle => ({
-  why: `its repository cannot be reached (${said})`,
-  remedy: 'The code that is there is used.',
+const offline = ({ settings }: Run, ended: Ended): Obstacle => ({
+  why: `its repository cannot be reached (${ended.said})`,
+  remedy: `The code that is there is used. ${advice(settings, ended)}`.trim(),
 })
 
 async function fastForward(run: Run, git: Git): Promise<Obstacle | undefined> {
   const { apiDir, apiBranch } = run.settings
   const branch = `refs/heads/${apiBranch}`
   const fetched = await git.remote('fetch', '--quiet', '--no-recurse-submodules', source(run), branch)
-  if (fetched.code !== 0) return offline(fetched)
+  if (fetched.code !== 0) return offline(run, fetched)
   const [head, next] = [await git.commit('HEAD'), await git.commit('FETCH_HEAD')]
   if (!(await git.isAncestor(next, head))) {
     if (!(await git.isAncestor(head, next))) {
@@ -114,7 +154,7 @@ async function fastForward(run: Run, git: Git): Promise<Obstacle | undefined> {
 async function compare(run: Run, git: Git): Promise<Obstacle | undefined> {
   const { apiDir, apiBranch } = run.settings
   const listed = await git.remote('ls-remote', '--exit-code', source(run), `refs/heads/${apiBranch}`)
-  if (listed.code !== 0) return offline(listed)
+  if (listed.code !== 0) return offline(run, listed)
   const next = listed.out.split(/\s/)[0] ?? ''
   const head = await git.commit('HEAD')
   if (next === head || (await git.isAncestor(next, head))) return undefined
@@ -125,8 +165,6 @@ async function compare(run: Run, git: Git): Promise<Obstacle | undefined> {
   return undefined
 }
 
-/** Milliseconds that fetching a whole repository with its submodules gets. */
-const CLONE_LIMIT = 15 * 60_000
 const QUICK_LIMIT = 60_000
 /** How env(1) exits where a program is not there, or in a folder of the PATH that the account may not enter. */
 const NOT_RUN: ReadonlySet<number> = new Set([126, 127])
@@ -182,13 +220,13 @@ async function clone(run: Run, repository: string, service: Account): Promise<vo
   const message = `clone the API into ${path}`
   const programs = programsOf(run, service, requireFolder(folder, service, message))
   const temporary = `${folder}/.${name}.clone`
-  await must(programs(QUICK_LIMIT, 'rm', '-rf', '--', temporary), message)
+  await must(run, programs(QUICK_LIMIT, 'rm', '-rf', '--', temporary), message)
   const cloned = programs(
     CLONE_LIMIT,
     'git',
     ...['clone', '--quiet', '--recurse-submodules', '--branch', branch, '--', repository, temporary],
   )
-  await must(cloned, message)
+  await must(run, cloned, message)
   rename.as(service, temporary, path)
 }
 
@@ -201,8 +239,9 @@ function requireFolder(path: string, service: Account, message: string): string 
   })
 }
 
-async function must(work: Promise<Ended>, message: string): Promise<void> {
-  const { code, said } = await work
+async function must({ settings }: Run, work: Promise<Ended>, message: string): Promise<void> {
+  const ended = await work
+  const { code, said } = ended
   if (code === 0) return
   if (code !== null && NOT_RUN.has(code)) {
     throw new Failure(ExitCode.unavailable, {
@@ -214,6 +253,8 @@ async function must(work: Promise<Ended>, message: string): Promise<void> {
   throw new Failure(ExitCode.tryLater, {
     message,
     cause: said,
-    hint: 'Look at the network, at ENDOREG_API_REPOSITORY and ENDOREG_API_BRANCH, and at the key or credential helper of the service account; then run it again.',
+    hint:
+      advice(settings, ended) ||
+      'Look at the network, at ENDOREG_API_REPOSITORY and ENDOREG_API_BRANCH, and at the key or credential helper of the service account; then run it again.',
   })
 }

@@ -33,7 +33,7 @@ const SSH = 'ssh -oBatchMode=yes -oConnectTimeout=10'
 /** Variables by which a caller's own repository would be meant. */
 const FOREIGN = /^GIT_(?:DIR|WORK_TREE|INDEX_FILE|OBJECT_DIRECTORY|ALTERNATE_OBJECT_DIRECTORIES|NAMESPACE)$/
 /** The way out of the clinic, which is all that another account gets of root's environment. */
-const WAY_OUT = /^(?:(?:https?|all|no)_proxy|(?:NIX_)?SSL_CERT_FILE)$/i
+const WAY_OUT = /^(?:(?:https?|all|no)_proxy|(?:NIX_)?SSL_CERT_FILE|GIT_SSL_CAINFO)$/i
 
 /**
  * What of this process's environment goes on to programs of `account`, which the checkout may choose (hooks, filters,
@@ -82,22 +82,40 @@ export function programsOf(
 /** Milliseconds that the network gets; a clinic that is offline must not wait for longer at every boot. */
 const NETWORK_LIMIT = 60_000
 const LOCAL_LIMIT = 60_000
+/** Milliseconds that fetching a whole repository with its submodules gets. */
+export const CLONE_LIMIT = 15 * 60_000
 
 /** git in one checkout. */
 export class Git {
   readonly #programs: Programs
+  readonly #place: readonly string[]
 
-  constructor(programs: Programs) {
+  constructor(programs: Programs, place: readonly string[] = []) {
     this.#programs = programs
+    this.#place = place
+  }
+
+  /** git in the folder `path` of this one. */
+  at(path: string): Git {
+    return new Git(this.#programs, [...this.#place, '-C', path])
   }
 
   run(...args: string[]): Promise<Ended> {
-    return this.#programs(LOCAL_LIMIT, 'git', ...args)
+    return this.#git(LOCAL_LIMIT, args)
   }
 
   /** Runs what may have to wait for another host. */
   remote(...args: string[]): Promise<Ended> {
-    return this.#programs(NETWORK_LIMIT, 'git', ...args)
+    return this.#git(NETWORK_LIMIT, args)
+  }
+
+  /** Runs what fetches a whole repository. */
+  whole(...args: string[]): Promise<Ended> {
+    return this.#git(CLONE_LIMIT, args)
+  }
+
+  #git(limit: number, args: readonly string[]): Promise<Ended> {
+    return this.#programs(limit, 'git', ...this.#place, ...args)
   }
 
   /** The commit that `name` means; empty where there is none. */
@@ -109,6 +127,19 @@ export class Git {
   async isAncestor(older: string, newer: string): Promise<boolean> {
     return (await this.run('merge-base', '--is-ancestor', older, newer)).code === 0
   }
+}
+
+/** What libcurl says of a server whose certificate it does not take, with OpenSSL and with GnuTLS. */
+const UNTRUSTED = /\bcertificate\b/i
+
+/** What to do about a repository that git could not reach; empty where that is nothing special. */
+export function advice({ serviceUser }: Settings, { said }: Ended): string {
+  if (!UNTRUSTED.test(said)) return ''
+  return (
+    `Let git trust the authority of that certificate: have ca-certificates installed, put one of the clinic's own into ` +
+    `/usr/local/share/ca-certificates/NAME.crt and run update-ca-certificates (on NixOS: security.pki.certificateFiles), ` +
+    `or name it for this account: sudo -Hu ${serviceUser} git config --global http.sslCAInfo FILE. Look at the host's clock as well (date).`
+  )
 }
 
 /** A commit as people write it. */
