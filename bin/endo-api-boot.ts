@@ -10,10 +10,23 @@ void script(
     summary:
       'Waits until the application role really logs in, then installs conf/db_pwd, conf/db.yaml and local_settings.py.',
     runsAs: 'the service account (ENDOREG_SERVICE_USER), or root',
+    values: {
+      'pass-metrics': [
+        'FOLDER',
+        'as root: pass on to ENDOREG_METRICS_DIR what its unit has left in FOLDER; nothing else',
+      ],
+    },
+    kinds: ['pass-metrics'],
   },
   async run => {
     const { settings, report } = run
     const of = serviceOwnership(settings)
+    const left = run.values.get('pass-metrics')
+    if (left !== undefined) {
+      // Loaded only where it is wanted.
+      const { passMetrics } = await import('../lib/host/passed-metrics.ts')
+      return passMetrics(run, of.service, left)
+    }
     if (!(await provideCheckout(run, of.service))) return `${report.tally()}; then the configuration`
     requireCheckout(settings, of)
     // The repository had its own time.

@@ -39,6 +39,8 @@ export const HELP = {
 } as const
 
 type MetricName = keyof typeof HELP
+const isMetric = (name: string): name is MetricName => name in HELP
+const METRICS = Object.keys(HELP).filter(isMetric)
 
 /** One value of one metric. */
 type Sample = {
@@ -48,7 +50,7 @@ type Sample = {
 }
 
 /** A file for the collector: it reads those whose names end in `.prom`. */
-type MetricsFile = { readonly name: string; readonly text: string }
+export type MetricsFile = { readonly name: string; readonly text: string }
 /** Files whose names begin with `prefix`, of which only those of `keep` are still of use. */
 export type Family = { readonly prefix: string; readonly keep: readonly string[] }
 
@@ -152,6 +154,51 @@ function provedLogins(
 }
 
 const LOGIN = 'endoreg_login_'
+
+/** Seconds that another clock may be ahead, or was before it was set back. */
+const AHEAD = 3600
+
+/**
+ * Whether `file` is what `describeRun` leaves of a run of `command` for `role`, to the letter: for one that comes from another
+ * account, which might speak for other commands and roles, take a time to come for a proof, or break the collector.
+ */
+export function isOfRun({ name, text }: MetricsFile, command: string, role: string): boolean {
+  const labels = { command, mode: 'run' }
+  const [, address = ''] = /address="([\w.:%-]{1,60})"/.exec(text) ?? []
+  const login = { role, address }
+  const known = new Map<string, readonly [pattern: RegExp, labels: Readonly<Record<string, string>>]>([
+    [`endoreg_${command}.prom`, [/^endoreg_last_run_/, labels]],
+    [`endoreg_${command}_success.prom`, [/^endoreg_last_success_/, labels]],
+    [`endoreg_${command}_drift.prom`, [/^endoreg_drift_changes$/, { command }]],
+    [loginFile(login), [/^endoreg_last_login_/, login]],
+  ])
+  const [pattern, wanted] = known.get(name) ?? []
+  if (!pattern || !wanted) return false
+  const names = METRICS.filter(metric => pattern.test(metric))
+  const numbers = [...text.matchAll(/^endoreg_.* (\d{1,16}(?:\.\d{1,3})?)$/gm)].map(([, number]) =>
+    Number(number),
+  )
+  if (numbers.length !== names.length) return false
+  const samples = names.map((metric, place) => ({ name: metric, labels: wanted, value: numbers[place] ?? 0 }))
+  const latest = timestamp() + AHEAD
+  return (
+    toText(samples) === text &&
+    !samples.some(sample => sample.name.includes('timestamp') && sample.value > latest)
+  )
+}
+
+/**
+ * What is left of the files of a run, each of which `isOfRun`. Only one that succeeded tells of logins, in the place of those
+ * before: whoever makes up addresses leaves no more files than before.
+ */
+export function ofOneRun(files: readonly MetricsFile[], command: string): Leaving {
+  const isLogin = ({ name }: MetricsFile): boolean => name.startsWith(LOGIN)
+  const logins = files.filter(isLogin)
+  if (logins.length === 0 || !files.some(({ name }) => name === `endoreg_${command}_success.prom`)) {
+    return { files: files.filter(file => !isLogin(file)) }
+  }
+  return { files, families: [{ prefix: LOGIN, keep: logins.map(({ name }) => name) }] }
+}
 
 /** A role may have any character in its name, and a file may not: then a digest stands for both. */
 function loginFile({ role, address }: { role: string; address: string }): string {

@@ -19,7 +19,7 @@ const leaving = v.strictObject({
 })
 
 /** A name of `temporaryName` for a file of ours. */
-const TEMPORARY = /^\.endoreg_.+\.prom\.[0-9a-f]{12}\.tmp$/
+export const TEMPORARY = /^\.endoreg_.+\.prom\.[0-9a-f]{12}\.tmp$/
 /** Milliseconds after which nobody is at work on a temporary file any more: another run may be at this moment. */
 const ABANDONED = 60_000
 
@@ -73,13 +73,24 @@ function writeNow(path: string, leaving: Leaving): Account | undefined {
     if (!write.here(path, leaving)) throw missing()
     return undefined
   } catch (error) {
-    if (!isDenied(error) || effectiveUid() !== 0) throw error
+    const isRoot = effectiveUid() === 0
+    if (!isRoot && (isDenied(error) || errnoOf(error) === 'EROFS') && handOver(leaving)) return undefined
+    if (!isRoot || !isDenied(error)) throw error
     const owner = ownerOf(path)
     if (owner.uid === 0) throw error
     if (!changesIds()) return owner
     write.as(owner, path, leaving)
     return undefined
   }
+}
+
+/**
+ * Leaves the files where the unit gives its account a folder for that (systemd.exec(5), RuntimeDirectory=), from which root
+ * passes them on (passed-metrics.ts).
+ */
+function handOver(leaving: Leaving): boolean {
+  const folder = process.env['RUNTIME_DIRECTORY'] ?? ''
+  return /^\/[^:]+$/.test(folder) && write.here(folder, leaving)
 }
 
 function ownerOf(path: string): Account {
