@@ -22,6 +22,7 @@ def visit(request):
             role, address, port = cursor.fetchone()
     return JsonResponse(
         {
+            "process": os.getpid(),
             "settings": os.environ["DJANGO_SETTINGS_MODULE"],
             "debug": settings.DEBUG,
             "key": sha256(settings.SECRET_KEY.encode()).hexdigest(),
