@@ -143,7 +143,7 @@ async function contents({ cluster }: Host, database: string): Promise<string> {
     await client.query("SET search_path TO ''; SET row_security TO off")
     const tables = await client.query<{ name: string }>(`
       SELECT format('%I.%I', n.nspname, c.relname) AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-       WHERE c.relkind IN ('r', 'm') AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' ORDER BY 1`)
+       WHERE c.relkind IN ('r', 'm') AND c.relispopulated AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' ORDER BY 1`)
     const said: string[] = []
     for (const { name } of tables.rows) {
       said.push(
@@ -154,7 +154,7 @@ async function contents({ cluster }: Host, database: string): Promise<string> {
       `SELECT oid, pg_get_userbyid(lomowner) AS owner, md5(lo_get(oid)) FROM pg_largeobject_metadata ORDER BY oid`,
       'SELECT schemaname, sequencename, last_value FROM pg_sequences ORDER BY 1, 2',
       `SELECT extname, extnamespace::regnamespace FROM pg_extension ORDER BY 1`,
-      `SELECT n.nspname, c.relname, c.relkind, pg_get_userbyid(c.relowner) AS owner, c.relacl::text, c.relrowsecurity, c.relforcerowsecurity, c.relpersistence
+      `SELECT n.nspname, c.relname, c.relkind, pg_get_userbyid(c.relowner) AS owner, c.relacl::text, c.relrowsecurity, c.relforcerowsecurity, c.relpersistence, c.relispopulated
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' ORDER BY 1, 2`,
       `SELECT nspname, pg_get_userbyid(nspowner) AS owner, nspacl::text FROM pg_namespace WHERE nspname NOT LIKE 'pg\\_%' ORDER BY 1`,
       `SELECT c.conrelid::regclass::text, pg_get_constraintdef(c.oid) FROM pg_constraint c ORDER BY 1, 2`,
