@@ -28,7 +28,7 @@ const contents = {
       schemas: v.array(v.string()),
     }),
   ),
-  /** A few of the functions that run with rights which the role does not have, whoever calls them. */
+  /** A few of what works with the rights of another, whoever had it do so: functions with SECURITY DEFINER, subscriptions. */
   definers: v.array(v.strictObject({ name: v.string() })),
 }
 const databaseContents = v.strictObject(contents)
@@ -88,8 +88,11 @@ const CONTENTS = `
            (array_agg(o.name ORDER BY o.name))[1:${FEW}] AS names, array_agg(DISTINCT o.schema) AS schemas
       FROM (${FOREIGN_OBJECTS}) AS o GROUP BY o.owner, o.kind ORDER BY 1, 2`)},
   'definers', ${jsonList(`
-    SELECT format('%I.%I', n.nspname, p.proname) AS name FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
-     WHERE p.prosecdef AND NOT pg_has_role(r.oid, p.proowner, 'USAGE') AND ${isOrdinary('pg_proc', 'p.oid')} ORDER BY 1 LIMIT ${FEW}`)}`
+    SELECT format('function %I.%I', n.nspname, p.proname) AS name FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
+     WHERE p.prosecdef AND NOT pg_has_role(r.oid, p.proowner, 'USAGE') AND ${isOrdinary('pg_proc', 'p.oid')}
+     UNION ALL
+    SELECT format('subscription %I', s.subname) FROM pg_subscription AS s JOIN pg_database AS d ON d.oid = s.subdbid
+     WHERE d.datname = current_database() AND NOT pg_has_role(r.oid, s.subowner, 'USAGE') ORDER BY 1 LIMIT ${FEW}`)}`
 
 /** What the database `name` holds for `role`, in a session of the administrator; undefined where there is no such role. */
 export async function inspectContents(
@@ -111,7 +114,7 @@ export async function inspectContents(
 /** The names in search_path as PostgreSQL reads them (SplitIdentifierString() of varlena.c). */
 const PATH = `
   SELECT CASE name WHEN '$user' THEN current_user::text ELSE name END AS name
-    FROM regexp_matches(current_setting('endoreg.path'), '"((?:[^"]|"")*)"|([^",\\s]+)', 'g') AS m,
+    FROM regexp_matches(current_setting('endoreg.path'), '"((?:[^"]|"")*)"|([^",[:space:]]+)', 'g') AS m,
          coalesce(replace(m[1], '""', '"'), lower(m[2])) AS name`
 
 /**
@@ -244,12 +247,12 @@ function foreignLacks(
   const { standby, definers } = contents
   const before =
     definers.length > 0
-      ? `first see what these do, which run with the rights of their owner whoever calls them: ${definers.map(({ name }) => name).join(', ')}; then `
+      ? `first see what these do, which work with the rights of their owner: ${definers.map(({ name }) => name).join(', ')}; then `
       : ''
   return byOwner(contents).map(([owner, objects]) => ({
     id: 'objects-foreign',
     subject: owner,
-    seen: `in ${dbName} ${describeObjects(objects)} belong to ${owner}, not to ${dbUser}`,
+    seen: `${owner} owns ${describeObjects(objects)} in the database ${dbName}`,
     remedy: `${standby ? 'on the primary: ' : ''}${before}${giveSql(dbName, dbUser, objects)}`,
     // What a person keeps beside, in a schema that the application does not look into, need not be its own.
     severity: objects.some(({ schemas }) => schemas.some(name => path.includes(name))) ? 'error' : 'notice',

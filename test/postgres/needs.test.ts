@@ -99,10 +99,18 @@ t.test('what the API needs of its database', needsRoot, async t => {
       'CREATE TABLE public.late2 AS SELECT 1 AS n',
       'CREATE FUNCTION public.note() RETURNS void LANGUAGE sql SECURITY DEFINER AS $$ INSERT INTO public.late2 VALUES (1) $$',
     )
-    t.match(await told('objects-foreign postgres'), /first see what these do.*public\.note; then/)
+    t.match(await told('objects-foreign postgres'), /first see what these do.*function public\.note; then/)
     await sound.fix({}, '--yes')
     await t.rejects(asApplication('ALTER TABLE public.late2 ADD COLUMN more int'), /must be owner/)
-    await sql('DROP FUNCTION public.note()', 'DROP TABLE public.late2')
+    await sql(
+      'DROP FUNCTION public.note()',
+      `CREATE SUBSCRIPTION "from there" CONNECTION 'dbname=x' PUBLICATION p WITH (connect = false, slot_name = NONE)`,
+    )
+    t.match(
+      await told('objects-foreign postgres'),
+      /first see what these do.*subscription "from there"; then/,
+    )
+    await sql('DROP SUBSCRIPTION "from there"', 'DROP TABLE public.late2')
   })
 
   await t.test('the setup adopts a database, and says what in it it leaves', async t => {
@@ -217,6 +225,9 @@ t.test('what the API needs of its database', needsRoot, async t => {
       'CREATE VIEW public.pg_settings AS SELECT 1 AS name',
       `ALTER VIEW public.pg_settings OWNER TO "${ROLE}"`,
       `ALTER ROLE "${ROLE}" SET search_path TO public, pg_catalog`,
+      `ALTER ROLE "${ROLE}" SET standard_conforming_strings TO off`,
+      `ALTER ROLE "${ROLE}" SET default_transaction_isolation TO serializable`,
+      `ALTER ROLE "${ROLE}" SET default_transaction_deferrable TO on`,
       'CREATE TABLE public.late AS SELECT 1 AS n',
     )
     await cluster.query(

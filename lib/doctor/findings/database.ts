@@ -53,7 +53,7 @@ function fixFor({ settings }: Facts, lack: Lack, { definers }: DatabaseContents)
     case 'schema-create':
       return lack.schema === 'public' ? 'schema' : undefined
     case 'objects-foreign':
-      // Such a function may do with the rights of a superuser what the new owner of a table has put there (a trigger).
+      // Such a function does with the rights of a superuser what the new owner of a table has put there (a trigger).
       return lack.severity === 'error' && lack.subject === settings.adminRole && definers.length === 0
         ? 'objects'
         : undefined

@@ -56,9 +56,9 @@ export const DATABASES: readonly Case[] = [
   },
   {
     name: 'so is what a function with the rights of its owner may touch',
-    told: holding({ foreign: [tables('postgres')], definers: [{ name: 'public.note' }] }),
+    told: holding({ foreign: [tables('postgres')], definers: [{ name: 'function public.note' }] }),
     finds: ['error objects-foreign (postgres)'],
-    says: /first see what these do, .*: public\.note; then in endoregDbLocal: ALTER/,
+    says: /first see what these do, .*: function public\.note; then in endoregDbLocal: ALTER/,
   },
   {
     name: 'what somebody keeps beside is advice',
