@@ -32,12 +32,17 @@ t.test('the files of the API are installed, and a second run writes nothing', as
       '',
     ].join('\n'),
   )
-  const before = [host.copy, host.yaml].map(path => statSync(path).ctimeMs)
+  const installed = [host.copy, host.yaml, host.local, host.key]
+  t.match(statSync(host.local), { mode: 0o100640, uid: stat.uid, gid: stat.gid })
+  t.match(statSync(host.key), { mode: 0o100600, uid: stat.uid, gid: stat.gid })
+  t.match(readFileSync(host.local, 'utf8'), new RegExp(`"PORT": "${host.env['PGPORT']}"`))
+  t.notMatch(readFileSync(host.local, 'utf8'), host.vault())
+  const before = installed.map(path => statSync(path).ctimeMs)
   const second = await host.boot()
   t.equal(second.code, 0, second.err)
   t.same(second.json.changes, [])
   t.same(
-    [host.copy, host.yaml].map(path => statSync(path).ctimeMs),
+    installed.map(path => statSync(path).ctimeMs),
     before,
   )
 })

@@ -28,7 +28,6 @@ const withoutLine =
       .filter(line => !pattern.test(line))
       .join('\n')
 
-const local = (host: Host): string => join(host.apiDir, 'local_settings.py')
 const backups = (host: Host): string => host.env['ENDOREG_BACKUP_DIR'] ?? ''
 const OLD = '2020-01-01T00-00-00Z'
 /** What describes the backup of an empty cluster. */
@@ -240,7 +239,7 @@ const ROWS: readonly Row[] = [
   },
   {
     name: 'there is no local_settings.py',
-    breaks: host => unlinkSync(local(host)),
+    breaks: host => unlinkSync(host.local),
     finds: ['local-settings-missing'],
     fix: 'install',
     mended: true,
@@ -248,17 +247,17 @@ const ROWS: readonly Row[] = [
   },
   {
     name: 'local_settings.py is a person’s own, and at odds with the settings',
-    breaks: host => writeFileSync(local(host), 'DEBUG = True\n'),
+    breaks: host => writeFileSync(host.local, 'DEBUG = True\n'),
     finds: ['local-settings-foreign'],
     says: /says nothing of the database/,
     restores: async host => {
-      unlinkSync(local(host))
+      unlinkSync(host.local)
       await host.boot()
     },
   },
   {
     name: 'there is no SECRET_KEY',
-    breaks: host => unlinkSync(join(host.apiDir, 'conf/secret_key')),
+    breaks: host => unlinkSync(host.key),
     finds: ['key-missing'],
     fix: 'install',
     mended: true,

@@ -87,7 +87,9 @@ async function demo(): Promise<void> {
   for (const address of ['127.0.0.1', '::1'].filter(isLocal)) {
     await show('postgres-endoreg-setup --check', 0, { ...env, ENDOREG_DB_HOST: address })
   }
-  step("The API's side: it waits for that very login, then installs conf/db_pwd and conf/db.yaml.")
+  step(
+    "The API's side: it waits for that very login, then installs conf/db_pwd, conf/db.yaml and local_settings.py.",
+  )
   await show('endo-api-boot', 0, env)
   const copy = statSync(join(apiDir, 'conf/db_pwd'))
   console.log(`conf/db_pwd: mode 0${(copy.mode & 0o777).toString(8)}, owner ${me}`)

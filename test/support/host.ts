@@ -99,6 +99,15 @@ export class Host {
     return join(this.apiDir, 'conf/db.yaml')
   }
 
+  get local(): string {
+    return join(this.apiDir, 'local_settings.py')
+  }
+
+  /** Django's SECRET_KEY. */
+  get key(): string {
+    return join(this.apiDir, 'conf/secret_key')
+  }
+
   /** The service account's checkout, empty, in a home that is the account's own. */
   makeCheckout(): void {
     mkdirSync(this.apiDir, { recursive: true, mode: 0o750 })

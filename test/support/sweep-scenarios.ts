@@ -181,7 +181,7 @@ async function damage(
     ...readdirSync(join(host.apiDir, 'conf')),
     ...(existsSync(join(host.folder, 'state')) ? readdirSync(join(host.folder, 'state')) : []),
     ...readdirSync(host.cluster.data).filter(name => name.endsWith('.tmp')),
-  ].filter(name => !/^(?:SCRT_password|db_pwd|db\.yaml|verifiers\.\d+)$/.test(name))
+  ].filter(name => !/^(?:SCRT_password|db_pwd|db\.yaml|secret_key|verifiers\.\d+)$/.test(name))
   return litter.length > 0 ? `left behind: ${litter.join(', ')}` : undefined
 }
 

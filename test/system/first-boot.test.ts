@@ -81,7 +81,8 @@ for (const release of RELEASES) {
       })
     })
     await t.test('after a reboot nothing has changed', async t => {
-      const files = [VAULT, `${CHECKOUT}/conf/db_pwd`, `${CHECKOUT}/conf/db.yaml`]
+      const installed = ['conf/db_pwd', 'conf/db.yaml', 'conf/secret_key', 'local_settings.py']
+      const files = [VAULT, ...installed.map(name => `${CHECKOUT}/${name}`)]
       const verifier = `sudo -u postgres psql -Atc "SELECT xmin, rolpassword FROM pg_authid WHERE rolname = 'endoregDbLocal'"`
       const before = [await stat(...files), (await machine.run(verifier)).out]
       await machine.reboot()
