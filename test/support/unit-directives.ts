@@ -35,8 +35,8 @@ const COUNT = `'case $(/bin/systemctl list-jobs --no-legend "$1") in *" stop "* 
 const OF_ITS_OWN = 'an end that nobody asked for is counted'
 
 const CONDITION_OF_ALERT =
-  `+/bin/sh -c 'of() { systemctl show --property="$1" --value "$unit"; }; ` +
-  'unit=$1; ' +
+  `+/bin/sh -c 'said=$(systemctl show "$1" --property=LoadState,ActiveState,Restart,RestartPreventExitStatus,InactiveExitTimestampMonotonic,ExecMainExitTimestampMonotonic,ExecMainCode,ExecMainStatus); ` +
+  'of() { echo "$said" | sed -n "s/^$1=//p"; }; ' +
   'case $(of LoadState),$(of ActiveState) in not-found,*) exit 0 ;; *,failed) ;; *) exit 1 ;; esac; ' +
   '[ "$(of Restart)" != no ] || exit 0; ' +
   '[ "$(of InactiveExitTimestampMonotonic)" -lt "$(of ExecMainExitTimestampMonotonic)" ] || exit 0; ' +

@@ -311,7 +311,7 @@ for (const release of RELEASES) {
         'it has failed',
         async () => (await machine.unit(cluster))['ActiveState'] === 'failed',
       )
-      await toldOnce(t, machine, cluster, 'has failed (signal, KILL)', 'signal KILL')
+      await toldOnce(t, machine, cluster, 'has failed (exit-code, KILL)', 'exit-code KILL')
     },
   )
 }
