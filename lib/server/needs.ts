@@ -139,7 +139,7 @@ const needsQuery = (role: string): string => `
     'readOnly', current_setting('default_transaction_read_only')::bool,
     'readOnlySource', (SELECT source FROM pg_settings WHERE name = 'default_transaction_read_only'),
     ${CONTENTS}) FROM pg_roles AS r WHERE r.rolname = ${literal(role)};
-  COMMIT`
+  ROLLBACK`
 
 /**
  * What the application finds in its database, in a session of its own.
