@@ -57,6 +57,7 @@ function compare({ env, folder }: Host): void {
     shell: { command: ['sh', '-c', SHELL], env: shellEnv },
     setup: { command: [join(bin, 'postgres-endoreg-setup')], env },
     'setup with --check': { command: [join(bin, 'postgres-endoreg-setup'), '--check'], env },
+    'endo-api-boot': { command: [join(bin, 'endo-api-boot')], env },
     'sync-password': { command: [join(bin, 'sync-password')], env },
     'empty node program': { command: ['node', empty], env },
   } as const
