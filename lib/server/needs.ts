@@ -7,6 +7,7 @@ import { jsonList } from './look.ts'
 import type { ScramPassword } from './scram.ts'
 import { abandon, ask, openSession } from './session.ts'
 import { identifier, literal } from './sql.ts'
+import { ProtocolError } from './wire.ts'
 
 /** What a database holds for the role that works in it: `CONTENTS` is what asks for it. */
 const contents = {
@@ -132,7 +133,7 @@ const needsQuery = (role: string): string => `
     'searchPath', current_setting('endoreg.path'),
     'searchPathSource', current_setting('endoreg.source'),
     'path', ${jsonList(`
-      SELECT nspname AS name, has_schema_privilege(r.oid, oid, 'USAGE') AS usable FROM pg_namespace
+      SELECT nspname AS name, coalesce(has_schema_privilege(r.oid, oid, 'USAGE'), false) AS usable FROM pg_namespace
        WHERE nspname IN (${PATH})`)},
     'schema', nullif(current_setting('endoreg.schema'), ''),
     'creates', (SELECT has_schema_privilege(r.oid, oid, 'CREATE') FROM pg_namespace WHERE nspname = current_setting('endoreg.schema')),
@@ -154,7 +155,10 @@ export async function inspectNeeds(
   const login = await Login.open(target, password, limit)
   try {
     const [text] = await login.query(needsQuery(target.role), limit)
-    return v.parse(needs, JSON.parse(text ?? 'null'))
+    const answer = v.safeParse(v.pipe(v.string(), v.parseJson(), needs), text)
+    // A pooler may have its own idea of several statements in one message.
+    if (!answer.success) throw new ProtocolError('its answer about the database makes no sense')
+    return answer.output
   } finally {
     login.close()
   }

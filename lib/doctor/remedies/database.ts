@@ -11,11 +11,12 @@ import type { Remedy } from './remedy.ts'
 const LIMIT = 30_000
 
 /** One transaction in the application's database, in which its event triggers have no say. */
-const inTransaction = (run: Run, doing: string, work: (client: Session) => Promise<void>): Promise<void> =>
+const inTransaction = <T>(run: Run, doing: string, work: (client: Session) => Promise<T>): Promise<T> =>
   inSession(run, run.settings.dbName, LIMIT, async client => {
     await ask(client, 'BEGIN; SET LOCAL session_replication_role = replica', LIMIT, doing)
-    await work(client)
+    const result = await work(client)
     await ask(client, 'COMMIT', LIMIT, doing)
+    return result
   })
 
 export const schema: Remedy = {
@@ -26,9 +27,7 @@ export const schema: Remedy = {
     const missing = findings.some(({ id }) => id === 'schema-missing')
     const sql = missing ? CREATE_PUBLIC : `GRANT CREATE ON SCHEMA public TO ${identifier(dbUser)}`
     const doing = `give ${dbUser} the right to make tables in ${dbName}`
-    await inTransaction(run, doing, async client => {
-      await ask(client, sql, LIMIT, doing)
-    })
+    await inTransaction(run, doing, client => ask(client, sql, LIMIT, doing))
     run.report.change({
       resource: `database ${dbName}`,
       action: missing ? 'create schema public' : `grant CREATE on schema public to ${dbUser}`,
@@ -36,13 +35,16 @@ export const schema: Remedy = {
   },
 }
 
+/** Selects what belongs to the administrator in the database of `role`. */
+const ofAdministrator = (role: string): string => `
+  SELECT o.oid, o.kind, o.name FROM pg_roles AS r, LATERAL (${FOREIGN_OBJECTS}) AS o
+   WHERE r.rolname = ${literal(role)} AND o.owner = (SELECT oid FROM pg_roles WHERE rolname = current_user)`
+
 /**
  * Selects what belongs to the administrator and can be given to `role` without a loss: a view, and the rule of a table,
  * work with the rights of the owner, and stay where they are until the role may read all that is named there.
  */
-const givable = (role: string): string => `
-  SELECT o.oid, o.kind, o.name FROM pg_roles AS r, LATERAL (${FOREIGN_OBJECTS}) AS o
-   WHERE r.rolname = ${literal(role)} AND o.owner = (SELECT oid FROM pg_roles WHERE rolname = current_user)
+const givable = (role: string): string => `${ofAdministrator(role)}
      AND NOT EXISTS (
        SELECT FROM pg_rewrite AS w, regexp_matches(w.ev_action::text, ':relid ([0-9]+)', 'g') AS m, pg_class AS c
         WHERE w.ev_class = o.oid AND o.kind <> 'schema'
@@ -83,10 +85,16 @@ export const objects: Remedy = {
   apply: async run => {
     const { dbName, dbUser } = run.settings
     const doing = `give ${dbUser} what is in ${dbName}`
-    await inTransaction(run, doing, async client => {
-      const given = await giveAll(client, dbUser, doing)
-      const action = `give ${count(given.length, 'object')} to ${dbUser}`
-      if (given.length > 0) run.report.change({ resource: `database ${dbName}`, action })
+    const [given, left] = await inTransaction(run, doing, async client => {
+      const all = await giveAll(client, dbUser, doing)
+      const [rest = []] = await ask(client, `${ofAdministrator(dbUser)} ORDER BY o.name`, LIMIT, doing)
+      return [all.length, rest.map(({ kind, name }) => `${String(kind)} ${String(name)}`)]
     })
+    const action = `give ${count(given, 'object')} to ${dbUser}`
+    if (given > 0) run.report.change({ resource: `database ${dbName}`, action })
+    if (left.length > 0)
+      run.report.warning(
+        `left as it is, because it reads what ${dbUser} may not: ${left.join(', ')}. Give ${dbUser} the right to read that, or drop it.`,
+      )
   },
 }
