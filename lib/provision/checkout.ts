@@ -19,8 +19,7 @@ async function updateSubmodules(run: Run, git: Git, before: string, folder = '')
     const there = git.at(path)
     const wanted = await recorded(git, 'HEAD', path)
     const found = await there.commit('HEAD')
-    const top = await there.run('rev-parse', '--show-prefix')
-    const initialised = top.code === 0 && top.out === ''
+    const initialised = await isCheckedOut(git, there)
     if (initialised && found === wanted) continue
     if (initialised && found !== (await recorded(git, before, path))) {
       const { forwards, why } = await move(there, wanted)
@@ -32,7 +31,7 @@ async function updateSubmodules(run: Run, git: Git, before: string, folder = '')
     }
     const updated = initialised
       ? await git.remote('submodule', '--quiet', 'update', '--', path)
-      : await git.whole('submodule', '--quiet', 'update', '--init', '--recursive', '--', path)
+      : await git.whole('submodule', '--quiet', 'update', '--init', '--recursive', '--force', '--', path)
     if (updated.code !== 0) {
       report.warning(`submodule ${name}: not updated (${updated.said}). ${advice(settings, updated)}`.trim())
       continue
@@ -40,6 +39,24 @@ async function updateSubmodules(run: Run, git: Git, before: string, folder = '')
     report.change({ resource: `submodule ${settings.apiDir}/${name}`, action: `update to ${short(wanted)}` })
     if (initialised) await updateSubmodules(run, there, found, `${name}/`)
   }
+}
+
+/**
+ * Whether anything is in the submodule `there`. One that was cloned and not checked out, because somebody was killed in between,
+ * is at a commit all the same; one whose clone was killed is at none, and git itself does not get over it: that is removed.
+ */
+async function isCheckedOut(git: Git, there: Git): Promise<boolean> {
+  const prefix = await there.run('rev-parse', '--show-prefix')
+  if (prefix.code !== 0 || prefix.out !== '') return false
+  for (const which of ['--cached', '--others'])
+    if ((await there.run('ls-files', which)).out !== '') return true
+  const [own, its] = [await git.directory(), await there.directory()]
+  const refs = await there.run('for-each-ref', '--count=1')
+  if (refs.code === 0 && refs.out === '' && its.startsWith(`${own}/modules/`)) {
+    const top = await there.run('rev-parse', '--show-toplevel')
+    await git.remove(its, `${top.out}/.git`)
+  }
+  return false
 }
 
 /**
@@ -54,7 +71,13 @@ async function move(
   const published = await there.run('for-each-ref', '--count=1', '--contains=HEAD', 'refs/remotes')
   if (published.out === '') return { forwards: false, why: 'it is at a commit of its own' }
   // Submodules of its own stand where the API's start has left them as well.
-  const edits = await there.run('status', '--porcelain', '--untracked-files=no', '--ignore-submodules=all')
+  const edits = await there.run(
+    '--no-optional-locks',
+    'status',
+    '--porcelain',
+    '--untracked-files=no',
+    '--ignore-submodules=all',
+  )
   if (edits.out !== '' || edits.code !== 0) return { forwards: false, why: 'there are edits in it' }
   if ((await there.commit(wanted)) === '') {
     const fetched = await there.remote('fetch', '--quiet', '--no-recurse-submodules')

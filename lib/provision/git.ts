@@ -114,6 +114,16 @@ export class Git {
     return this.#git(CLONE_LIMIT, args)
   }
 
+  /** The folder of git's own files. */
+  async directory(): Promise<string> {
+    return (await this.run('rev-parse', '--absolute-git-dir')).out
+  }
+
+  /** Removes files and folders by their absolute paths. */
+  remove(...paths: string[]): Promise<Ended> {
+    return this.#programs(LOCAL_LIMIT, 'rm', '-rf', '--', ...paths)
+  }
+
   #git(limit: number, args: readonly string[]): Promise<Ended> {
     return this.#programs(limit, 'git', ...this.#place, ...args)
   }

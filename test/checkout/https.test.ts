@@ -215,6 +215,12 @@ t.test("a host that LuxNix's own script has cloned", needsHttps, async t => {
     `git clone -q ${repository} ${host.apiDir} && cd ${host.apiDir} && git checkout -q -b ${BRANCH} origin/${BRANCH}`,
   )
   await t.test('before the first start of the API', async t => {
+    // As git leaves it that was killed while it cloned: "Unable to find current revision in submodule path" ever after.
+    const half =
+      'mkdir -p .git/modules/libs && git init -q --separate-git-dir .git/modules/libs/endoreg-db libs/endoreg-db'
+    await script(host.apiDir, half)
+    await t.rejects(script(host.apiDir, START), /Unable to find .*revision/, 'git does not get over it')
+    t.throws(code, 'and has not checked out the other one, which it has cloned')
     const result = await boot()
     t.equal(result.code, 0, result.err)
     t.same(actions(result).slice(0, 2), ['update', 'update'], 'submodules that it has not')

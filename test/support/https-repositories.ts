@@ -22,6 +22,10 @@ const CERTIFICATES = `
   echo subjectAltName=DNS:localhost >server.ext
   openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile server.ext -out server.pem`
 
+/** Makes them in `folder`: ca.pem, server.key, server.pem and others. */
+export const makeCertificates = (folder: string): void =>
+  void execFileSync('sh', ['-ec', CERTIFICATES], { cwd: folder, stdio: 'pipe' })
+
 /** A server that has the repositories in a folder for git over https, by git's own http-backend(1). */
 export type HttpsRepositories = {
   /** The address of the folder. */
@@ -42,7 +46,7 @@ export async function serveRepositories(
   repositories: string,
   folder: string,
 ): Promise<HttpsRepositories> {
-  execFileSync('sh', ['-ec', CERTIFICATES], { cwd: folder, stdio: 'pipe' })
+  makeCertificates(folder)
   const read = (name: string): Buffer => readFileSync(join(folder, name))
   const server = createServer({ key: read('server.key'), cert: read('server.pem') }, (request, response) =>
     answer(repositories, request, response),
