@@ -18,6 +18,8 @@ async function updateSubmodules(run: Run, git: Git, before: string, folder = '')
     const name = `${folder}${path}`
     const there = git.at(path)
     const wanted = await recorded(git, 'HEAD', path)
+    // .gitmodules tells of one that the commit does not have.
+    if (wanted === '') continue
     const found = await there.commit('HEAD')
     const initialised = await isCheckedOut(git, there)
     if (initialised && found === wanted) continue

@@ -205,6 +205,12 @@ t.test('a repository as clients of LuxNix have it', needsHttps, async t => {
     await stays(t, new RegExp(`submodule libs/${first}: not updated, it is at a commit of its own`))
     t.same(code(), ['5', 'mine', '2'])
   })
+  await t.test('one that the commit has no more, though .gitmodules tells of it', async t => {
+    await publish('6', `git rm -q --cached libs/${first} && rm -r libs/${first}`)
+    const result = await boot()
+    t.same(actions(result), ['fast-forward'])
+    t.notMatch(result.err, /not updated/)
+  })
 })
 
 t.test("a host that LuxNix's own script has cloned", needsHttps, async t => {
