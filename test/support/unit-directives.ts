@@ -1,5 +1,6 @@
 import type { Wanted } from './unit-file.ts'
 import {
+  CALLS_OF_ROOT,
   callsOfNobody,
   EVERY_SERVICE,
   EVERY_UNIT,
@@ -16,6 +17,11 @@ import {
 /** What OnFailure= starts, and the chain after a late success. */
 const startEnabled = (unit: string): string =>
   `systemctl --quiet is-enabled ${unit} && systemctl --no-block start ${unit}`
+
+/** Starts what passes metrics on, where there are any; the shell's own pattern needs no other program. */
+const PASS_METRICS =
+  `-+/bin/sh -c 'set -- /run/endo-api-boot/*; ` +
+  `[ "$1" = "/run/endo-api-boot/*" ] || systemctl --no-block start endoreg-metrics.service; :'`
 
 const timer = (schedule: string, why: string): readonly Wanted[] => [
   ...EVERY_UNIT,
@@ -142,8 +148,16 @@ export const DIRECTIVES: Readonly<Record<string, readonly Wanted[]>> = {
     ['Service.ExecStart', '/usr/bin/endo-api-boot', 'waits for the login and installs the copies'],
     [
       'Service.ExecStartPost',
-      `-+/bin/sh -c '${startEnabled('endo-api.service')}; :'`,
-      'as in the setup, and here for the API',
+      `-+/bin/sh -c '${startEnabled('endo-api.service')}; :'\n${PASS_METRICS}`,
+      'as in the setup, and here for the API; and then metrics, which delay nothing',
+    ],
+    ['Service.ExecStopPost', PASS_METRICS, 'a run that failed leaves metrics too'],
+    ['Service.RuntimeDirectory', 'endo-api-boot', 'where the account leaves metrics for root to pass on'],
+    ['Service.RuntimeDirectoryMode', '0700', 'nobody else puts anything there'],
+    [
+      'Service.RuntimeDirectoryPreserve',
+      'yes',
+      'what passes them on comes after the end of a run that failed',
     ],
     ['Service.ExecStopPost', `-+/bin/sh -c ${COUNT} sh %n`, OF_ITS_OWN],
     ['Service.TimeoutStartSec', 'infinity', 'the program has its own deadline, which is below it'],
@@ -158,7 +172,11 @@ export const DIRECTIVES: Readonly<Record<string, readonly Wanted[]>> = {
     ['Service.UMask', '0027', 'the group reads a checkout that is cloned, and others do not'],
     ['Service.CapabilityBoundingSet', '', 'the account has no right of root, nor ever gets one'],
     ['Service.AmbientCapabilities', '', 'the account has no right of root, nor ever gets one'],
-    ['Service.ReadWritePaths', `-/var/endoreg-service-user ${METRICS}`, 'its own home, and results'],
+    [
+      'Service.ReadWritePaths',
+      `-/var/endoreg-service-user -/run/endo-api-boot ${METRICS}`,
+      'its own home, and results',
+    ],
     ['Service.ProtectHome', 'yes', 'its own home is in /var'],
     callsOfNobody('@system-service @pkey'),
     ['Install.WantedBy', 'multi-user.target', 'it runs at every boot'],
@@ -260,6 +278,34 @@ export const DIRECTIVES: Readonly<Record<string, readonly Wanted[]>> = {
     ['Service.ExecStart', '/usr/bin/restore-postgres --drill', 'the drill'],
     ['Service.Nice', '19', 'everything comes first'],
     ['Service.ReadWritePaths', METRICS, 'results; the backups are read only'],
+  ],
+  'endoreg-metrics.service': [
+    ...SANDBOX,
+    CALLS_OF_ROOT,
+    ...runOfItsOwn('', '-/etc/ssh -/etc/secrets -/var/backups').filter(
+      ([name]) => name !== 'Service.BindReadOnlyPaths',
+    ),
+    [
+      'Service.BindReadOnlyPaths',
+      '-/run/systemd/resolve -/run/nscd',
+      'the name service; it has nothing to say to systemd',
+    ],
+    ['Service.BindPaths', '-/run/endo-api-boot', 'what it passes on, and then takes away'],
+    ['Unit.After', 'nss-user-lookup.target', "the host's accounts"],
+    ['Unit.StartLimitIntervalSec', '0', 'it comes with every attempt of endo-api-boot'],
+    ['Unit.OnFailure', 'endoreg-alert@%N.service', 'somebody is told what the account has put there'],
+    ['Service.Type', 'oneshot', 'it ends when all is passed on'],
+    ['Service.ExecStart', '/usr/bin/endo-api-boot --pass-metrics /run/endo-api-boot', 'passes them on'],
+    ['Service.TimeoutStartSec', '1min', 'the account could stop for ever what works for it'],
+    [
+      'Service.CapabilityBoundingSet',
+      'CAP_SETGID CAP_SETUID',
+      'it reads with the ids of one account, and writes with those of another',
+    ],
+    ['Service.ReadWritePaths', METRICS, 'results'],
+    ['Service.ProtectHome', 'yes', 'nothing of it is in a home'],
+    ['Service.PrivateNetwork', 'yes', 'it has nothing to say to anybody'],
+    ['Service.UMask', '0077', 'what is made without a mode of its own is for root alone'],
   ],
   'endoreg-rotate-password.service': [
     ...PASSWORD,

@@ -56,6 +56,7 @@ const SETS = new Set([
   'After',
   'AmbientCapabilities',
   'Before',
+  'BindPaths',
   'BindReadOnlyPaths',
   'BindsTo',
   'CapabilityBoundingSet',

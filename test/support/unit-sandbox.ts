@@ -93,7 +93,7 @@ export const runOfItsOwn = (needed: string, hidden: string): readonly Wanted[] =
 ]
 
 /** For a program that takes on other accounts' ids: a filter without @privileged would take setuid(2) from it. */
-const CALLS_OF_ROOT: Wanted = [
+export const CALLS_OF_ROOT: Wanted = [
   'Service.SystemCallFilter',
   '@system-service @pkey\n~@resources @keyring',
   'what a service needs, and @pkey for the JavaScript engine; no priorities, limits and keyrings',

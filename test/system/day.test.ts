@@ -10,6 +10,7 @@ const BACKUPS = '/var/backups/endoreg'
 const COMMAND = '/usr/local/bin/alert'
 const RUN = '{command="backup-postgres",mode="run"}'
 const DRILL = '{command="restore-postgres",mode="drill"}'
+const BOOT = '{command="endo-api-boot",mode="run"}'
 const PROVED = 'endoreg_last_proven_restore_timestamp_seconds'
 
 for (const release of RELEASES) {
@@ -72,6 +73,8 @@ for (const release of RELEASES) {
       const found = await metrics()
       t.equal(found['node_textfile_scrape_error'], 0)
       t.equal(found['endoreg_last_run_success{command="postgres-endoreg-setup",mode="run"}'], 1)
+      const passed = async (): Promise<boolean> => (await metrics())[`endoreg_last_run_success${BOOT}`] === 1
+      await machine.waitFor('the metrics of endo-api-boot are passed on', passed)
       for (const address of ['::1', '127.0.0.1'])
         t.ok(
           `endoreg_last_login_timestamp_seconds{address="${address}",role="endoregDbLocal"}` in found,
@@ -161,6 +164,61 @@ for (const release of RELEASES) {
         (found['endoreg_last_backup_timestamp_seconds'] ?? 0) >
           (good['endoreg_last_backup_timestamp_seconds'] ?? 0),
       )
+    })
+
+    await t.test('endo-api-boot fails in two ways, and succeeds again', async t => {
+      const success = `endoreg_last_success_timestamp_seconds${BOOT}`
+      const before = (await metrics())[success]
+      t.ok(before)
+      const dropIn = '/etc/systemd/system/endo-api-boot.service.d/fails.conf'
+      const ends = (code: number): Promise<void> =>
+        machine.waitFor(
+          `the exit code ${code} is there`,
+          async () => (await metrics())[`endoreg_last_run_exit_code${BOOT}`] === code,
+        )
+      const told = (await alerts()).length
+      for (const [code, setting] of [
+        [75, 'ENDOREG_DB_PORT=1 ENDOREG_READY_TIMEOUT=1'],
+        [78, 'ENDOREG_API_DIR=/nowhere'],
+      ] as const) {
+        await machine.run(`mkdir -p $(dirname ${dropIn}) && cat >${dropIn} && systemctl daemon-reload`, {
+          input: `[Service]\nEnvironment=${setting}\n`,
+        })
+        await machine.run('systemctl --no-block restart endo-api-boot')
+        await ends(code)
+      }
+      t.equal((await metrics())[success], before)
+      await machine.waitFor('somebody is told', async () => (await alerts()).length === told + 2)
+      t.same((await alerts()).slice(told), [
+        '3 endo-api-boot.service has failed (exit-code, 78); see: journalctl -u endo-api-boot.service',
+        '6 told of endo-api-boot.service',
+      ])
+      await machine.run(`rm ${dropIn} && systemctl daemon-reload && systemctl restart endo-api-boot`)
+      await ends(0)
+      t.ok(((await metrics())[success] ?? 0) > (before ?? 0))
+      await apiAnswers(machine)
+      const taken = async (): Promise<boolean> => (await machine.run('ls -A /run/endo-api-boot')).out === ''
+      await machine.waitFor('what was passed on is gone', taken)
+      t.equal(
+        (await machine.run(`stat --format='%U %a' ${METRICS}/endoreg_endo-api-boot.prom`)).out,
+        'prometheus 644\n',
+      )
+    })
+
+    await t.test('and its account puts there what is not for it to say', async t => {
+      const told = (await alerts()).length
+      const plant = 'ln -s /etc/shadow /run/endo-api-boot/endoreg_backup.prom'
+      await machine.run(plant, { user: 'endoreg-service-user' })
+      await machine.run('systemctl start endoreg-metrics', { check: false })
+      await machine.waitFor('somebody is told', async () => (await alerts()).length === told + 2)
+      t.match(await machine.unit('endoreg-metrics.service'), { ActiveState: 'failed', ExecMainStatus: '78' })
+      t.match(await said('endoreg-metrics'), /endoreg_backup\.prom.* is no regular file/)
+      await apiAnswers(machine)
+      t.match(await metrics(), { node_textfile_scrape_error: 0, endoreg_backups: 2 })
+      await machine.run(
+        'rm -rf /run/endo-api-boot/* && systemctl reset-failed && systemctl restart endo-api-boot',
+      )
+      await apiAnswers(machine)
     })
 
     await t.test('Sunday: a drill', async t => {

@@ -10,6 +10,7 @@ const UNITS = [
   'endoreg-rotate-password.service',
   'endoreg-backup.service',
   'endoreg-restore-drill.service',
+  'endoreg-metrics.service',
   'endoreg-alert@.service',
 ] as const
 const MOST: Readonly<Record<(typeof UNITS)[number], number>> = {
@@ -19,6 +20,7 @@ const MOST: Readonly<Record<(typeof UNITS)[number], number>> = {
   'endoreg-backup.service': 2,
   // More than the others: it makes namespaces, users' too, since what it restores is shut up in them.
   'endoreg-restore-drill.service': 2.8,
+  'endoreg-metrics.service': 1.5,
   'endoreg-alert@.service': 1.5,
 }
 /** What systemctl knows a unit by: a template has to be made one of. */
@@ -65,6 +67,7 @@ const NEEDED = {
   'postgres-endoreg-setup': ['/run/postgresql/.s.PGSQL.5432', '/run/systemd/notify', VAULT],
   'endoreg-backup': ['/run/postgresql/.s.PGSQL.5432', '/run/systemd/notify', '/etc/secrets/restic_password'],
   'endoreg-restore-drill': ['/run/systemd/notify', '/etc/secrets/restic_password'],
+  'endoreg-metrics': [],
 } as const
 
 for (const release of RELEASES) {

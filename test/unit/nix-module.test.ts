@@ -99,7 +99,12 @@ t.test('the module', { skip: withoutLib }, async t => {
     const file = etc['endoreg/provision.env']
     t.strictSame(services['postgres-endoreg-setup']?.restartTriggers, [file])
     t.strictSame(services['endo-api-boot']?.restartTriggers, [file])
-    for (const job of ['endoreg-rotate-password', 'endoreg-backup', 'endoreg-restore-drill'])
+    for (const job of [
+      'endoreg-rotate-password',
+      'endoreg-backup',
+      'endoreg-restore-drill',
+      'endoreg-metrics',
+    ])
       t.equal(services[job]?.restartIfChanged, false, job)
     const other = host('{ settings.ENDOREG_READY_TIMEOUT = 300; }')
     t.not(other.etc['endoreg/provision.env'], file)
@@ -177,6 +182,7 @@ t.test('the module', { skip: withoutLib }, async t => {
     t.strictSame(added(other, 'endoreg-backup'), {
       ReadWritePaths: ['-/srv/backups', '-/srv/state', '-/srv/metrics'],
     })
+    t.strictSame(added(other, 'endoreg-metrics'), { ReadWritePaths: ['-/srv/metrics'] })
     t.strictSame(
       other.tmpfiles.filter(line => !/ \/(?:run|etc)/.test(line)),
       [

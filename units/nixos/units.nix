@@ -107,6 +107,7 @@ in
           vaultCredential
           (option "ReadWritePaths" (checkout ++ metrics))
         ];
+        systemd.services.endoreg-metrics = timed [ (option "ReadWritePaths" metrics) ];
         systemd.services.endo-api = {
           inherit (cfg.api) path;
           environment = lib.mkMerge [
