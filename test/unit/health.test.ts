@@ -28,5 +28,6 @@ t.test('nobody is there', async t => {
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
   await new Promise(resolve => server.close(resolve))
-  t.match(await askHealth(`http://127.0.0.1:${port}/`), { known: false, why: /ECONNREFUSED/ })
+  for (const host of ['127.0.0.1', 'localhost'])
+    t.match(await askHealth(`http://${host}:${port}/`), { known: false, why: /ECONNREFUSED/ }, host)
 })

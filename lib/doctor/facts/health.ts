@@ -9,17 +9,17 @@ const LIMIT = 10_000
 export const askHealth = (url: string): Promise<Fact<string>> =>
   new Promise(resolve => {
     const ask = url.startsWith('https:') ? requestSecurely : request
-    const asking = ask(
-      url,
-      { agent: false, signal: AbortSignal.timeout(LIMIT) },
-      ({ statusCode = 0, statusMessage = '' }) => {
-        resolve(known(`${statusCode} ${statusMessage}`.trim().slice(0, 60)))
-        asking.destroy()
-      },
-    )
+    // Every address of a name in its turn, which Node.js 18 does not do by itself: the API need not listen at all of them.
+    const options = { agent: false, signal: AbortSignal.timeout(LIMIT), autoSelectFamily: true }
+    const asking = ask(url, options, ({ statusCode = 0, statusMessage = '' }) => {
+      resolve(known(`${statusCode} ${statusMessage}`.trim().slice(0, 60)))
+      asking.destroy()
+    })
     asking.on('error', error => {
       const late = error.name === 'AbortError' || error.name === 'TimeoutError'
-      resolve(unknown(late ? `no answer within ${LIMIT / 1000} s` : error.message))
+      const reasons: readonly Error[] = error instanceof AggregateError ? error.errors : [error]
+      const why = late ? `no answer within ${LIMIT / 1000} s` : reasons.map(({ message }) => message).join(', ')
+      resolve(unknown(why))
     })
     asking.end()
   })
