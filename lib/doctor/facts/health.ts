@@ -18,7 +18,9 @@ export const askHealth = (url: string): Promise<Fact<string>> =>
     asking.on('error', error => {
       const late = error.name === 'AbortError' || error.name === 'TimeoutError'
       const reasons: readonly Error[] = error instanceof AggregateError ? error.errors : [error]
-      const why = late ? `no answer within ${LIMIT / 1000} s` : reasons.map(({ message }) => message).join(', ')
+      const why = late
+        ? `no answer within ${LIMIT / 1000} s`
+        : reasons.map(({ message }) => message).join(', ')
       resolve(unknown(why))
     })
     asking.end()
