@@ -6,11 +6,12 @@ import { type Answer, nextAnswer, REPOSITORY, withRepository } from '../support/
 import { Machine } from '../support/system/machine.ts'
 
 const SETTINGS = '/etc/endoreg/provision.env'
+const HOME = '/var/endoreg-service-user'
 const COPY = `${CHECKOUT}/conf/db_pwd`
 const LOCAL = `${CHECKOUT}/local_settings.py`
 /** Where Nix puts what an account has installed, and what is there for all. */
 const PROFILE = {
-  bookworm: '/var/endoreg-service-user/.nix-profile',
+  bookworm: `${HOME}/.nix-profile`,
   trixie: '/nix/var/nix/profiles/default',
 } as const
 const PRODUCTION = {
@@ -41,6 +42,7 @@ for (const release of RELEASES) {
         grep -rlsF --devices=skip -f /dev/shm/secret ${places} /dev/shm/journal; rm /dev/shm/{secret,journal}`
       return (await machine.run(search, { input: secret })).out.trim().split('\n').filter(Boolean).sort()
     }
+    const diagnosis = async (): Promise<string> => (await machine.run('debug-postgres', { check: false })).err
     /** The password is where it belongs, and nowhere else. */
     const isKept = async (t: Test): Promise<void> =>
       void t.same(await holders(await read(VAULT)), [VAULT, COPY], 'the vault and db_pwd hold the password')
@@ -97,11 +99,13 @@ for (const release of RELEASES) {
     await t.test('other ports, and a reboot', async t => {
       await set('PGPORT', '5433')
       await set('DJANGO_PORT', '8200')
+      await set('ENDOREG_API_HEALTH_URL', 'http://localhost:8118/')
       const configuration = `/etc/postgresql/${POSTGRESQL[release]}/main/postgresql.conf`
       await machine.run(`sed -i 's/^port = .*/port = 5433/' ${configuration}`)
       await machine.reboot()
       await isAnswered(t, { port: 5433, environment: { BASE_URL: 'http://localhost:8200' } }, 8200)
       await isKept(t)
+      t.match(await diagnosis(), /api-silent .*: it does not answer: .*ECONNREFUSED/)
       await set('DJANGO_PORT', '8118')
     })
     await t.test('a host that the API has configured itself', async t => {
@@ -119,6 +123,26 @@ for (const release of RELEASES) {
       await machine.run('systemctl restart endo-api')
       await isAnswered(t, { port: 5433 })
     })
+    await t.test('what was left of the password', async t => {
+      const old = await read(VAULT)
+      const name = VAULT.split('/').at(-1)
+      const copies = [`${HOME}/secrets/vault/${name}`, '/var/lib/postgresql/endoregDbLocal.password']
+      await asService(`install -D -m 600 ${VAULT} ${copies[0]}`)
+      await machine.run(`install -m 600 -o postgres ${VAULT} ${copies[1]}`)
+      const left = [`${CHECKOUT}/conf/db.yaml`, ...copies]
+      const { err } = await machine.run('sync-password --rotate')
+      for (const path of left) t.match(err, `${path} holds a password in plain`)
+      await isAnswered(t, { port: 5433 })
+      t.same(await holders(old), left)
+      await isKept(t)
+      const seen = await diagnosis()
+      for (const path of left) t.match(seen, new RegExp(`${path}.* in plain`))
+      await machine.run('fix-postgres --yes', { check: false })
+      t.same(await holders(old), [])
+      const mended = await diagnosis()
+      t.notMatch(mended, 'in plain')
+      t.match(mended, /the API answers at http:\/\/localhost:8118\//)
+    })
     await t.test("a file of the person's own", async t => {
       await asService(
         `sed -i -e 1d -e 's/^SECRET_KEY = .*/SECRET_KEY = "my own"/' local_settings.py && chmod 600 local_settings.py`,
@@ -129,6 +153,16 @@ for (const release of RELEASES) {
       await machine.run('systemctl restart endo-api-boot')
       await isAnswered(t, { port: 5433, key: createHash('sha256').update('my own').digest('hex') })
       t.same(await machine.run(state), before)
+      // One that says nothing of the database: the API goes by db.yaml, and nobody reads its password_file.
+      await asService('echo "# my own" >local_settings.py')
+      await machine.run('systemctl restart endo-api-boot')
+      await machine.waitFor(
+        'the API has ended by itself',
+        async () => (await machine.unit('endo-api.service'))['NRestarts'] !== '0',
+      )
+      const seen = await diagnosis()
+      t.match(seen, /it says nothing of the database/)
+      t.match(seen, /unit-restarted .*; its last error: .*fe_sendauth: no password supplied/)
     })
   })
 }
