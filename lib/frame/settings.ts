@@ -408,7 +408,7 @@ const API_VARIABLES: readonly Setting[] = [
   },
   {
     name: 'BASE_URL',
-    kind: 'webAddress',
+    kind: 'text',
     otherwise: 'protocol, host and port as above',
     example: 'https://gc-10.example.org',
     help: 'Where others reach it.',

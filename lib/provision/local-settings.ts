@@ -65,6 +65,8 @@ function python(value: unknown): string {
   if (value === null) return 'None'
   if (typeof value === 'boolean') return value ? 'True' : 'False'
   if (Array.isArray(value)) return `[${value.map(python).join(', ')}]`
+  // JSON has numbers too large for one.
+  if (typeof value === 'number' && !Number.isFinite(value)) return `float("${value > 0 ? '' : '-'}inf")`
   if (typeof value !== 'object') return JSON.stringify(value)
   return `{${Object.entries(value)
     .map(([name, entry]) => `${python(name)}: ${python(entry)}`)

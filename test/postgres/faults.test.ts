@@ -58,7 +58,7 @@ async function survives(t: Test, host: Host): Promise<void> {
   }
   t.same((await host.setup()).json.changes, [])
   t.same(readdirSync(host.vaultFolder), ['SCRT_password'])
-  t.same(readdirSync(join(host.apiDir, 'conf')).sort(), ['db.yaml', 'db_pwd'])
+  t.same(readdirSync(join(host.apiDir, 'conf')).sort(), ['db.yaml', 'db_pwd', 'secret_key'])
 }
 
 t.test('a disk that fails', { skip }, async t => {

@@ -17,7 +17,7 @@ async function settled(t: Test, host: Host): Promise<void> {
   t.equal(sync.code, 0, sync.err)
   t.equal(readFileSync(host.copy, 'utf8').trim(), host.vault())
   t.same(readdirSync(host.vaultFolder), ['SCRT_password'])
-  t.same(readdirSync(join(host.apiDir, 'conf')).sort(), ['db.yaml', 'db_pwd'])
+  t.same(readdirSync(join(host.apiDir, 'conf')).sort(), ['db.yaml', 'db_pwd', 'secret_key'])
 }
 
 t.test('twenty first runs at once', async t => {

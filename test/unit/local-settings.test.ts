@@ -99,6 +99,11 @@ t.test('Python has what the settings say, and the secrets of this moment', pytho
   t.match(imported(its.path), { DATABASES: { default: { PASSWORD: 'next' } } })
 })
 
+t.test('a number that is none in JSON', async t => {
+  const { settings } = checkout(t)
+  t.match(localSettings({ ...settings, apiSettings: '{"A": -1e999}' }), /^A = float\("-inf"\)$/m)
+})
+
 t.test('both are made once, and then are right', async t => {
   const its = checkout(t)
   t.match(its.install(), [/^generate, me:mine 0600$/, /^create$/])
