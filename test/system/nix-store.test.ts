@@ -56,6 +56,18 @@ t.test(
       await apiAnswers(machine)
     })
 
+    await t.test('what ends unasked is counted, and a PostgreSQL that fails is told of', async t => {
+      await machine.run('systemctl kill --signal=KILL endo-api')
+      await machine.waitFor('it is counted', async () =>
+        (await machine.journal('endoreg-failures@endo-api.service')).some(({ MESSAGE = '' }) =>
+          MESSAGE.startsWith('Finished'),
+        ),
+      )
+      await apiAnswers(machine)
+      for (const unit of ['postgresql', 'postgresql@17-main'])
+        t.match(await machine.unit(`${unit}.service`), { OnFailure: `endoreg-alert@${unit}.service` })
+    })
+
     await t.test('a rotation, a backup and a drill, as their units', async t => {
       for (const unit of ['endoreg-rotate-password', 'endoreg-backup', 'endoreg-restore-drill'])
         t.equal((await machine.run(`systemctl start ${unit}`, { check: false })).code, 0, unit)
