@@ -2,6 +2,8 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { loadSettings } from '../../lib/host/settings-file.ts'
+import { localSettings } from '../../lib/provision/local-settings.ts'
 import { CHECKOUT, type Host, LIB, Nix, withoutLib } from '../support/nix.ts'
 
 const HOST = join(CHECKOUT, 'test/support/nix/hosts/gc-10.nix')
@@ -9,12 +11,11 @@ const withoutPython = spawnSync('python3', ['--version']).error ? 'python3 is no
 /** The manifest of a host, as its file in the store has it. */
 const manifestOf = ({ provision }: Host): unknown =>
   JSON.parse(readFileSync(String(provision.settings['ENDOREG_MANIFEST']), 'utf8'))
-/** The settings of Django that the API's unit links into the checkout. */
-function djangoSettings({ services }: Host): string {
-  const [link] = [services['endo-api']?.serviceConfig['ExecStartPre']].flat()
-  const [, file] =
-    /ln -sfn (\S+) '\/var\/endoreg-service-user\/endo-api\/local_settings\.py'$/.exec(String(link)) ?? []
-  return readFileSync(file ?? '', 'utf8')
+/** The settings of Django that endo-api-boot writes on such a host. */
+function djangoSettings({ provision }: Host): string {
+  const given = Object.entries(provision.settings).filter(([, value]) => value !== null)
+  const env = Object.fromEntries(given.map(([name, value]) => [name, String(value)]))
+  return localSettings(loadSettings(env, '/dev/null'))
 }
 
 /** What a host like gc-10 comes to. */
@@ -214,7 +215,6 @@ t.test("LuxNix's options, one by one", { skip: withoutLib }, async t => {
     t.ok(host.postgresql.enable && wanted(host, 'endo-api') && wanted(host, 'endo-api-boot'))
     t.strictSame(environment(host), {
       BASE_URL: 'http://localhost:8118',
-      CONF_DIR: '/var/endoreg-service-user/endo-api/conf',
       CONF_TEMPLATE_DIR: '/var/endoreg-service-user/endo-api/conf_template',
       DATA_DIR: '/var/endoreg-service-user/endo-api/data',
       DJANGO_HOST: 'localhost',
@@ -238,9 +238,12 @@ t.test("LuxNix's options, one by one", { skip: withoutLib }, async t => {
       DATA_DIR: '/var/endoreg-service-user/endo-api/d',
     })
     const folder = t.testdir({
-      'local_settings.py': djangoSettings(host).replaceAll('/etc/secrets/vault', t.testdirName),
-      SCRT_local_password_maintenance_password: 'pass word\n',
-      django_secret_key: 'key\n',
+      'local_settings.py': djangoSettings(host).replaceAll(
+        '/var/endoreg-service-user/endo-api/conf',
+        t.testdirName,
+      ),
+      db_pwd: 'pass word\n',
+      secret_key: 'key\n',
       'show.py':
         'import json, local_settings as s\nprint(json.dumps({k: v for k, v in vars(s).items() if k.isupper()}))\n',
     })
@@ -305,8 +308,15 @@ t.test("LuxNix's options, one by one", { skip: withoutLib }, async t => {
       ENDOREG_DB_USER: 'app',
       ENDOREG_VAULT_FILE: '/srv/vault/password',
     })
-    t.match(djangoSettings(host), /"USER": "app",\n.*"PASSWORD": open\("\/srv\/vault\/password"/)
+    t.match(djangoSettings(host), /"USER": "app",\n.*"PASSWORD": _Path\(".*\/conf\/db_pwd"\)/)
     t.match(djangoSettings(host), '"OPTIONS": {"sslmode": "require"}')
+  })
+
+  t.test('endoregDbApiLocal.api.djangoSecretKeyFile', async t => {
+    const key = (options: string): unknown =>
+      api(options).provision.settings['ENDOREG_API_SECRET_KEY_FILE'] ?? null
+    t.equal(key(''), null, 'nobody makes that of the default, so one is generated in the checkout')
+    t.equal(key('services.luxnix.endoregDbApiLocal.api.djangoSecretKeyFile = "/srv/key";'), '/srv/key')
   })
 
   t.test('endoregDbApiLocal.service', async t => {
