@@ -73,13 +73,21 @@ function python(value: unknown): string {
     .join(', ')}}`
 }
 
+/** Characters of a line that are read. */
+const LONGEST = 1000
+
 /**
  * In what a `local_settings.py` that is not ours is at odds with the settings, each as the end of a sentence. It is read
  * and not run: of a value that is no plain text nothing is said.
  */
 export function disagreements(settings: Settings, text: string): string[] {
-  const code = text.replace(/^\s*#.*$/gm, '')
-  if (!/^\s*DATABASES\b/m.test(code))
+  const code = text
+    .split('\n')
+    .filter(line => !line.trimStart().startsWith('#'))
+    // What is looked for is short; the file is another account's, and so is how long it takes to look.
+    .map(line => line.slice(0, LONGEST))
+    .join('\n')
+  if (!/^[ \t]*DATABASES\b/m.test(code))
     return ['it says nothing of the database, for which then conf/db.yaml counts, without a password']
   const said = (key: string): string | undefined =>
     new RegExp(`["']${key}["']\\s*:\\s*(?:["']([^"'\\n]*)["']|(\\d+))`).exec(code)?.slice(1).find(Boolean)
@@ -101,6 +109,8 @@ export function disagreements(settings: Settings, text: string): string[] {
     ...(from === undefined || kept.includes(from) || !from.startsWith('/')
       ? []
       : [`it reads the password from ${from}, which nobody keeps in step`]),
-    ...(/^\s*DEBUG\s*=\s*True\b/m.test(code) ? ['it has DEBUG on, which shows settings to visitors'] : []),
+    ...(/^[ \t]*DEBUG[ \t]*=[ \t]*True\b/m.test(code)
+      ? ['it has DEBUG on, which shows settings to visitors']
+      : []),
   ]
 }

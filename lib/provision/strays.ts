@@ -51,7 +51,7 @@ export const findStrays = (settings: Settings): Stray[] =>
       const found = look.as(account, path)
       return found ? [{ path, account, password: found }] : []
     } catch (error) {
-      if (isDenied(error)) return []
+      if (error instanceof Failure || isDenied(error)) return []
       throw error
     }
   })
