@@ -1,4 +1,4 @@
-import { statfs } from 'node:fs/promises'
+import { statfsSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { databasesQuery } from '../../lib/backup/describe.ts'
@@ -16,8 +16,12 @@ const MIB = 1_048_576
 t.test('a file system that is too small, and one that is not', async t => {
   const folder = ownFolder(t)
   const run = aRun({ ENDOREG_PG_OS_USER: 'nobody-of-this-name' })
-  const { bavail, bsize } = await statfs(folder)
-  const all = bavail * bsize
+  /** Bytes that are left at this moment. */
+  const left = (): number => {
+    const { bavail, bsize } = statfsSync(folder)
+    return bavail * bsize
+  }
+  const all = left()
   // Others write there meanwhile: what is asked for is far from the limit on either side.
   const half = [database('a', { size: Math.floor(all / 4) }), database('b', { size: Math.floor(all / 4) })]
   const double = half.flatMap(one => [one, one, one, one])
@@ -31,7 +35,7 @@ t.test('a file system that is too small, and one that is not', async t => {
   t.doesNotThrow(() => requireBytes(run, folder, double, 2 * all), 'what goes before leaves room')
   t.throws(() => requireBytes(run, folder, double, all / 2), refusal)
   t.throws(
-    () => requireBytes(run, folder, [database('a')], 64 * MIB - all),
+    () => requireBytes(run, folder, [database('a')], 64 * MIB - left()),
     refusal,
     'the log of changes takes 128 MiB',
   )
