@@ -110,7 +110,11 @@ export class Machine {
 
   /** The journal of all boots, or what concerns one unit there, oldest entry first. */
   async journal(unit?: string): Promise<JournalEntry[]> {
-    await this.run(['journalctl', '--sync'])
+    // A machine that answers need not have its journal yet.
+    await this.waitFor(
+      'the journal answers',
+      async () => (await this.run(['journalctl', '--sync'], { check: false })).code === 0,
+    )
     const of = unit === undefined ? [] : ['--unit', unit]
     const { out } = await this.run(['journalctl', '--output=json', '--all', ...of], { check: false })
     return parseJournal(out)
