@@ -100,6 +100,7 @@ function inspectCopy(conf: Folder, name: string, owner: Ownership): PasswordCopy
   const found = conf.look(name)
   if (!found) return NONE
   if (found.isSymbolicLink()) return { state: 'unusable', why: LINK }
+  if (found.isDirectory() && name !== PASSWORD_COPY) return { state: 'unusable', why: 'it is a folder' }
   if (found.isDirectory()) {
     throw new Failure(ExitCode.configuration, {
       message: `install ${conf.show(name)}`,
@@ -145,7 +146,7 @@ function inspectSettings(conf: Folder): Checkout['settings'] {
 /** Where our module for NixOS has led the file to, before it was installed here. */
 const FORMER = /^\/nix\/store\/[^/]+-local_settings\.py$/
 
-/** A link is read as the API follows it, with the rights of the account. One that leads nowhere provides nothing. */
+/** A link is read as the API follows it, with the rights of the account. What cannot be read is somebody's all the same. */
 function inspectLocal(top: Folder): Checkout['local'] {
   const found = top.look(LOCAL)
   if (!found) return NONE
@@ -153,16 +154,19 @@ function inspectLocal(top: Folder): Checkout['local'] {
     if (FORMER.test(readlinkSync(top.at(LOCAL)))) return NONE
     try {
       return { state: 'foreign', text: textOf(readFollowing(top.at(LOCAL))) }
-    } catch (error) {
-      return errnoOf(error) === 'ENOENT' ? NONE : { state: 'foreign' }
+    } catch {
+      return { state: 'foreign' }
     }
   }
-  if (!found.isFile()) return { state: 'foreign' }
-  const content = readRegular(top, LOCAL)
-  const text = textOf(content)
-  return text !== undefined && isOurs(text)
-    ? { state: 'ours', text, mode: content.stat.mode & 0o777 }
-    : { state: 'foreign', text }
+  try {
+    const content = readRegular(top, LOCAL)
+    const text = textOf(content)
+    return text !== undefined && isOurs(text)
+      ? { state: 'ours', text, mode: content.stat.mode & 0o777 }
+      : { state: 'foreign', text }
+  } catch {
+    return { state: 'foreign' }
+  }
 }
 
 const textOf = ({ bytes }: Content): string | undefined =>

@@ -96,7 +96,9 @@ export function passwordIn(text: string | undefined): Password | undefined {
   }
   const found =
     typeof content === 'object' && content !== null && PLAIN_PASSWORD in content && content.password
-  return found === false || found === null || found === '' ? undefined : new Password(String(found).trim())
+  // Of anything else the file is another account's to choose how it becomes a text.
+  const plain = typeof found === 'string' || typeof found === 'number' ? String(found).trim() : ''
+  return plain === '' ? undefined : new Password(plain)
 }
 
 /**

@@ -155,10 +155,12 @@ function planCopies(settings: Settings, of: Service, locked: boolean): Change[] 
   const checkout = locked ? present : { ...present, litter: [] }
   const corrected = correctSettings(settings, checkout.settings?.text)
   const key = settings.apiSecretKeyFile
-  if (key !== undefined && checkout.local.state !== 'foreign') requireKey.as(service, key)
+  // Where the API goes by a person's own file, its key is theirs too.
+  const ours = checkout.local.state !== 'foreign'
+  if (key !== undefined && ours) requireKey.as(service, key)
   return [
     ...planPasswordCopy(checkout, password, service, owner),
-    ...(key === undefined ? planKey(checkout, service, owner) : []),
+    ...(key === undefined && ours ? planKey(checkout, service, owner) : []),
     ...planSettings(checkout, corrected, service, owner),
     // Last: with it, the API makes none of the others itself.
     ...planLocalSettings(checkout, localSettings(settings), service, owner),

@@ -355,8 +355,12 @@ export const DIRECTIVES: Readonly<Record<string, readonly Wanted[]>> = {
   ],
   'endoreg-failures@.service': [
     ...EVERY_SERVICE,
-    ['Unit.StartLimitIntervalSec', '1h', 'the sixth time within an hour is one too many'],
-    ['Unit.StartLimitBurst', '5', 'the sixth time within an hour is one too many'],
+    [
+      'Unit.StartLimitIntervalSec',
+      '2h',
+      'the sixth time within two hours is one too many, also of clones that each take their whole time',
+    ],
+    ['Unit.StartLimitBurst', '5', 'the sixth time within two hours is one too many'],
     ['Unit.OnFailure', 'endoreg-alert@%N.service', 'somebody is told'],
     ['Service.Type', 'oneshot', 'each start counts'],
     ['Service.ExecStart', '/bin/sh -c :', 'it does nothing'],

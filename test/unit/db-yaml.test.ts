@@ -144,6 +144,8 @@ t.test('a password in plain', async t => {
       ['{host: a, password: "a b"}\n', 'a b'],
       ['other:\n  password: abc\n', undefined],
       ['a: [b\n', undefined],
+      ['password: {toString: 1}\n', undefined],
+      ['password: [a]\n', undefined],
       ['a: *a\npassword: b\n', undefined],
     ] as const)
       t.equal(passwordIn(text)?.reveal(), found, text ?? 'no file')

@@ -1,5 +1,5 @@
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import t from 'tap'
 import { askHealth } from '../../lib/doctor/facts/health.ts'
 
@@ -21,6 +21,23 @@ t.test('how an application answers over HTTP', async t => {
   t.same(await askHealth(url('500')), { known: true, value: '500 Internal Server Error' })
   t.match(await askHealth(url('silent')), { known: false, why: /hang up|reset/ })
   t.match(await askHealth(url('200').replace('http:', 'https:')), { known: false, why: /./ })
+})
+
+t.test('whoever has the port answers with something else', async t => {
+  for (const [said, wanted] of [
+    [
+      'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n',
+      { known: true, value: '101 Switching Protocols' },
+    ],
+    ['', { known: false }],
+    ['no HTTP\r\n\r\n', { known: false }],
+  ] as const) {
+    const server = createTcpServer(socket => socket.on('error', () => {}).end(said))
+    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+    const { port } = server.address() as AddressInfo
+    t.match(await askHealth(`http://127.0.0.1:${port}/`), wanted, said)
+    server.close()
+  }
 })
 
 t.test('nobody is there', async t => {

@@ -23,5 +23,11 @@ export const askHealth = (url: string): Promise<Fact<string>> =>
         : reasons.map(({ message }) => message).join(', ')
       resolve(unknown(why))
     })
+    // Whoever has the port may switch to another protocol, and then there is neither an answer nor an error.
+    asking.on('upgrade', ({ statusCode = 0, statusMessage = '' }, socket) => {
+      resolve(known(`${statusCode} ${statusMessage}`.trim().slice(0, 60)))
+      socket.destroy()
+    })
+    asking.on('close', () => resolve(unknown('it closed the connection')))
     asking.end()
   })

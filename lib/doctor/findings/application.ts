@@ -5,6 +5,7 @@ import { disagreements, localSettings } from '../../provision/local-settings.ts'
 import { ifKnown, toFact, type Unknown } from '../facts/fact.ts'
 import type { Examination } from './examination.ts'
 import { describeDrift, findClosedFolder } from './folders.ts'
+import type { Meaning } from './meanings.ts'
 
 /** The API's checkout and what is installed there. */
 export function examineApplication(exam: Examination): void {
@@ -16,11 +17,12 @@ export function examineApplication(exam: Examination): void {
     passwordFile(exam, checkout.value.copy)
     settingsFile(exam, checkout.value.settings?.text)
     localFile(exam, checkout.value.local)
-    if (settings.apiSecretKeyFile === undefined) keyFile(exam, checkout.value.key)
+    if (settings.apiSecretKeyFile === undefined && checkout.value.local.state !== 'foreign')
+      keyFile(exam, checkout.value.key)
   }
   if (exam.findings.length === 0 && checkout.known)
     exam.good(`conf/db_pwd, conf/db.yaml and local_settings.py are installed in ${settings.apiDir}`)
-  strays(exam, ifKnown(checkout)?.settings?.text)
+  strays(exam, ifKnown(checkout))
 }
 
 function localFile(exam: Examination, local: Checkout['local']): void {
@@ -49,7 +51,7 @@ function keyFile(exam: Examination, key: Checkout['key']): void {
 }
 
 /** What other tools have left of the password, in plain. */
-function strays(exam: Examination, yaml: string | undefined) {
+function strays(exam: Examination, checkout: Checkout | undefined) {
   const { settings, vault, strays: left, nixos } = exam.facts
   const file = ifKnown(vault)?.file
   const current = file && file.state !== 'missing' ? file.password : undefined
@@ -59,9 +61,21 @@ function strays(exam: Examination, yaml: string | undefined) {
       ? 'the password of the vault'
       : 'another password than the vault, an earlier one perhaps,'
   }
-  const plain = passwordIn(yaml)
+  const local = checkout?.local
+  const own = local?.state === 'foreign' ? (local.text ?? '') : undefined
+  /** What is said otherwise of a password that the API may still read, by a person's own file. */
+  const needed = (inUse: boolean): Partial<Meaning> =>
+    inUse
+      ? { remedy: 'first let your local_settings.py read the password from conf/db_pwd', fix: undefined }
+      : {}
+  const plain = passwordIn(checkout?.settings?.text)
   if (plain)
-    exam.find('password-in-settings', `${settings.apiDir}/conf/db.yaml`, `it has ${whose(plain)} in plain`)
+    exam.find(
+      'password-in-settings',
+      `${settings.apiDir}/conf/db.yaml`,
+      `it has ${whose(plain)} in plain`,
+      needed(own !== undefined && !own.includes('DATABASES')),
+    )
   if (!left.known) return exam.blind('copies of the password in homes', left)
   const again = nixos
     ? {
@@ -70,7 +84,10 @@ function strays(exam: Examination, yaml: string | undefined) {
       }
     : {}
   for (const { path, password } of left.value)
-    exam.find('password-left', path, `it holds ${whose(password)} in plain`, again)
+    exam.find('password-left', path, `it holds ${whose(password)} in plain`, {
+      ...again,
+      ...needed(own?.includes(path) === true),
+    })
 }
 
 function unreachable(exam: Examination, unknown: Unknown) {

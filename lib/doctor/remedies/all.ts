@@ -5,7 +5,7 @@ import { remove } from '../../host/file.ts'
 import { withMaintenanceLock } from '../../host/lock.ts'
 import { accessMode } from '../../provision/access-rules.ts'
 import { provideCheckout } from '../../provision/checkout.ts'
-import { removePlainPassword } from '../../provision/copies.ts'
+import { inspectCheckout, removePlainPassword } from '../../provision/copies.ts'
 import { installCopies, waitForLogin } from '../../provision/install.ts'
 import { serviceOwnership } from '../../provision/owners.ts'
 import { setUp } from '../../provision/setup.ts'
@@ -60,16 +60,17 @@ const install: Remedy = {
 const strays: Remedy = {
   fix: 'strays',
   does: subjects => `remove the password in plain that other tools have left: ${subjects}`,
-  apply: async ({ settings, report }, findings, { strays: found, checkout }) => {
+  apply: async ({ settings, report }, findings, { strays: found }) => {
     const { service, owner } = serviceOwnership(settings)
     for (const { id, subject } of findings) {
       const stray = ifKnown(found)?.find(({ path }) => path === subject)
-      const there = ifKnown(checkout)
       if (id === 'password-left' && stray) {
         doing(`remove ${subject}`, () => remove.as(stray.account, subject))
         report.change({ resource: `file ${subject}`, action: 'remove' })
-      } else if (id === 'password-in-settings' && there) {
-        removePlainPassword(settings, there, service, owner)
+      } else if (id === 'password-in-settings') {
+        // As it is by now: somebody may have edited it while the question stood.
+        const there = inspectCheckout.as(service, settings.apiDir, owner)
+        if (there) removePlainPassword(settings, there, service, owner)
         report.change({ resource: `file ${subject}`, action: 'remove the password' })
       }
     }

@@ -116,6 +116,22 @@ export const APPLICATION: readonly Case[] = [
     says: /another HOST than the settings say; it holds a password in plain.*is yours, and left as it is/s,
   },
   {
+    name: 'a copy and a db.yaml from which a person’s local_settings.py takes the password',
+    told: {
+      ...checkout(undefined, `${yaml}password: 123\n`, {
+        key: { state: 'unusable', why: 'it is theirs' },
+        local: { state: 'foreign', text: `SECRET = open("${LEFT}").read()\n` },
+      }),
+      strays: known([{ path: LEFT, account, password }]),
+    },
+    finds: [
+      `warning local-settings-foreign (${LOCAL})`,
+      `warning password-in-settings (${YAML})`,
+      `warning password-left (${LEFT})`,
+    ],
+    says: /says nothing of the database/,
+  },
+  {
     name: "a person's local_settings.py that is none",
     told: checkout(undefined, undefined, { local: { state: 'foreign' } }),
     finds: [`warning local-settings-foreign (${LOCAL})`],
