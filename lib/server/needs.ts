@@ -242,16 +242,12 @@ export const byOwner = ({ foreign }: DatabaseContents): (readonly [string, Datab
     foreign.filter(one => one.owner === owner),
   ])
 
-/** The schemas into which the application looks; by PostgreSQL's default, where it could not be asked. */
-export const pathOf = (role: string, session: Needs | undefined): readonly string[] =>
-  session?.path.map(({ name }) => name) ?? ['public', role]
-
 function foreignLacks(
   { dbName, dbUser }: Settings,
   contents: DatabaseContents,
   session: Needs | undefined,
 ): Lack[] {
-  const path = pathOf(dbUser, session)
+  const path = session?.path.map(({ name }) => name) ?? ['public', dbUser]
   const { standby, definers } = contents
   const before =
     definers.length > 0

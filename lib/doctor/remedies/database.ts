@@ -1,11 +1,10 @@
 import { ExitCode, Failure } from '../../frame/failure.ts'
 import { count } from '../../frame/report.ts'
 import type { Run } from '../../frame/run.ts'
-import { CREATE_PUBLIC, FOREIGN_OBJECTS, pathOf } from '../../server/needs.ts'
+import { CREATE_PUBLIC, FOREIGN_OBJECTS } from '../../server/needs.ts'
 import { inSession } from '../../server/ready.ts'
 import { ask, type Rows, type Session } from '../../server/session.ts'
 import { identifier, literal } from '../../server/sql.ts'
-import { ifKnown } from '../facts/fact.ts'
 import type { Remedy } from './remedy.ts'
 
 /** Milliseconds for a statement of a remedy, and for its locks. */
@@ -36,17 +35,16 @@ export const schema: Remedy = {
   },
 }
 
-/** Selects what belongs to the administrator in the `schemas` of the database of `role`: what is kept beside stays as it is. */
-const ofAdministrator = (role: string, schemas: readonly string[]): string => `
+/** Selects what belongs to the administrator in the database of `role`. */
+const ofAdministrator = (role: string): string => `
   SELECT o.oid, o.kind, o.name FROM pg_roles AS r, LATERAL (${FOREIGN_OBJECTS}) AS o
-   WHERE r.rolname = ${literal(role)} AND o.owner = (SELECT oid FROM pg_roles WHERE rolname = current_user)
-     AND o.schema = ANY (ARRAY[${schemas.map(literal).join(', ')}]::text[])`
+   WHERE r.rolname = ${literal(role)} AND o.owner = (SELECT oid FROM pg_roles WHERE rolname = current_user)`
 
 /**
  * Selects what belongs to the administrator and can be given to `role` without a loss: a view, and the rule of a table,
  * work with the rights of the owner, and stay where they are until the role may read all that is named there.
  */
-const givable = (role: string, schemas: readonly string[]): string => `${ofAdministrator(role, schemas)}
+const givable = (role: string): string => `${ofAdministrator(role)}
      AND NOT EXISTS (
        SELECT FROM pg_rewrite AS w, regexp_matches(w.ev_action::text, ':relid ([0-9]+)', 'g') AS m, pg_class AS c
         WHERE w.ev_class = o.oid AND o.kind <> 'schema'
@@ -57,15 +55,10 @@ const givable = (role: string, schemas: readonly string[]): string => `${ofAdmin
 const AT_ONCE = 100
 
 /** Gives `role` what of the administrator it can be given, turn by turn: a view may read another one. */
-async function giveAll(
-  client: Session,
-  role: string,
-  schemas: readonly string[],
-  doing: string,
-): Promise<Rows> {
+async function giveAll(client: Session, role: string, doing: string): Promise<Rows> {
   const given: Rows[number][] = []
   for (;;) {
-    const [rows = []] = await ask(client, givable(role, schemas), LIMIT, doing)
+    const [rows = []] = await ask(client, givable(role), LIMIT, doing)
     if (rows.length === 0) return given
     // A name that means another object by now leaves the one that was looked at where it was.
     if (rows.some(({ oid }) => given.some(one => one['oid'] === oid))) throw renamed(doing)
@@ -89,18 +82,12 @@ export const objects: Remedy = {
   fix: 'objects',
   does: subjects =>
     `give the application's role the tables, sequences, views and schemas in its database of ${subjects}`,
-  apply: async (run, _, { needs }) => {
+  apply: async run => {
     const { dbName, dbUser } = run.settings
-    const schemas = pathOf(dbUser, needs && ifKnown(needs))
     const doing = `give ${dbUser} what is in ${dbName}`
     const [given, left] = await inTransaction(run, doing, async client => {
-      const all = await giveAll(client, dbUser, schemas, doing)
-      const [rest = []] = await ask(
-        client,
-        `${ofAdministrator(dbUser, schemas)} ORDER BY o.name`,
-        LIMIT,
-        doing,
-      )
+      const all = await giveAll(client, dbUser, doing)
+      const [rest = []] = await ask(client, `${ofAdministrator(dbUser)} ORDER BY o.name`, LIMIT, doing)
       return [all.length, rest.map(({ kind, name }) => `${String(kind)} ${String(name)}`)]
     })
     const action = `give ${count(given, 'object')} to ${dbUser}`
