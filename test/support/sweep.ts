@@ -32,8 +32,8 @@ export type Point = {
   readonly shown: string
 }
 
-/** Milliseconds that a traced run gets. */
-const LIMIT = 600_000
+/** Milliseconds that a traced run gets: a fault may make Node.js itself wait for ever, and such a run counts as killed. */
+const LIMIT = 60_000
 
 /** A command to run under strace, as the operator would. */
 export type Traced = readonly [command: string, ...args: string[]]
