@@ -4,9 +4,9 @@ import type { Settings } from '../lib/frame/settings.ts'
 import type { Manifest } from '../lib/frame/terms.ts'
 import { script } from '../lib/host/script.ts'
 import { restartConsumers } from '../lib/host/units.ts'
+import { inspectCheckout } from '../lib/provision/checkout-files.ts'
 import {
   holdsOther,
-  inspectCheckout,
   type PreparedCopy,
   planPasswordCopy,
   preparePasswordCopy,

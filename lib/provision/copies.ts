@@ -1,176 +1,15 @@
-import { isUtf8 } from 'node:buffer'
-import { readlinkSync } from 'node:fs'
 import * as v from 'valibot'
 import { doing, ExitCode, errnoOf, Failure, systemFailure } from '../frame/failure.ts'
 import { Password, parsePassword, passwordBytes } from '../frame/password.ts'
 import type { Settings } from '../frame/settings.ts'
 import type { Change } from '../frame/terms.ts'
-import {
-  type Content,
-  create,
-  litter,
-  prepareFile,
-  readFollowing,
-  readRegular,
-  remove,
-  replace,
-  requireReplaceable,
-} from '../host/file.ts'
-import { type Folder, inFolder, withFolder } from '../host/folder.ts'
+import { create, prepareFile, readFollowing, remove, replace, requireReplaceable } from '../host/file.ts'
+import { inFolder, withFolder } from '../host/folder.ts'
 import type { Account } from '../host/identity.ts'
-import { bytes, job, password } from '../host/job.ts'
-import { describeOwnership, type Ownership, ownership, ownershipDrift, stateOf } from '../host/ownership.ts'
+import { bytes, job } from '../host/job.ts'
+import { describeOwnership, type Ownership, ownership } from '../host/ownership.ts'
+import { type Checkout, KEY, LOCAL, PASSWORD_COPY, type PasswordCopy, SETTINGS } from './checkout-files.ts'
 import { withoutPassword } from './db-yaml.ts'
-import { isOurs } from './local-settings.ts'
-
-/** What is at `conf/db_pwd`. */
-type PasswordCopy = v.InferOutput<typeof passwordCopy>
-
-const passwordCopy = v.variant('state', [
-  v.strictObject({ state: v.literal('missing') }),
-  /** No regular file with a password in it: a link, a folder, odd bytes. */
-  v.strictObject({ state: v.literal('unusable'), why: v.string() }),
-  v.strictObject({ state: v.literal('file'), password, drift: v.optional(v.string()) }),
-])
-
-/** What is at `local_settings.py`: ours, with its mode, or somebody else's, with its text where there is one to read. */
-const localFile = v.variant('state', [
-  v.strictObject({ state: v.literal('missing') }),
-  v.strictObject({ state: v.literal('ours'), text: v.string(), mode: v.number() }),
-  v.strictObject({ state: v.literal('foreign'), text: v.optional(v.string()) }),
-])
-
-/** The checkout's configuration as it is. */
-export type Checkout = v.InferOutput<typeof checkout>
-
-const checkout = v.strictObject({
-  path: v.string(),
-  copy: passwordCopy,
-  /** The generated SECRET_KEY of Django. */
-  key: passwordCopy,
-  /** db.yaml with its mode; undefined where there is none. */
-  settings: v.optional(v.strictObject({ text: v.string(), mode: v.number() })),
-  local: localFile,
-  /** By their paths from the checkout on. */
-  litter: v.array(v.string()),
-})
-
-const PASSWORD_COPY = 'db_pwd'
-const KEY = 'secret_key'
-const SETTINGS = 'db.yaml'
-const LOCAL = 'local_settings.py'
-
-/**
- * Looks at the checkout `path`, whose db_pwd should belong to `owner`. Done as the service account, never
- * with root's rights: that account controls what is there. Changes nothing.
- *
- * @returns undefined where there is no checkout yet
- */
-export const inspectCheckout = job(
-  'inspect checkout',
-  [v.string(), ownership],
-  v.optional(checkout),
-  (path, owner): Checkout | undefined =>
-    inFolder(path, top => {
-      const conf = inFolder(`${path}/conf`, folder =>
-        doing(`look at ${path}/conf`, () => ({
-          copy: inspectCopy(folder, PASSWORD_COPY, owner),
-          key: inspectCopy(folder, KEY, owner),
-          settings: inspectSettings(folder),
-          litter: [PASSWORD_COPY, KEY, SETTINGS].flatMap(name =>
-            litter(folder, name).map(leftover => `conf/${leftover}`),
-          ),
-        })),
-      )
-      const { litter: left, ...others } = conf ?? { copy: NONE, key: NONE, litter: [] }
-      return doing(`look at ${path}`, () => ({
-        path,
-        ...others,
-        local: inspectLocal(top),
-        litter: [...left, ...litter(top, LOCAL)],
-      }))
-    }),
-)
-
-const NONE = { state: 'missing' } as const
-const LINK = 'it was a link'
-const EMPTY = 'it was empty'
-
-function inspectCopy(conf: Folder, name: string, owner: Ownership): PasswordCopy {
-  const found = conf.look(name)
-  if (!found) return NONE
-  if (found.isSymbolicLink()) return { state: 'unusable', why: LINK }
-  if (found.isDirectory() && name !== PASSWORD_COPY) return { state: 'unusable', why: 'it is a folder' }
-  if (found.isDirectory()) {
-    throw new Failure(ExitCode.configuration, {
-      message: `install ${conf.show(name)}`,
-      cause: 'a folder stands in its place',
-      hint: `Move it away: mv ${conf.show(name)} ${conf.show(`${name}.old`)}`,
-    })
-  }
-  try {
-    const { bytes, stat } = readRegular(conf, name)
-    if (bytes.length === 0) return { state: 'unusable', why: EMPTY }
-    const password = parsePassword(bytes, conf.show(name))
-    return { state: 'file', password, drift: ownershipDrift(stateOf(stat), owner) }
-  } catch (error) {
-    if (error instanceof Failure) return { state: 'unusable', why: error.reason }
-    // Somebody has removed it since the look.
-    if (errnoOf(error) === 'ENOENT') return NONE
-    if (errnoOf(error) === 'EACCES') return { state: 'unusable', why: 'its owner could not read it' }
-    throw error
-  }
-}
-
-function inspectSettings(conf: Folder): Checkout['settings'] {
-  const found = conf.look(SETTINGS)
-  if (!found) return undefined
-  if (found.isSymbolicLink()) {
-    throw new Failure(ExitCode.configuration, {
-      message: `read the database settings in ${conf.show(SETTINGS)}`,
-      cause: 'it is a link, and links in the checkout are not followed',
-      hint: 'Put a file in its place, or remove it: a new one is written then.',
-    })
-  }
-  const { bytes, stat } = readRegular(conf, SETTINGS)
-  if (!isUtf8(bytes)) {
-    throw new Failure(ExitCode.configuration, {
-      message: `read the database settings in ${conf.show(SETTINGS)}`,
-      cause: 'it is not valid UTF-8',
-      hint: 'Correct the file by hand, or move it away: a new one is written then.',
-    })
-  }
-  return { text: bytes.toString('utf8'), mode: stat.mode & 0o777 }
-}
-
-/** Where our module for NixOS has led the file to, before it was installed here. */
-const FORMER = /^\/nix\/store\/[^/]+-local_settings\.py$/
-
-/** A link is read as the API follows it, with the rights of the account. What cannot be read is somebody's all the same. */
-function inspectLocal(top: Folder): Checkout['local'] {
-  const found = top.look(LOCAL)
-  if (!found) return NONE
-  if (found.isSymbolicLink()) {
-    if (FORMER.test(readlinkSync(top.at(LOCAL)))) return NONE
-    try {
-      return { state: 'foreign', text: textOf(readFollowing(top.at(LOCAL))) }
-    } catch {
-      return { state: 'foreign' }
-    }
-  }
-  try {
-    const content = readRegular(top, LOCAL)
-    const text = textOf(content)
-    return text !== undefined && isOurs(text)
-      ? { state: 'ours', text, mode: content.stat.mode & 0o777 }
-      : { state: 'foreign', text }
-  } catch {
-    return { state: 'foreign' }
-  }
-}
-
-const textOf = ({ bytes }: Content): string | undefined =>
-  isUtf8(bytes) ? bytes.toString('utf8') : undefined
 
 /** Writes db_pwd under a temporary name, which it returns, into the checkout's configuration folder. */
 const prepareCopy = job('prepare copy', [v.string(), bytes, ownership], v.string(), (conf, content, owner) =>
@@ -307,22 +146,29 @@ export function planKey(checkout: Checkout, service: Account, owner: Ownership):
     requireFile(file, service)
     return [{ by: 'file', resource: `file ${file}`, action: `${action}, ${describeOwnership(owner)}`, run }]
   }
-  if (key.state === 'missing' || (key.state === 'unusable' && key.why === EMPTY))
-    return change('generate', () => {
-      create.as(service, file, passwordBytes(Password.generate()), owner)
-    })
-  if (key.state === 'file') {
-    const { drift, password } = key
-    if (drift === undefined) return []
-    return change('set owner and mode', () => replace.as(service, file, passwordBytes(password), owner))
+  switch (key.state) {
+    case 'missing':
+      return change('generate', () => {
+        create.as(service, file, passwordBytes(Password.generate()), owner)
+      })
+    case 'file': {
+      const { drift, password } = key
+      if (drift === undefined) return []
+      return change('set owner and mode', () => replace.as(service, file, passwordBytes(password), owner))
+    }
+    case 'link':
+      return []
+    case 'unusable':
+      throw noKey(file, key.why)
   }
-  if (key.why === LINK) return []
-  throw new Failure(ExitCode.configuration, {
+}
+
+const noKey = (file: string, cause: string): Failure =>
+  new Failure(ExitCode.configuration, {
     message: `provide the API's SECRET_KEY in ${file}`,
-    cause: key.why,
+    cause,
     hint: 'Put the right key there, or move the file away: a new one is generated then, with which nobody is logged in to the API any more.',
   })
-}
 
 /** The change after which `local_settings.py` is `text`, where it is missing or ours; it keeps its mode. Fails where that cannot be done. */
 export function planLocalSettings(

@@ -19,15 +19,8 @@ import {
 } from '../server/prove.ts'
 import { untilReady } from '../server/ready.ts'
 import { ScramPassword } from '../server/scram.ts'
-import {
-  type Checkout,
-  inspectCheckout,
-  planKey,
-  planLocalSettings,
-  planPasswordCopy,
-  planSettings,
-  requireKey,
-} from './copies.ts'
+import { type Checkout, inspectCheckout } from './checkout-files.ts'
+import { planKey, planLocalSettings, planPasswordCopy, planSettings, requireKey } from './copies.ts'
 import { correctSettings } from './db-yaml.ts'
 import { localSettings } from './local-settings.ts'
 import type { serviceOwnership } from './owners.ts'
@@ -44,7 +37,7 @@ type Proved = { readonly addresses: readonly string[]; readonly password: Passwo
 const ROUNDS = 2
 
 /**
- * Installs what the API reads, conf/db_pwd, conf/db.yaml and its local_settings.py, with the password that is in the vault by then. In check
+ * Installs what the API reads, in conf and its local_settings.py, with the password that is in the vault by then. In check
  * mode only says what would change.
  *
  * @param proved the login that has succeeded, by which the writers' lock is taken

@@ -4,7 +4,7 @@ import type { Database } from '../frame/terms.ts'
 import { restartConsumers } from '../host/units.ts'
 import { ACCESS_QUERY } from '../server/access/inspect.ts'
 import { administratorGoal, explain } from '../server/connection-problem.ts'
-import { byOwner, describeObjects, giveSql, inspectContents } from '../server/needs.ts'
+import { byOwner, describeObjects, giveSql, inspectDatabase } from '../server/needs.ts'
 import { planAccess } from './access-rules.ts'
 import { loadManifest } from './manifest.ts'
 import { planPassword } from './password.ts'
@@ -63,7 +63,7 @@ async function tellLeft(run: Run, adopted: readonly Database[]): Promise<void> {
   const { settings, report } = run
   for (const { name, owner } of adopted) {
     try {
-      const contents = await inspectContents(settings, name, owner, statementLimit(settings))
+      const contents = await inspectDatabase(settings, name, owner, statementLimit(settings))
       if (!contents || contents.foreign.length === 0) continue
       const left = byOwner(contents).map(([other, objects]) => `${describeObjects(objects)} of ${other}`)
       const remedy =

@@ -96,7 +96,7 @@ const CONTENTS = `
      WHERE d.datname = current_database() AND NOT pg_has_role(r.oid, s.subowner, 'USAGE') ORDER BY 1 LIMIT ${FEW}`)}`
 
 /** What the database `name` holds for `role`, in a session of the administrator; undefined where there is no such role. */
-export async function inspectContents(
+export async function inspectDatabase(
   settings: Settings,
   name: string,
   role: string,

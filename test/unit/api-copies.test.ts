@@ -13,9 +13,9 @@ import { join } from 'node:path'
 import t from 'tap'
 import { Password } from '../../lib/frame/password.ts'
 import type { Change } from '../../lib/frame/terms.ts'
+import { inspectCheckout } from '../../lib/provision/checkout-files.ts'
 import {
   holdsOther,
-  inspectCheckout,
   planPasswordCopy,
   planSettings,
   preparePasswordCopy,

@@ -1,10 +1,11 @@
 import { spawnSync } from 'node:child_process'
-import { chmodSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import type { Settings } from '../../lib/frame/settings.ts'
 import { loadSettings } from '../../lib/host/settings-file.ts'
-import { inspectCheckout, planKey, planLocalSettings, requireKey } from '../../lib/provision/copies.ts'
+import { inspectCheckout } from '../../lib/provision/checkout-files.ts'
+import { planKey, planLocalSettings, requireKey } from '../../lib/provision/copies.ts'
 import { disagreements, localSettings } from '../../lib/provision/local-settings.ts'
 import { scratch } from '../support/scratch.ts'
 
@@ -131,6 +132,15 @@ t.test('both are made once, and then are right', async t => {
     writeFileSync(its.key, '')
     t.match(its.install(), [/^generate/])
     t.not(readFileSync(its.key, 'utf8'), key)
+  })
+  t.test('a link is somebody else’s, and a folder is said', async t => {
+    rmSync(its.key)
+    symlinkSync('elsewhere', its.key)
+    t.same(its.install(), [])
+    rmSync(its.key)
+    mkdirSync(its.key)
+    t.throws(() => its.install(), { code: 78, reason: 'it is a folder' })
+    rmSync(its.key, { recursive: true })
   })
   t.test('one that can be no key is left, and said', async t => {
     for (const text of [' \n', 'a\nb', Buffer.from([0xff])]) {

@@ -57,6 +57,7 @@ export async function gather(settings: Settings) {
   const data = locate(settings, server, postgres)
   const self = server.state === 'up' ? ifKnown(server.self) : undefined
   const attempts = await attempting
+  const quote = quoter(secretsIn({ vault, checkout }))
   return {
     settings,
     manifest,
@@ -94,7 +95,7 @@ export async function gather(settings: Settings) {
     /** Where the data is, of a server that is up or down; undefined where it cannot be seen. */
     data,
     /** What a server that is down says of why it is. */
-    words: await gatherWords(server, data, postgres, secretsIn({ vault, checkout })),
+    words: await gatherWords(server, data, postgres, quote),
     /** Why the cluster belongs to Patroni; undefined where it does not, as far as it could be seen. */
     patroni: data && postgres ? ifKnown(toFact(() => inspectPatroni(postgres, data, self?.pid))) : undefined,
     rules: server.state === 'up' ? server.rules : unknown('only PostgreSQL knows what it makes of them'),
@@ -110,7 +111,7 @@ export async function gather(settings: Settings) {
         ? gatherForeign(settings.port, self?.pid)
         : known(undefined),
     disks: gatherDisks(data?.path, postgres, vaultFolder),
-    units: withoutSecrets(units, secretsIn({ vault, checkout })),
+    units: withoutSecrets(units, quote),
     /** How the API answers; undefined where there is no address to ask it at. */
     health,
     backups: toFact(() => {
@@ -125,14 +126,24 @@ export async function gather(settings: Settings) {
   }
 }
 
-/** Of what units wrote into the journal, the API too, only what may be shown. */
-function withoutSecrets(units: Fact<readonly Unit[]>, secrets: readonly string[]): Fact<readonly Unit[]> {
-  if (!units.known) return units
+/** A line of somebody else's as it may be shown. */
+type Quote = (line: string) => string
+/** Characters of a line that are quoted. */
+const LONGEST = 300
+
+function quoter(secrets: readonly string[]): Quote {
   const scrub = scrubber(secrets)
+  // Cut when nothing is left in it that could be half a secret.
+  return line => scrub(line).slice(0, LONGEST)
+}
+
+/** Of what units wrote into the journal, the API too, only what may be shown. */
+function withoutSecrets(units: Fact<readonly Unit[]>, quote: Quote): Fact<readonly Unit[]> {
+  if (!units.known) return units
   return known(
     units.value.map(unit => ({
       ...unit,
-      lastError: unit.lastError === undefined ? undefined : scrub(unit.lastError).slice(0, LONGEST),
+      lastError: unit.lastError === undefined ? undefined : quote(unit.lastError),
     })),
   )
 }
@@ -156,22 +167,16 @@ function locate(
 /** What a server that is down says itself, where its account may look: in its log, and of its settings. */
 type Words = { readonly log: readonly string[]; readonly settings: readonly string[] }
 const SILENCE: Words = { log: [], settings: [] }
-/** Characters of a line that are quoted. */
-const LONGEST = 300
-
 async function gatherWords(
   server: ServerFacts,
   data: DataFolder | undefined,
   postgres: Account | undefined,
-  secrets: readonly string[],
+  quote: Quote,
 ): Promise<Words> {
   if (server.state !== 'absent' || !postgres || !data) return SILENCE
   if (![0, postgres.uid].includes(effectiveUid())) return SILENCE
   const { major, configFile, path } = data
   const settings = await toFactLater(() => askConfigurationErrors(postgres, major, configFile, path))
-  const scrub = scrubber(secrets)
-  // Cut when nothing is left in it that could be half a secret.
-  const words = (said: Fact<string[]>): string[] =>
-    (ifKnown(said) ?? []).map(line => scrub(line).slice(0, LONGEST))
+  const words = (said: Fact<string[]>): string[] => (ifKnown(said) ?? []).map(quote)
   return { log: words(toFact(() => serverLines(readLog(postgres, data)))), settings: words(settings) }
 }

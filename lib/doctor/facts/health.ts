@@ -1,4 +1,4 @@
-import { request } from 'node:http'
+import { type IncomingMessage, request } from 'node:http'
 import { request as requestSecurely } from 'node:https'
 import { type Fact, known, unknown } from './fact.ts'
 
@@ -11,10 +11,11 @@ export const askHealth = (url: string): Promise<Fact<string>> =>
     const ask = url.startsWith('https:') ? requestSecurely : request
     // Every address of a name in its turn, which Node.js 18 does not do by itself: the API need not listen at all of them.
     const options = { agent: false, signal: AbortSignal.timeout(LIMIT), autoSelectFamily: true }
-    const asking = ask(url, options, ({ statusCode = 0, statusMessage = '' }) => {
+    const answered = ({ statusCode = 0, statusMessage = '', socket }: IncomingMessage): void => {
       resolve(known(`${statusCode} ${statusMessage}`.trim().slice(0, 60)))
-      asking.destroy()
-    })
+      socket.destroy()
+    }
+    const asking = ask(url, options, answered)
     asking.on('error', error => {
       const late = error.name === 'AbortError' || error.name === 'TimeoutError'
       const reasons: readonly Error[] = error instanceof AggregateError ? error.errors : [error]
@@ -24,10 +25,7 @@ export const askHealth = (url: string): Promise<Fact<string>> =>
       resolve(unknown(why))
     })
     // Whoever has the port may switch to another protocol, and then there is neither an answer nor an error.
-    asking.on('upgrade', ({ statusCode = 0, statusMessage = '' }, socket) => {
-      resolve(known(`${statusCode} ${statusMessage}`.trim().slice(0, 60)))
-      socket.destroy()
-    })
+    asking.on('upgrade', answered)
     asking.on('close', () => resolve(unknown('it closed the connection')))
     asking.end()
   })

@@ -18,7 +18,7 @@ import {
   served,
   servedQuery,
 } from '../../server/look.ts'
-import { type DatabaseContents, inspectContents } from '../../server/needs.ts'
+import { type DatabaseContents, inspectDatabase } from '../../server/needs.ts'
 import { statementFailure } from '../../server/problem.ts'
 import { IS_FILE_ERROR } from '../../server/reload.ts'
 import { abandon, ask, openSession, type Session } from '../../server/session.ts'
@@ -186,7 +186,7 @@ async function gatherRules(
 async function gatherContents(settings: Settings): Promise<DatabaseContents | undefined> {
   const { dbUser, dbName } = settings
   try {
-    return await inspectContents(settings, dbName, dbUser, LIMIT)
+    return await inspectDatabase(settings, dbName, dbUser, LIMIT)
   } catch (error) {
     // Why there was no session, others say; what is no problem of one is thrown on.
     if (!(error instanceof Failure)) explain(error, administratorGoal(settings, dbName))

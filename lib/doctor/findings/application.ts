@@ -1,5 +1,5 @@
 import type { Password } from '../../frame/password.ts'
-import type { Checkout } from '../../provision/copies.ts'
+import type { Checkout } from '../../provision/checkout-files.ts'
 import { correctSettings, passwordIn } from '../../provision/db-yaml.ts'
 import { disagreements, localSettings } from '../../provision/local-settings.ts'
 import { ifKnown, toFact, type Unknown } from '../facts/fact.ts'

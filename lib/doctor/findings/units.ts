@@ -1,9 +1,8 @@
 import { count } from '../../frame/report.ts'
 import { durationText } from '../../frame/text.ts'
-import type { Unit } from '../facts/units.ts'
+import { API, type Unit } from '../facts/units.ts'
 import type { Examination } from './examination.ts'
 
-const API = 'endo-api.service'
 /** Seconds after which a unit that runs is taken for one that stays. */
 const LATELY = 3600
 

@@ -163,9 +163,14 @@ export const APPLICATION: readonly Case[] = [
   },
   {
     name: 'a SECRET_KEY that is none',
-    told: checkout(undefined, undefined, { key: { state: 'unusable', why: 'it was empty' } }),
+    told: checkout(undefined, undefined, { key: { state: 'unusable', why: 'it is a folder' } }),
     finds: [`error key-unusable (${KEY})`],
-    says: /it holds no key: it was empty/,
+    says: /it holds no key: it is a folder/,
+  },
+  {
+    name: 'a SECRET_KEY that a link leads to',
+    told: checkout(undefined, undefined, { key: { state: 'link' } }),
+    finds: [],
   },
   {
     name: "the vault's password in plain in db.yaml",
