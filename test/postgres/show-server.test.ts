@@ -1,4 +1,4 @@
-import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { SCRAM_RULES, until } from '../support/cluster.ts'
@@ -119,9 +119,13 @@ t.test('what waits for a restart, and what was changed since', async t => {
   const host = await Host.create(t)
   const { cluster } = host
   const conf = join(cluster.data, 'postgresql.conf')
-  // PostgreSQL's clock of files counts whole seconds.
+  // PostgreSQL's clock of files counts whole seconds, and that of the file system is some milliseconds late.
+  const probe = join(host.folder, 'probe')
   const isOver = (second: number): Promise<true> =>
-    until(async () => Date.now() / 1000 > second + 1 || undefined, 'the next second')
+    until(async () => {
+      writeFileSync(probe, 'x')
+      return statSync(probe).mtimeMs / 1000 >= second + 1 || undefined
+    }, 'the next second')
   cluster.configure({ max_connections: '70', max_prepared_transactions: '5' })
   await cluster.reload()
   writeFileSync(conf, readFileSync(conf, 'utf8').replace(/^shared_buffers.*$/gm, ''))
