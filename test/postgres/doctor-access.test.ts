@@ -2,7 +2,7 @@ import { appendFileSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { type Row, SoundHost } from '../support/broken-host.ts'
-import { SCRAM_RULES } from '../support/cluster.ts'
+import { nextSecond, SCRAM_RULES } from '../support/cluster.ts'
 import { type Host, needsRoot } from '../support/host.ts'
 import { PrivateEtc } from '../support/private-etc.ts'
 
@@ -26,9 +26,8 @@ const sql =
   async (host: Host): Promise<void> => {
     for (const statement of statements) await host.cluster.query(statement)
   }
-/** PostgreSQL's clock of files counts whole seconds. */
 const later = async (work: () => void): Promise<void> => {
-  await new Promise(resolve => setTimeout(resolve, 1100))
+  await nextSecond()
   work()
 }
 

@@ -11,7 +11,7 @@ import { attemptLogins } from '../../lib/doctor/facts/passwords.ts'
 import { Password } from '../../lib/frame/password.ts'
 import { loadSettings } from '../../lib/host/settings-file.ts'
 import { putTools, type Row, SoundHost } from '../support/broken-host.ts'
-import { SCRAM_RULES, until } from '../support/cluster.ts'
+import { nextSecond, SCRAM_RULES, until } from '../support/cluster.ts'
 import { type Host, needsRoot } from '../support/host.ts'
 import { type Fate, proxy } from '../support/proxy.ts'
 
@@ -61,9 +61,6 @@ async function disperse(): Promise<void> {
   sessions = []
 }
 
-/** PostgreSQL's clock of files counts whole seconds. */
-const pause = (): Promise<void> => new Promise(resolve => setTimeout(resolve, 1100))
-
 const major = Number(
   /\d+/.exec(
     execFileSync(join(process.env['TEST_POSTGRES_BIN'] ?? '', 'postgres'), ['--version'], {
@@ -90,7 +87,7 @@ const ROWS: readonly Row[] = [
     finds: ['server-down'],
     says: /nothing listens at/,
     restores: async host => {
-      await pause()
+      await nextSecond()
       await asBefore(host)
     },
   },
@@ -148,7 +145,7 @@ const ROWS: readonly Row[] = [
         async () => existsSync(`${host.cluster.socket}/.s.PGSQL.${host.cluster.port}`) || undefined,
         'it runs',
       )
-      await pause()
+      await nextSecond()
     },
     finds: ['address-not-served 127.0.0.1'],
     says: /nothing listens at 127\.0\.0\.1 port \d+.*listen_addresses is '::1'/,
@@ -166,7 +163,7 @@ const ROWS: readonly Row[] = [
         async () => existsSync(`${host.cluster.socket}/.s.PGSQL.${host.cluster.port}`) || undefined,
         'it runs',
       )
-      await pause()
+      await nextSecond()
     },
     finds: ['port-foreign'],
     says: /node \(pid \d+\) of the account root/,
@@ -201,7 +198,7 @@ const ROWS: readonly Row[] = [
         async () => existsSync(`${host.cluster.socket}/.s.PGSQL.${host.cluster.port}`) || undefined,
         'it runs',
       )
-      await pause()
+      await nextSecond()
     },
     env: data,
     finds: ['server-not-ready'],
@@ -245,7 +242,7 @@ const ROWS: readonly Row[] = [
   {
     name: 'settings that are not loaded',
     breaks: async host => {
-      await pause()
+      await nextSecond()
       host.cluster.configure({ work_mem: "'5MB'" })
     },
     finds: ['settings-not-loaded'],
@@ -345,8 +342,8 @@ t.test('the server, its settings and its disks', needsRoot, async t => {
   t.test('a login that is answered late, as on a busy host, is none that failed', async t => {
     const { env, cluster } = sound.host
     const late = await proxy(t, cluster.port, async (): Promise<Fate> => {
-      await pause()
-      await pause()
+      await nextSecond()
+      await nextSecond()
       return 'forward'
     })
     const settings = { ...loadSettings(env, '/dev/null'), dbPort: late }

@@ -1,7 +1,7 @@
-import { appendFileSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { SCRAM_RULES, until } from '../support/cluster.ts'
+import { nextSecond, SCRAM_RULES } from '../support/cluster.ts'
 import { Host } from '../support/host.ts'
 import { settingsOf, show, showText } from '../support/shown.ts'
 
@@ -119,13 +119,6 @@ t.test('what waits for a restart, and what was changed since', async t => {
   const host = await Host.create(t)
   const { cluster } = host
   const conf = join(cluster.data, 'postgresql.conf')
-  // PostgreSQL's clock of files counts whole seconds, and that of the file system is some milliseconds late.
-  const probe = join(host.folder, 'probe')
-  const isOver = (second: number): Promise<true> =>
-    until(async () => {
-      writeFileSync(probe, 'x')
-      return statSync(probe).mtimeMs / 1000 >= second + 1 || undefined
-    }, 'the next second')
   cluster.configure({ max_connections: '70', max_prepared_transactions: '5' })
   await cluster.reload()
   writeFileSync(conf, readFileSync(conf, 'utf8').replace(/^shared_buffers.*$/gm, ''))
@@ -147,7 +140,7 @@ t.test('what waits for a restart, and what was changed since', async t => {
   t.match(text.out, /^SETTING +VALUE +AFTER A RESTART +FROM$/m)
   t.match(text.out, /^max_prepared_transactions +0 +5 +default$/m)
 
-  await isOver(Math.floor(Date.now() / 1000))
+  await nextSecond()
   cluster.configure({ max_worker_processes: '11' })
   cluster.setRules(`${SCRAM_RULES}host all all 10.0.0.0/8 reject\n`)
   const edited = await show(host)

@@ -1,8 +1,18 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
-import { appendFileSync, chownSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  chownSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
@@ -225,6 +235,20 @@ export class Cluster {
   logText(): string {
     return readFileSync(this.log, 'utf8')
   }
+}
+
+/**
+ * Waits until what is written has a time in a later second than now: PostgreSQL counts the times of files in whole seconds,
+ * and the file system's clock is some milliseconds behind.
+ */
+export async function nextSecond(): Promise<void> {
+  const now = Math.floor(Date.now() / 1000)
+  const probe = join(tmpdir(), `second-${process.pid}`)
+  await until(async () => {
+    writeFileSync(probe, 'x')
+    return statSync(probe).mtimeMs / 1000 >= now + 1 || undefined
+  }, 'the next second')
+  rmSync(probe)
 }
 
 /** Waits for a condition: repeats `look` until it gives something, within 600 s. */
