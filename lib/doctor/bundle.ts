@@ -9,7 +9,7 @@ import { scrubber } from '../frame/scrub.ts'
 import type { Settings } from '../frame/settings.ts'
 import { createFile } from '../host/file.ts'
 import { inFolderOf } from '../host/folder.ts'
-import { ask } from '../host/shell.ts'
+import { ask, type Said } from '../host/shell.ts'
 import { askUnitFiles, askUnits } from '../host/units.ts'
 import { filesOf } from '../server/as-postgres.ts'
 import { readLog } from '../server/log.ts'
@@ -123,13 +123,12 @@ const STATE = 'Id,LoadState,ActiveState,SubState,Result,UnitFileState,DropInPath
 
 async function fromSystemd({ systemd }: Facts): Promise<Entry[]> {
   if (!systemd) return []
-  const said = async (name: string, asked: Promise<string | undefined>): Promise<Entry> => ({
-    name,
-    text: (await asked) ?? 'systemctl did not answer\n',
-  })
-  const journal = async (unit: string): Promise<string> =>
-    (await ask('journalctl', '--no-pager', `--lines=${LINES}`, '--output=short-iso', `--unit=${unit}`)) ??
-    'journalctl did not answer\n'
+  const said = async (name: string, asked: Promise<Said>): Promise<Entry> => {
+    const answer = await asked
+    return { name, text: answer.out ?? `${answer.why}\n` }
+  }
+  const journal = (unit: string): Promise<Said> =>
+    ask('journalctl', '--no-pager', `--lines=${LINES}`, '--output=short-iso', `--unit=${unit}`)
   return Promise.all([
     said('units.txt', askUnitFiles(CHAIN)),
     said('unit-states.txt', askUnits(CHAIN, STATE)),

@@ -14,6 +14,34 @@ export const systemClock: Clock = {
   },
 }
 
+/** Milliseconds of a limit that count at once. */
+const STRETCH = 100
+
+/**
+ * Calls `late` once this process has waited for `limit` milliseconds in which it could hear an answer. A timer of Node.js
+ * fires in front of what has come while the process did something synchronous (a child that it waited for) or got no
+ * processor: of each such stretch only the length of one counts.
+ *
+ * @returns what calls it off
+ */
+export function whenLate(limit: number, late: () => void): () => void {
+  let timer: NodeJS.Timeout
+  let off = false
+  const wait = (left: number): void => {
+    const stretch = Math.min(STRETCH, left)
+    timer = setTimeout(() => {
+      // What has come by now is heard first (event loop: timers, poll, check).
+      if (left > stretch) wait(left - stretch)
+      else setImmediate(() => off || late())
+    }, stretch)
+  }
+  wait(Math.max(limit, 0))
+  return () => {
+    off = true
+    clearTimeout(timer)
+  }
+}
+
 /** A moment by which something has to be done. */
 export class Deadline {
   readonly clock: Clock

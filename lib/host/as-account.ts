@@ -1,6 +1,7 @@
 import { Socket } from 'node:net'
 import { dirname, join } from 'node:path'
 import * as v from 'valibot'
+import { whenLate } from '../frame/deadline.ts'
 import { ExitCode, Failure, isSystemError, systemError } from '../frame/failure.ts'
 import { Password } from '../frame/password.ts'
 import type { Account } from './identity.ts'
@@ -118,8 +119,8 @@ export type Armed<R> = {
 /** As `delegate`, but the child waits for the moment; settled once it is ready. */
 export async function arm(account: Account, name: string, args: readonly unknown[]): Promise<Armed<unknown>> {
   const child = startOurs(account, ours('job'))
-  const end = (): NodeJS.Timeout => setTimeout(() => child.kill('SIGKILL'), LIMIT).unref()
-  const starting = end()
+  const end = () => whenLate(LIMIT, () => child.kill('SIGKILL'))
+  const started = end()
   let out = ''
   let said = ''
   let untold = ''
@@ -152,12 +153,12 @@ export async function arm(account: Account, name: string, args: readonly unknown
   })
   child.stdin.write(toJson({ name, args }))
   await Promise.race([ready, ended])
-  clearTimeout(starting)
+  started()
   return {
     fire: () => {
-      end()
+      const done = end()
       child.stdin.end(GO)
-      return ended
+      return ended.finally(done)
     },
     discard: () => {
       child.kill('SIGKILL')
@@ -173,7 +174,9 @@ export async function arm(account: Account, name: string, args: readonly unknown
  * Fails as connect(2) does, with ETIMEDOUT past the limit; with 69 where no such child can be started.
  */
 export function connectAs(account: Account, path: string, limit: number): Promise<Socket> {
-  const child = startOursWithChannel(account, ours('connect', path), Math.ceil(limit))
+  const child = startOursWithChannel(account, ours('connect', path))
+  const callOff = whenLate(limit, () => child.kill('SIGKILL'))
+  child.once('close', callOff)
   let said = ''
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     said += text

@@ -3,7 +3,7 @@ import { doing, ExitCode, Failure } from '../frame/failure.ts'
 import type { Run } from '../frame/run.ts'
 import type { Settings } from '../frame/settings.ts'
 import { withFolder } from './folder.ts'
-import { ask, finish } from './shell.ts'
+import { attempt, finish } from './shell.ts'
 
 /** The part of a run that waits. */
 type Waiting = Pick<Run, 'settings' | 'deadline' | 'report'>
@@ -11,6 +11,8 @@ type Waiting = Pick<Run, 'settings' | 'deadline' | 'report'>
 const NAME = 'maintenance.lock'
 /** What flock(1) is told to exit with where another process holds the lock. */
 const HELD = 9
+/** Milliseconds that it gets to look, without waiting for the lock. */
+const LIMIT = 30_000
 
 /**
  * Does `work` as the only one of all backups, restores, drills and resets of this host. The lock is on an open
@@ -29,10 +31,14 @@ export async function withMaintenanceLock<T>(run: Waiting, work: () => Promise<T
   }
 }
 
-/** Whether a backup, restore, drill or reset is at work now. The lock's file is there where one ever was. */
+/** Whether a backup, restore, drill or reset is at work now. The lock's file is there where one ever was. Fails with 69. */
 export async function isMaintained({ stateDir }: Settings): Promise<boolean> {
   const path = `${stateDir}/${NAME}`
-  return existsSync(path) && (await ask('flock', '--shared', '--nonblock', path, 'true')) === undefined
+  if (!existsSync(path)) return false
+  const options = ['--shared', '--nonblock', '--conflict-exit-code', String(HELD)]
+  const { code, said } = await attempt(['flock', ...options, path, 'true'], LIMIT)
+  if (code === 0 || code === HELD) return code === HELD
+  throw notLocking('see whether a maintenance is at work', said.at(-1) ?? `flock ended with ${code}`)
 }
 
 const openLock = (path: string): number =>
@@ -60,9 +66,9 @@ async function take({ report, deadline, settings }: Waiting, handle: number): Pr
       hint: `See which it is (fuser -v ${settings.stateDir}/${NAME}), and run it again.`,
     })
   }
-  throw new Failure(ExitCode.unavailable, {
-    message: 'take the lock of the maintenance',
-    cause: code instanceof Error ? code.message : `flock ended with ${String(code)}`,
-    hint: 'Install util-linux, which brings flock.',
-  })
+  const cause = code instanceof Error ? code.message : `flock ended with ${String(code)}`
+  throw notLocking('take the lock of the maintenance', cause)
 }
+
+const notLocking = (message: string, cause: string): Failure =>
+  new Failure(ExitCode.unavailable, { message, cause, hint: 'Install util-linux, which brings flock.' })

@@ -2,6 +2,7 @@ import type ChildProcess from 'node:child_process'
 import { once } from 'node:events'
 import { createRequire } from 'node:module'
 import type { Readable, Writable } from 'node:stream'
+import { whenLate } from '../frame/deadline.ts'
 import { ExitCode, errnoOf, Failure } from '../frame/failure.ts'
 import { apart, tied } from './apart.ts'
 import type { Account } from './identity.ts'
@@ -145,10 +146,10 @@ export async function finish(command: Command, options: ToItsEnd = {}): Promise<
   const running = await start(command, how)
   const written = { out: '', err: '' }
   return new Promise(resolve => {
-    const timers: NodeJS.Timeout[] = []
+    const limits: (() => void)[] = []
     let late: string | undefined
     const done = (code: number | null, broken?: string): void => {
-      for (const timer of timers) clearTimeout(timer)
+      for (const callOff of limits) callOff()
       resolve({ code, ...written, broken })
     }
     const end = (broken: string): void => {
@@ -169,8 +170,8 @@ export async function finish(command: Command, options: ToItsEnd = {}): Promise<
         late = words
         running.killGroup('SIGTERM')
       }
-      if (grace > 0) timers.push(setTimeout(ask, limit))
-      timers.push(setTimeout(() => end(words), limit + grace))
+      if (grace > 0) limits.push(whenLate(limit, ask))
+      limits.push(whenLate(limit + grace, () => end(words)))
     }
     collect('out', running.stdout)
     collect('err', running.stderr)
@@ -211,31 +212,33 @@ export function startOurs(account: Account, command: Command) {
   return childProcess().spawn(program, args, { ...apart(), stdio: ['pipe', 'pipe', 'pipe'] })
 }
 
-/**
- * As `startOurs`, with a channel on which the other process passes connections on.
- *
- * @param limit milliseconds that it gets
- */
-export function startOursWithChannel(account: Account, command: Command, limit: number) {
+/** As `startOurs`, with a channel on which the other process passes connections on. */
+export function startOursWithChannel(account: Account, command: Command) {
   const [program, ...args] = tied('KILL', account, ...command)
-  return childProcess().spawn(program, args, {
-    ...apart(),
-    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-    timeout: limit,
-    killSignal: 'SIGKILL',
-  })
+  return childProcess().spawn(program, args, { ...apart(), stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
 }
 
 /** Milliseconds that a program gets: starting a unit may take what a cluster needs to recover. */
 const LIMIT = 120_000
 
-/** Milliseconds that a program gets which only says something. */
-const ANSWER_LIMIT = 1500
+/** Milliseconds that a program gets which only says something: a hundred times what it takes on a quiet host. */
+const ANSWER_LIMIT = 30_000
 
-/** What a program wrote to standard output; undefined where it is missing, fails or takes too long. */
-export async function ask(program: string, ...args: readonly string[]): Promise<string | undefined> {
-  const { code, out } = await attempt([program, ...args], ANSWER_LIMIT)
-  return code === 0 ? out : undefined
+/** What a program wrote to standard output, or why that is not to be had. */
+export type Said =
+  | { readonly out: string }
+  | {
+      readonly out: undefined
+      readonly why: string
+      /** Whether there is no such program. */
+      readonly missing: boolean
+    }
+
+/** Has a program say something; never fails. */
+export async function ask(program: string, ...args: readonly string[]): Promise<Said> {
+  const { code, out, said, missing } = await attempt([program, ...args], ANSWER_LIMIT)
+  if (code === 0) return { out }
+  return { out: undefined, why: `${program}: ${said.at(-1) ?? `it ended with ${code}`}`, missing }
 }
 
 /** Runs a program to its end. Fails with 69 where it cannot be run or does not succeed. */
@@ -249,13 +252,17 @@ export async function perform(program: string, ...args: readonly string[]): Prom
   })
 }
 
+/** How setpriv(1) ends where the program is not there. */
+const NOT_FOUND = 127
+
 /** How a program ended that gets `limit` milliseconds, and the lines that it said about its troubles; never fails. */
 export async function attempt(command: Command, limit: number) {
   try {
     const { code, out, err, broken } = await finish(command, { limit })
-    return { code, out, said: broken === undefined ? err.split('\n').filter(Boolean) : [broken] }
+    const said = broken === undefined ? err.split('\n').filter(Boolean) : [broken]
+    return { code, out, said, missing: code === NOT_FOUND }
   } catch (error) {
-    return { code: null, out: '', said: [String(error)] }
+    return { code: null, out: '', said: [String(error)], missing: errnoOf(error) === 'ENOENT' }
   }
 }
 

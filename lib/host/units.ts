@@ -3,7 +3,7 @@ import { Deadline } from '../frame/deadline.ts'
 import { ExitCode, Failure } from '../frame/failure.ts'
 import type { Run } from '../frame/run.ts'
 import { effectiveUid } from './identity.ts'
-import { ask, attempt, finishSync, perform } from './shell.ts'
+import { ask, attempt, finishSync, perform, type Said } from './shell.ts'
 
 // The one place that starts systemctl(1).
 
@@ -28,15 +28,15 @@ const toProperties = (block: string): Properties =>
   )
 
 /**
- * The text of `systemctl show` for what only looks; undefined where systemd does not answer at once.
+ * The text of `systemctl show` for what only looks, or why systemd does not answer.
  *
  * @param properties their names, with commas
  */
-export const askUnits = (names: readonly string[], properties: string): Promise<string | undefined> =>
+export const askUnits = (names: readonly string[], properties: string): Promise<Said> =>
   ask('systemctl', 'show', '--no-pager', `--property=${properties}`, '--', ...names)
 
-/** The files of units with all that changes them; undefined where systemd does not answer at once. */
-export const askUnitFiles = (names: readonly string[]): Promise<string | undefined> =>
+/** The files of units with all that changes them, or why systemd does not answer. */
+export const askUnitFiles = (names: readonly string[]): Promise<Said> =>
   ask('systemctl', 'cat', '--no-pager', '--', ...names)
 
 /** A unit as `systemctl show` has it. */
@@ -212,7 +212,7 @@ export function startLater(names: readonly string[]): void {
 /** What reads the password: the API restarts with it (PartOf=). */
 const UNIT = 'endo-api-boot.service'
 /** Milliseconds that systemd gets to take note of it. */
-const LIMIT = 10_000
+const LIMIT = 30_000
 
 /**
  * Has systemd restart what reads the password, without waiting for it: where it is enabled, or runs. Nothing
@@ -223,9 +223,18 @@ const LIMIT = 10_000
 export async function restartConsumers({ report, check }: Run): Promise<boolean> {
   if (!hasSystemd() || effectiveUid() !== 0) return false
   const systemctl = (...args: readonly string[]) => attempt(['systemctl', ...args], LIMIT)
-  const succeeds = async (asked: string): Promise<boolean> =>
-    (await systemctl('--quiet', asked, UNIT)).code === 0
-  if (!(await succeeds('is-enabled')) && !(await succeeds('is-active'))) return false
+  const unknown: string[] = []
+  const succeeds = async (asked: string): Promise<boolean> => {
+    const { code, said } = await systemctl('--quiet', asked, UNIT)
+    if (code === null) unknown.push(said.at(-1) ?? 'systemctl did not answer')
+    return code === 0
+  }
+  if (!(await succeeds('is-enabled')) && !(await succeeds('is-active'))) {
+    const [why] = unknown
+    if (why !== undefined)
+      report.warning(`whether ${UNIT} is to be restarted is not known (systemctl restart ${UNIT}): ${why}`)
+    return false
+  }
   if (check) {
     report.note(`${UNIT} would restart, and the API with it`)
     return false

@@ -136,7 +136,7 @@ export function lastOfEach<T extends { readonly name: string }>(lines: readonly 
 export const lowerCase = (name: string): string => name.replace(/[A-Z]/g, letter => letter.toLowerCase())
 
 /** Milliseconds that PostgreSQL gets to read its configuration: a hundredth of it, where nothing is wrong. */
-const LIMIT = 5000
+const LIMIT = 30_000
 
 /** However the configuration would have PostgreSQL write its messages. */
 const PLAINLY = ['log_line_prefix=', 'log_destination=stderr', 'log_min_messages=warning', 'lc_messages=C']

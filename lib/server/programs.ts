@@ -26,15 +26,18 @@ export async function findProgram(name: ProgramName, major: number): Promise<str
     `${VERSIONS}/${major}/bin`,
     ...(process.env['PATH'] ?? '').split(delimiter).filter(folder => folder.startsWith('/')),
   ]
+  const silent: string[] = []
   for (const folder of folders) {
     const path = join(folder, name)
     if (!isExecutable(path)) continue
-    const [, found] = /\(PostgreSQL\) (\d+)/.exec((await ask(path, '--version')) ?? '') ?? []
+    const said = await ask(path, '--version')
+    if (said.out === undefined) silent.push(`; ${said.why}`)
+    const [, found] = /\(PostgreSQL\) (\d+)/.exec(said.out ?? '') ?? []
     if (Number(found) === major) return path
   }
   throw new Failure(ExitCode.unavailable, {
     message: `find ${name} of PostgreSQL ${major}`,
-    cause: `it is neither in ${folders[0]} nor on the PATH`,
+    cause: `it is neither in ${folders[0]} nor on the PATH${silent.join('')}`,
     hint: `Install it (Debian: apt install postgresql-${needsServer(name) ? '' : 'client-'}${major}; NixOS: the package of services.postgresql).`,
   })
 }
@@ -44,7 +47,7 @@ export async function findProgram(name: ProgramName, major: number): Promise<str
  * more the next one that is. Fails with 69 where there is none.
  */
 export async function serverMajor(major: number): Promise<number> {
-  const onPath = /\(PostgreSQL\) (\d+)/.exec((await ask('initdb', '--version')) ?? '')?.[1]
+  const onPath = /\(PostgreSQL\) (\d+)/.exec((await ask('initdb', '--version')).out ?? '')?.[1]
   const installed = [...(existsSync(VERSIONS) ? readdirSync(VERSIONS) : []), onPath].map(Number)
   for (const candidate of installed.filter(number => number >= major).sort((a, b) => a - b)) {
     if (await findProgram('initdb', candidate).catch(() => undefined)) return candidate

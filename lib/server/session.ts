@@ -1,8 +1,8 @@
 import { lstatSync } from 'node:fs'
 import { type NetConnectOpts, Socket } from 'node:net'
 import pg from 'pg'
-import { Deadline } from '../frame/deadline.ts'
-import { ExitCode, errnoOf, Failure } from '../frame/failure.ts'
+import { Deadline, whenLate } from '../frame/deadline.ts'
+import { ExitCode, errnoOf, Failure, systemError } from '../frame/failure.ts'
 import type { Settings } from '../frame/settings.ts'
 import { account } from '../host/accounts.ts'
 import { connectAs } from '../host/as-account.ts'
@@ -219,19 +219,21 @@ async function connect(
     user: settings.adminRole,
     database,
     application_name: 'endoreg-provision',
-    connectionTimeoutMillis: Math.max(1, Math.ceil(limit)),
     options: toOptions(options),
     ...(settings.host.startsWith('/') ? { ssl: false } : {}),
     stream: () => socket,
   })
   // A session that breaks between two statements: the next statement says so.
   client.on('error', () => {})
+  const callOff = whenLate(limit, () => socket.destroy(systemError('ETIMEDOUT', 'no answer in time')))
   try {
     await client.connect()
     return client
   } catch (error) {
     socket.destroy()
     throw error
+  } finally {
+    callOff()
   }
 }
 
@@ -256,19 +258,16 @@ export async function run(client: pg.Client, text: string, limit: number, doing:
     limit <= remaining
       ? `PostgreSQL did not answer within ${Math.round(limit / 1000)} s`
       : 'PostgreSQL was too slow: the time for all statements of a run is over'
-  let timer: NodeJS.Timeout | undefined
+  let callOff: (() => void) | undefined
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => {
-        reject(
-          new Failure(ExitCode.tryLater, {
-            message: doing,
-            cause: why,
-            hint: 'Look at its load and disk (journalctl -u postgresql), and run it again.',
-          }),
-        )
-      },
-      Math.min(limit, remaining),
+    callOff = whenLate(Math.min(limit, remaining), () =>
+      reject(
+        new Failure(ExitCode.tryLater, {
+          message: doing,
+          cause: why,
+          hint: 'Look at its load and disk (journalctl -u postgresql), and run it again.',
+        }),
+      ),
     )
   })
   try {
@@ -277,7 +276,7 @@ export async function run(client: pg.Client, text: string, limit: number, doing:
     const results: readonly unknown[] = Array.isArray(answer) ? answer : [answer]
     return results.map(result => (hasRows(result) ? result.rows : []))
   } finally {
-    clearTimeout(timer)
+    callOff?.()
   }
 }
 

@@ -1,4 +1,5 @@
 import { Socket } from 'node:net'
+import { whenLate } from '../frame/deadline.ts'
 import { systemError } from '../frame/failure.ts'
 import type { End } from './sockets.ts'
 
@@ -47,7 +48,7 @@ export class Wire {
   #received: Buffer = Buffer.alloc(0)
   #ended: Error | undefined
   #wake: () => void = () => {}
-  #timer: NodeJS.Timeout | undefined
+  #callOff: () => void = () => {}
 
   private constructor(socket: Socket) {
     this.#socket = socket
@@ -75,13 +76,13 @@ export class Wire {
 
   /** Ends the connection `limit` milliseconds from now. */
   limit(limit: number): void {
-    clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.#end(new TimeoutError('no answer in time')), limit)
+    this.#callOff()
+    this.#callOff = whenLate(limit, () => this.#end(new TimeoutError('no answer in time')))
   }
 
   /** Takes the limit away. */
   unlimit(): void {
-    clearTimeout(this.#timer)
+    this.#callOff()
   }
 
   /** Asks for TLS and goes on inside it. The certificate is not checked, as libpq does not by default. */
@@ -145,7 +146,7 @@ export class Wire {
 
   /** Says good-bye, without waiting for an answer. */
   close(): void {
-    clearTimeout(this.#timer)
+    this.#callOff()
     if (this.#ended || this.#socket.connecting) this.#socket.destroy()
     else this.send('X', Buffer.alloc(0))
     this.#socket.destroySoon()
@@ -172,7 +173,7 @@ export class Wire {
   }
 
   #end(error: Error): void {
-    clearTimeout(this.#timer)
+    this.#callOff()
     this.#ended ??= error
     this.#socket.destroy()
     this.#wake()

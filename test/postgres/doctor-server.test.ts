@@ -6,12 +6,14 @@ import { join } from 'node:path'
 import type pg from 'pg'
 import t from 'tap'
 import { diagnose } from '../../lib/doctor/diagnose.ts'
+import { known } from '../../lib/doctor/facts/fact.ts'
 import { type Facts, gather } from '../../lib/doctor/facts/gather.ts'
 import { attemptLogins } from '../../lib/doctor/facts/passwords.ts'
 import { Password } from '../../lib/frame/password.ts'
 import { loadSettings } from '../../lib/host/settings-file.ts'
 import { putTools, type Row, SoundHost } from '../support/broken-host.ts'
 import { nextSecond, SCRAM_RULES, until } from '../support/cluster.ts'
+import { tools } from '../support/doctor/facts.ts'
 import { type Host, needsRoot } from '../support/host.ts'
 import { type Fate, proxy } from '../support/proxy.ts'
 
@@ -355,7 +357,7 @@ t.test('the server, its settings and its disks', needsRoot, async t => {
   t.test('facts that are told', async t => {
     const gathered = await gather(loadSettings(sound.host.env, '/dev/null'))
     // This process has another PATH than the commands.
-    const facts = { ...gathered, tools: { psql: major, pg_dump: major } }
+    const facts = { ...gathered, tools: tools(major) }
     const ids = (told: Partial<Facts>): string[] =>
       diagnose({ ...facts, ...told })
         .findings.map(({ id, subject }) => `${id} ${subject}`)
@@ -368,13 +370,13 @@ t.test('the server, its settings and its disks', needsRoot, async t => {
     t.ok(ended.includes('server-end-of-life'), 'a version that gets no corrections any more')
     t.ok(ended.includes('clock-off'), "and the server's clock says something else")
     t.same(ids({ now: new Date('1970-01-01') }), ['clock-off clock'])
-    t.same(ids({ synchronised: false }), ['clock-unsynchronised clock'])
+    t.same(ids({ synchronised: known(false) }), ['clock-unsynchronised clock'])
     t.same(
-      ids({ server: { ...server, major: 12 }, tools: { psql: undefined, pg_dump: undefined } }),
+      ids({ server: { ...server, major: 12 }, tools: tools(undefined) }),
       [`server-unsupported ${self?.version}`],
       'an old version',
     )
-    t.same(ids({ server: { ...server, major: 99 }, tools: { psql: 99, pg_dump: 99 } }), [
+    t.same(ids({ server: { ...server, major: 99 }, tools: tools(99) }), [
       `server-unsupported ${self?.version}`,
     ])
     const inStore = { path: '/nix/store/0-secret', mode: 0o100444 }

@@ -87,7 +87,7 @@ async function refuseForeignFolder(path: string): Promise<void> {
   if (!folder) return
   try {
     if (folder.isOurs()) return
-    if (folder.safe && OF_A_SERVER.test((await ask('stat', '-f', '-c', '%T', '--', path)) ?? '')) return
+    if (folder.safe && OF_A_SERVER.test((await ask('stat', '-f', '-c', '%T', '--', path)).out ?? '')) return
     throw wrong(
       `others than ${accountName(effectiveUid())} can write there or lead elsewhere, and root follows nobody else's links`,
       `See who can: namei -l ${path}. Let root own it: chown root ${path} && chmod go-w ${path}`,

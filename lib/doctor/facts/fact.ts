@@ -1,4 +1,5 @@
 import { ExitCode, Failure, systemFailure } from '../../frame/failure.ts'
+import type { Said } from '../../host/shell.ts'
 
 /** What could not be looked at, and why. */
 export type Unknown = {
@@ -20,6 +21,14 @@ export const unknown = (why: string, hint = '', denied = false): Unknown => ({
   hint,
   denied,
 })
+
+/** Milliseconds that an answer gets: what takes longer on a busy host is none that fails. */
+export const LIMIT = 30_000
+
+/** What a program said, as `read` understands it; why it said nothing otherwise. */
+export function toSaid<T>(said: Said, read: (out: string) => T): Fact<T> {
+  return said.out === undefined ? unknown(said.why) : known(read(said.out))
+}
 
 /** What is known, or undefined. */
 export const ifKnown = <T>(fact: Fact<T>): T | undefined => (fact.known ? fact.value : undefined)

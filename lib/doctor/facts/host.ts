@@ -4,12 +4,13 @@ import type { Settings } from '../../frame/settings.ts'
 import type { Account } from '../../host/identity.ts'
 import { isMaintained } from '../../host/lock.ts'
 import { ask } from '../../host/shell.ts'
+import { hasSystemd } from '../../host/units.ts'
 import { inspectData, saysMoved } from '../../reset/folders.ts'
 import { type Journal, readJournal } from '../../reset/journal.ts'
 import { measure, type Space } from '../../server/as-postgres.ts'
 import { resolveAddresses } from '../../server/prove.ts'
 import { type Holder, holderOf, listenersAt, socketsOf } from '../../server/sockets.ts'
-import { type Fact, toFact, toFactLater } from './fact.ts'
+import { type Fact, known, toFact, toFactLater, toSaid } from './fact.ts'
 
 /** How this host finds the address of the database. */
 export type Names = {
@@ -45,22 +46,28 @@ export const gatherForeign = (port: number, own: number | undefined): Fact<Holde
   })
 
 /** The major versions of PostgreSQL's programs on the PATH. */
-type Tools = Readonly<Record<'psql' | 'pg_dump', number | undefined>>
+type Tools = Readonly<Record<'psql' | 'pg_dump', Fact<number | undefined>>>
 
-const majorOf = (said: string | undefined): number | undefined => {
-  const [, major] = /\(PostgreSQL\) (\d+)/.exec(said ?? '') ?? []
-  return major === undefined ? undefined : Number(major)
+async function majorOf(program: string): Promise<Fact<number | undefined>> {
+  const said = await ask(program, '--version')
+  if (said.out === undefined && said.missing) return known(undefined)
+  return toSaid(said, out => {
+    const [, major] = /\(PostgreSQL\) (\d+)/.exec(out) ?? []
+    return major === undefined ? undefined : Number(major)
+  })
 }
 
 export async function gatherTools(): Promise<Tools> {
-  const [psql, dump] = await Promise.all([ask('psql', '--version'), ask('pg_dump', '--version')])
-  return { psql: majorOf(psql), pg_dump: majorOf(dump) }
+  const [psql, dump] = await Promise.all([majorOf('psql'), majorOf('pg_dump')])
+  return { psql, pg_dump: dump }
 }
 
-/** Whether systemd says that the clock follows a time server; undefined where it says nothing. */
-export async function gatherClock(): Promise<boolean | undefined> {
+/** Whether systemd says that the clock follows a time server; undefined where nobody there can say that. */
+export async function gatherClock(): Promise<Fact<boolean | undefined>> {
+  if (!hasSystemd()) return known(undefined)
   const said = await ask('timedatectl', 'show', '--property=NTPSynchronized')
-  return said === undefined ? undefined : said.trim() === 'NTPSynchronized=yes'
+  if (said.out === undefined && said.missing) return known(undefined)
+  return toSaid(said, out => out.trim() === 'NTPSynchronized=yes')
 }
 
 /** A reset or an undo that was begun and not finished. */
@@ -79,9 +86,9 @@ export async function gatherReset(
   settings: Settings,
   postgres: Account | undefined,
 ): Promise<Fact<Begun | undefined>> {
-  // Before the journal: what ends in between has taken that away.
-  const busy = await isMaintained(settings)
-  return toFact(() => {
+  return toFactLater(async () => {
+    // Before the journal: what ends in between has taken that away.
+    const busy = await isMaintained(settings)
     const journal = readJournal(settings)
     if (!journal || !postgres) return undefined
     const folder = inspectData.as(postgres, journal.cluster.data)

@@ -13,7 +13,7 @@ import { inspectNeeds, type Needs } from '../../server/needs.ts'
 import { applicationGoal, applicationTarget, type Outcome, tryLogin } from '../../server/prove.ts'
 import { compareVerifier, ScramPassword, type VerifierState } from '../../server/scram.ts'
 import { type Accounts, gatherAccounts } from './accounts.ts'
-import { type Fact, ifKnown, known, toFact, unknown } from './fact.ts'
+import { type Fact, ifKnown, known, LIMIT, toFact, unknown } from './fact.ts'
 import type { ServerFacts } from './server.ts'
 
 /** Where a password was found. */
@@ -70,9 +70,6 @@ function byAttempts(attempts: readonly Attempt[]): VerifierState | undefined {
 
 /** An attempt of the application's role to log in, and with which password. */
 export type Attempt = { readonly with: Source; readonly outcome: Outcome }
-
-/** Milliseconds that a login gets: one that takes longer on a busy host is none that fails. */
-const LIMIT = 10_000
 
 /** Logs in at every address at once, with the vault's password and, where it is another one, with that of db_pwd. */
 export async function attemptLogins(

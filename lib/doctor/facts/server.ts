@@ -23,7 +23,7 @@ import { statementFailure } from '../../server/problem.ts'
 import { IS_FILE_ERROR } from '../../server/reload.ts'
 import { abandon, ask, openSession, type Session } from '../../server/session.ts'
 import { literal } from '../../server/sql.ts'
-import { type Fact, ifKnown, toFactLater, toUnknown, type Unknown } from './fact.ts'
+import { type Fact, ifKnown, LIMIT, toFactLater, toUnknown, type Unknown } from './fact.ts'
 import type { Names } from './host.ts'
 
 /** What PostgreSQL says about itself, in one JSON document. */
@@ -103,9 +103,6 @@ export type ServerFacts =
   | { readonly state: Problem['stage']; readonly problem: Problem }
   /** There was no way to ask it. */
   | ({ readonly state: 'unasked' } & Unknown)
-
-/** Milliseconds for a session and for a message in it; what takes longer on a busy host is none that fails. */
-const LIMIT = 5000
 
 /**
  * One administrative session with a few messages, and one in the application's database.

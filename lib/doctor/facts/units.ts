@@ -1,4 +1,4 @@
-import { ask } from '../../host/shell.ts'
+import { ask, type Said } from '../../host/shell.ts'
 import { askUnits, hasSystemd, propertiesIn } from '../../host/units.ts'
 import { type Fact, known, unknown } from './fact.ts'
 
@@ -35,6 +35,8 @@ export type Unit = {
   readonly lastError: string | undefined
   /** Whether its start was given up because what it requires had failed. */
   readonly dropped: boolean
+  /** Why the journal does not tell of it, where it was asked. */
+  readonly unheard: string | undefined
 }
 
 const PROPERTIES =
@@ -43,9 +45,9 @@ const PROPERTIES =
 export async function gatherUnits(): Promise<Fact<readonly Unit[]>> {
   if (!hasSystemd()) return unknown('systemd does not run here')
   const shown = await askUnits(CHAIN, PROPERTIES)
-  if (shown === undefined) return unknown('systemctl did not answer')
+  if (shown.out === undefined) return unknown(shown.why)
   const now = Number(process.hrtime.bigint() / 1000n)
-  return known(await Promise.all(toUnits(shown, now).map(withJournal)))
+  return known(await Promise.all(toUnits(shown.out, now).map(withJournal)))
 }
 
 /**
@@ -70,6 +72,7 @@ export function toUnits(shown: string, now: number): Unit[] {
       age: Math.max(0, (now - Number(value('StateChangeTimestampMonotonic') || 0)) / 1e6),
       lastError: undefined,
       dropped: false,
+      unheard: undefined,
     }
   })
 }
@@ -77,7 +80,7 @@ export function toUnits(shown: string, now: number): Unit[] {
 /** The journal is asked only about what is not well: there is none of it to read on a healthy host. */
 async function withJournal(unit: Unit): Promise<Unit> {
   if (unit.load !== 'loaded' || (unit.active === 'active' && unit.restarts === 0)) return unit
-  const last = (...options: readonly string[]): Promise<string | undefined> =>
+  const last = (...options: readonly string[]): Promise<Said> =>
     ask('journalctl', '--boot', '--no-pager', '--lines=1', ...options)
   // What a unit says itself says more than systemd does of it; PostgreSQL's is a parent of others.
   const itself =
@@ -86,14 +89,15 @@ async function withJournal(unit: Unit): Promise<Unit> {
       : [`_SYSTEMD_UNIT=${unit.name}`]
   // The API writes its errors, and all else, without a priority.
   const which = unit.name === API ? ['--lines=200'] : ['--lines=5', '--priority=err']
-  const [said = '', start] = await Promise.all([
+  const [said, start] = await Promise.all([
     last('--output=cat', ...which, ...itself),
     last('--output=json', `UNIT=${unit.name}`, 'JOB_TYPE=start'),
   ])
   return {
     ...unit,
-    lastError: (unit.name === API ? lastWords : mainError)(said),
-    dropped: isDropped(start ?? ''),
+    lastError: (unit.name === API ? lastWords : mainError)(said.out ?? ''),
+    dropped: isDropped(start.out ?? ''),
+    unheard: [said, start].map(one => (one.out === undefined ? one.why : undefined)).find(Boolean),
   }
 }
 

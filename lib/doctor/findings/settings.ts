@@ -1,4 +1,5 @@
 import { newerFiles } from '../../server/look.ts'
+import { ifKnown } from '../facts/fact.ts'
 import type { ServerState } from '../facts/server.ts'
 import { type Examination, serverSelf } from './examination.ts'
 
@@ -43,7 +44,8 @@ function clock(exam: Examination, serverNow: number | undefined): void {
   if (apart > TOLERANCE) exam.find('clock-off', 'clock', `PostgreSQL's clock differs by ${apart} s`)
   else if (now.getTime() < WRITTEN)
     exam.find('clock-off', 'clock', `it says ${now.toISOString()}, which is long past`)
-  else if (synchronised === false)
+  else if (!synchronised.known) exam.blind('whether the clock follows a time server', synchronised)
+  else if (synchronised.value === false)
     exam.find('clock-unsynchronised', 'clock', 'the clock does not follow a time server')
   else exam.good('the clock is right')
 }
@@ -76,7 +78,9 @@ export function examineVersions(exam: Examination): void {
   }
   if (end !== undefined && now.getTime() > Date.parse(`${end}T23:59:59Z`))
     exam.find('server-end-of-life', running, `PostgreSQL ${major} gets no corrections since ${end}`)
-  for (const [name, version] of Object.entries(tools)) {
+  for (const [name, tool] of Object.entries(tools)) {
+    if (!tool.known) exam.blind(`the version of ${name}`, tool)
+    const version = ifKnown(tool)
     if (version === undefined || version === major) continue
     const older = version < major
     exam.find('tool-version', name, `${name} is of version ${version}, the server of version ${major}`, {

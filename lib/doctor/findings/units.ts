@@ -29,6 +29,7 @@ export function examineUnits(exam: Examination) {
     if (unit.name === API && unit.active === 'active') healthy(exam)
     if (exam.findings.length === before && unit.active === 'active') exam.good(`${unit.name} is active`)
     overridden(exam, unit)
+    if (unit.unheard !== undefined) exam.blind(`the journal of ${unit.name}`, { why: unit.unheard })
   }
 }
 

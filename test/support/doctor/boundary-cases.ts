@@ -1,7 +1,7 @@
 import { known } from '../../../lib/doctor/facts/fact.ts'
 import type { Disk } from '../../../lib/doctor/facts/host.ts'
 import type { Case } from './cases.ts'
-import { backup, cluster, HBA, NOW, notUp, ROLE, SECONDS, up, withRole } from './facts.ts'
+import { backup, cluster, HBA, NOW, notUp, ROLE, SECONDS, tools, up, withRole } from './facts.ts'
 
 const GIB = 1024 ** 3
 
@@ -99,7 +99,7 @@ const file = (kind: 'hba' | 'ident' | 'settings', changed: number | null) => ({
 })
 const major = (number: number, day = '2026-11-26T12:00:00Z') => ({
   now: new Date(day),
-  tools: { psql: number, pg_dump: number },
+  tools: tools(number),
   server: up({ version: `${number}.1`, now: Date.parse(day) / 1000 }, { major: number }),
   backups: shelf(NOW.getTime() - Date.parse(day)).backups,
 })
@@ -199,18 +199,18 @@ const VERSIONS: readonly Case[] = [
     ] as const
   ).map(([psql, dump, ...finds]) => ({
     name: `psql ${psql} and pg_dump ${dump} beside PostgreSQL 16`,
-    told: { tools: { psql, pg_dump: dump } },
+    told: { tools: tools(psql, dump) },
     finds,
   })),
   {
     name: 'an older pg_dump says what it cannot do',
-    told: { tools: { psql: 16, pg_dump: 15 } },
+    told: { tools: tools(16, 15) },
     finds: ['warning tool-version (pg_dump)'],
     says: /an older pg_dump refuses to back up a newer server.*put the programs of version 16 on the PATH/s,
   },
   {
     name: 'programs that are missing are no finding',
-    told: { tools: { psql: undefined, pg_dump: undefined } },
+    told: { tools: tools(undefined) },
     finds: [],
   },
 ]

@@ -255,6 +255,7 @@ export const unit = (name: UnitName, change: Partial<Unit> = {}): Unit => ({
   age: 86_400,
   lastError: undefined,
   dropped: false,
+  unheard: undefined,
   ...change,
 })
 /** The chain, all of it well but for those named. */
@@ -319,6 +320,12 @@ export const checkout = (
   }),
 })
 
+/** The versions of PostgreSQL's programs on the PATH. */
+export const tools = (psql: number | undefined, dump = psql): Facts['tools'] => ({
+  psql: known(psql),
+  pg_dump: known(dump),
+})
+
 /** What is seen by root on a Debian on which all is well, but for what `told` says. */
 export const facts = (told: Partial<Facts> = {}): Facts => ({
   settings,
@@ -356,8 +363,8 @@ export const facts = (told: Partial<Facts> = {}): Facts => ({
   health: undefined,
   backups: known({ backups: [backup(NOW)], unusable: [] }),
   reset: known(undefined),
-  synchronised: true,
-  tools: { psql: 16, pg_dump: 16 },
+  synchronised: known(true),
+  tools: tools(16),
   ...told,
 })
 

@@ -1,6 +1,8 @@
-import { known } from '../../../lib/doctor/facts/fact.ts'
+import { known, unknown } from '../../../lib/doctor/facts/fact.ts'
 import type { Case } from './cases.ts'
 import { accounts, BROKEN, DENIED, HBA, notUp, refusedTwice, SECONDS, units, up } from './facts.ts'
+
+const LATE = unknown('timedatectl: it did not end within 30 s')
 
 const PORT = 'port 5432'
 const ABSENT = notUp('absent', undefined, 'there is no socket at /run/postgresql port 5432')
@@ -199,14 +201,14 @@ export const SETTINGS: readonly Case[] = [
   },
   {
     name: 'a clock that follows nobody, which is advice',
-    told: { synchronised: false },
+    told: { synchronised: known(false) },
     finds: ['notice clock-unsynchronised (clock)'],
     says: /timedatectl set-ntp true/,
   },
-  { name: 'a clock of which systemd says nothing', told: { synchronised: undefined }, finds: [] },
+  { name: 'a clock of which systemd says nothing', told: { synchronised: known(undefined) }, finds: [] },
   {
     name: 'a clock that is off follows nobody either',
-    told: { synchronised: false, server: up({ now: SECONDS - 3600 }) },
+    told: { synchronised: known(false), server: up({ now: SECONDS - 3600 }) },
     finds: ['warning clock-off (clock)'],
     says: /PostgreSQL's clock differs by 3600 s/,
   },
@@ -219,6 +221,18 @@ export const SETTINGS: readonly Case[] = [
       'notice backup-future (2026-11-26T02-00-00Z)',
     ],
     says: /it says 1970-01-01T00:00:00\.000Z, which is long past/,
+  },
+  {
+    name: 'a clock of which systemd does not answer',
+    told: { synchronised: LATE },
+    finds: [],
+    unseen: ['whether the clock follows a time server: timedatectl: it did not end within 30 s'],
+  },
+  {
+    name: 'a program that does not say its version',
+    told: { tools: { psql: BROKEN, pg_dump: known(16) } },
+    finds: [],
+    unseen: ['the version of psql: the device reports an input/output error'],
   },
   {
     name: 'disks that cannot be measured',

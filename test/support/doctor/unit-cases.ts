@@ -26,6 +26,20 @@ export const UNITS: readonly Case[] = [
     finds: [],
   },
   {
+    name: 'units of which systemd does not answer',
+    told: { units: unknown('systemctl: it did not end within 30 s') },
+    finds: [],
+    unseen: ['units: systemctl: it did not end within 30 s'],
+  },
+  {
+    name: 'a unit of which the journal does not tell',
+    told: units({
+      [API]: { active: 'failed', result: 'exit-code', unheard: 'journalctl: it was ended by SIGKILL' },
+    }),
+    finds: [`error unit-failed (${API}) units`],
+    unseen: [`the journal of ${API}: journalctl: it was ended by SIGKILL`],
+  },
+  {
     name: 'a boot whose start was given up',
     told: units({ [BOOT]: { active: 'inactive', dropped: true }, [API]: { active: 'inactive' } }),
     finds: [`error unit-dropped (${BOOT}) units`],
