@@ -1,5 +1,4 @@
-import { diagnose, isAmiss, sumUp, tellDiagnosis } from '../lib/doctor/diagnose.ts'
-import { gather } from '../lib/doctor/facts/gather.ts'
+import { diagnose, isAmiss, lookAround, sumUp, tellChecks } from '../lib/doctor/diagnose.ts'
 import { script } from '../lib/host/script.ts'
 
 void script(
@@ -12,10 +11,12 @@ void script(
     onlyLooks: true,
     exitOne: 'errors or warnings found',
   },
-  async ({ settings, values, report }) => {
-    const facts = await gather(settings)
+  async run => {
+    const { values, report } = run
+    const facts = await lookAround(run)
     const diagnosis = diagnose(facts)
-    tellDiagnosis(report, diagnosis)
+    report.found(diagnosis.findings)
+    tellChecks(report, diagnosis)
     const bundle = values.get('bundle')
     if (bundle !== undefined) {
       // Loaded late: few runs want one.

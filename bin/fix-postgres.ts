@@ -1,7 +1,7 @@
-import { type Diagnosis, diagnose, isAmiss, sumUp, tellDiagnosis } from '../lib/doctor/diagnose.ts'
-import { gather } from '../lib/doctor/facts/gather.ts'
+import { type Diagnosis, diagnose, isAmiss, lookAround, sumUp, tellChecks } from '../lib/doctor/diagnose.ts'
+import type { Fix } from '../lib/doctor/findings/meanings.ts'
 import { applyRemedies, planRemedies } from '../lib/doctor/remedies/all.ts'
-import { canAsk } from '../lib/frame/confirm.ts'
+import { canAsk, typed } from '../lib/frame/confirm.ts'
 import { ExitCode, Failure } from '../lib/frame/failure.ts'
 import type { Run } from '../lib/frame/run.ts'
 import { script } from '../lib/host/script.ts'
@@ -18,30 +18,31 @@ void script(
     exitOne: 'drift (--check), or errors or warnings left',
   },
   async run => {
-    const { settings, report, check } = run
+    const { report, check } = run
     requireConsent(run)
-    let facts = await gather(settings)
+    let facts = await lookAround(run)
     let diagnosis = diagnose(facts)
     report.found(diagnosis.findings)
-    let failed = false
+    const failed = new Set<Fix>()
     for (let round = 1; round <= ROUNDS; round++) {
-      const plan = planRemedies(diagnosis.findings)
+      const plan = planRemedies(diagnosis.findings).filter(({ remedy }) => !failed.has(remedy.fix))
       if (plan.length === 0) break
       if (check) {
         for (const { remedy, does } of plan) report.change({ resource: `remedy ${remedy.fix}`, action: does })
         break
       }
       for (const { does } of plan) report.note(`will ${does}`)
-      if (!(await isWanted(run))) return { summary: 'nothing was changed', amiss: isAmiss(diagnosis) }
+      if (!(await isWanted(run))) break
       const before = identity(diagnosis)
-      failed = !(await applyRemedies(run, plan, facts))
-      facts = await gather(settings)
+      for (const fix of await applyRemedies(run, plan, facts)) failed.add(fix)
+      facts = await lookAround(run)
       diagnosis = diagnose(facts)
+      report.found(diagnosis.findings)
       if (identity(diagnosis) === before) break
     }
-    tellDiagnosis(report, diagnosis)
-    const left = check ? sumUp(diagnosis) : `left: ${sumUp(diagnosis)}`
-    return { summary: `${report.tally()}; ${left}`, amiss: failed || isAmiss(diagnosis) }
+    tellChecks(report, diagnosis)
+    const done = check || report.changes.length > 0 ? report.tally() : 'nothing was changed'
+    return { summary: `${done}; ${check ? '' : 'left: '}${sumUp(diagnosis)}`, amiss: isAmiss(diagnosis) }
   },
 )
 
@@ -58,15 +59,9 @@ function requireConsent({ check, flags }: Run): void {
   })
 }
 
-/** Asks at the terminal; with --yes there is no question. */
+/** Asks at the terminal; with --yes there is no question. Its end is no consent. */
 async function isWanted({ flags, report }: Run): Promise<boolean> {
   if (flags.has('yes')) return true
-  const { createInterface } = await import('node:readline/promises')
-  const terminal = createInterface({ input: process.stdin, output: process.stderr })
-  try {
-    const answer = await terminal.question(`${report.command}: apply them? [y/N] `)
-    return /^y(?:es)?$/i.test(answer.trim())
-  } finally {
-    terminal.close()
-  }
+  const answer = await typed(`${report.command}: apply them? [y/N] `)
+  return /^y(?:es)?$/i.test(answer ?? '')
 }

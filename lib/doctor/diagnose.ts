@@ -1,11 +1,14 @@
+import { Deadline } from '../frame/deadline.ts'
 import { type Finding, SEVERITIES } from '../frame/finding.ts'
 import { count, type Report } from '../frame/report.ts'
+import type { Run } from '../frame/run.ts'
 import type { Check } from '../frame/terms.ts'
-import { ifKnown } from './facts/fact.ts'
-import type { Facts } from './facts/gather.ts'
+import { ifKnown, LIMIT } from './facts/fact.ts'
+import { type Facts, gather } from './facts/gather.ts'
 import { examineAccess, examineNames } from './findings/access.ts'
 import { examineAccounts } from './findings/accounts.ts'
 import { examineApplication } from './findings/application.ts'
+import { settle } from './findings/consequences.ts'
 import { examineDatabase } from './findings/database.ts'
 import { type DoctorFinding, Examination } from './findings/examination.ts'
 import { examineBackups, examineDisks, examineReset } from './findings/host.ts'
@@ -42,7 +45,7 @@ export type Diagnosis = Readonly<Pick<Examination, 'right' | 'unseen'>> & {
   readonly logins: readonly Check[]
 }
 
-/** The diagnosis that follows from `facts`: the worst first, and each finding once. */
+/** The diagnosis that follows from `facts`: the worst first, each cause once and with it what only follows. */
 export function diagnose(facts: Facts): Diagnosis {
   const exams = FAMILIES.map(family => {
     const exam = new Examination(facts)
@@ -56,7 +59,7 @@ export function diagnose(facts: Facts): Diagnosis {
   }
   const rank = ({ severity }: Finding): number => SEVERITIES.indexOf(severity)
   return {
-    findings: [...findings.values()].sort((one, other) => rank(one) - rank(other)),
+    findings: settle([...findings.values()]).sort((one, other) => rank(one) - rank(other)),
     right: exams.flatMap(exam => exam.right),
     unseen: exams.flatMap(exam => exam.unseen),
     logins: logins(facts),
@@ -73,13 +76,24 @@ function logins({ settings, names, attempts }: Facts): Check[] {
   }))
 }
 
+/** Looks at the host; where that takes long, because something does not answer, says so. */
+export async function lookAround({ settings, report, deadline }: Run): Promise<Facts> {
+  const patience = new Deadline(LIMIT / 1000, deadline.clock)
+  try {
+    return await report.remind('this host', 'not everything has answered yet', patience, () =>
+      gather(settings),
+    )
+  } finally {
+    report.waited()
+  }
+}
+
 /** Whether there is anything but advice. */
 export const isAmiss = ({ findings }: Diagnosis): boolean =>
   findings.some(({ severity }) => severity !== 'notice')
 
-/** Tells of the findings, the worst first, then of what is right and of what could not be seen. */
-export function tellDiagnosis(report: Report, { findings, right, unseen, logins }: Diagnosis): void {
-  report.found(findings)
+/** Tells of what is right and of what could not be seen, and of the findings as checks. */
+export function tellChecks(report: Report, { findings, right, unseen, logins }: Diagnosis): void {
   for (const check of logins) report.checked(check)
   for (const { id, subject, severity } of findings) {
     if (severity !== 'notice') report.checked({ name: `${id} ${subject}`, ok: false })

@@ -55,7 +55,7 @@ export function judge(message: string, name: string, answer: string | undefined)
 }
 
 /** A line from the terminal; undefined at its end. Not in raw mode, so that Ctrl-C stays a signal. */
-function typed(prompt: string): Promise<string | undefined> {
+export function typed(prompt: string): Promise<string | undefined> {
   const terminal = createInterface({ input: process.stdin, output: process.stderr, terminal: false })
   return new Promise(resolve => {
     terminal.once('close', () => resolve(undefined))

@@ -19,6 +19,10 @@ export type Finding = {
   readonly remedy: string
   /** What fix-postgres does about it; undefined where a person has to. */
   readonly fix?: string | undefined
+  /** The first step towards a running API that cannot succeed while it stands, where that is known. */
+  readonly blocks?: string | undefined
+  /** What only follows from it, and is gone with it or after it. */
+  readonly consequences?: readonly Finding[]
 }
 
 /** A finding for people: what was seen first, then what it means and what to do. */
@@ -30,8 +34,10 @@ export const describe = ({
   meaning,
   remedy,
   fix,
+  consequences = [],
 }: Finding): readonly [string, ...string[]] => [
   `${severity} ${id} (${subject}): ${seen}`,
   `  it means: ${meaning}`,
   `  remedy: ${remedy}${fix ? ' (fix-postgres does it)' : ''}`,
+  ...consequences.map(other => `  so it follows: ${other.id} (${other.subject}): ${other.seen}`),
 ]

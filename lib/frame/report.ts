@@ -42,6 +42,7 @@ export class Report {
   readonly #changes: Step[] = []
   #checks: readonly Check[] = []
   #findings: readonly Finding[] | undefined
+  readonly #described = new Set<string>()
   #asked: Asked['keys'] = {}
   #said: { what: string; at: number } | undefined
   #told: number | undefined
@@ -81,12 +82,21 @@ export class Report {
     this.#checks = [...this.#checks.filter(({ name }) => name !== check.name), check]
   }
 
-  /** What a diagnosis found; a later one of the same run replaces it. Each is a few lines. */
+  /**
+   * What a diagnosis found; a later one of the same run replaces it. Each is told once, in a few lines, and of one that a
+   * later diagnosis finds again only that it is still there.
+   */
   found(findings: readonly Finding[]): void {
     this.#findings = findings
     for (const finding of findings) {
       const [first, ...rest] = describe(finding)
-      this.#line(finding.severity === 'notice' ? 'info' : finding.severity, first)
+      const level = finding.severity === 'notice' ? 'info' : finding.severity
+      if (this.#described.has(first)) {
+        if (level !== 'info') this.#line(level, `still there: ${finding.id} (${finding.subject})`)
+        continue
+      }
+      this.#described.add(first)
+      this.#line(level, first)
       for (const line of rest) this.#line('info', line)
     }
   }

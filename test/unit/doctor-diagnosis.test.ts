@@ -1,10 +1,23 @@
 import t from 'tap'
-import { type Diagnosis, diagnose, isAmiss, sumUp, tellDiagnosis } from '../../lib/doctor/diagnose.ts'
-import { unknown } from '../../lib/doctor/facts/fact.ts'
+import { type Diagnosis, diagnose, isAmiss, sumUp, tellChecks } from '../../lib/doctor/diagnose.ts'
+import { known, unknown } from '../../lib/doctor/facts/fact.ts'
+import type { Facts } from '../../lib/doctor/facts/gather.ts'
+import type { Unit, UnitName } from '../../lib/doctor/facts/units.ts'
 import type { DoctorFinding } from '../../lib/doctor/findings/examination.ts'
+import { planRemedies } from '../../lib/doctor/remedies/all.ts'
 import { describe, type Finding, SEVERITIES } from '../../lib/frame/finding.ts'
 import { Report } from '../../lib/frame/report.ts'
-import { accounts, facts, loggedIn, refusedTwice, units, up } from '../support/doctor/facts.ts'
+import {
+  accounts,
+  BROKEN,
+  facts,
+  loggedIn,
+  notUp,
+  refusedTwice,
+  units,
+  up,
+  withRole,
+} from '../support/doctor/facts.ts'
 import { faultsOf, worded } from '../support/doctor/words.ts'
 
 const FINDING: DoctorFinding = {
@@ -25,9 +38,6 @@ const diagnosis = (...severities: readonly Finding['severity'][]): Diagnosis => 
 /** Hears what is told and prints nothing. */
 class Listener extends Report {
   readonly heard: string[] = []
-  override found(findings: readonly Finding[]): void {
-    this.heard.push(...findings.map(({ severity }) => severity))
-  }
   override note(text: string): void {
     this.heard.push(text)
   }
@@ -49,15 +59,101 @@ t.test('errors and warnings count for the exit code, and advice does not', async
 t.test('the worst comes first, and what is equally bad in the order in which a host needs it', async t => {
   const { findings } = diagnose(
     facts({
-      ...accounts({ serviceGroup: undefined }),
+      names: { ...facts().names, hosts: known(''), resolved: known(['127.0.0.1']) },
       ...units({ 'endo-api.service': { active: 'failed', file: 'disabled', dropIns: ['/x'] } }),
       server: up({ checksums: false, sessions: 97 }),
     }),
   )
   t.same(
     findings.map(({ id }) => id),
-    ['group-missing', 'unit-failed', 'connections-many', 'unit-disabled', 'unit-overridden', 'checksums-off'],
+    [
+      'unit-failed',
+      'connections-many',
+      'hosts-loopback',
+      'unit-disabled',
+      'unit-overridden',
+      'checksums-off',
+    ],
   )
+})
+
+const SETUP = 'postgres-endoreg-setup.service'
+const BOOT = 'endo-api-boot.service'
+const failed = (name: UnitName, more: Partial<Unit> = {}) => units({ [name]: { active: 'failed', ...more } })
+
+/** The causes, each with what follows from it and what fix-postgres would do, in the order in which it does that. */
+function settled(told: Partial<Facts>) {
+  const { findings } = diagnose(facts(told))
+  const name = ({ id, subject }: Finding): string => `${id} ${subject}`
+  return {
+    causes: findings.map(finding => [name(finding), ...(finding.consequences ?? []).map(name)]),
+    plan: planRemedies(findings).map(({ does }) => does),
+  }
+}
+
+t.test('a unit that cannot succeed is a consequence, and is started once it can', async t => {
+  t.same(settled({ ...accounts({ member: false }), ...failed(BOOT) }), {
+    causes: [['membership-missing endoreg-service-user', `unit-failed ${BOOT}`]],
+    plan: [
+      'make accounts, groups and memberships: endoreg-service-user',
+      `start, with what needs it: ${BOOT}`,
+    ],
+  })
+  t.same(settled({ vault: BROKEN, ...failed(SETUP) }), {
+    causes: [[`vault-unusable ${facts().settings.vaultFile}`, `unit-failed ${SETUP}`]],
+    plan: [],
+  })
+  t.same(settled({ checkout: known(undefined), ...failed(BOOT) }), {
+    causes: [[`checkout-missing ${facts().settings.apiDir}`, `unit-failed ${BOOT}`]],
+    plan: [],
+  })
+  t.same(settled({ names: { ...facts().names, ipv6: false }, ...failed(SETUP) }), {
+    causes: [['ipv6-off ::1', `unit-failed ${SETUP}`]],
+    plan: [],
+  })
+})
+
+t.test('what does not stand in the way of a unit has another cause than that', async t => {
+  const expired = withRole({ login: false })
+  const { causes, plan } = settled({ server: up({}, { cluster: known(expired) }), ...failed(SETUP) })
+  t.same(causes, [['role-no-login endoregDbLocal'], [`unit-failed ${SETUP}`]], 'the setup would mend it')
+  t.match(plan, [/^do what postgres-endoreg-setup does/, /^start, with what needs it/])
+  t.same(
+    settled({ server: up({}, { cluster: known(expired) }), ...failed(BOOT) }).causes,
+    [['role-no-login endoregDbLocal', `unit-failed ${BOOT}`]],
+    'and the boot cannot',
+  )
+})
+
+t.test('what is masked is unmasked before it is started, and is the cause that it is down', async t => {
+  const masked = units({
+    'postgresql.service': { load: 'masked', file: 'masked', active: 'inactive' },
+    [SETUP]: { active: 'failed' },
+  })
+  const down = notUp('absent', undefined, 'there is no socket')
+  t.same(settled({ ...down, rules: BROKEN, attempts: [], needs: undefined, ...masked }), {
+    causes: [['unit-masked postgresql.service', 'server-down port 5432']],
+    plan: [
+      'have systemd read, unmask and enable: postgresql.service',
+      'start PostgreSQL',
+      'start, with what needs it: postgresql.service',
+    ],
+  })
+})
+
+t.test('a remedy that cannot help yet is not offered, and it is said what comes first', async t => {
+  const { findings } = diagnose(
+    facts({ vault: BROKEN, server: up({}, { cluster: known(withRole({ login: false })) }) }),
+  )
+  t.match(findings, [
+    { id: 'vault-unusable', fix: undefined },
+    { id: 'role-no-login', fix: undefined, remedy: /^first what is said of vault-unusable .*; then: / },
+  ])
+})
+
+t.test('what follows is told with its cause', async t => {
+  const finding = { ...FINDING, consequences: [{ ...FINDING, id: 'unit-failed', subject: BOOT }] } as const
+  t.equal(describe(finding)[3], `  so it follows: unit-failed (${BOOT}): the disk is full`)
 })
 
 t.test('what two families find is told once', async t => {
@@ -111,13 +207,13 @@ t.test('a diagnosis in one line, and in checks', async t => {
     'no errors, no warnings, no notices; 0 checked and right, 1 not looked at',
   )
   const report = new Listener({ command: 'test', check: false, json: true, face: 'plain' })
-  tellDiagnosis(report, {
+  tellChecks(report, {
     ...diagnosis('error', 'notice'),
     right: ['r'],
     unseen: ['u'],
     logins: [{ name: 'login', ok: false }],
   })
-  t.same(report.heard, ['error', 'notice', 'right: r', 'not looked at: u'])
+  t.same(report.heard, ['right: r', 'not looked at: u'])
   t.same(report.checks, [
     { name: 'login', ok: false },
     { name: 'disk-full /x', ok: false },

@@ -67,5 +67,5 @@ for (const [family, cases] of Object.entries(FAMILIES)) {
 
 t.test('there is a host for every finding, and a finding for every remedy', async t => {
   t.same([...made].sort(), Object.keys(FINDINGS).sort())
-  t.same([...fixes].sort(), REMEDIES.map(({ fix }) => fix).sort())
+  t.same([...fixes].sort(), [...new Set(REMEDIES.map(({ fix }) => fix))].sort())
 })

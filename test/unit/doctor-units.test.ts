@@ -11,7 +11,7 @@ import {
 } from '../../lib/doctor/facts/units.ts'
 import { Examination } from '../../lib/doctor/findings/examination.ts'
 import { examineUnits } from '../../lib/doctor/findings/units.ts'
-import { unitSteps } from '../../lib/doctor/remedies/host.ts'
+import { fileSteps, startable, starting } from '../../lib/doctor/remedies/host.ts'
 import { facts, unit, units } from '../support/doctor/facts.ts'
 
 const examined = (told: Facts): Examination => {
@@ -84,9 +84,11 @@ t.test('what a program in Python ended with', async t => {
 const steps = (change: Parameters<typeof units>[0]): string[] => {
   const told = facts(units(change))
   const fixed = examined(told).findings.filter(({ fix }) => fix === 'units')
-  return unitSteps(fixed, told.units.known ? told.units.value : []).map(step =>
-    step.action === 'daemon-reload' ? step.action : `${step.action} ${step.name}`,
+  const onFiles = fileSteps(fixed, told.units.known ? told.units.value : []).map(({ action, name }) =>
+    action === 'daemon-reload' ? action : `${action} ${name}`,
   )
+  const starts = fixed.some(finding => starting.concerns?.(finding)) ? startable(told) : []
+  return [...onFiles, ...starts.map(name => `start ${name}`)]
 }
 const ABSENT = { load: 'not-found', active: 'inactive' } as const
 

@@ -10,7 +10,7 @@ export const CHAIN = [
   'endo-api.service',
 ] as const
 export type UnitName = (typeof CHAIN)[number]
-export const API: UnitName = 'endo-api.service'
+export const API = 'endo-api.service' satisfies UnitName
 
 /** A unit as `systemctl show` has it. */
 export type Unit = {

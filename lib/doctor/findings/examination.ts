@@ -3,10 +3,15 @@ import type { CurrentRole } from '../../server/look.ts'
 import { ifKnown, type Unknown } from '../facts/fact.ts'
 import type { Facts } from '../facts/gather.ts'
 import type { ServerState } from '../facts/server.ts'
-import { FINDINGS, type FindingId, type Fix, type Meaning } from './meanings.ts'
+import { FINDINGS, type FindingId, type Fix, type Meaning, type Step } from './meanings.ts'
 
 /** A finding of the doctor's. */
-export type DoctorFinding = Finding & { readonly id: FindingId; readonly fix?: Fix | undefined }
+export type DoctorFinding = Finding & {
+  readonly id: FindingId
+  readonly fix?: Fix | undefined
+  readonly blocks?: Step | undefined
+  readonly consequences?: readonly DoctorFinding[]
+}
 
 /** What one family of causes came to on a host. */
 export class Examination {
@@ -28,7 +33,7 @@ export class Examination {
    * @param here what is said otherwise of this one
    */
   find(id: FindingId, subject: string, seen: string, here: Partial<Meaning> = {}): void {
-    const { severity, meaning, remedy, fix }: Meaning = { ...FINDINGS[id], ...here }
+    const { severity, meaning, remedy, fix, blocks }: Meaning = { ...FINDINGS[id], ...here }
     const text = (said: Meaning['remedy']): string => (typeof said === 'string' ? said : said(subject))
     const possible = fix && isFixable(this.facts, fix) ? fix : undefined
     this.findings.push({
@@ -39,6 +44,7 @@ export class Examination {
       meaning: text(meaning),
       remedy: text(remedy),
       fix: possible,
+      blocks: severity === 'error' ? blocks : undefined,
     })
   }
 

@@ -17,6 +17,13 @@ export type Fix =
   | 'strays'
   | 'units'
 
+/**
+ * What has to succeed on a host, one after the other: PostgreSQL starts, the setup does its work and at its end proves the
+ * login, endo-api-boot, the API.
+ */
+export const STEPS = ['server', 'setup', 'proof', 'boot', 'api'] as const
+export type Step = (typeof STEPS)[number]
+
 /** A text, or how it is made of the subject of the finding. */
 type Text = string | ((subject: string) => string)
 
@@ -29,9 +36,11 @@ export type Meaning = {
   readonly remedy: Text
   /** What fix-postgres does about it; undefined where a person has to. */
   readonly fix?: Fix | undefined
+  /** As an error, the first step that cannot succeed while it stands; undefined where none is known not to. */
+  readonly blocks?: Step | undefined
 }
 
-type More = Partial<Pick<Meaning, 'remedy' | 'fix'>>
+type More = Partial<Pick<Meaning, 'remedy' | 'fix' | 'blocks'>>
 const meaning = (severity: Severity, text: Text, more: More): Meaning => ({
   severity,
   meaning: text,
@@ -52,31 +61,38 @@ const refusedAt = (address: string): string => `PostgreSQL refuses the API at ${
 const INSTALL: More = {
   remedy: 'endo-api-boot installs it: systemctl restart endo-api-boot, or the command itself',
   fix: 'install',
+  blocks: 'api',
 }
 const RELOAD: More = { remedy: 'systemctl reload postgresql', fix: 'reload' }
 const UPGRADE = 'plan the move to a newer version (pg_upgrade)'
-const SETUP: More = { remedy: 'postgres-endoreg-setup', fix: 'setup' }
-const SYNC: More = { remedy: 'sync-password', fix: 'setup' }
-const AGREE: More = { remedy: 'sync-password makes all three agree on that of the vault', fix: 'setup' }
+const SETUP: More = { remedy: 'postgres-endoreg-setup', fix: 'setup', blocks: 'proof' }
+const SYNC: More = { remedy: 'sync-password', fix: 'setup', blocks: 'proof' }
+const AGREE: More = {
+  remedy: 'sync-password makes all three agree on that of the vault',
+  fix: 'setup',
+  blocks: 'proof',
+}
 const start = (name: string): string => `systemctl start ${name}`
 const withoutUnit = (name: string): string =>
   name === 'endo-api.service' ? 'the API does not run' : 'so the API is not started'
 
 /** All that can be found, by family, and how bad it is. The ids never change: scripts know them. */
 export const FINDINGS = {
-  'account-missing': error('', { fix: 'accounts' }),
-  'group-missing': error('', { fix: 'accounts' }),
+  'account-missing': error('', { fix: 'accounts', blocks: 'boot' }),
+  'group-missing': error('', { fix: 'accounts', blocks: 'boot' }),
   'membership-missing': error(
     'the service account cannot read the vault file, so endo-api-boot fails and the API does not start',
-    { fix: 'accounts' },
+    { fix: 'accounts', blocks: 'boot' },
   ),
 
   'vault-unusable': error('neither the setup nor the API has a password to work with', {
     remedy: path => `look at it: namei -l ${path}`,
+    blocks: 'setup',
   }),
   'vault-missing': error('there is no password to provision PostgreSQL and the API with', {
     remedy: 'postgres-endoreg-setup generates a new one',
     fix: 'setup',
+    blocks: 'setup',
   }),
   'vault-in-store': warning(
     'every account can read the store, and copies of it, so the password is no secret',
@@ -98,18 +114,21 @@ export const FINDINGS = {
     {
       remedy: path =>
         `look at every owner, mode and access control list on the way: namei -l ${path}; getfacl ${path}`,
+      blocks: 'boot',
     },
   ),
-  'folder-closed': error(''),
+  'folder-closed': error('', { blocks: 'boot' }),
 
-  'reset-interrupted': warning('no data is lost, and not every unit may be started'),
+  'reset-interrupted': warning('no data is lost, and not every unit may be started', { blocks: 'setup' }),
 
-  'port-foreign': error('the API talks to it instead of its database, and PostgreSQL cannot listen there'),
+  'port-foreign': error('the API talks to it instead of its database, and PostgreSQL cannot listen there', {
+    blocks: 'setup',
+  }),
   'server-down': error(
     'there is no database for the API; the setup waits for it, and the API with the setup',
-    { remedy: 'start PostgreSQL; its log says why it stopped', fix: 'start' },
+    { remedy: 'start PostgreSQL; its log says why it stopped', fix: 'start', blocks: 'setup' },
   ),
-  'server-not-ready': error('nobody can log in yet; the setup waits until it is ready'),
+  'server-not-ready': error('nobody can log in yet; the setup waits until it is ready', { blocks: 'setup' }),
   'server-standby': notice(
     'roles, databases and passwords come from the primary, and the API cannot write here',
     { remedy: 'none, where that is meant; else pg_promote()' },
@@ -120,8 +139,9 @@ export const FINDINGS = {
   ),
   'administrator-refused': error('the setup cannot provision roles, databases and the password', {
     remedy: 'look at PGHOST, PGUSER and ENDOREG_PG_OS_USER',
+    blocks: 'setup',
   }),
-  'connections-exhausted': error('the API gets no connection either'),
+  'connections-exhausted': error('the API gets no connection either', { blocks: 'setup' }),
   'connections-many': warning('the API may soon get none', {
     remedy: 'see who holds them (SELECT * FROM pg_stat_activity), or raise max_connections',
   }),
@@ -131,6 +151,7 @@ export const FINDINGS = {
 
   'name-unresolved': error('the API finds no address to connect to', {
     remedy: host => `put ${host} into /etc/hosts, or correct ENDOREG_DB_HOST`,
+    blocks: 'setup',
   }),
   'hosts-loopback': warning(
     address =>
@@ -139,48 +160,55 @@ export const FINDINGS = {
   ),
   'ipv6-off': error('the API tries an address that this host does not have', {
     remedy: 'turn IPv6 on there (sysctl net.ipv6.conf.lo.disable_ipv6=0), or take ::1 out of /etc/hosts',
+    blocks: 'proof',
   }),
 
-  'hba-no-rule': error(refusedAt),
-  'hba-rejected': error(refusedAt),
+  'hba-no-rule': error(refusedAt, { blocks: 'proof' }),
+  'hba-rejected': error(refusedAt, { blocks: 'proof' }),
   'hba-method': error(
     address => `PostgreSQL asks the API at ${address} for something else than the proof of its password`,
+    { blocks: 'proof' },
   ),
   'rules-invalid': warning(
     'PostgreSQL goes on with the rules from before, and does not start again with these',
     { remedy: 'correct the line, then: systemctl reload-or-restart postgresql' },
   ),
-  'rules-not-loaded': warning(
-    'PostgreSQL works with other rules than the file says, until its next start',
-    RELOAD,
-  ),
+  'rules-not-loaded': warning('PostgreSQL works with other rules than the file says, until its next start', {
+    ...RELOAD,
+    blocks: 'proof',
+  }),
   'trust-superuser': warning('every account of this host can read and change everything, passwords too'),
-  'trust-rule': warning('every account of this host can work as that role'),
+  'trust-rule': warning('every account of this host can work as that role', { blocks: 'proof' }),
   'address-not-served': error(
     address => `the API is refused at ${address}; if it tries that address only, it has no database`,
-    { fix: 'listen' },
+    { fix: 'listen', blocks: 'proof' },
   ),
-  'login-failed': error(address => `the API cannot log in at ${address}`),
+  'login-failed': error(address => `the API cannot log in at ${address}`, { blocks: 'proof' }),
 
-  'catalog-unusable': error('the setup cannot provision them'),
+  'catalog-unusable': error('the setup cannot provision them', { blocks: 'setup' }),
   'role-missing': error(WRONG_PASSWORD, SETUP),
   'role-no-login': error(NO_LOGIN, SETUP),
   'role-expired': error(WRONG_PASSWORD, SETUP),
   'database-missing': error('the API has nowhere to keep its data', SETUP),
-  'database-owner': error("the API's migrations may not change it", SETUP),
-  'database-connect': error('the API is let in and then refused'),
+  'database-owner': error("the API's migrations may not change it", { ...SETUP, blocks: 'api' }),
+  'database-connect': error('the API is let in and then refused', { blocks: 'proof' }),
   'database-closed': error(NO_LOGIN, {
     remedy: database => `ALTER DATABASE "${database}" WITH ALLOW_CONNECTIONS true`,
+    blocks: 'proof',
   }),
-  'database-limit': error('the API gets no connection, or may soon get none'),
-  'objects-foreign': error('the API may not read or change them, and its migrations fail'),
-  'schema-missing': error('the API finds none of its tables, and can make none', { fix: 'schema' }),
-  'search-path': error('the API finds none of its tables, and can make none'),
+  'database-limit': error('the API gets no connection, or may soon get none', { blocks: 'proof' }),
+  'objects-foreign': error('the API may not read or change them, and its migrations fail', { blocks: 'api' }),
+  'schema-missing': error('the API finds none of its tables, and can make none', {
+    fix: 'schema',
+    blocks: 'api',
+  }),
+  'search-path': error('the API finds none of its tables, and can make none', { blocks: 'api' }),
   'schema-create': error(
     "the API's migrations fail; since PostgreSQL 15 only the owner of the database has that right by itself",
+    { blocks: 'api' },
   ),
-  'read-only': error('the API can write nothing'),
-  'manifest-unusable': error('the setup cannot provision roles and databases'),
+  'read-only': error('the API can write nothing', { blocks: 'api' }),
+  'manifest-unusable': error('the setup cannot provision roles and databases', { blocks: 'setup' }),
   'manifest-drift': warning('roles and databases are not as the manifest declares them', SETUP),
 
   'role-no-password': error(WRONG_PASSWORD, SYNC),
@@ -191,16 +219,20 @@ export const FINDINGS = {
   'role-verifier': error(NO_LOGIN, SYNC),
   'password-vault': error('the API logs in until its copy is installed again, and then no more', AGREE),
   'password-postgres': error(WRONG_PASSWORD, AGREE),
-  'password-copy': error(WRONG_PASSWORD, { ...AGREE, fix: 'install' }),
+  'password-copy': error(WRONG_PASSWORD, { ...AGREE, fix: 'install', blocks: 'api' }),
   'password-all': error(WRONG_PASSWORD, AGREE),
 
-  'checkout-missing': error('there is no API to start, and nowhere to install its configuration'),
-  'checkout-unusable': error('endo-api-boot cannot install what the API reads, and the API cannot read it'),
+  'checkout-missing': error('there is no API to start, and nowhere to install its configuration', {
+    blocks: 'boot',
+  }),
+  'checkout-unusable': error('endo-api-boot cannot install what the API reads, and the API cannot read it', {
+    blocks: 'boot',
+  }),
   'copy-missing': error(NO_PASSWORD, INSTALL),
   'copy-unusable': error(NO_PASSWORD, INSTALL),
   'copy-ownership': error('the API may not be able to read it, or others may', INSTALL),
   'settings-missing': error('the API connects somewhere else, or not at all', INSTALL),
-  'settings-unusable': error('the API cannot read where its database is'),
+  'settings-unusable': error('the API cannot read where its database is', { blocks: 'boot' }),
   'settings-differ': error('the API connects somewhere else, or not at all', INSTALL),
 
   'local-settings-missing': error('the API makes its settings itself, with the password in plain', INSTALL),
@@ -209,7 +241,7 @@ export const FINDINGS = {
     remedy: path => `correct it, or move it away: mv ${path} ${path}.old; then endo-api-boot installs one`,
   }),
   'key-missing': error('the API does not start without its SECRET_KEY', INSTALL),
-  'key-unusable': error('the API does not start without its SECRET_KEY'),
+  'key-unusable': error('the API does not start without its SECRET_KEY', { blocks: 'api' }),
   'password-in-settings': warning('whoever can read the file has the password, and it is not kept in step', {
     remedy: 'fix-postgres takes that line out, after asking',
     fix: 'strays',

@@ -1,6 +1,7 @@
 import { count } from '../../frame/report.ts'
 import { durationText } from '../../frame/text.ts'
 import { API, type Unit } from '../facts/units.ts'
+import { stepOf } from './consequences.ts'
 import type { Examination } from './examination.ts'
 
 /** Seconds after which a unit that runs is taken for one that stays. */
@@ -8,7 +9,7 @@ const LATELY = 3600
 
 /** The units: each needs the one before it, so of those that did not start the first is what matters. */
 export function examineUnits(exam: Examination) {
-  const { units, patroni } = exam.facts
+  const { units, patroni, server } = exam.facts
   if (!units.known) return exam.blind('units', units)
   const ours = units.value.filter(({ name }) => name !== 'postgresql.service')
   if (ours.every(({ load }) => load === 'not-found'))
@@ -25,7 +26,9 @@ export function examineUnits(exam: Examination) {
     installed(exam, unit)
     // PostgreSQL itself is the server's family.
     if (whole && unit.name !== 'postgresql.service') running(exam, unit)
-    whole = whole && unit.active === 'active'
+    // A server that runs without its unit is no reason for the others not to.
+    const serves = unit.name === 'postgresql.service' && server.state === 'up'
+    whole = whole && (serves || unit.active === 'active')
     if (unit.name === API && unit.active === 'active') healthy(exam)
     if (exam.findings.length === before && unit.active === 'active') exam.good(`${unit.name} is active`)
     overridden(exam, unit)
@@ -44,9 +47,11 @@ function healthy(exam: Examination) {
 }
 
 /** How its file is. */
-function installed(exam: Examination, { name, load, file }: Unit): void {
+function installed(exam: Examination, { name, load, file, active }: Unit): void {
   if (load === 'masked' || file === 'masked')
-    exam.find('unit-masked', name, 'it is masked, so that nothing can start it')
+    exam.find('unit-masked', name, 'it is masked, so that nothing can start it', {
+      blocks: active === 'active' ? undefined : stepOf(name),
+    })
   else if (file === 'disabled') exam.find('unit-disabled', name, 'it is not enabled')
 }
 

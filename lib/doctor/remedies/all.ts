@@ -16,8 +16,9 @@ import { ifKnown, toFact } from '../facts/fact.ts'
 
 import type { Facts } from '../facts/gather.ts'
 import type { DoctorFinding } from '../findings/examination.ts'
+import type { Fix } from '../findings/meanings.ts'
 import { objects, schema } from './database.ts'
-import { accounts, folders, hosts, units } from './host.ts'
+import { accounts, folders, hosts, starting, unitFiles } from './host.ts'
 import type { Remedy } from './remedy.ts'
 import { listen, reloading, start, trustRule } from './server.ts'
 
@@ -90,6 +91,7 @@ export const REMEDIES: readonly Remedy[] = [
   folders,
   hosts,
   undo,
+  unitFiles,
   start,
   trustRule,
   listen,
@@ -100,16 +102,17 @@ export const REMEDIES: readonly Remedy[] = [
   // Before what keeps a copy of a file that it corrects.
   strays,
   install,
-  units,
+  starting,
 ]
 
 /** A remedy, the findings it is for, and in one line what it will do. */
 type Planned = { readonly remedy: Remedy; readonly findings: readonly DoctorFinding[]; readonly does: string }
 
-/** The remedies for what was found, in their order. */
-export const planRemedies = (findings: readonly DoctorFinding[]): Planned[] =>
+/** The remedies for what was found, in their order. What follows from something that can be mended is mended with it. */
+export const planRemedies = (found: readonly DoctorFinding[]): Planned[] =>
   REMEDIES.flatMap(remedy => {
-    const its = findings.filter(({ fix }) => fix === remedy.fix)
+    const findings = found.flatMap(finding => [finding, ...(finding.fix ? (finding.consequences ?? []) : [])])
+    const its = findings.filter(one => one.fix === remedy.fix && (remedy.concerns?.(one) ?? true))
     const subjects = [...new Set(its.map(({ subject }) => subject))].join(', ')
     return its.length === 0 ? [] : [{ remedy, findings: its, does: remedy.does(subjects) }]
   })
@@ -117,18 +120,18 @@ export const planRemedies = (findings: readonly DoctorFinding[]): Planned[] =>
 /**
  * Applies remedies in their order; one that fails leaves the others to be tried, and is warned of.
  *
- * @returns whether none failed
+ * @returns those that failed
  */
-export async function applyRemedies(run: Run, plan: readonly Planned[], facts: Facts): Promise<boolean> {
-  let failed = false
+export async function applyRemedies(run: Run, plan: readonly Planned[], facts: Facts): Promise<Fix[]> {
+  const failed: Fix[] = []
   for (const { remedy, findings } of plan) {
     try {
       await remedy.apply(run, findings, facts)
     } catch (error) {
       if (!(error instanceof Failure)) throw error
       run.report.warning(`the remedy ${remedy.fix} cannot ${error.message}: ${error.reason}. ${error.hint}`)
-      failed = true
+      failed.push(remedy.fix)
     }
   }
-  return !failed
+  return failed
 }

@@ -6,8 +6,11 @@ import { describeOwnership, setOwnership } from '../../host/ownership.ts'
 import { perform } from '../../host/shell.ts'
 import { changeUnitFiles, control } from '../../host/units.ts'
 import { accountDeclarations } from '../../provision/owners.ts'
+import { diagnose } from '../diagnose.ts'
 import { ifKnown } from '../facts/fact.ts'
-import type { Unit } from '../facts/units.ts'
+import type { Facts } from '../facts/gather.ts'
+import type { Unit, UnitName } from '../facts/units.ts'
+import { standsBefore, stepOf } from '../findings/consequences.ts'
 import type { DoctorFinding } from '../findings/examination.ts'
 import { type FolderPlan, planFolder } from '../findings/folders.ts'
 import type { FindingId } from '../findings/meanings.ts'
@@ -78,38 +81,60 @@ export const hosts: Remedy = {
   },
 }
 
-/** One thing that is done to a unit, or to systemd. */
-type UnitStep = { readonly action: 'daemon-reload' | 'unmask' | 'enable' | 'start'; readonly name: string }
+/** What is done to the files of units. */
+type FileStep = { readonly action: 'daemon-reload' | 'unmask' | 'enable'; readonly name: string }
 
 /** What the findings ask for, in the order in which each unit needs the one before it. */
-export function unitSteps(findings: readonly DoctorFinding[], all: readonly Unit[]): UnitStep[] {
+export function fileSteps(findings: readonly DoctorFinding[], all: readonly Unit[]): FileStep[] {
   const subjects = (wanted: FindingId): string[] =>
     findings.filter(({ id }) => id === wanted).map(({ subject }) => subject)
   const masked = subjects('unit-masked')
   const enabled = [...masked, ...subjects('unit-disabled')]
-  const steps: UnitStep[] = []
+  const steps: FileStep[] = []
   if (subjects('unit-not-loaded').length > 0) steps.push({ action: 'daemon-reload', name: 'systemd' })
   for (const { name } of all) {
     if (masked.includes(name)) steps.push({ action: 'unmask', name })
     if (enabled.includes(name)) steps.push({ action: 'enable', name })
   }
-  for (const { name, load, active } of all)
-    if (active !== 'active' && load !== 'not-found') steps.push({ action: 'start', name })
   return steps
 }
 
-/** Unmasks, enables and starts. */
-export const units: Remedy = {
+const OF_FILES: readonly FindingId[] = ['unit-masked', 'unit-disabled', 'unit-not-loaded']
+
+/** Before anything is started: what is masked cannot be. */
+export const unitFiles: Remedy = {
   fix: 'units',
-  does: subjects => `unmask, enable and start: ${subjects}`,
-  apply: async (run, findings, facts) => {
-    for (const { action, name } of unitSteps(findings, ifKnown(facts.units) ?? [])) {
-      if (action === 'start') await control(run, action, name)
-      else await changeUnitFiles(action, ...(action === 'daemon-reload' ? [] : [name]))
-      run.report.change({
-        resource: name,
-        action: action === 'daemon-reload' ? 'read the units again' : action,
-      })
+  concerns: ({ id }) => OF_FILES.includes(id),
+  does: subjects => `have systemd read, unmask and enable: ${subjects}`,
+  apply: async ({ report }, findings, facts) => {
+    for (const { action, name } of fileSteps(findings, ifKnown(facts.units) ?? [])) {
+      await changeUnitFiles(action, ...(action === 'daemon-reload' ? [] : [name]))
+      report.change({ resource: name, action: action === 'daemon-reload' ? 'read the units again' : action })
+    }
+  },
+}
+
+/** The units that are not at work and can be, in the order in which each needs the one before it. */
+export function startable(facts: Facts): UnitName[] {
+  const left = diagnose(facts).findings.filter(({ fix }) => fix === undefined)
+  const all = ifKnown(facts.units) ?? []
+  return all.flatMap(({ name, load, active }) => {
+    if (active === 'active' || load === 'not-found') return []
+    const step = stepOf(name)
+    return step && left.some(finding => standsBefore(finding, step)) ? [] : [name]
+  })
+}
+
+/** Starts one after the other what does not run. */
+export const starting: Remedy = {
+  fix: 'units',
+  // What is masked and runs goes on running; what was masked and did not run is told once, as masked.
+  concerns: ({ id, blocks }) => !OF_FILES.includes(id) || blocks !== undefined,
+  does: subjects => `start, with what needs it: ${subjects}`,
+  apply: async (run, _, facts) => {
+    for (const name of startable(facts)) {
+      await control(run, 'start', name)
+      run.report.change({ resource: name, action: 'start' })
     }
   },
 }

@@ -21,9 +21,9 @@ export const UNITS: readonly Case[] = [
     says: /it has failed \(exit-code\); its last error: cannot read.*so the API is not started.*journalctl -u postgres-endo/s,
   },
   {
-    name: 'PostgreSQL is not active, which is for another family to say',
+    name: 'PostgreSQL runs, though its unit does not, and so the setup could',
     told: units({ 'postgresql.service': { active: 'failed' }, [SETUP]: { active: 'failed' } }),
-    finds: [],
+    finds: [`error unit-failed (${SETUP}) units`],
   },
   {
     name: 'units of which systemd does not answer',
