@@ -23,6 +23,18 @@ t.test('remedies are shown, and applied where they are wanted', needsRoot, async
     return outputOf(child)
   }
 
+  /** The same, with a key pressed once it asks. */
+  const pressed = async (key: string) => {
+    const child = spawn('script', ['--quiet', '--return', '--command', FIX, '/dev/null'], { env: host.env })
+    let shown = ''
+    child.stdout.on('data', (text: Buffer) => {
+      shown += text
+      if (shown.includes('[y/N]') && child.stdin.writable) child.stdin.end(key)
+    })
+    return outputOf(child)
+  }
+  const times = (text: string, what: string): number => text.split(what).length - 1
+
   await t.test('nothing to do', async t => {
     const { code, json, err } = await sound.fix({}, '--yes')
     t.equal(code, 0, err)
@@ -38,7 +50,19 @@ t.test('remedies are shown, and applied where they are wanted', needsRoot, async
       json.changes.map(({ resource }) => resource),
       ['remedy setup'],
     )
+    t.equal(times(err, 'error role-no-login'), 1, 'each finding once')
+    t.equal(times(err, 'remedy setup'), 1, 'and each remedy')
     t.ok(await wrong(), 'and changes nothing')
+  })
+  await t.test('at a terminal nothing is done where nothing is answered', async t => {
+    const ended = await pressed('\u0004')
+    t.equal(ended.code, 1, ended.out)
+    t.match(ended.out, /nothing was changed; left: 1 error/)
+    const interrupted = await pressed('\u0003')
+    // The shell that script(1) puts in between ends by the signal itself.
+    t.match(interrupted.out, /SIGINT asked this run to stop[^]*failed with exit code 75, no changes made/)
+    for (const { out } of [ended, interrupted]) t.notMatch(out, /this is a bug|Error:/)
+    t.ok(await wrong())
   })
   await t.test('without a terminal and --yes nothing is done', async t => {
     t.match(await sound.fix(), { code: 64, err: /--yes/ })
@@ -66,6 +90,8 @@ t.test('remedies are shown, and applied where they are wanted', needsRoot, async
     const fixed = await sound.fix({ env: { ENDOREG_ON_FOREIGN_CHANGE: 'refuse' } }, '--yes')
     t.equal(fixed.code, 1, fixed.err)
     t.match(fixed.err, /the remedy setup cannot set the password .*somebody else changed it/)
+    t.match(fixed.err, /still there: password-postgres/)
+    t.equal(times(fixed.err, 'error password-postgres'), 1, 'told once')
     t.same(sound.surprises(fixed), ['password-postgres'], 'the other one is done')
     const mended = await sound.fix({}, '--yes')
     t.same(sound.surprises(mended), [], mended.err)
