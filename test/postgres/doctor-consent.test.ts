@@ -60,7 +60,7 @@ t.test('remedies are shown, and applied where they are wanted', needsRoot, async
     t.match(ended.out, /nothing was changed; left: 1 error/)
     const interrupted = await pressed('\u0003')
     // The shell that script(1) puts in between ends by the signal itself.
-    t.match(interrupted.out, /SIGINT asked this run to stop[^]*failed with exit code 75, no changes made/)
+    t.match(interrupted.out, /SIGINT asked this run to stop[\s\S]*failed with exit code 75, no changes made/)
     for (const { out } of [ended, interrupted]) t.notMatch(out, /this is a bug|Error:/)
     t.ok(await wrong())
   })
