@@ -1,9 +1,11 @@
+import { isIPv4 } from 'node:net'
 import { ExitCode, errnoOf, Failure, type FailureCode } from '../frame/failure.ts'
 import type { Settings } from '../frame/settings.ts'
 import { ImpostorError, UnaskedError, UnsafeMethod } from './login.ts'
-import { adviceOn, besides, isAnswer } from './problem.ts'
+import { adviceOn, besides, isAnswer, saysNoRule } from './problem.ts'
 import { ScramError } from './scram.ts'
-import { ProtocolError, TimeoutError } from './wire.ts'
+import { NoTlsError, ProtocolError, TimeoutError } from './wire.ts'
+import { administratorHint, type Chosen, insteadOf, nameHint } from './wrong-setting.ts'
 
 /** What kind of problem somebody acts on; every other has none, and only its words. */
 type ProblemKind =
@@ -15,7 +17,11 @@ type ProblemKind =
   | 'no such database'
   | 'no right to connect'
   | 'takes no connections'
+  /** All that the server has, or has for others than superusers. */
   | 'connections taken'
+  /** All that the database, or the role, may have. */
+  | 'database crowded'
+  | 'role crowded'
   /** This host has no address of the kind that was to be connected to. */
   | 'no address'
   /** The server asks for the password in a way that would give it away. */
@@ -36,20 +42,21 @@ export type Problem = {
 }
 
 /** Where the connection was to go, as far as the words depend on it. */
-export type Goal = {
+export type Goal = Chosen & {
   /** "/run/postgresql port 5432", "::1 port 5432" */
   readonly place: string
   readonly role: string
   readonly database: string
-  /** The kind of connection: the administrative one, or the application's. */
-  readonly as: 'administrator' | 'application'
 }
 
 /** Where the administrative connection goes, as the settings have it. */
-export const administratorGoal = (
-  { host, port, adminRole, adminDatabase }: Settings,
-  database = adminDatabase,
-): Goal => ({ place: `${host} port ${port}`, role: adminRole, database, as: 'administrator' })
+export const administratorGoal = (settings: Settings, database = settings.adminDatabase): Goal => ({
+  place: `${settings.host} port ${settings.port}`,
+  role: settings.adminRole,
+  database,
+  as: 'administrator',
+  settings,
+})
 
 /** What is known about an error; the words depend on where the connection was to go, and on the server's own. */
 type Known = Omit<Problem, 'cause' | 'hint' | 'kind'> & {
@@ -78,8 +85,13 @@ const refused = (
   kind?: ProblemKind,
 ): Known => ({ transient: false, stage: 'refused', code, cause, hint, kind: () => kind })
 
+/** @param cause what is missing; what is there instead is said with it */
 const absent = (cause: (goal: Goal) => string): Known =>
-  waiting('absent', cause, () => `Is PostgreSQL running? ${JOURNAL}`)
+  waiting(
+    'absent',
+    goal => [cause(goal), insteadOf(goal)?.there].filter(Boolean).join('; '),
+    goal => `${insteadOf(goal)?.hint ?? 'Is PostgreSQL running?'} ${JOURNAL}`,
+  )
 const starting = waiting(
   'starting',
   (_, { message }) => `PostgreSQL is not ready: ${message}`,
@@ -91,19 +103,21 @@ const SQLSTATES: Readonly<Record<string, Known>> = {
   '57P01': starting,
   '57P02': starting,
   '57P03': starting,
-  '53300': waiting(
-    'starting',
-    (goal, said) => `${limitOf(goal, said).taken}: ${said.message}`,
-    (goal, said) =>
-      `See who holds them (SELECT * FROM pg_stat_activity), or raise ${limitOf(goal, said).limit}.`,
-    'connections taken',
-  ),
+  '53300': {
+    ...waiting(
+      'starting',
+      (goal, said) => `${limitOf(goal, said).taken}: ${said.message}`,
+      (goal, said) =>
+        `See who holds them (SELECT * FROM pg_stat_activity), or raise ${limitOf(goal, said).limit}.`,
+    ),
+    kind: ({ routine }) => (routine && CROWDED[routine]) || 'connections taken',
+  },
   '28P01': refused(
     ExitCode.notPermitted,
     goal => `PostgreSQL refused the password of ${goal.role}`,
     goal =>
       goal.as === 'administrator'
-        ? 'Connect through the socket, where peer needs no password, or set PGPASSWORD.'
+        ? administratorHint(goal, goal.role, undefined, true)
         : 'The stored password is another one, or has expired. As root, run: sync-password; for the role itself: postgres-endoreg-setup',
     'wrong password',
   ),
@@ -111,13 +125,14 @@ const SQLSTATES: Readonly<Record<string, Known>> = {
     ...refused(
       ExitCode.notPermitted,
       (_, { message }) => `PostgreSQL does not let this role in: ${message}`,
-      goal =>
+      (goal, { message, routine }) =>
         goal.as === 'administrator'
-          ? `Run it as root, or as the account that pg_hba.conf and pg_ident.conf let in as ${goal.role}.`
-          : `Add a rule for this very address to pg_hba.conf (host "${goal.database}" "${goal.role}" ADDRESS scram-sha-256; 127.0.0.1/32 and ::1/128 are two rules), above any that rejects it, and reload. Where the role may not log in, run: postgres-endoreg-setup`,
+          ? administratorHint(goal, goal.role, routine, false)
+          : /client certificate/.test(message)
+            ? 'Its rule in pg_hba.conf wants a certificate of the client (clientcert), and the API has none: take that option out of the rule, and reload; or put a rule for ADDRESS without it above.'
+            : `Add a rule for this very address to pg_hba.conf (host "${goal.database}" "${goal.role}" ADDRESS scram-sha-256; 127.0.0.1/32 and ::1/128 are two rules), above any that rejects it, and reload. Where the role may not log in, run: postgres-endoreg-setup`,
     ),
-    // Both come from one function with one SQLSTATE (auth.c, ClientAuthentication()).
-    kind: ({ message }) => (/no pg_hba\.conf entry/.test(message) ? 'no rule' : 'refused by rules'),
+    kind: said => (saysNoRule(said) ? 'no rule' : 'refused by rules'),
   },
   '3D000': refused(
     ExitCode.configuration,
@@ -142,22 +157,42 @@ const SQLSTATES: Readonly<Record<string, Known>> = {
   ),
 }
 
-/** Whose limit a login has met with 53300: a database's, a role's (postinit.c, miscinit.c), or else the server's. */
-function limitOf({ database, role }: Goal, { routine }: Said): { taken: string; limit: string } {
+/** The functions in which a login meets the limit of a database or a role, and of nothing else (postinit.c, miscinit.c). */
+const CROWDED: Readonly<Record<string, ProblemKind>> = {
+  CheckMyDatabase: 'database crowded',
+  InitializeSessionUserId: 'role crowded',
+}
+
+/**
+ * Whose limit a login has met with 53300: a database's, a role's, what is left beside the reserved connections
+ * (InitPostgres() of postinit.c), or all of the server's. Names of settings and roles are never translated.
+ */
+function limitOf({ database, role }: Goal, { message, routine }: Said): { taken: string; limit: string } {
   const of = (what: string, name: string): { taken: string; limit: string } => ({
     taken: `all connections that the ${what} ${name} may have are taken`,
     limit: `its limit: ALTER ${what.toUpperCase()} "${name}" CONNECTION LIMIT NUMBER`,
   })
   if (routine === 'CheckMyDatabase') return of('database', database)
   if (routine === 'InitializeSessionUserId') return of('role', role)
-  return { taken: 'all connections are taken', limit: 'max_connections' }
+  if (/\bmax_wal_senders\b/.test(message))
+    return { taken: 'all WAL senders are taken', limit: 'max_wal_senders' }
+  if (routine !== 'InitPostgres') return { taken: 'all connections are taken', limit: 'max_connections' }
+  const [who, reserved] = /pg_use_reserved_connections/.test(message)
+    ? ['roles of pg_use_reserved_connections', 'reserved_connections']
+    : ['superusers', 'superuser_reserved_connections']
+  return {
+    taken: `all connections but those reserved for ${who} (${reserved}) are taken`,
+    limit: `max_connections, of which ${reserved} are kept free`,
+  }
 }
 
 const noAddress = refused(
   ExitCode.configuration,
   goal => `this host has no address to reach ${goal.place} from`,
-  () =>
-    'Is IPv6 turned off while /etc/hosts still names ::1? Turn it on (sysctl net.ipv6.conf.lo.disable_ipv6) or take the line out.',
+  ({ place }) =>
+    isIPv4(place.split(' ')[0] ?? '')
+      ? 'Has an interface an IPv4 address (ip address), and is the loopback one up (ip link set lo up)?'
+      : 'Is IPv6 turned off while /etc/hosts still names ::1? Turn it on (sysctl net.ipv6.conf.lo.disable_ipv6) or take the line out.',
   'no address',
 )
 
@@ -183,12 +218,12 @@ const ERRNOS: Readonly<Record<string, Known>> = {
   EAI_AGAIN: waiting(
     'absent',
     goal => `the name of ${goal.place} cannot be resolved yet`,
-    () => 'Look at /etc/hosts and the resolver.',
+    goal => nameHint(goal, goal.place),
   ),
   ENOTFOUND: refused(
     ExitCode.configuration,
     goal => `the name of ${goal.place} cannot be resolved`,
-    () => 'Look at /etc/hosts: it should have "127.0.0.1 localhost" and "::1 localhost".',
+    goal => nameHint(goal, goal.place),
   ),
   EADDRNOTAVAIL: noAddress,
   EAFNOSUPPORT: noAddress,
@@ -241,6 +276,7 @@ function find(error: unknown): Known | undefined {
   const other = OTHERS.find(([kind]) => error instanceof kind)
   if (other) return other[1]
   const errno = errnoOf(error)
+  if (errno !== undefined && /^(?:ERR_SSL|EPROTO)/.test(errno)) return disagreement
   if (errno !== undefined) return ERRNOS[errno] ?? (errno.startsWith('ERR_') ? undefined : unforeseen(errno))
   // What the driver says without a code.
   if (/^timeout expired/.test(error.message)) return ERRNOS['ETIMEDOUT']
@@ -289,6 +325,16 @@ const OTHERS: readonly (readonly [kind: new (...all: never[]) => Error, known: K
         'Find out what it is (ss -ltnp), stop it, and restart PostgreSQL so that it listens there itself. A pooler that is meant to be there needs a port of its own (ENDOREG_DB_PORT), or the account of PostgreSQL.',
     ),
   ],
+  [
+    NoTlsError,
+    refused(
+      ExitCode.configuration,
+      ({ place, settings }) =>
+        `${place} offers no TLS, which ENDOREG_DB_SSLMODE=${settings?.dbSslMode ?? 'require'} asks for`,
+      () =>
+        'Let PostgreSQL offer it (ssl = on, with ssl_cert_file and ssl_key_file), and restart it; or set ENDOREG_DB_SSLMODE=prefer.',
+    ),
+  ],
   [ScramError, strange],
   [ProtocolError, strange],
 ]
@@ -303,7 +349,8 @@ const unforeseen = (errno: string): Known =>
 const disagreement = refused(
   ExitCode.configuration,
   ({ place }, { message }) => `${place} and this connection do not agree: ${message}`,
-  () => 'Look at PGSSLMODE in the environment, and at what listens there: ss -ltnp',
+  ({ as }) =>
+    `Look at ${as === 'administrator' ? 'PGSSLMODE in the environment' : 'ENDOREG_DB_SSLMODE'}, and at what listens there: ss -ltnp`,
 )
 
 /** Node.js gives one AggregateError, with no message of its own, for a name with several addresses. */

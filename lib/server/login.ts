@@ -1,5 +1,5 @@
 import { accountName } from '../host/accounts.ts'
-import { means } from './problem.ts'
+import { isAnswer, means, saysNoRule } from './problem.ts'
 import { ScramError, ScramExchange, type ScramPassword } from './scram.ts'
 import { describeHolder, type End, holderOf, otherEnd } from './sockets.ts'
 import { type Message, ProtocolError, Wire } from './wire.ts'
@@ -19,6 +19,8 @@ export type LoginTarget = {
   readonly port: number
   readonly role: string
   readonly database: string
+  /** libpq's `sslmode`, which is `prefer` where nobody says otherwise. */
+  readonly sslMode?: string | undefined
   /** The uid of PostgreSQL's account, where that is known to listen there itself. */
   readonly owner?: number | undefined
 }
@@ -39,7 +41,9 @@ export class Login {
   }
 
   /**
-   * Logs in; where the access rules refuse a plain connection, with TLS, as libpq does by default.
+   * Logs in, with TLS and without as libpq would by that `sslmode` (connectOptions2() and PQconnectPoll() of fe-connect.c).
+   * Where it would try both, the plain connection comes first: one that succeeds is enough for either, and it costs less.
+   * Of two refusals the one that counts is thrown.
    *
    * @param password may still be on its way: everything up to the server's salt happens meanwhile
    * @param limit milliseconds from the first packet to readiness
@@ -49,13 +53,16 @@ export class Login {
     password: ScramPassword | Promise<ScramPassword>,
     limit: number,
   ): Promise<Login> {
+    const { plain, encrypted } = waysOf(target.sslMode)
+    if (!plain) return Login.#open(target, password, limit, true)
     try {
       return await Login.#open(target, password, limit, false)
     } catch (refusal) {
-      // No access rule, or one that rejects.
-      if (!means(refusal, 'refused by rules')) throw refusal
-      return await Login.#open(target, password, limit, true).catch(() => {
-        throw refusal
+      const byRule = means(refusal, 'refused by rules') || refusal instanceof UnsafeMethod
+      if (!encrypted || !byRule) throw refusal
+      return await Login.#open(target, password, limit, true).catch((other: unknown) => {
+        // libpq tells of both, of that with TLS first.
+        throw weightOf(other) < weightOf(refusal) ? refusal : other
       })
     }
   }
@@ -110,6 +117,20 @@ export class Login {
   close(): void {
     this.#wire.close()
   }
+}
+
+/** How a connection may be by libpq's `sslmode`. */
+export const waysOf = (sslMode = 'prefer'): { readonly plain: boolean; readonly encrypted: boolean } => ({
+  plain: ['disable', 'allow', 'prefer'].includes(sslMode),
+  encrypted: sslMode !== 'disable',
+})
+
+/** How much a refusal says of the cause: a rule that rejects more than that there is none, one that asks for something most. */
+function weightOf(error: unknown): number {
+  if (error instanceof UnsafeMethod) return 3
+  if (!isAnswer(error)) return 0
+  if (!means(error, 'refused by rules')) return 3
+  return saysNoRule(error) ? 1 : 2
 }
 
 /**

@@ -29,6 +29,10 @@ const MEANINGS = {
 export const means = (error: unknown, meaning: keyof typeof MEANINGS): error is Answer =>
   isAnswer(error) && MEANINGS[meaning].some(code => code === error.code)
 
+/** Whether a refusal by the access rules says that there is none. It has its SQLSTATE and function with others (auth.c, ClientAuthentication()). */
+export const saysNoRule = ({ message }: { readonly message: string }): boolean =>
+  /no pg_hba\.conf entry/.test(message)
+
 /** Whether `error` is an answer of PostgreSQL, and not a lost connection or something of ours. */
 export const isAnswer = (error: unknown): error is Answer =>
   error instanceof pg.DatabaseError || error instanceof ServerError

@@ -38,6 +38,7 @@ export const applicationTarget = (settings: Settings, address: string): LoginTar
   port: settings.dbPort,
   role: settings.dbUser,
   database: settings.dbName,
+  sslMode: settings.dbSslMode,
   owner: ownerOf(settings),
 })
 
@@ -55,11 +56,15 @@ function ownerOf({ host, port, dbPort }: Settings): number | undefined {
   }
 }
 
-export const applicationGoal = ({ address, port, role, database }: LoginTarget): Goal => ({
+export const applicationGoal = (
+  { address, port, role, database }: LoginTarget,
+  settings?: Settings,
+): Goal => ({
   place: `${address} port ${port}`,
   role,
   database,
   as: 'application',
+  settings,
 })
 
 /** Logs in as the application at `address`, and looks who and where one is then. */
@@ -79,7 +84,7 @@ export async function tryLogin(
       login.close()
     }
   } catch (error) {
-    return { address, ok: false, problem: explain(error, applicationGoal(target)) }
+    return { address, ok: false, problem: explain(error, applicationGoal(target, settings)) }
   }
 }
 

@@ -28,6 +28,9 @@ export class ServerError extends Error {
 /** What came is no message of PostgreSQL's protocol. */
 export class ProtocolError extends Error {}
 
+/** TLS was asked for, and is not offered. */
+export class NoTlsError extends ProtocolError {}
+
 /** The time for the exchange is over. */
 export class TimeoutError extends Error {}
 
@@ -94,7 +97,7 @@ export class Wire {
     request.writeInt32BE(TLS_REQUEST, 4)
     this.#socket.write(request)
     const answer = await this.#until(() => (this.#received.length > 0 ? this.#received : undefined))
-    if (answer.toString('latin1') !== 'S') throw new ProtocolError('it offers no TLS')
+    if (answer.toString('latin1') !== 'S') throw new NoTlsError('it offers no TLS')
     this.#received = Buffer.alloc(0)
     const plain = this.#socket
     plain.removeAllListeners('data')

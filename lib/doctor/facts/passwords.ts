@@ -103,7 +103,7 @@ export async function gatherNeeds(
   try {
     return known(await inspectNeeds(target, await ScramPassword.from(password), LIMIT))
   } catch (error) {
-    const { cause, hint } = explain(error, applicationGoal(target))
+    const { cause, hint } = explain(error, applicationGoal(target, settings))
     return unknown(cause, hint)
   }
 }
