@@ -85,12 +85,31 @@ const ROWS: readonly Row[] = [
     name: 'rules on the disk that are right and not loaded',
     breaks: async host => {
       await loaded(host, ADMINISTRATION + IPV4)
-      host.cluster.setRules(SCRAM_RULES)
+      await later(() => host.cluster.setRules(SCRAM_RULES))
     },
     finds: ['rules-not-loaded'],
     says: /the file lets the API in, and the rules from before do not\nsystemctl reload postgresql/,
     fix: 'reload',
     mended: true,
+  },
+  {
+    name: 'rules on the disk that are right and not loaded, and by their time are no newer',
+    breaks: async host => {
+      await loaded(host, ADMINISTRATION + IPV4)
+      await later(() => dated(host, 1))
+    },
+    finds: ['login-failed ::1'],
+    says: /no pg_hba\.conf entry for host "::1".*; but .*pg_hba\.conf:5 lets it in, and no file is newer/,
+    fix: 'reload',
+    mended: true,
+  },
+  {
+    name: 'no rule for any address of localhost',
+    breaks: rules(),
+    finds: ['hba-no-rule ::1, 127.0.0.1'],
+    fix: 'setup',
+    mended: true,
+    says: /from ::1 or 127\.0\.0\.1\n.*\n.*host "endoregDbLocal" "endoregDbLocal" ::1\/128 scram-sha-256 and host .*127\.0\.0\.1\/32/,
   },
   {
     name: 'rules on the disk that are newer, and would keep the API out',
@@ -216,9 +235,10 @@ const ROWS: readonly Row[] = [
   {
     name: 'the role may have no connection',
     breaks: sql('ALTER ROLE "endoregDbLocal" CONNECTION LIMIT 0'),
-    finds: ['login-failed', 'login-failed', 'manifest-drift'],
-    says: /that the role endoregDbLocal may have are taken: too many .*\n.*\n.*ALTER ROLE "endoregDbLocal" CONNECTION LIMIT/,
-    restores: sql('ALTER ROLE "endoregDbLocal" CONNECTION LIMIT -1'),
+    finds: ['role-limit endoregDbLocal'],
+    fix: 'setup',
+    mended: true,
+    says: /may have no connections \(CONNECTION LIMIT\): .*the role endoregDbLocal may have are taken: too many .*\n.*\n.*ALTER ROLE "endoregDbLocal" CONNECTION LIMIT -1/,
   },
   {
     name: 'the database may have no connection',

@@ -137,6 +137,30 @@ const ROWS: readonly Row[] = [
     restores: asBefore,
   },
   {
+    name: 'PostgreSQL listens at no address',
+    breaks: async host => {
+      await restarted(host, {})
+      host.cluster.configure({ listen_addresses: "''" })
+      await host.cluster.stop()
+      host.cluster.launch()
+      await until(
+        async () => existsSync(`${host.cluster.socket}/.s.PGSQL.${host.cluster.port}`) || undefined,
+        'it runs',
+      )
+      await nextSecond()
+    },
+    finds: ['address-not-served ::1, 127.0.0.1'],
+    says: /listen_addresses is ''.*\n.*\n.*ALTER SYSTEM SET listen_addresses = '::1,127\.0\.0\.1'/,
+    restores: asBefore,
+  },
+  {
+    name: 'ENDOREG_DB_PORT is not the port of PostgreSQL',
+    breaks: () => {},
+    env: () => ({ ENDOREG_DB_PORT: '1' }),
+    finds: ['address-not-served ::1, 127.0.0.1', 'settings-differ'],
+    says: /nothing listens at ::1 or 127\.0\.0\.1 port 1, .*\n.*\nENDOREG_DB_PORT is 1, and the port of PostgreSQL \(PGPORT\) is \d+: correct/,
+  },
+  {
     name: 'PostgreSQL listens at IPv6 only',
     breaks: async host => {
       await restarted(host, {}).catch(() => {})
@@ -239,6 +263,13 @@ const ROWS: readonly Row[] = [
     env: data,
     finds: ['connections-exhausted'],
     says: /all connections are taken: .*\nthe API gets no connection either/,
+    restores: disperse,
+  },
+  {
+    name: 'all connections are taken but those that are kept for superusers',
+    breaks: host => crowd(host, 57),
+    finds: ['connections-exhausted'],
+    says: /reserved for superusers \(superuser_reserved_connections\) are taken: remaining .*; \d+ of 57 connections are in use\n.*\n.*superuser_reserved_connections/,
     restores: disperse,
   },
   {

@@ -180,7 +180,10 @@ export const FINDINGS = {
   'trust-superuser': warning('every account of this host can read and change everything, passwords too'),
   'trust-rule': warning('every account of this host can work as that role', { blocks: 'proof' }),
   'address-not-served': error(
-    address => `the API is refused at ${address}; if it tries that address only, it has no database`,
+    addresses =>
+      addresses.includes(',')
+        ? `the API is refused at ${addresses}`
+        : `the API is refused at ${addresses}; if it tries that address only, it has no database`,
     { fix: 'listen', blocks: 'proof' },
   ),
   'login-failed': error(address => `the API cannot log in at ${address}`, { blocks: 'proof' }),
@@ -189,6 +192,7 @@ export const FINDINGS = {
   'role-missing': error(WRONG_PASSWORD, SETUP),
   'role-no-login': error(NO_LOGIN, SETUP),
   'role-expired': error(WRONG_PASSWORD, SETUP),
+  'role-limit': error(NO_LOGIN, SETUP),
   'database-missing': error('the API has nowhere to keep its data', SETUP),
   'database-owner': error("the API's migrations may not change it", { ...SETUP, blocks: 'api' }),
   'database-connect': error('the API is let in and then refused', { blocks: 'proof' }),

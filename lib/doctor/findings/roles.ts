@@ -1,7 +1,10 @@
+import { count } from '../../frame/report.ts'
 import { diffDatabases, diffRoles } from '../../provision/roles.ts'
 import type { Cluster, CurrentRole } from '../../server/look.ts'
+import { identifier } from '../../server/sql.ts'
 import { toFact } from '../facts/fact.ts'
 import { type Examination, onStandby, serverSelf } from './examination.ts'
+import type { Meaning } from './meanings.ts'
 
 /** Roles, databases and the application's rights there. Of a server that is down nothing is said. */
 export function examineRoles(exam: Examination) {
@@ -38,11 +41,34 @@ function application(exam: Examination, { roles, databases }: Cluster): void {
   if (role?.login === false) exam.find('role-no-login', dbUser, 'the role may not log in (NOLOGIN)', primary)
   const expiry = role && expiryOf(role, now)
   if (expiry) exam.find('role-expired', dbUser, `its password has expired, ${expiry.toISOString()}`, primary)
+  if (role) limit(exam, role, primary)
   const owner = databases.get(dbName)
   const declared = manifest.databases.find(({ name }) => name === dbName)?.owner
   if (owner === undefined) exam.find('database-missing', dbName, 'there is no such database', primary)
   else if (owner !== declared)
     exam.find('database-owner', dbName, `it belongs to ${owner}, not to ${declared}`, primary)
+}
+
+/** The role's own limit of connections, where it is what keeps the application out. */
+function limit(exam: Examination, { connectionLimit }: CurrentRole, primary: Partial<Meaning>): void {
+  const { settings, manifest, attempts } = exam.facts
+  const { dbUser } = settings
+  const [refusal] = attempts.flatMap(({ outcome }) =>
+    !outcome.ok && outcome.problem.kind === 'role crowded' ? [outcome.problem] : [],
+  )
+  if (connectionLimit < 0 || (connectionLimit > 0 && !refusal)) return
+  const seen = `the role ${dbUser} may have ${count(connectionLimit, 'connection')} (CONNECTION LIMIT)`
+  const declared = manifest.roles.find(({ name }) => name === dbUser)?.connectionLimit
+  const meant =
+    declared === connectionLimit
+      ? {
+          remedy: `raise connectionLimit of ${dbUser} in the manifest, then: postgres-endoreg-setup; or see who holds them (SELECT * FROM pg_stat_activity)`,
+          fix: undefined,
+        }
+      : {
+          remedy: `postgres-endoreg-setup; by hand: ALTER ROLE ${identifier(dbUser)} CONNECTION LIMIT ${declared ?? -1}`,
+        }
+  exam.find('role-limit', dbUser, refusal ? `${seen}: ${refusal.cause}` : seen, { ...meant, ...primary })
 }
 
 /** What else the manifest declares. */

@@ -1,21 +1,26 @@
 import { accessMode } from '../../provision/access-rules.ts'
 import type { LoginAttempt, Verdict } from '../../server/access/decide.ts'
 import type { Rule } from '../../server/access/rules.ts'
+import { waysOf } from '../../server/login.ts'
 import { newerFiles } from '../../server/look.ts'
 import { rangeOf } from '../../server/prove.ts'
 import { ifKnown } from '../facts/fact.ts'
 import type { Facts } from '../facts/gather.ts'
 import type { Rules } from '../facts/server.ts'
 import { type Examination, remedyOn, serverSelf } from './examination.ts'
-import { FINDINGS, type Meaning } from './meanings.ts'
+import { FINDINGS, type FindingId, type Meaning } from './meanings.ts'
 
 /** "/etc/postgresql/15/main/pg_hba.conf:12" */
-const placeOf = ({ file, line }: Rule): string => `${file}:${line}`
+export const placeOf = ({ file, line }: Rule): string => `${file}:${line}`
 
 /** Methods by which the application's password is asked for and not given away. */
 const PROVING = new Set(['scram-sha-256', 'md5', 'trust'])
 
-const isProving = ({ method }: Rule): boolean => PROVING.has(method)
+/** What a rule wants of the client's certificate; the application has none. */
+const certificateOf = ({ options }: Rule): string | undefined =>
+  options.find(([name]) => name === 'clientcert')?.join('=')
+
+const isProving = (rule: Rule): boolean => PROVING.has(rule.method) && certificateOf(rule) === undefined
 
 /** The rules, where PostgreSQL takes all of them. */
 function soundRules({ rules }: Facts): Rules | undefined {
@@ -29,36 +34,61 @@ export function verdictFor(facts: Facts, address: string): Verdict | undefined {
   if (!rules) return undefined
   const { dbName: database, dbUser: role } = facts.settings
   const verdict = (ssl: boolean): Verdict => rules.judge({ type: 'host', database, role, address, ssl })
-  const plain = verdict(false)
-  if (letsIn(plain) || !serverSelf(facts)?.tls) return plain
-  // Refused without TLS, a client tries with it.
-  const secured = verdict(true)
-  return letsIn(secured) ? secured : plain
+  const { plain, encrypted } = waysOf(facts.settings.dbSslMode)
+  const verdicts = [
+    ...(plain ? [verdict(false)] : []),
+    ...(encrypted && serverSelf(facts)?.tls ? [verdict(true)] : []),
+  ]
+  // A rule that refuses says more than that there is none; where both have one, libpq has begun with TLS.
+  return verdicts.find(letsIn) ?? [...verdicts].reverse().find(({ decides }) => decides) ?? verdicts[0]
 }
 
 /** Whether `verdict` lets the application prove itself. */
 export const letsIn = ({ decides }: Verdict): boolean => decides !== undefined && isProving(decides)
 
-/** Tells of the rules that keep the application out at `address`. */
-export function findRule(exam: Examination, address: string, { decides, shadowed }: Verdict) {
-  const { settings, rules } = exam.facts
-  const remedy = ruleRemedy(exam.facts, address)
+/** What keeps the application out at an address. Several of one reason are one finding. */
+export type Cause = {
+  readonly id: FindingId
+  readonly address: string
+  /** The same text for the same reason. */
+  readonly reason: string
+  /** What was seen, of the addresses with that reason. */
+  readonly seen: (addresses: readonly string[]) => string
+  readonly here: (addresses: readonly string[]) => Partial<Meaning>
+}
+
+/** The rules that keep the application out at `address`. */
+export function ruleCause(facts: Facts, address: string, { decides, shadowed }: Verdict): Cause {
+  const { settings, rules } = facts
+  const here = (addresses: readonly string[]): Partial<Meaning> => ruleRemedy(facts, addresses)
   if (!decides) {
     const where = ifKnown(rules)?.path ?? 'pg_hba.conf'
-    const seen = `no rule of ${where} is for ${settings.dbUser} in ${settings.dbName} from ${address}`
-    const meaning = `PostgreSQL refuses the API at ${address}: no pg_hba.conf entry for host "${address}"`
-    return exam.find('hba-no-rule', address, seen, { meaning, ...remedy })
+    const meaning = (addresses: readonly string[]): string =>
+      `PostgreSQL refuses the API at ${addresses.join(' and ')}: no pg_hba.conf entry for ${addresses.map(one => `host "${one}"`).join(' and ')}`
+    return {
+      id: 'hba-no-rule',
+      address,
+      reason: where,
+      seen: addresses =>
+        `no rule of ${where} is for ${settings.dbUser} in ${settings.dbName} from ${addresses.join(' or ')}`,
+      here: addresses => ({ meaning: meaning(addresses), ...here(addresses) }),
+    }
   }
+  const certificate = certificateOf(decides)
+  const wanting = certificate === undefined ? '' : ` and ${certificate}, so it wants a certificate of the API`
   const meant = shadowed.find(isProving)
   const behind = meant ? `, before ${placeOf(meant)} (${meant.method}) which was meant` : ''
+  const seen = `${placeOf(decides)} decides, with ${decides.method}${wanting}${behind}`
   const id = decides.method === 'reject' ? 'hba-rejected' : 'hba-method'
-  exam.find(id, address, `${placeOf(decides)} decides, with ${decides.method}${behind}`, remedy)
+  return { id, address, reason: seen, seen: () => seen, here }
 }
 
 /** The setup writes the rules where the host's own files have them; elsewhere a person does, or the option. */
-export function ruleRemedy(facts: Facts, address: string): Partial<Meaning> {
+export function ruleRemedy(facts: Facts, addresses: readonly string[]): Partial<Meaning> {
   const { data, settings, patroni } = facts
-  const wanted = `host "${settings.dbName}" "${settings.dbUser}" ${rangeOf(address)} scram-sha-256`
+  const wanted = addresses
+    .map(address => `host "${settings.dbName}" "${settings.dbUser}" ${rangeOf(address)} scram-sha-256`)
+    .join(' and ')
   const by = `above all that would fit: ${wanted}; then: systemctl reload postgresql`
   if (patroni === undefined && data && accessMode(settings, data.hbaFile) === 'write') {
     return { remedy: `postgres-endoreg-setup puts the rule where it counts; by hand, ${by}`, fix: 'setup' }

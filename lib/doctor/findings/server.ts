@@ -21,7 +21,7 @@ export function examineServer(exam: Examination): void {
       break
     case 'starting': {
       const { kind, cause, hint } = server.problem
-      const id = kind === 'connections taken' ? 'connections-exhausted' : 'server-not-ready'
+      const id = kind !== undefined && TAKEN.has(kind) ? 'connections-exhausted' : 'server-not-ready'
       exam.find(id, 'PostgreSQL', cause, { remedy: hint })
       break
     }
@@ -42,6 +42,9 @@ export function examineServer(exam: Examination): void {
       else exam.blind('PostgreSQL', server.self)
   }
 }
+
+/** What says that there is a limit of connections, and that it is reached. */
+const TAKEN: ReadonlySet<Problem['kind']> = new Set(['connections taken', 'database crowded', 'role crowded'])
 
 /** Tells of another program at the server's port. Gives whether there is one. */
 function occupied(exam: Examination): boolean {
@@ -99,6 +102,13 @@ const MANY = 0.9
 
 function sessions(exam: Examination, { sessions, mostSessions }: ServerState): void {
   const used = `${sessions} of ${mostSessions} connections are in use`
-  if (sessions < mostSessions * MANY) exam.good(used)
+  const { attempts, settings } = exam.facts
+  const [refusal] = attempts.flatMap(({ outcome }) =>
+    !outcome.ok && outcome.problem.kind === 'connections taken' ? [outcome.problem] : [],
+  )
+  // What is reserved for the administrator lets this session in.
+  if (refusal && settings.dbPort === settings.port)
+    exam.find('connections-exhausted', 'PostgreSQL', `${refusal.cause}; ${used}`, { remedy: refusal.hint })
+  else if (sessions < mostSessions * MANY) exam.good(used)
   else exam.find('connections-many', 'PostgreSQL', used)
 }

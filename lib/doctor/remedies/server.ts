@@ -9,6 +9,7 @@ import { inSession } from '../../server/ready.ts'
 import { reload } from '../../server/reload.ts'
 import { ask } from '../../server/session.ts'
 import { literal } from '../../server/sql.ts'
+import { listeningAt } from '../findings/access.ts'
 import { serverSelf } from '../findings/examination.ts'
 import type { Remedy } from './remedy.ts'
 
@@ -44,15 +45,14 @@ export const listen: Remedy = {
   apply: async (run, findings, facts) => {
     const self = serverSelf(facts)
     if (!self) return
-    const present = self.listenAddresses
-      .split(',')
-      .map(name => name.trim())
-      .filter(Boolean)
-    const missing = findings.map(({ subject }) => subject).filter(address => !covers(present, address))
+    const present = listeningAt(self.listenAddresses, [])
+    const missing = findings
+      .flatMap(({ subject }) => subject.split(', '))
+      .filter(address => !covers(present, address))
     if (missing.length > 0) {
       const file = `${self.data}/postgresql.auto.conf`
       keepBefore.as(account(run.settings.postgresAccount, 'ENDOREG_PG_OS_USER'), file)
-      const wanted = [...present, ...missing].join(',')
+      const wanted = listeningAt(self.listenAddresses, missing).join(',')
       const sql = `ALTER SYSTEM SET listen_addresses = ${literal(wanted)}`
       await execute(run, run.settings.adminDatabase, sql, 'set listen_addresses')
       run.report.change({ resource: 'setting listen_addresses', action: `set ${wanted}` })

@@ -1,5 +1,16 @@
 import type { Case } from './cases.ts'
-import { BROKEN, HBA, NIXOS, notUp, refusedOnce, rules, SECONDS, settings, up } from './facts.ts'
+import {
+  BROKEN,
+  HBA,
+  NIXOS,
+  notUp,
+  refusedOnce,
+  refusedTwice,
+  rules,
+  SECONDS,
+  settings,
+  up,
+} from './facts.ts'
 
 const OWN = 'local all postgres peer map=superuser_map\n'
 const IPV4 = 'host all all 127.0.0.1/32 scram-sha-256\n'
@@ -52,13 +63,43 @@ export const ACCESS: readonly Case[] = [
     says: /:3 decides, with (?:ident|ldap|radius)$/m,
   })),
   {
-    name: 'rules for sockets and certificates are none for a password over TCP',
+    name: 'rules for sockets are none for TCP, and one for a certificate is what keeps the API out',
     told: {
-      ...NO_ENTRY,
+      ...REJECTED,
       rules: rules(`${OWN + IPV4}local all all peer\nhostssl all all ::1/128 cert\n`),
       server: up({ tls: true }),
     },
-    finds: ['error hba-no-rule (::1) setup'],
+    finds: ['error hba-method (::1) setup'],
+    says: /pg_hba\.conf:4 decides, with cert$/m,
+  },
+  {
+    name: 'a rule that wants a certificate beside the password',
+    told: {
+      ...refusedTwice('refused by rules', 'connection requires a valid client certificate'),
+      rules: rules(`${OWN}hostssl all all all scram-sha-256 clientcert=verify-full\n`),
+      server: up({ tls: true }),
+    },
+    finds: ['error hba-method (::1, 127.0.0.1) setup'],
+    says: /:2 decides, with scram-sha-256 and clientcert=verify-full, so it wants a certificate.*host "endoregDbLocal" "endoregDbLocal" ::1\/128 scram-sha-256 and host .* 127\.0\.0\.1\/32/s,
+  },
+  {
+    name: 'a rule for connections without TLS alone, where the API asks for TLS',
+    told: {
+      ...NO_ENTRY,
+      settings: { ...settings, dbSslMode: 'require' },
+      rules: rules(`${OWN + IPV4}hostnossl all all ::1/128 scram-sha-256\n`),
+      server: up({ tls: true }),
+    },
+    finds: [
+      'error hba-no-rule (::1) setup',
+      `warning local-settings-differ (${settings.apiDir}/local_settings.py) install`,
+    ],
+  },
+  {
+    name: 'no rule for any address is one finding',
+    told: { ...refusedTwice('no rule', 'no pg_hba.conf entry'), rules: rules(OWN) },
+    finds: ['error hba-no-rule (::1, 127.0.0.1) setup'],
+    says: /from ::1 or 127\.0\.0\.1$.*no pg_hba\.conf entry for host "::1" and host "127\.0\.0\.1"/ms,
   },
   {
     name: 'a rule for TLS alone, on a server that offers none',
@@ -70,7 +111,7 @@ export const ACCESS: readonly Case[] = [
     told: {
       ...NO_ENTRY,
       rules: rules(`${OWN + IPV4}hostssl all all ::1/128 scram-sha-256\n`),
-      server: up({ tls: true }),
+      server: up({ tls: true, files: [newer] }),
     },
     finds: [`error rules-not-loaded (${HBA}) reload`],
     says: /the file lets the API in, and the rules from before do not/,
@@ -82,8 +123,23 @@ export const ACCESS: readonly Case[] = [
   },
   {
     name: 'a member of the group is let in by the file',
-    told: { ...NO_ENTRY, rules: rules(`${OWN + IPV4}host all +staff ::1/128 scram-sha-256\n`, ['staff']) },
+    told: {
+      ...NO_ENTRY,
+      rules: rules(`${OWN + IPV4}host all +staff ::1/128 scram-sha-256\n`, ['staff']),
+      server: up({ files: [newer] }),
+    },
     finds: [`error rules-not-loaded (${HBA}) reload`],
+  },
+  {
+    name: 'the file lets it in, PostgreSQL refuses, and nothing is newer than what is loaded: no cause is claimed',
+    told: NO_ENTRY,
+    finds: ['error login-failed (::1) reload'],
+    says: /no pg_hba\.conf entry for host "::1"; but \S+pg_hba\.conf:3 lets it in, and no file is newer/,
+  },
+  {
+    name: 'the same of a pooler, which has rules of its own',
+    told: { ...NO_ENTRY, settings: { ...settings, dbPort: 6432 } },
+    finds: ['error login-failed (::1)', `error settings-differ (${settings.apiDir}/conf/db.yaml) install`],
   },
   {
     name: 'rules that cannot be read, and say no',

@@ -69,11 +69,7 @@ export const DATABASES: readonly Case[] = [
   {
     name: 'where the application cannot log in, the administrator sees it',
     told: { ...refusedTwice('wrong password', 'it is another one'), ...RESTORED, needs: undefined },
-    finds: [
-      'error login-failed (::1)',
-      'error login-failed (127.0.0.1)',
-      'error objects-foreign (postgres) objects',
-    ],
+    finds: ['error login-failed (::1, 127.0.0.1)', 'error objects-foreign (postgres) objects'],
   },
   {
     name: 'and where the administrator does not, the application itself',
@@ -149,7 +145,7 @@ export const DATABASES: readonly Case[] = [
     name: 'a limit of the database that is met',
     told: {
       ...holding({ connectionLimit: 0, sessions: 0 }),
-      ...refusedTwice('connections taken', 'too many connections for database', 'starting'),
+      ...refusedTwice('database crowded', 'too many connections for database', 'starting'),
       needs: undefined,
     },
     finds: [`error database-limit (${DATABASE})`],
@@ -163,12 +159,12 @@ export const DATABASES: readonly Case[] = [
   },
   { name: 'one with room', told: holding({ connectionLimit: 20, sessions: 17 }), finds: [] },
   {
-    name: 'logins that another limit refuses',
+    name: 'logins that a limit has refused which is no more',
     told: {
-      ...refusedTwice('connections taken', 'all connections of the role are taken', 'starting'),
+      ...refusedTwice('role crowded', 'all connections of the role are taken', 'starting'),
       needs: undefined,
     },
-    finds: ['error login-failed (::1)', 'error login-failed (127.0.0.1)'],
+    finds: ['error login-failed (::1, 127.0.0.1)'],
   },
   {
     name: 'no right to make tables',

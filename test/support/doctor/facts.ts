@@ -86,7 +86,10 @@ export function rules(text: string, groups: readonly string[] = []) {
       roles,
       ...(local ? {} : { clients: clientsOf(rest[0]?.[0]?.text ?? '') }),
       method: method?.[0]?.text ?? '',
-      options: options.flat().map(({ text }) => [text, ''] as const),
+      options: options.flat().map(({ text }) => {
+        const [name = '', value = ''] = text.split('=')
+        return [name, value] as const
+      }),
     }
   })
   const isFor = (field: Field, name: string): boolean =>

@@ -4,6 +4,7 @@ import {
   ADDRESSES,
   BROKEN,
   cluster,
+  facts,
   loggedIn,
   NIXOS,
   notUp,
@@ -90,6 +91,24 @@ export const LOGINS: readonly Case[] = [
     says: /port 5432, which localhost resolves to \(listen_addresses is '127\.0\.0\.1'\).*ALTER SYSTEM/s,
   },
   {
+    name: 'nobody listens at any address: one remedy for all of them',
+    told: { ...refusedTwice(undefined, 'nothing listens', 'absent'), server: up({ listenAddresses: '' }) },
+    finds: ['error address-not-served (::1, 127.0.0.1) listen'],
+    says: /at ::1 or 127\.0\.0\.1 port 5432.*ALTER SYSTEM SET listen_addresses = '::1,127\.0\.0\.1', then/s,
+  },
+  {
+    name: 'nobody listens at a port that is not that of PostgreSQL',
+    told: {
+      settings: { ...settings, dbPort: 6432 },
+      ...refusedTwice(undefined, 'nothing listens', 'absent'),
+    },
+    finds: [
+      'error address-not-served (::1, 127.0.0.1)',
+      `error settings-differ (${settings.apiDir}/conf/db.yaml) install`,
+    ],
+    says: /remedy: Look at the log/,
+  },
+  {
     name: 'an address at which nobody listens, on NixOS',
     told: { ...NIXOS, ...refusedOnce(undefined, 'nothing listens', 'absent') },
     finds: ['error address-not-served (::1)'],
@@ -121,7 +140,7 @@ export const LOGINS: readonly Case[] = [
       name: `${what}, and no reason is known`,
       told: refusedOnce(answer, what),
       finds: ['error login-failed (::1)'],
-      says: /remedy: Look at the log of PostgreSQL for ::1\./,
+      says: /remedy: Look at the log of PostgreSQL for ::1\/128\./,
     },
   ]),
   {
@@ -165,10 +184,56 @@ export const LOGINS: readonly Case[] = [
     finds: [`error password-postgres (${ROLE}) setup`],
   },
   {
+    name: 'all connections are taken but those that are kept for superusers',
+    told: {
+      ...refusedTwice('connections taken', 'all connections but those reserved', 'starting'),
+      server: up({ sessions: 97 }),
+    },
+    finds: ['error connections-exhausted (PostgreSQL)'],
+    says: /all connections but those reserved; 97 of 97 connections are in use/,
+  },
+  {
+    name: 'a pooler has no connection left: that is no limit of PostgreSQL',
+    told: {
+      settings: { ...settings, dbPort: 6432 },
+      ...refusedOnce('connections taken', 'no more connections allowed', 'starting'),
+    },
+    finds: ['error login-failed (::1)', `error settings-differ (${settings.apiDir}/conf/db.yaml) install`],
+  },
+  {
+    name: "the role's own limit, which is not declared",
+    told: {
+      ...refusedTwice('role crowded', 'too many connections for role', 'starting'),
+      server: up({}, { cluster: known(withRole({ connectionLimit: 3 })) }),
+    },
+    finds: [`error role-limit (${ROLE}) setup`],
+    says: /may have 3 connections \(CONNECTION LIMIT\): too many.*ALTER ROLE "endoregDbLocal" CONNECTION LIMIT -1/s,
+  },
+  {
+    name: "the role's own limit, as the manifest declares it",
+    told: {
+      manifest: {
+        ...facts().manifest,
+        roles: facts().manifest.roles.map(role =>
+          role.name === ROLE ? { ...role, connectionLimit: 3 } : role,
+        ),
+      },
+      ...refusedTwice('role crowded', 'too many connections for role', 'starting'),
+      server: up({}, { cluster: known(withRole({ connectionLimit: 3 })) }),
+    },
+    finds: [`error role-limit (${ROLE})`],
+    says: /raise connectionLimit of endoregDbLocal in the manifest/,
+  },
+  {
+    name: 'a limit of none lets nobody in, also where nobody has tried',
+    told: { attempts: [], server: up({}, { cluster: known(withRole({ connectionLimit: 0 })) }) },
+    finds: [`error role-limit (${ROLE}) setup`],
+  },
+  {
     name: 'the password is right, and refused all the same',
     told: WRONG_PASSWORD,
-    finds: ADDRESSES.map(address => `error login-failed (${address})`),
-    says: /PostgreSQL refused the password of endoregDbLocal/,
+    finds: ['error login-failed (::1, 127.0.0.1)'],
+    says: /PostgreSQL refused the password of endoregDbLocal; likewise at 127\.0\.0\.1$.*for ::1\/128 and 127\.0\.0\.1\/32/ms,
   },
   {
     name: 'an md5 password, which is asked for in an unsafe way',
