@@ -10,6 +10,7 @@ import { explain, type Goal, type Problem, toFailure } from './connection-proble
 import { Login, type LoginTarget } from './login.ts'
 import { backoff } from './ready.ts'
 import type { ScramPassword } from './scram.ts'
+import { insteadOf } from './wrong-setting.ts'
 
 /**
  * The addresses the application would try, in the resolver's order and each once.
@@ -169,23 +170,30 @@ export function proofFailure(
   }))
   const main = problems.find(({ problem }) => !problem.transient) ?? problems[0]
   if (!main) return undefined
+  const { transient, hint } = main.problem
+  const alike = problems.filter(({ problem }) => problem.transient === transient && problem.hint === hint)
   return new Failure(main.problem.code, {
     message: `log in as ${settings.dbUser} at ${problems.map(({ address }) => address).join(' and ')} with the password from the vault`,
     cause: problems.map(({ address, problem }) => `${address}: ${problem.cause}`).join('; '),
-    hint: main.problem.hint.replaceAll('ADDRESS', rangeOf(main.address)),
+    hint: main.problem.hint.replaceAll('ADDRESS', alike.map(({ address }) => rangeOf(address)).join(' and ')),
   })
 }
 
 /** The range that is this one address. */
 export const rangeOf = (address: string): string => `${address}/${isIPv6(address) ? 128 : 32}`
 
-const notServed = (settings: Settings, address: string): Problem => ({
-  transient: false,
-  stage: 'refused',
-  code: ExitCode.configuration,
-  cause: `PostgreSQL is up but does not listen at this address, port ${settings.dbPort}, which ${settings.dbHost} resolves to`,
-  hint: `Let it listen there (listen_addresses; now: psql -c 'SHOW listen_addresses') and restart it, or set ENDOREG_DB_HOST to an address it serves. Where IPv6 is off, take ${address} out of /etc/hosts.`,
-})
+function notServed(settings: Settings, address: string): Problem {
+  const { dbPort, dbHost } = settings
+  const common = { transient: false, stage: 'refused', code: ExitCode.configuration } as const
+  const other = insteadOf({ as: 'application', settings })
+  if (other) return { ...common, cause: `nothing listens at this address, port ${dbPort}`, hint: other.hint }
+  const ipv6 = isIPv6(address) ? ` Where IPv6 is off, take ${address} out of /etc/hosts.` : ''
+  return {
+    ...common,
+    cause: `PostgreSQL is up but does not listen at this address, port ${dbPort}, which ${dbHost} resolves to`,
+    hint: `Let it listen there (listen_addresses; now: psql -c 'SHOW listen_addresses') and restart it, or set ENDOREG_DB_HOST to an address it serves.${ipv6}`,
+  }
+}
 
 /** What the report says about a login. */
 export function toCheck(settings: Settings, outcome: Outcome): Check {

@@ -2,6 +2,7 @@ import { appendFileSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { type Row, SoundHost } from '../support/broken-host.ts'
+import { makeCertificate, withoutOpenssl } from '../support/certificate.ts'
 import { nextSecond, SCRAM_RULES } from '../support/cluster.ts'
 import { type Host, needsRoot } from '../support/host.ts'
 import { PrivateEtc } from '../support/private-etc.ts'
@@ -307,6 +308,13 @@ const ROWS: readonly Row[] = [
     restores: sql('ALTER DATABASE "endoregDbLocal" ALLOW_CONNECTIONS true'),
   },
   {
+    name: 'the API insists on TLS, and PostgreSQL offers none',
+    breaks: () => {},
+    env: () => ({ ENDOREG_DB_SSLMODE: 'require' }),
+    finds: ['login-failed ::1, 127.0.0.1', 'local-settings-differ'],
+    says: /offers no TLS, which ENDOREG_DB_SSLMODE=require asks for; likewise at 127\.0\.0\.1\n.*\nLet PostgreSQL offer it/,
+  },
+  {
     name: 'PGUSER is no superuser',
     breaks: async host => {
       await host.cluster.query('CREATE ROLE weak LOGIN')
@@ -368,4 +376,72 @@ t.test('access rules that name a host', needsRoot, async t => {
   etc.create(t)
   const sound = await SoundHost.create(t, { ENDOREG_MANAGE_HBA: 'write' }, { prefix: etc.prefix })
   sound.rows(t, NAMED_ROWS)
+})
+
+/** The server's certificate is what it takes for that of an authority too. */
+const TLS = { ssl: 'on', ssl_ca_file: "'server.crt'" }
+const CERTIFICATE = 'hostssl all all all scram-sha-256 clientcert=verify-full\n'
+const sslMode = (mode: string) => (): Record<string, string> => ({ ENDOREG_DB_SSLMODE: mode })
+/** The API's own settings say the mode too. */
+const WITH_MODE = 'local-settings-differ'
+
+/** Rules that differ by whether the connection is encrypted; the API comes with TLS first, and without. */
+const TLS_ROWS: readonly Row[] = [
+  {
+    name: 'a client certificate is wanted with TLS, and no rule is for connections without',
+    breaks: rules(CERTIFICATE),
+    finds: ['hba-method ::1, 127.0.0.1'],
+    says: /pg_hba\.conf:3 decides, with scram-sha-256 and clientcert=verify-full, so it wants a certificate/,
+    fix: 'setup',
+    mended: true,
+  },
+  {
+    name: 'a client certificate is wanted with TLS, and the API comes without',
+    breaks: rules(CERTIFICATE),
+    env: sslMode('disable'),
+    finds: ['hba-no-rule ::1, 127.0.0.1', WITH_MODE],
+    says: /no rule of/,
+    fix: 'setup',
+    restores: asBefore,
+  },
+  {
+    name: 'rules for TLS alone, which let the API in',
+    breaks: rules('hostssl all all all scram-sha-256\n'),
+    finds: [],
+    says: /logs in at ::1/,
+  },
+  {
+    name: 'with TLS it is rejected, and without let in',
+    breaks: rules('hostssl all all all reject\n', IPV4, IPV6),
+    finds: [],
+    says: /logs in at ::1/,
+  },
+  {
+    name: 'with TLS it is rejected, and the API insists on TLS',
+    breaks: rules('hostssl all all all reject\n', IPV4, IPV6),
+    env: sslMode('require'),
+    finds: ['hba-rejected ::1, 127.0.0.1', WITH_MODE],
+    says: /pg_hba\.conf:3 decides, with reject, before .*pg_hba\.conf:5/,
+    fix: 'setup',
+    restores: asBefore,
+  },
+]
+
+t.test('access rules and TLS', { skip: needsRoot.skip || withoutOpenssl }, async t => {
+  const sound = await SoundHost.create(
+    t,
+    { ENDOREG_MANAGE_HBA: 'write' },
+    { settings: TLS, prepare: makeCertificate },
+  )
+  sound.rows(t, TLS_ROWS)
+
+  await t.test('the setup tells of the same refusal', async t => {
+    await rules(CERTIFICATE)(sound.host)
+    const { code, err } = await sound.host.run('postgres-endoreg-setup', [], {
+      env: { ENDOREG_MANAGE_HBA: 'check' },
+    })
+    t.equal(code, 77)
+    t.match(err, /::1: PostgreSQL does not let this role in: connection requires a valid client certificate/)
+    t.match(err, /wants a certificate of the client \(clientcert\).*rule for ::1\/128 and 127\.0\.0\.1\/32/)
+  })
 })

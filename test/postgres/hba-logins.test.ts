@@ -1,12 +1,11 @@
-import { execFileSync } from 'node:child_process'
-import { chmodSync, chownSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { askFits } from '../../lib/server/access/decide.ts'
 import { inspectAccessFiles } from '../../lib/server/access/inspect.ts'
+import { makeCertificate, withoutOpenssl } from '../support/certificate.ts'
 import { isRoot } from '../support/command.ts'
 import { CREATE_ROLES, randomRuleFile, randomTrial, type Trial } from '../support/hba-logins.ts'
-import { Host, runner } from '../support/host.ts'
+import { Host } from '../support/host.ts'
 import { type Answer, knock } from '../support/knock.ts'
 import { Random } from '../support/random.ts'
 
@@ -19,7 +18,8 @@ const LIMIT = 10_000
 const OWN_RULE = 'host postgres postgres 127.0.0.1/32 scram-sha-256\n'
 
 t.test('the rule that decides is the one by which PostgreSQL goes', async t => {
-  const tls = hasOpenssl()
+  const tls = withoutOpenssl === false
+  if (withoutOpenssl) t.comment(withoutOpenssl)
   const host = await Host.create(t, {
     settings: { listen_addresses: "'*'", ...(tls ? { ssl: 'on' } : {}) },
     start: false,
@@ -77,25 +77,3 @@ t.test('the rule that decides is the one by which PostgreSQL goes', async t => {
     return knock({ to: { host, port, from: attempt.address, ssl: attempt.ssl }, role, database, replication })
   }
 })
-
-function hasOpenssl(): boolean {
-  try {
-    execFileSync('openssl', ['version'])
-    return true
-  } catch {
-    t.comment('without openssl: no logins over TLS')
-    return false
-  }
-}
-
-/** A certificate of its own for a server. */
-function makeCertificate(folder: string): void {
-  const [key, certificate] = [join(folder, 'server.key'), join(folder, 'server.crt')]
-  const subject = ['-x509', '-nodes', '-subj', '/CN=test', '-days', '2']
-  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1']
-  execFileSync('openssl', ['req', ...subject, ...curve, '-keyout', key, '-out', certificate], {
-    stdio: 'pipe',
-  })
-  chmodSync(key, 0o600)
-  for (const path of [key, certificate]) chownSync(path, runner().uid, runner().gid)
-}

@@ -29,6 +29,8 @@ export type ClusterOptions = {
   /** A data folder made by `initialise`, to copy instead of running initdb again. */
   readonly template?: string | undefined
   readonly settings?: Readonly<Record<string, string>>
+  /** What is put into the data folder before the server starts. */
+  readonly prepare?: (data: string) => void
   readonly port?: number
   /** What the server is given on its command line, and in its environment beside that of the tests. */
   readonly args?: readonly string[]
@@ -120,6 +122,7 @@ export class Cluster {
       shared_buffers: '16MB',
       ...options.settings,
     })
+    options.prepare?.(cluster.data)
     cluster.setRules(SCRAM_RULES)
     cluster.#write('pg_ident.conf', identityMap(runner.name))
     return cluster

@@ -80,7 +80,8 @@ export function ruleCause(facts: Facts, address: string, { decides, shadowed }: 
   const behind = meant ? `, before ${placeOf(meant)} (${meant.method}) which was meant` : ''
   const seen = `${placeOf(decides)} decides, with ${decides.method}${wanting}${behind}`
   const id = decides.method === 'reject' ? 'hba-rejected' : 'hba-method'
-  return { id, address, reason: seen, seen: () => seen, here }
+  // What it shadows may be another rule for each address.
+  return { id, address, reason: placeOf(decides), seen: () => seen, here }
 }
 
 /** The setup writes the rules where the host's own files have them; elsewhere a person does, or the option. */
