@@ -117,7 +117,7 @@ async function replace(
     return conclusion(`the backup ${backup.name} is restored beside what is there`, differences)
   // The password in the vault may be another one by now than in the backup.
   const after = withNewDeadline(run)
-  const setup = await setUp(after)
+  const { summary: setup } = await setUp(after)
   await restartConsumers(after)
   if (failure) throw failure
   return conclusion(`${setup}; the backup ${backup.name} is restored`, differences)

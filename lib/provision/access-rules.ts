@@ -1,83 +1,26 @@
 import type pg from 'pg'
 import { ExitCode, Failure } from '../frame/failure.ts'
-import { count, type Report } from '../frame/report.ts'
+import { count } from '../frame/report.ts'
 import type { Run } from '../frame/run.ts'
 import type { Settings } from '../frame/settings.ts'
 import type { Change, Manifest } from '../frame/terms.ts'
 import { account } from '../host/accounts.ts'
-import type { Conflict } from '../server/access/conflicts.ts'
 import { type AccessDrift, diffAccess, type SideEffect } from '../server/access/desired.ts'
 import { type AccessFiles, inspectAccessFiles } from '../server/access/inspect.ts'
+import type { Rewrite } from '../server/access/placement.ts'
 import { whyPatroni } from '../server/patroni.ts'
 import { reload } from '../server/reload.ts'
 import type { Rows } from '../server/session.ts'
+import {
+  describeDifference,
+  describeOverrides,
+  describeSideEffect,
+  listed,
+  loosens,
+  type Unwritten,
+} from './access-drift.ts'
 import { changedAt, refuseFaulty, type Writing, whyNotOurs, writeAccess } from './apply-access.ts'
 import { statementLimit } from './provision.ts'
-
-/**
- * Warns of declared access rules that are not in force, where their files are not ours to write, and says what to
- * set instead: an option on NixOS, lines elsewhere.
- *
- * @param why they are not ours to write
- * @param owner who writes them
- */
-function warnOfDrift(
-  report: Report,
-  drift: AccessDrift,
-  why: string,
-  owner: 'patroni' | 'host' = 'host',
-): void {
-  const patroni = owner === 'patroni'
-  const mark = patroni ? '  - ' : '  '
-  const conflicts = drift.conflicts()
-  if (conflicts.length > 0) {
-    const { path, above } = drift.hba
-    const said = new Set(conflicts.map(conflict => describe(conflict, drift.rules)))
-    report.warning(`access rules ${path}: not as declared, and not written (${why}): ${[...said].join('; ')}`)
-    const where = above === undefined ? 'at the end' : `above line ${above}`
-    const set = patroni
-      ? "put these first into postgresql.pg_hba of Patroni's configuration (patronictl edit-config, or its YAML file), and reload it (patronictl reload)"
-      : isNix(path)
-        ? 'let services.endoreg-provision.manifest.hba have these rules, or services.postgresql.authentication = lib.mkBefore these lines'
-        : `put these lines into it ${where}, and reload, or set ENDOREG_MANAGE_HBA=write`
-    report.note(`what to do: ${set}:`)
-    for (const line of drift.rules) report.note(`${mark}${line}`)
-  }
-  const missing = drift.missingMappings
-  if (missing.length > 0) {
-    const { path } = drift.ident
-    report.warning(`identity map ${path}: not as declared, and not written (${why}): ${missing.join('; ')}`)
-    const set = patroni
-      ? "put these into postgresql.pg_ident of Patroni's configuration, and reload it (patronictl reload)"
-      : isNix(path)
-        ? 'let services.endoreg-provision.manifest.ident have these, or services.postgresql.identMap = these lines'
-        : 'put these lines into it, and reload'
-    report.note(`what to do: ${set}:`)
-    for (const line of drift.mappings) report.note(`${mark}${line}`)
-  }
-}
-
-const isNix = (path: string): boolean => path.startsWith('/nix/store/')
-
-/** The declared rule that is not in force, and what is instead. */
-function describe({ declared, decides }: Conflict, lines: readonly string[]): string {
-  const rule = (lines[declared.line - 1] ?? '').replace(/ +/g, ' ')
-  return decides
-    ? `"${rule}" is shadowed by line ${decides.line} (${decides.method})`
-    : `"${rule}" is missing`
-}
-
-/** Whether somebody who is turned away now would be let in. */
-const loosens = ({ before, after }: SideEffect): boolean =>
-  before?.method === 'reject' && after !== undefined && after.method !== 'reject'
-
-/** What the declared rules change for a login that is not declared. */
-function describeSideEffect({ attempt, before, after }: SideEffect): string {
-  const from = attempt.type === 'local' ? 'through the socket' : `from ${attempt.address}`
-  const then = after?.method ?? 'no rule'
-  const now = before ? `line ${before.line} of ${before.file} (${before.method})` : 'no rule'
-  return `the role ${attempt.role} in the database ${attempt.database} ${from} is decided by the declared rules (${then}), no longer by ${now}`
-}
 
 /** Where Debian's packages have PostgreSQL's configuration: there it is the host's own, and written. */
 const DEBIAN = /^\/etc\/postgresql\/[^/]+\/[^/]+\/pg_hba\.conf$/
@@ -86,9 +29,52 @@ const DEBIAN = /^\/etc\/postgresql\/[^/]+\/[^/]+\/pg_hba\.conf$/
 export const accessMode = ({ manageHba }: Settings, path: string): 'write' | 'check' =>
   manageHba === 'write' || (manageHba === undefined && DEBIAN.test(path)) ? 'write' : 'check'
 
+/** The access rules in PostgreSQL's files beside the declared ones, and whether this program may write them. */
+export type Comparison = {
+  readonly drift: AccessDrift
+  /** The files that are to be written; first what the other one refers to. */
+  readonly due: readonly Rewrite[]
+  readonly sideEffects: readonly SideEffect[]
+  /** Why nothing is written; undefined where it is. */
+  readonly unwritten: Unwritten | undefined
+}
+
+/** Compares the access rules with the declared ones, and finds out who writes them. Changes nothing. */
+export async function compareAccess(
+  settings: Settings,
+  manifest: Manifest,
+  access: AccessFiles,
+  client: pg.Client,
+  limit: number,
+): Promise<Comparison> {
+  const drift = await diffAccess(manifest, access, client, limit)
+  const files = [access.hba, access.ident, access.configuration]
+  // The map first: the rules name it.
+  const due = [drift.ident, drift.hba].filter(({ before, after }) => !before.equals(after))
+  const left = (unwritten: Unwritten): Comparison => ({ drift, due, sideEffects: [], unwritten })
+  const patroni = whyPatroni(
+    files.map(({ path, bytes }) => ({ path, text: bytes.toString('latin1') })),
+    settings.host.startsWith('/') ? access.pid : undefined,
+  )
+  if (patroni !== undefined) return left({ why: patroni, until: 'patroni' })
+  if (accessMode(settings, access.hba.path) === 'check') {
+    const why = `ENDOREG_MANAGE_HBA is ${settings.manageHba ?? 'check by default here'}`
+    return left({ why, until: 'asked' })
+  }
+  const owner = account(settings.postgresAccount, 'ENDOREG_PG_OS_USER')
+  const notOurs = due.map(({ path }) => whyNotOurs(path, owner)).find(Boolean)
+  if (notOurs !== undefined) return left({ why: notOurs, until: 'never' })
+  const sideEffects = await drift.sideEffects()
+  const why = whyNotAsked(settings, sideEffects)
+  return { drift, due, sideEffects, unwritten: why === undefined ? undefined : { why, until: 'asked' } }
+}
+
+/** The changes of access rules, and whether they differ and are left so. */
+type AccessPlan = { readonly changes: readonly Change[]; readonly differs: boolean }
+
 /**
  * The changes after which PostgreSQL lets in whom the manifest says, through its files of access rules. Where
- * they are not ours to write, none: then a difference is a warning that says what to set.
+ * they are not ours to write, none: then a difference is one warning that says what to set.
  *
  * @param answer to `ACCESS_QUERY`, where the look at the cluster has it
  */
@@ -97,52 +83,45 @@ export async function planAccess(
   manifest: Manifest,
   client: pg.Client,
   answer?: Rows,
-): Promise<Change[]> {
-  const { settings, report } = run
+): Promise<AccessPlan> {
+  const { settings, report, check } = run
   const limit = statementLimit(settings)
   const access = await inspectAccessFiles(client, limit, answer)
-  const drift = await diffAccess(manifest, access, client, limit)
-  const files = [access.hba, access.ident, access.configuration]
-  const patroni = whyPatroni(
-    files.map(({ path, bytes }) => ({ path, text: bytes.toString('latin1') })),
-    settings.host.startsWith('/') ? access.pid : undefined,
-  )
+  const compared = await compareAccess(settings, manifest, access, client, limit)
+  const { drift, unwritten } = compared
   if (drift.trust) {
     const { file, line } = drift.trust
     report.warning(
-      `${file} line ${line} says trust, so every account of this host is PostgreSQL's superuser; ${patroni === undefined ? 'fix-postgres takes it out' : "take it out of Patroni's configuration"}`,
+      `${file} line ${line} says trust, so every account of this host is PostgreSQL's superuser; ${unwritten?.until === 'patroni' ? "take it out of Patroni's configuration" : 'fix-postgres takes it out'}`,
     )
   }
-  if (patroni !== undefined) {
-    warnOfDrift(report, drift, patroni, 'patroni')
-    return []
-  }
-  if (accessMode(settings, access.hba.path) === 'check') {
-    warnOfDrift(report, drift, `ENDOREG_MANAGE_HBA is ${settings.manageHba ?? 'check by default here'}`)
-    return []
-  }
-  return planRewrites(run, access, drift, client)
+  if (unwritten === undefined)
+    return { changes: await planRewrites(run, access, compared, client), differs: false }
+  const difference = describeDifference(drift, unwritten)
+  if (difference === undefined) return { changes: [], differs: false }
+  const { subject, seen, lines, remedy } = difference
+  report.warning(
+    `access rules ${subject}: not as declared, and not written (${unwritten.why}): ${count(seen.length, 'line')}: ${listed(seen, MOST)}. What to do: ${remedy}`,
+  )
+  // The whole list is for whoever asks what would have to change, and not for every boot.
+  if (check) for (const line of lines) report.note(line)
+  report.checked({ name: `access rules ${subject}`, ok: false })
+  return { changes: [], differs: true }
 }
+
+/** So many of the differences are said at every run. */
+const MOST = 3
 
 async function planRewrites(
   run: Run,
   access: AccessFiles,
-  drift: AccessDrift,
+  { drift, due, sideEffects }: Comparison,
   client: pg.Client,
 ): Promise<Change[]> {
   const { settings, report } = run
   const owner = account(settings.postgresAccount, 'ENDOREG_PG_OS_USER')
   const writing: Writing = { client, owner, limit: statementLimit(settings) }
   const { hba, ident } = drift
-  const sideEffects = await drift.sideEffects()
-  // The map first: the rules name it.
-  const due = [ident, hba].filter(({ before, after }) => !before.equals(after))
-  const why =
-    due.map(({ path }) => whyNotOurs(path, owner)).find(Boolean) ?? whyNotAsked(settings, sideEffects)
-  if (why !== undefined) {
-    warnOfDrift(report, drift, why)
-    return []
-  }
   const step = (path: string, action: string, work: () => Promise<void>): Change => ({
     by: 'file',
     resource: `access rules ${path}`,
@@ -163,7 +142,9 @@ async function planRewrites(
       ? [load(' (newer than what was loaded)', sound)]
       : []
   await refuseLockout(settings, drift)
-  for (const effect of sideEffects) report.warning(describeSideEffect(effect))
+  for (const { text, mild } of describeOverrides(drift, sideEffects))
+    if (mild) report.note(text)
+    else report.warning(text)
   const where = hba.above === undefined ? 'at the end' : `above line ${hba.above}`
   const what = [
     ...(due.includes(ident)

@@ -1,5 +1,5 @@
 import { Failure } from '../frame/failure.ts'
-import type { Run } from '../frame/run.ts'
+import type { Concluded, Run } from '../frame/run.ts'
 import type { Database } from '../frame/terms.ts'
 import { restartConsumers } from '../host/units.ts'
 import { ACCESS_QUERY } from '../server/access/inspect.ts'
@@ -16,11 +16,11 @@ import { planVault } from './vault-plan.ts'
  * Everything PostgreSQL needs to have for the application: vault password, roles, databases, password, access rules,
  * proof. What postgres-endoreg-setup does, and others after what they have done.
  *
- * @returns the line that sums up
+ * @returns the line that sums up; in check mode also whether access rules differ that are not this program's to write
  */
-export async function setUp(run: Run): Promise<string> {
+export async function setUp(run: Run): Promise<Concluded> {
   const { report, settings, check } = run
-  const { summary, finished } = await withProvision(
+  const { summary, amiss, finished } = await withProvision(
     run,
     loadManifest,
     async host => {
@@ -37,11 +37,18 @@ export async function setUp(run: Run): Promise<string> {
             ...(await planPassword(host)),
             ...diffDatabases(manifest, cluster),
           ]
-      await host.apply([...vault, ...catalog, ...(await access)])
+      const { changes, differs } = await access
+      await host.apply([...vault, ...catalog, ...changes])
       await tellLeft(run, cluster.inRecovery ? [] : adoptedDatabases(manifest, cluster))
       const logins = await host.prove()
       await host.apply(interrupted.removal)
-      return { summary: `${report.tally()}; ${logins}`, finished: interrupted.finished }
+      const changed = differs && report.changes.length === 0 ? 'nothing to change' : report.tally()
+      const rules = differs ? '; the access rules differ and are not written' : ''
+      return {
+        summary: `${changed}${rules}; ${logins}`,
+        amiss: check && differs,
+        finished: interrupted.finished,
+      }
     },
     ACCESS_QUERY,
   )
@@ -52,7 +59,7 @@ export async function setUp(run: Run): Promise<string> {
       `${settings.apiDir}/conf/db_pwd may still hold the password from before the rotation: run sync-password`,
     )
   }
-  return summary
+  return { summary, amiss }
 }
 
 /** Whether this is the main process of a unit (systemd.exec(5), SYSTEMD_EXEC_PID). */

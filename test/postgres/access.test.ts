@@ -274,11 +274,11 @@ t.test('what changes for logins that are not declared is said', needsRoot, async
   t.equal(result.code, 0, result.err)
   t.match(
     result.err,
-    /the role eve in the database eve from 127\.0\.0\.1 is decided .*\(scram-sha-256\), no longer by line 2 of .*\(reject\)/,
+    /the role eve in the database postgres from 127\.0\.0\.1 and 1 other login is decided .*\(scram-sha-256\), no longer by line 2 of \S+ \(host all eve 127\.0\.0\.1\/32 reject\)/,
   )
   t.match(
     result.err,
-    /the role shop in the database shop through the socket .*\(peer\), no longer by line 3 /,
+    /the role shop in the database shop through the socket .*\(peer map=superuser_map\), no longer by line 3 /,
   )
 })
 
@@ -292,10 +292,36 @@ t.test(
     t.equal(result.code, 0, result.err)
     t.match(
       result.err,
-      /the role postgres in the database hrdb through the socket is decided .*\(peer.*\), no longer by line 1 of .*\(reject\)/,
+      /the role postgres in the database hrdb through the socket\) is decided .*\(peer map=superuser_map\), no longer by line 1 of .* reject\)/,
     )
   },
 )
+
+t.test('each rule of a person that the declared ones come before is named once', needsRoot, async t => {
+  const site = [
+    'local all postgres peer map=superuser_map',
+    'host all endoregDbLocal 10.0.0.0/8 reject',
+    'host endoregDbLocal all 127.0.0.1/32 reject',
+    'host all all 127.0.0.1/32 md5',
+    'host all all ::1/128 reject',
+    'local all all ident',
+  ]
+  const host = await hostWith(t, OWN.replace(/^local.*\n/m, ''))
+  put(host, `${OWN}${site.join('\n')}\n`)
+  await host.cluster.reload()
+  const check = await host.setup('--check')
+  const result = await host.setup()
+  t.equal(result.code, 0, result.err)
+  for (const { err } of [check, result]) {
+    const lines = err.split('\n').filter(line => line.includes('no longer by line '))
+    t.same(lines.map(line => Number(/no longer by line (\d+) of/.exec(line)?.[1])).sort(), [5, 6, 7, 8], err)
+    t.match(
+      err,
+      /whoever "host all all ::1\/128 scram-sha-256" is declared for.*line 7 of \S+ \(host all all ::1\/128 reject\)/,
+    )
+  }
+  t.notMatch((await host.setup()).err, /no longer by/, 'and not again')
+})
 
 t.test('rules that would lock the setup out are not written', needsRoot, async t => {
   const host = await hostWith(t, `${OWN}${EVERYBODY}`, { ident: [] })
@@ -325,16 +351,45 @@ t.test('the remote administrator has rules', async t => {
 })
 
 t.test('where the files are not ours to write, they are compared', async t => {
-  const host = await hostWith(t, `${OWN}${EVERYBODY}`)
+  const own = EVERYBODY.replaceAll('all all', 'all endoregDbLocal')
+  const host = await hostWith(t, `${OWN}${own}`)
+  const compared = { env: { ENDOREG_MANAGE_HBA: '' } }
   await t.test('by default outside of Debian’s layout', async t => {
-    const result = await host.run('postgres-endoreg-setup', [], { env: { ENDOREG_MANAGE_HBA: '' } })
-    t.equal(result.code, 0, result.err)
+    for (const _ of [1, 2]) {
+      const result = await host.run('postgres-endoreg-setup', [], compared)
+      t.equal(result.code, 0, result.err)
+      const [said = '', ...more] = result.err.split('\n').filter(line => line.includes(': access rules '))
+      t.same(more, [], 'one line at each run')
+      t.match(
+        said,
+        /not as declared, and not written .*: \d+ lines: .*; and \d+ more\. What to do: put the lines/,
+      )
+      t.match(said, /"local sameuser all peer map=superuser_map" is missing/)
+      t.match(said, /pg_hba\.conf at the end, and reload; or set ENDOREG_MANAGE_HBA=write$/)
+    }
+    const { err } = await host.run('postgres-endoreg-setup', [], compared)
     t.match(
-      result.err,
-      /not as declared, and not written .*"local sameuser all peer map=superuser_map" is missing/,
+      err,
+      /: nothing to change; the access rules differ and are not written; endoregDbLocal logs in at /,
     )
-    t.match(result.err, /put these lines into it at the end, and reload/)
-    t.match(result.err, /^postgres-endoreg-setup: {3}host +devUser +devUser +::1\/128 +scram-sha-256$/m)
+    t.notMatch(err, /converged/)
+  })
+  await t.test('which is drift, and a finding', async t => {
+    const check = await host.run('postgres-endoreg-setup', ['--check'], compared)
+    t.equal(check.code, 1, check.err)
+    t.same(check.json.changes, [])
+    t.match(check.json.checks, [{ name: `access rules ${path(host)}`, ok: false }])
+    t.match(check.err, /^postgres-endoreg-setup: {3}host +devUser +devUser +::1\/128 +scram-sha-256$/m)
+    const found = await host.run('debug-postgres', [], compared)
+    t.match(
+      found.err,
+      /warning rules-differ \(\S+pg_hba\.conf\): \d+ declared lines are not in force, and the setup/,
+    )
+    t.match(found.err, /; "host replication replUser ::1\/128 scram-sha-256" is missing/)
+    t.match(
+      found.err,
+      /remedy: put the lines that postgres-endoreg-setup --check lists into .* or set ENDOREG_/,
+    )
   })
   await t.test('a link', async t => {
     const elsewhere = join(host.folder, 'cluster', 'rules.conf')

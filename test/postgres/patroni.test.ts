@@ -31,10 +31,16 @@ t.test('a cluster that belongs to Patroni', needsRoot, async t => {
     const setup = await own.runWith({ ENDOREG_MANAGE_HBA: 'write' }, 'postgres-endoreg-setup')
     t.equal(setup.code, 0, setup.err)
     t.match(setup.err, /access rules \S+: not as declared, and not written \(.*Patroni/)
-    t.match(setup.err, /what to do: put these first into postgresql\.pg_hba of Patroni's configuration/)
-    t.match(setup.err, /^postgres-endoreg-setup: {3}- host +all +all +::1\/128 +scram-sha-256$/m)
+    t.match(
+      setup.err,
+      /What to do: put the lines .* first into postgresql\.pg_hba of Patroni's configuration/,
+    )
+    const drift = await own.runWith({ ENDOREG_MANAGE_HBA: 'write' }, 'postgres-endoreg-setup', '--check')
+    t.equal(drift.code, 1, drift.err)
+    t.match(drift.err, /^postgres-endoreg-setup: {3}- host +all +all +::1\/128 +scram-sha-256$/m)
     t.ok(readFileSync(file).equals(rules))
     const fix = await own.run('fix-postgres', '--yes')
+    t.match(fix.err, /warning rules-differ \(\S+pg_hba\.conf\): 1 declared line is not in force/)
     t.match(fix.err, /server-patroni \(PostgreSQL\): the cluster belongs to Patroni/)
     t.notMatch(fix.err, /start PostgreSQL|trust instead/)
     t.ok(readFileSync(file).equals(rules))

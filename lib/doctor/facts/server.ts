@@ -4,8 +4,10 @@ import { KEPT, RESTORING } from '../../backup/terms.ts'
 import { Failure } from '../../frame/failure.ts'
 import type { Settings } from '../../frame/settings.ts'
 import type { Manifest } from '../../frame/terms.ts'
+import { type Difference, describeDifference } from '../../provision/access-drift.ts'
+import { compareAccess } from '../../provision/access-rules.ts'
 import { askFits, type Judge, type LoginAttempt } from '../../server/access/decide.ts'
-import { inspectAccessFiles } from '../../server/access/inspect.ts'
+import { type AccessFiles, inspectAccessFiles } from '../../server/access/inspect.ts'
 import type { Rule } from '../../server/access/rules.ts'
 import { administratorGoal, explain, type Problem } from '../../server/connection-problem.ts'
 import type { FileError } from '../../server/files.ts'
@@ -23,7 +25,7 @@ import { statementFailure } from '../../server/problem.ts'
 import { IS_FILE_ERROR } from '../../server/reload.ts'
 import { abandon, ask, openSession, type Session } from '../../server/session.ts'
 import { literal } from '../../server/sql.ts'
-import { type Fact, ifKnown, LIMIT, toFactLater, toUnknown, type Unknown } from './fact.ts'
+import { type Fact, ifKnown, known, LIMIT, toFactLater, toUnknown, type Unknown } from './fact.ts'
 import type { Names } from './host.ts'
 
 /** What PostgreSQL says about itself, in one JSON document. */
@@ -82,6 +84,14 @@ export type Rules = {
   readonly errors: readonly FileError[]
   /** Which rule decides about the logins of `loginsAskedAbout`. */
   readonly judge: Judge
+  /** What of the declared ones is not in force, and whether the setup would write it. */
+  readonly difference: Fact<AccessDifference>
+}
+
+type AccessDifference = {
+  readonly difference: Difference | undefined
+  /** Why the setup only compares; undefined where it writes. */
+  readonly unwritten: string | undefined
 }
 
 /** What is known of a server that let us in. */
@@ -132,7 +142,7 @@ export async function gatherServer(
     })
     const cluster = await toFactLater(() => readCluster(client, settings, manifest))
     const addresses = ifKnown((await naming).resolved) ?? []
-    const rules = await toFactLater(() => gatherRules(client, settings, addresses))
+    const rules = await toFactLater(() => gatherRules(client, settings, manifest, addresses))
     return { state: 'up', major, self, cluster, rules, contents: await contents }
   } catch (error) {
     return { state: 'unasked', ...toUnknown(error) }
@@ -172,11 +182,31 @@ function loginsAskedAbout(settings: Settings, addresses: readonly string[]): Log
 async function gatherRules(
   client: pg.Client,
   settings: Settings,
+  manifest: Manifest,
   addresses: readonly string[],
 ): Promise<Rules> {
-  const { hba, major, rules, ruleErrors } = await inspectAccessFiles(client, LIMIT)
+  const files = await inspectAccessFiles(client, LIMIT)
+  const { hba, major, rules, ruleErrors, mappingErrors } = files
   const fits = await askFits(client, LIMIT, major, rules, loginsAskedAbout(settings, addresses))
-  return { path: hba.path, rules, errors: ruleErrors, judge: fits.judge(rules) }
+  // Of a file with an error PostgreSQL takes nothing, so the rest of it is nothing to compare.
+  const sound = ruleErrors.length + mappingErrors.length === 0
+  const difference = sound
+    ? await toFactLater(() => compareWithDeclared(client, settings, manifest, files))
+    : known({ difference: undefined, unwritten: undefined })
+  return { path: hba.path, rules, errors: ruleErrors, judge: fits.judge(rules), difference }
+}
+
+/** The same comparison as the setup's. */
+async function compareWithDeclared(
+  client: pg.Client,
+  settings: Settings,
+  manifest: Manifest,
+  files: AccessFiles,
+): Promise<AccessDifference> {
+  const { drift, unwritten } = await compareAccess(settings, manifest, files, client, LIMIT)
+  // A rule that trusts is a finding of its own, whatever it shadows.
+  const conflicts = () => drift.conflicts().filter(({ decides }) => decides?.method !== 'trust')
+  return { difference: describeDifference({ ...drift, conflicts }, unwritten), unwritten: unwritten?.why }
 }
 
 /** The administrator gets in where the application does not. */

@@ -9,6 +9,7 @@ import { currentRole, type Examination, remedyOn, serverSelf } from './examinati
 import { expiryOf } from './roles.ts'
 import {
   type Cause,
+  findDifference,
   findRuleErrors,
   findStaleRules,
   findTrust,
@@ -34,6 +35,8 @@ export function examineAccess(exam: Examination): void {
   const ruled = exam.findings.some(({ id }) => id.startsWith('hba-'))
   // Loading rules that keep the API out would be no remedy.
   if (!broken && !ruled) findStaleRules(exam, found.includes('not loaded'))
+  // What mends the application's own login is a start with all others.
+  if (!broken && !ruled) findDifference(exam)
   findTrust(exam)
 }
 

@@ -177,6 +177,7 @@ export const FINDINGS = {
     ...RELOAD,
     blocks: 'proof',
   }),
+  'rules-differ': warning('who may log in, and how, is decided otherwise than the manifest declares'),
   'trust-superuser': warning('every account of this host can read and change everything, passwords too'),
   'trust-rule': warning('every account of this host can work as that role', { blocks: 'proof' }),
   'address-not-served': error(

@@ -1,3 +1,4 @@
+import { count } from '../../frame/report.ts'
 import { accessMode } from '../../provision/access-rules.ts'
 import type { LoginAttempt, Verdict } from '../../server/access/decide.ts'
 import type { Rule } from '../../server/access/rules.ts'
@@ -124,6 +125,25 @@ export function findStaleRules(exam: Examination, refused: boolean): void {
       ? { severity: 'error', meaning: 'the file lets the API in, and the rules from before do not' }
       : {},
   )
+}
+
+/** Tells of declared rules and mappings that are not in force, as the setup does. */
+export function findDifference(exam: Examination): void {
+  const rules = ifKnown(exam.facts.rules)
+  if (!rules) return
+  if (!rules.difference.known) {
+    exam.blind('whether the access rules are as declared', rules.difference)
+    return
+  }
+  const { difference, unwritten } = rules.difference.value
+  if (!difference) return
+  const { subject, seen, remedy } = difference
+  const lines = `${count(seen.length, 'declared line')} ${seen.length === 1 ? 'is' : 'are'} not in force`
+  const why = unwritten === undefined ? '' : `, and the setup does not write there (${unwritten})`
+  exam.find('rules-differ', subject, `${lines}${why}: ${seen.join('; ')}`, {
+    remedy,
+    fix: unwritten === undefined ? 'setup' : undefined,
+  })
 }
 
 /** Tells of rules by which PostgreSQL believes whoever comes. */

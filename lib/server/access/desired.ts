@@ -46,6 +46,8 @@ export type AccessDrift = {
   readonly lets: (account: string, role: string, database: string) => Promise<boolean>
   /** The logins that the files as they are decide otherwise than declared. */
   readonly conflicts: () => readonly Conflict[]
+  /** Those of them that a rule of others decides, which the declared ones would come before. */
+  readonly overridden: () => readonly Conflict[]
   /** The declared mappings, as lines, that are not in the file as it is. */
   readonly missingMappings: readonly string[]
 }
@@ -120,6 +122,10 @@ export async function diffAccess(
     sideEffects,
     lets,
     conflicts: () => conflictsOf(current),
+    overridden: () => {
+      const theirs = new Set(others.map(({ rule }) => rule))
+      return conflictsOf(current).filter(({ decides }) => decides && theirs.has(decides))
+    },
     missingMappings: map.missing,
   }
 }

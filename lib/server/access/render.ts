@@ -1,7 +1,7 @@
 import type { AccessRule, IdentityMapping, Manifest } from '../../frame/terms.ts'
 import { bitsOf, parseAddress } from './address.ts'
 import type { Token } from './fields.ts'
-import type { Clients } from './rules.ts'
+import type { Clients, Rule } from './rules.ts'
 
 /** What `loopback` stands for: one without the other is the bug that started this project. */
 const LOOPBACK = ['127.0.0.1/32', '::1/128'] as const
@@ -25,6 +25,13 @@ export function writeClients(clients: Clients): string {
   const { address, mask } = clients
   const bits = bitsOf(parseAddress(mask) ?? [])
   return bits === undefined ? `${address} ${mask}` : `${address}/${bits}`
+}
+
+/** A rule as it may stand in a file, with a blank between its fields. */
+export function writeRule({ type, databases, roles, clients, method, options }: Rule): string {
+  const names = [databases, roles].map(field => field.map(writeToken).join(','))
+  const given = options.map(([name, value]) => written(`${name}=${value}`))
+  return [type, ...names, ...(clients ? [writeClients(clients)] : []), method, ...given].join(' ')
 }
 
 /** `name` as a field of a line of ours: what is no plain word is in quotes; a keyword means the keyword, "+group" a group. */

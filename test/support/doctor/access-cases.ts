@@ -1,3 +1,4 @@
+import { known } from '../../../lib/doctor/facts/fact.ts'
 import type { Case } from './cases.ts'
 import {
   BROKEN,
@@ -24,6 +25,16 @@ const REJECTED = refusedOnce(
   'refused by rules',
   'PostgreSQL does not let this role in: pg_hba.conf rejects connection',
 )
+const differing = (unwritten: string | undefined) =>
+  known({
+    difference: {
+      subject: HBA,
+      seen: ['"host devUser devUser ::1/128 scram-sha-256" is missing'],
+      lines: [],
+      remedy: 'postgres-endoreg-setup',
+    },
+    unwritten,
+  })
 const newer = { path: HBA, kind: 'hba' as const, changed: SECONDS - 1 }
 
 /** Rules, what they trust, and what a refused login comes from; each cause is told once, and not what follows. */
@@ -45,6 +56,29 @@ export const ACCESS: readonly Case[] = [
     told: { ...NO_ENTRY, settings: { ...settings, manageHba: 'check' }, rules: rules(OWN + IPV4) },
     finds: ['error hba-no-rule (::1)'],
     says: /ENDOREG_MANAGE_HBA=write/,
+  },
+  {
+    name: 'no rule for ::1 and for others: what mends the one is said, and is a start with the others',
+    told: { ...NO_ENTRY, rules: rules(OWN + IPV4, [], differing(undefined)) },
+    finds: ['error hba-no-rule (::1) setup'],
+  },
+  {
+    name: 'declared rules that are not in force, which the setup writes',
+    told: { rules: rules(OWN + IPV4 + IPV6, [], differing(undefined)) },
+    finds: [`warning rules-differ (${HBA}) setup`],
+    says: /1 declared line is not in force: "host devUser devUser ::1\/128 scram-sha-256" is missing/,
+  },
+  {
+    name: 'declared rules that are not in force, and only compared',
+    told: { rules: rules(OWN + IPV4 + IPV6, [], differing('ENDOREG_MANAGE_HBA is check')) },
+    finds: [`warning rules-differ (${HBA})`],
+    says: /not in force, and the setup does not write there \(ENDOREG_MANAGE_HBA is check\): /,
+  },
+  {
+    name: 'whether rules are as declared cannot be seen',
+    told: { rules: rules(OWN + IPV4 + IPV6, [], BROKEN) },
+    finds: [],
+    unseen: ['whether the access rules are as declared: the device reports an input/output error'],
   },
   {
     name: 'a rule that rejects, before the right one',

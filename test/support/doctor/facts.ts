@@ -72,8 +72,10 @@ const SOUND_RULES = `local all postgres peer map=superuser_map
 host all all 127.0.0.1/32 scram-sha-256
 host all all ::1/128 scram-sha-256
 `
+/** The declared rules are in force. */
+const AS_DECLARED: Rules['difference'] = known({ difference: undefined, unwritten: undefined })
 /** Facts about rules in a text, and which of them decides: only names, `all`, groups and whole ranges are in it. */
-export function rules(text: string, groups: readonly string[] = []) {
+export function rules(text: string, groups: readonly string[] = [], difference = AS_DECLARED) {
   const all = readLines(text).map(({ line, fields }): Rule => {
     const [type, databases = [], roles = [], ...rest] = fields
     const local = type?.[0]?.text === 'local'
@@ -104,6 +106,7 @@ export function rules(text: string, groups: readonly string[] = []) {
     path: HBA,
     rules: all,
     errors: [],
+    difference,
     judge: attempt => {
       const [decides, ...shadowed] = all.filter(rule => fits(rule, attempt))
       return { decides, shadowed }
