@@ -13,6 +13,12 @@ const ADMINISTRATION =
 const IPV4 = 'host all all 127.0.0.1/32 scram-sha-256\n'
 const IPV6 = 'host all all ::1/128 scram-sha-256\n'
 
+/** What else is declared. */
+const OTHERS = `local sameuser all peer map=superuser_map
+host replication replUser 127.0.0.1/32 scram-sha-256
+host replication replUser ::1/128 scram-sha-256
+`
+
 const loaded = async (host: Host, rules: string): Promise<void> => {
   host.cluster.setRules(rules)
   await host.cluster.reload()
@@ -168,8 +174,24 @@ const ROWS: readonly Row[] = [
     restores: asBefore,
   },
   {
+    name: 'declared rules for others than the API are missing, or behind one that rejects',
+    breaks: rules(IPV4, IPV6, 'local sameuser devUser reject\n', OTHERS.replace(/^.*::1.*\n/m, '')),
+    finds: ['rules-differ'],
+    says: /2 declared lines are not in force: "local sameuser all .*" is shadowed by line 5 \(reject\); "host repl.*" is missing\n/,
+    fix: 'setup',
+    mended: true,
+  },
+  {
+    name: 'the same, where rules are only compared',
+    breaks: rules(IPV4, IPV6, OTHERS.replace(/^.*::1.*\n/m, '')),
+    env: () => ({ ENDOREG_MANAGE_HBA: 'check' }),
+    finds: ['rules-differ'],
+    says: /1 declared line is not in force, and the setup does not write there \(ENDOREG_MANAGE_HBA is check\)/,
+    restores: asBefore,
+  },
+  {
     name: 'every role trusted on IPv4',
-    breaks: rules('host all all 127.0.0.1/32 trust\n', IPV6),
+    breaks: rules('host all all 127.0.0.1/32 trust\n', IPV6, OTHERS),
     finds: ['trust-rule'],
     says: /scram-sha-256 instead of trust/,
     restores: asBefore,
@@ -365,7 +387,7 @@ const NAMED_ROWS: readonly Row[] = [
   },
   {
     name: 'a rule for localhost, where ::1 is called so',
-    breaks: call('localhost', BY_NAME),
+    breaks: call('localhost', BY_NAME + OTHERS),
     within: etc,
     finds: [],
     says: /endoregDbLocal logs in at ::1/,
