@@ -87,7 +87,7 @@ function requireRole(cluster: Cluster, role: string): void {
   throw new Failure(ExitCode.configuration, {
     message: `set the password of the role ${role}`,
     cause: 'there is no such role',
-    hint: 'Create it with the rest: postgres-endoreg-setup',
+    hint: `Create it with the rest${cluster.inRecovery ? ', on the primary of this standby' : ''}: postgres-endoreg-setup`,
   })
 }
 

@@ -86,7 +86,7 @@ function refuse(shown: string, cause: string): Failure {
   return new Failure(ExitCode.configuration, {
     message: `read the password in ${shown}`,
     cause: `${cause}, so it cannot be the password; it was left as it is`,
-    hint: `Put the right password there. To have a new one generated, move the file away and run postgres-endoreg-setup.`,
+    hint: 'Put the right password there: on a standby, that of the primary. Elsewhere, to have a new one generated, move the file away and run postgres-endoreg-setup.',
   })
 }
 

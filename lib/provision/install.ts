@@ -12,6 +12,7 @@ import { findLacks, inspectNeeds, type Lack } from '../server/needs.ts'
 import {
   applicationGoal,
   applicationTarget,
+  type Outcome,
   proofFailure,
   proveLogins,
   resolveAddresses,
@@ -117,9 +118,19 @@ export async function waitForLogin(run: Run, service: Account): Promise<Proved> 
       if (!readPassword(settings, service).equals(password)) continue
     }
     for (const outcome of outcomes) report.checked(toCheck(settings, outcome))
-    if (failure) throw failure
+    if (failure) throw withStandby(failure, outcomes, settings)
     return { addresses, password }
   }
+}
+
+/** Whether PostgreSQL is a standby only a session could tell, so a refused password is explained for both. */
+function withStandby(failure: Failure, outcomes: readonly Outcome[], { vaultFile }: Settings): Failure {
+  if (!outcomes.some(outcome => !outcome.ok && outcome.problem.kind === 'wrong password')) return failure
+  return new Failure(failure.code, {
+    message: failure.message,
+    cause: failure.reason,
+    hint: `${failure.hint.replace(/\.?$/, '.')} Where PostgreSQL is a standby, copy the vault file of the primary to ${vaultFile} instead: a rotation there leaves the old password here.`,
+  })
 }
 
 /** Milliseconds for a look that only warns. */

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { Deadline } from '../frame/deadline.ts'
-import { ExitCode, Failure } from '../frame/failure.ts'
+import { Failure } from '../frame/failure.ts'
 import type { Run } from '../frame/run.ts'
 import type { Cluster } from '../server/look.ts'
 import { type Outcome, proofFailure, proveLogins, toCheck } from '../server/prove.ts'
@@ -40,7 +40,8 @@ export async function prove(
   if (!found) return outcomes
   const unasked = outcomes.some(outcome => !outcome.ok && outcome.problem.kind === 'unasked')
   const failure = client && unasked ? await withRules(found, client) : found
-  if (host.cluster.inRecovery) throw onStandby(failure, settings.vaultFile)
+  const other = outcomes.some(outcome => !outcome.ok && outcome.problem.kind === 'wrong password')
+  if (host.cluster.inRecovery && other) throw onStandby(failure, settings.vaultFile)
   if (!check || report.changes.length === 0) throw failure
   report.note(`the login does not work yet: ${failure.reason}`)
   return outcomes
@@ -69,11 +70,9 @@ async function withRules(failure: Failure, client: pg.Client): Promise<Failure> 
 }
 
 /** Where the password is another one on a standby, nothing on this host can mend it in PostgreSQL. */
-const onStandby = (failure: Failure, path: string): Failure =>
-  failure.code === ExitCode.notPermitted
-    ? new Failure(failure.code, {
-        message: failure.message,
-        cause: failure.reason,
-        hint: `This PostgreSQL is a standby, with the primary's passwords: copy the vault file from the primary to ${path}. If the rules refuse the address, add it to pg_hba.conf here.`,
-      })
-    : failure
+const onStandby = ({ code, message, reason }: Failure, path: string): Failure =>
+  new Failure(code, {
+    message,
+    cause: reason,
+    hint: `This PostgreSQL is a standby, with the primary's passwords, and a rotation there leaves the old one here: copy the vault file from the primary to ${path}, then run endo-api-boot.`,
+  })

@@ -18,7 +18,7 @@ import { type VaultOwnership, vaultOwnership } from './owners.ts'
 import { prove } from './proof.ts'
 import { type InterruptedRotation, resolveInterrupted } from './rotation-journal.ts'
 import { inspectVault, type Vault } from './vault.ts'
-import { notOursToGenerate, vaultManager } from './vault-plan.ts'
+import { type Manager, notOursToGenerate, vaultManager } from './vault-plan.ts'
 
 /** What a run has from its beginning to its end. */
 type Opened = {
@@ -161,8 +161,8 @@ async function look({ run, manifest, client, owner }: Opened, beside?: string): 
   const vault = inspectVault(settings.vaultFile, owner.account)
   const interrupted = await resolveInterrupted(vault, owner.account, cluster, settings.dbUser)
   const known = interrupted.password ?? (vault.file.state === 'missing' ? undefined : vault.file.password)
-  if (!known && cluster.inRecovery) throw noVaultOnStandby(settings.vaultFile)
   const manager = vaultManager(settings, manifest)
+  if (!known && cluster.inRecovery) throw noVaultOnStandby(settings.vaultFile, manager)
   if (!known && manager) throw notOursToGenerate(manager, settings.vaultFile)
   if (!known) {
     doing(`generate the password in ${settings.vaultFile}`, () =>
@@ -198,9 +198,12 @@ const outdatedAgain = (): Failure =>
     hint: 'Find out what else creates roles, databases or the vault file on this host, and run it again.',
   })
 
-const noVaultOnStandby = (path: string): Failure =>
+const noVaultOnStandby = (path: string, manager: Manager | undefined): Failure =>
   new Failure(ExitCode.configuration, {
-    message: `generate the password in ${path}`,
-    cause: 'PostgreSQL is in recovery (a standby), so the password comes from the primary',
-    hint: `Copy the vault file from the primary to ${path} and run it again.`,
+    message: `read the password in ${path}`,
+    cause:
+      'there is no such file, or it is empty, and PostgreSQL is in recovery (a standby), so the password comes from the primary',
+    hint: manager
+      ? `Let ${manager.tool} put the password of the primary there, and run it again.`
+      : `Copy the vault file from the primary to ${path} and run it again.`,
   })

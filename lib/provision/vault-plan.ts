@@ -142,7 +142,7 @@ function refuseSecondName(stat: State, vault: Vault): void {
 }
 
 /** Whoever puts the password into the vault file, where that is not this program, and what says so. */
-type Manager = { readonly tool: string; readonly saidBy: string }
+export type Manager = { readonly tool: string; readonly saidBy: string }
 
 /** The setting is for hosts on which only some units see the vault file, and the manifest is the one that ships. */
 export function vaultManager(

@@ -75,7 +75,7 @@ export const readVault = job('read vault', [v.string(), v.nullable(v.string())],
       cause: 'there is no such file, or it is empty',
       hint: tool
         ? `Let ${tool} put it there first, or give it to the unit as a credential (LoadCredential= of systemd.exec(5)).`
-        : 'postgres-endoreg-setup generates it: as root, run systemctl restart postgres-endoreg-setup, or the command itself.',
+        : 'postgres-endoreg-setup generates it: as root, run systemctl restart postgres-endoreg-setup, or the command itself. Where PostgreSQL is a standby, copy the vault file of the primary there instead.',
     })
   }),
 )

@@ -206,13 +206,13 @@ export const isCrowded = ({ connectionLimit, sessions }: DatabaseContents): bool
 
 function limitLacks({ dbName }: Settings, contents: DatabaseContents): Lack[] {
   if (!isCrowded(contents)) return []
-  const { connectionLimit, sessions } = contents
+  const { connectionLimit, sessions, standby } = contents
   return [
     {
       id: 'database-limit',
       subject: dbName,
       seen: `the database ${dbName} may have ${count(connectionLimit, 'connection')}, and ${sessions} are in use`,
-      remedy: `ALTER DATABASE ${identifier(dbName)} CONNECTION LIMIT -1, or see who holds them (SELECT * FROM pg_stat_activity)`,
+      remedy: `${standby ? 'on the primary: ' : ''}ALTER DATABASE ${identifier(dbName)} CONNECTION LIMIT -1, or see who holds them (SELECT * FROM pg_stat_activity)`,
       severity: sessions >= connectionLimit ? 'error' : 'warning',
     },
   ]

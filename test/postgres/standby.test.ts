@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { Host } from '../support/host.ts'
 
@@ -23,11 +23,55 @@ t.test('in recovery nothing is written, and the login is proved', async t => {
     const result = await host.setup()
     t.equal(result.code, 77, result.err)
     t.match(result.json.error?.hint, /copy the vault file from the primary/)
+    const boot = await host.boot()
+    t.equal(boot.code, 77, boot.err)
+    t.match(
+      boot.json.error?.hint,
+      /sync-password.*Where PostgreSQL is a standby, copy the vault file of the primary/,
+    )
   })
   await t.test('no vault file', async t => {
     rmSync(host.vaultFile)
-    const result = await host.setup()
-    t.equal(result.code, 78, result.err)
-    t.match(result.json.error?.hint, /Copy the vault file from the primary/)
+    for (const command of ['postgres-endoreg-setup', 'sync-password']) {
+      const result = await host.run(command)
+      t.equal(result.code, 78, result.err)
+      t.notMatch(result.json.error?.message, /generate/)
+      t.match(result.json.error?.hint, /Copy the vault file from the primary/)
+    }
+    const boot = await host.boot()
+    t.equal(boot.code, 78, boot.err)
+    t.match(
+      boot.json.error?.hint,
+      /generates it.* Where PostgreSQL is a standby, copy the vault file of the primary/,
+    )
+    const found = await host.run('debug-postgres')
+    t.match(
+      found.err,
+      /error vault-missing .*\n.*\n.*remedy: copy the vault file of the primary to .*db_pwd holds the same/,
+    )
+    t.notMatch(found.err, /fix-postgres does it/)
   })
+})
+
+t.test('a rotation on the primary leaves the old password on its standby', async t => {
+  const host = await Host.create(t)
+  t.equal((await host.setup()).code, 0)
+  t.equal((await host.boot()).code, 0)
+  const old = [host.vaultFile, host.copy].map(path => [path, readFileSync(path)] as const)
+  t.equal((await host.run('sync-password', ['--rotate', '--no-restart'])).code, 0)
+  const primary = readFileSync(host.vaultFile)
+  await host.cluster.stop()
+  writeFileSync(`${host.cluster.data}/standby.signal`, '')
+  await host.cluster.start()
+  for (const [path, bytes] of old) writeFileSync(path, bytes)
+
+  const found = await host.run('debug-postgres')
+  t.match(
+    found.err,
+    /error password-postgres .*and db_pwd, which agree\n.*a rotation on the primary leaves .*\n.*remedy: copy the vault file of the primary to \S+, then run endo-api-boot\n/,
+  )
+  t.notMatch(found.err, /fix-postgres does it/)
+  writeFileSync(host.vaultFile, primary)
+  t.equal((await host.boot()).code, 0)
+  t.notMatch((await host.run('debug-postgres')).err, / error |fix-postgres does it/)
 })

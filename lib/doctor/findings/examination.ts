@@ -1,4 +1,5 @@
 import type { Finding } from '../../frame/finding.ts'
+import { vaultManager } from '../../provision/vault-plan.ts'
 import type { CurrentRole } from '../../server/look.ts'
 import { ifKnown, type Unknown } from '../facts/fact.ts'
 import type { Facts } from '../facts/gather.ts'
@@ -77,6 +78,9 @@ export function isFixable(facts: Facts, fix: Fix): boolean {
       return systemd && ours
     case 'units':
       return systemd
+    // There is no password for it to work with, and a standby generates none.
+    case 'setup':
+      return !isStandby(facts) || ifKnown(facts.vault)?.file.state !== 'missing'
     default:
       return true
   }
@@ -98,6 +102,14 @@ export const currentRole = ({ server, settings }: Facts): CurrentRole | undefine
 
 export const isStandby = ({ server }: Facts): boolean =>
   server.state === 'up' && ifKnown(server.cluster)?.inRecovery === true
+
+/** How a standby comes by the password of its primary, which is the one that PostgreSQL has here too. */
+export function fromPrimary({ settings, manifest }: Facts): string {
+  const tool = vaultManager(settings, manifest)?.tool
+  return tool === undefined
+    ? `copy the vault file of the primary to ${settings.vaultFile}`
+    : `let ${tool} put the password of the primary into ${settings.vaultFile}`
+}
 
 /** What is said otherwise on a standby, where `remedy` is for a person: it has everything from its primary. */
 export const onStandby = (facts: Facts, remedy: string): Partial<Meaning> =>

@@ -197,10 +197,7 @@ export const FINDINGS = {
   'database-missing': error('the API has nowhere to keep its data', SETUP),
   'database-owner': error("the API's migrations may not change it", { ...SETUP, blocks: 'api' }),
   'database-connect': error('the API is let in and then refused', { blocks: 'proof' }),
-  'database-closed': error(NO_LOGIN, {
-    remedy: database => `ALTER DATABASE "${database}" WITH ALLOW_CONNECTIONS true`,
-    blocks: 'proof',
-  }),
+  'database-closed': error(NO_LOGIN, { blocks: 'proof' }),
   'database-limit': error('the API gets no connection, or may soon get none', { blocks: 'proof' }),
   'objects-foreign': error('the API may not read or change them, and its migrations fail', { blocks: 'api' }),
   'schema-missing': error('the API finds none of its tables, and can make none', {

@@ -1,6 +1,6 @@
 import type { VerifierState } from '../../server/scram.ts'
-import { currentRole, type Examination, onStandby } from './examination.ts'
-import type { FindingId } from './meanings.ts'
+import { currentRole, type Examination, fromPrimary, isStandby, onStandby } from './examination.ts'
+import { FINDINGS, type FindingId } from './meanings.ts'
 
 /** What is wrong with a stored verifier whatever the password is. */
 const WRONG: Readonly<Partial<Record<VerifierState, readonly [id: FindingId, seen: string]>>> = {
@@ -25,10 +25,7 @@ export function examinePasswords(exam: Examination) {
       onStandby(exam.facts, 'set the password on the primary: sync-password'),
     )
   }
-  const primary = onStandby(
-    exam.facts,
-    'this PostgreSQL is a standby: copy the vault file of the primary here, then run endo-api-boot',
-  )
+  const primary = onStandby(exam.facts, `${fromPrimary(exam.facts)}, then run endo-api-boot`)
   if (vaultIsVerifier === 'other password' && copyIsVerifier === 'same') {
     const seen = 'it holds another password than PostgreSQL and db_pwd, which agree'
     exam.find('password-vault', vaultFile, seen, primary)
@@ -40,12 +37,22 @@ export function examinePasswords(exam: Examination) {
       'password-postgres',
       dbUser,
       `PostgreSQL holds another password than the vault${agree}`,
-      primary,
+      isStandby(exam.facts)
+        ? {
+            ...primary,
+            meaning: `${FINDINGS['password-postgres'].meaning}; a rotation on the primary leaves this behind on a standby`,
+          }
+        : {},
     )
   } else if (copyIsVault === false) {
     const agree = vaultIsVerifier === 'same' ? ' and PostgreSQL, which agree' : ''
     const seen = `it holds another password than the vault${agree}`
-    exam.find('password-copy', `${apiDir}/conf/db_pwd`, seen, { ...primary, fix: 'install' })
+    exam.find(
+      'password-copy',
+      `${apiDir}/conf/db_pwd`,
+      seen,
+      isStandby(exam.facts) ? { remedy: FINDINGS['copy-missing'].remedy } : {},
+    )
   } else if ([copyIsVault, vaultIsVerifier, copyIsVerifier].every(compared => compared !== undefined)) {
     exam.good('vault, PostgreSQL and db_pwd hold the same password')
   }

@@ -3,7 +3,7 @@ import { diffDatabases, diffRoles } from '../../provision/roles.ts'
 import type { Cluster, CurrentRole } from '../../server/look.ts'
 import { identifier } from '../../server/sql.ts'
 import { toFact } from '../facts/fact.ts'
-import { type Examination, onStandby, serverSelf } from './examination.ts'
+import { type Examination, isStandby, onStandby, serverSelf } from './examination.ts'
 import type { Meaning } from './meanings.ts'
 
 /** Roles, databases and the application's rights there. Of a server that is down nothing is said. */
@@ -92,10 +92,13 @@ function others(exam: Examination, cluster: Cluster) {
 function rights(exam: Examination): void {
   const { dbName, dbUser } = exam.facts.settings
   const self = serverSelf(exam.facts)
+  const where = isStandby(exam.facts) ? 'on the primary: ' : ''
   if (self?.mayConnect === false)
     exam.find('database-connect', dbName, `${dbUser} has no right to connect to it`, {
-      remedy: `GRANT CONNECT ON DATABASE "${dbName}" TO "${dbUser}"`,
+      remedy: `${where}GRANT CONNECT ON DATABASE "${dbName}" TO "${dbUser}"`,
     })
   if (self?.takesConnections === false)
-    exam.find('database-closed', dbName, 'it takes no connections (ALLOW_CONNECTIONS false)')
+    exam.find('database-closed', dbName, 'it takes no connections (ALLOW_CONNECTIONS false)', {
+      remedy: `${where}ALTER DATABASE "${dbName}" WITH ALLOW_CONNECTIONS true`,
+    })
 }

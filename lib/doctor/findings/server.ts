@@ -92,7 +92,7 @@ function setAside(exam: Examination, { aside }: ServerState): void {
     const alter = `ALTER SUBSCRIPTION ${identifier(subscription)}`
     const seen = `the subscription ${subscription} lives in ${database}, which a restore has put aside`
     exam.find('subscription-aside', `${subscription} in ${database}`, seen, {
-      remedy: `in ${database}: ${alter} DISABLE; ${alter} SET (slot_name = NONE); DROP SUBSCRIPTION ${identifier(subscription)}; then set it up in the database that is in use, and take over the rows that came meanwhile`,
+      remedy: `${isStandby(exam.facts) ? 'on the primary, ' : ''}in ${database}: ${alter} DISABLE; ${alter} SET (slot_name = NONE); DROP SUBSCRIPTION ${identifier(subscription)}; then set it up in the database that is in use, and take over the rows that came meanwhile`,
     })
   }
 }

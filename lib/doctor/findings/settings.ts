@@ -1,7 +1,7 @@
 import { newerFiles } from '../../server/look.ts'
 import { ifKnown } from '../facts/fact.ts'
 import type { ServerState } from '../facts/server.ts'
-import { type Examination, serverSelf } from './examination.ts'
+import { type Examination, onStandby, serverSelf } from './examination.ts'
 
 /** Seconds by which the clocks of two machines may differ, and nobody cares. */
 const TOLERANCE = 30
@@ -21,7 +21,10 @@ export function examineSettings(exam: Examination): void {
   }
   for (const { database, stored, actual } of self.collations) {
     const seen = `it was made with version ${stored} of its collation, and the system has ${actual ?? 'none'}`
-    exam.find('collation-version', database, seen)
+    // What is stored is the primary's; what differs is this host's library.
+    const remedy =
+      "let this host have the primary's version of the library (ldd --version; ICU); where the primary says the same: mend it there"
+    exam.find('collation-version', database, seen, onStandby(exam.facts, remedy))
   }
   if (exam.findings.length === before)
     exam.good('the settings of PostgreSQL are loaded, and its collations are of the right version')

@@ -3,7 +3,7 @@ import { octal, ownershipDrift } from '../../host/ownership.ts'
 import { VAULT_MODES, vaultOf } from '../../provision/owners.ts'
 import { vaultManager } from '../../provision/vault-plan.ts'
 import { ifKnown, type Unknown } from '../facts/fact.ts'
-import type { Examination } from './examination.ts'
+import { type Examination, fromPrimary, isStandby, onStandby } from './examination.ts'
 import { describeDrift, findClosedFolder, ownershipCommand } from './folders.ts'
 
 const READABLE_BY_ALL = 0o004
@@ -31,6 +31,8 @@ function missing(exam: Examination): void {
   const { settings, manifest, agreement } = exam.facts
   const { vaultFile, apiDir } = settings
   const tool = vaultManager(settings, manifest)?.tool
+  const same = agreement.copyIsVerifier === 'same' ? ` (${apiDir}/conf/db_pwd holds the same password)` : ''
+  const primary = onStandby(exam.facts, `${fromPrimary(exam.facts)}${same}, then: postgres-endoreg-setup`)
   exam.find('vault-missing', vaultFile, 'there is no such file, or it is empty', {
     ...(agreement.copyIsVerifier === 'same'
       ? {
@@ -40,6 +42,7 @@ function missing(exam: Examination): void {
         }
       : {}),
     ...(tool ? { remedy: `let ${tool} put it there`, fix: undefined } : {}),
+    ...primary,
   })
 }
 
@@ -48,9 +51,18 @@ function exposed(exam: Examination): void {
   const { vaultTarget, settings, vault } = exam.facts
   if (!vaultTarget) return
   const { path, mode } = vaultTarget
-  const rotate = `chmod ${octal(VAULT_MODES.file)} ${path}, then replace the password: sync-password --rotate`
+  const standby = isStandby(exam.facts)
+  const anew = standby
+    ? `on the primary: sync-password --rotate; and ${fromPrimary(exam.facts)}`
+    : 'sync-password --rotate'
+  const rotate = `chmod ${octal(VAULT_MODES.file)} ${path}, then replace the password: ${anew}`
   if (path.startsWith('/nix/store/'))
-    exam.find('vault-in-store', settings.vaultFile, `the password lies in the Nix store: ${path}`)
+    exam.find(
+      'vault-in-store',
+      settings.vaultFile,
+      `the password lies in the Nix store: ${path}`,
+      standby ? { remedy: `keep it outside of the store (sops-nix, agenix), then ${anew}` } : {},
+    )
   else if (mode & READABLE_BY_ALL)
     exam.find(
       'vault-exposed',

@@ -197,7 +197,35 @@ export const PASSWORDS: readonly Case[] = [
     name: 'a standby has the password of its primary',
     told: { ...agree(true, OTHER, OTHER), ...onStandby },
     finds: [`error password-postgres (${ROLE})`, standby],
-    says: /copy the vault file of the primary here, then run endo-api-boot/,
+    says: /a rotation on the primary leaves this behind.*copy the vault file of the primary to \S+, then run endo-api-boot/s,
+  },
+  {
+    name: "a standby's copy that differs from the vault, which is the primary's",
+    told: { ...agree(false, 'same', OTHER), ...onStandby },
+    finds: [`error password-copy (${settings.apiDir}/conf/db_pwd) install`, standby],
+    says: /remedy: endo-api-boot installs it/,
+  },
+  {
+    name: 'a standby has rights and the state of its databases from its primary',
+    told: {
+      server: up({ mayConnect: false, takesConnections: false }, { cluster: known(cluster(STANDBY)) }),
+    },
+    finds: [`error database-connect (${DATABASE})`, `error database-closed (${DATABASE})`, standby],
+    says: /on the primary: GRANT CONNECT.*on the primary: ALTER DATABASE/s,
+  },
+  {
+    name: 'a standby has its subscriptions from its primary, and its libraries from nobody',
+    told: {
+      server: up(
+        {
+          aside: [{ database: 'kept', subscription: 'lab' }],
+          collations: [{ database: DATABASE, stored: '2.36', actual: '2.41' }],
+        },
+        { cluster: known(cluster(STANDBY)) },
+      ),
+    },
+    finds: ['warning subscription-aside (lab in kept)', `warning collation-version (${DATABASE})`, standby],
+    says: /on the primary, in kept: ALTER SUBSCRIPTION.*let this host have the primary's version of the library/s,
   },
   {
     name: 'of a role that is missing no password is told',

@@ -5,6 +5,7 @@ import {
   BROKEN,
   checkout,
   closedAt,
+  cluster,
   DENIED,
   GID,
   password,
@@ -12,6 +13,7 @@ import {
   stat,
   traversals,
   UID,
+  up,
   VAULT,
   VAULT_FOLDER,
   vault,
@@ -19,6 +21,7 @@ import {
 } from './facts.ts'
 
 const { serviceUser, serviceGroup, vaultGroup } = settings
+const STANDBY = { server: up({}, { cluster: known(cluster({ inRecovery: true })) }) } as const
 const nixos = { nixos: true } as const
 
 /** Accounts and groups. */
@@ -127,6 +130,32 @@ export const VAULTS: readonly Case[] = [
     },
     finds: [`error vault-missing (${VAULT}) setup`],
     says: /remedy: postgres-endoreg-setup generates a new one \(fix/,
+  },
+  {
+    name: 'no vault file on a standby, whose password is that of its primary',
+    told: { ...STANDBY, vault: vault({ state: 'missing' }), vaultForService: BROKEN, vaultTarget: undefined },
+    finds: [`error vault-missing (${VAULT})`, 'notice server-standby (PostgreSQL)'],
+    says: /copy the vault file of the primary to \S+ \(\S+db_pwd holds the same password\), then: postgres-endoreg-setup$/m,
+  },
+  {
+    name: 'a vault file of a standby that everybody can read: a new password comes from the primary',
+    told: {
+      ...STANDBY,
+      vault: vault(vaultFile(UID.admin, GID.vault, 0o100644)),
+      vaultTarget: { path: VAULT, mode: 0o100644 },
+    },
+    finds: [`warning vault-exposed (${VAULT}) setup`, 'notice server-standby (PostgreSQL)'],
+    says: /replace the password: on the primary: sync-password --rotate; and copy the vault file of the primary/,
+  },
+  {
+    name: "a standby's password in the Nix store",
+    told: {
+      ...STANDBY,
+      vault: vault({ state: 'link', password }),
+      vaultTarget: { path: '/nix/store/0-secret', mode: 0o100444 },
+    },
+    finds: [`warning vault-in-store (${VAULT})`, 'notice server-standby (PostgreSQL)'],
+    says: /then on the primary: sync-password --rotate; and copy/,
   },
   {
     name: 'no vault file, which another tool provides',
