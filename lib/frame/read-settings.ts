@@ -6,6 +6,8 @@ import { nearest } from './text.ts'
 /** Where the settings file is: said by the environment, before there are settings. */
 const ENV_FILE = 'ENDOREG_ENV_FILE'
 
+const ENVIRONMENT = 'the environment'
+
 /** A variable and where it was set, for messages. */
 type Source = { readonly value: string; readonly from: string }
 
@@ -26,7 +28,7 @@ export function readSettings(env: NodeJS.ProcessEnv, file: EnvFile): Settings {
   for (const [key, value] of Object.entries(env)) {
     // libpq takes an empty variable for one that is not set.
     if (value === undefined || (value === '' && key.startsWith('PG'))) continue
-    given.set(key, { value, from: 'the environment' })
+    given.set(key, { value, from: ENVIRONMENT })
   }
 
   const names = [ENV_FILE]
@@ -35,7 +37,7 @@ export function readSettings(env: NodeJS.ProcessEnv, file: EnvFile): Settings {
     const { name, default: usual } = row
     names.push(name)
     const source = given.get(name)
-    if (!source || (source.value === '' && (name.startsWith('PG') || usual === undefined))) return undefined
+    if (!source || (source.value === '' && usual === undefined)) return undefined
     const problem = source.value === '' ? 'is empty' : problemWith(row, source.value)
     if (problem) {
       wrong.push(`${name} (${source.from}) ${problem}: ${JSON.stringify(withoutPassword(source.value))}`)
@@ -61,10 +63,30 @@ function problemWith({ kind }: Setting, value: string): string | undefined {
 /** What looks like a setting of ours and is none. */
 const unknown = (given: ReadonlyMap<string, Source>, names: readonly string[]): string[] =>
   [...given].flatMap(([key, { from }]) => {
-    if (!key.startsWith('ENDOREG_') || names.includes(key)) return []
-    const near = nearest(key, names)
+    if (names.includes(key)) return []
+    const spelt = key.toUpperCase().replace(/[^A-Z0-9]/g, '_')
+    const ours = spelt.startsWith('ENDOREG_')
+    const near = ours ? nearest(spelt, names) : from === ENVIRONMENT ? undefined : meant(spelt, names)
+    if (!ours && near === undefined) return []
     return [`${key} (${from}) is not a setting${near ? `; did you mean ${near}?` : ''}`]
   })
+
+/** Letters of a name of libpq's that may be wrong: its other variables differ in more from those that are settings. */
+const MISTYPED = 2
+
+/**
+ * The setting that was meant by a name in the settings file, where others may stand as well, for the application and for
+ * libpq: one that is spelt otherwise, or mistyped. The environment is not ours, and PG_PORT there is another program's.
+ */
+function meant(spelt: string, names: readonly string[]): string | undefined {
+  const letters = (name: string): string => name.replaceAll('_', '')
+  const same = names.find(name => FAMILIES.test(name) && letters(name) === letters(spelt))
+  const libpq = names.filter(name => name.startsWith('PG'))
+  return same ?? (spelt.startsWith('PG') ? nearest(spelt, libpq, MISTYPED) : undefined)
+}
+
+/** Proxies are not among them: programs read http_proxy in small letters too. */
+const FAMILIES = /^(?:ENDOREG_|PG|RESTIC_|DJANGO_)/
 
 /** An address may hold one, between the colon and the @. */
 const withoutPassword = (value: string): string => value.replace(/(:\/\/[^/@:]*):[^/@]*@/, '$1:...@')

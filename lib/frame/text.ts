@@ -27,12 +27,16 @@ export function durationText(seconds: number): string {
 /** Nothing but printable ASCII. Most texts are, and regular expressions with classes of Unicode take a millisecond to compile. */
 export const PLAIN = /^[ -~]*$/
 
-/** The one of `known` that `name` was most likely meant to be, by edit distance; undefined where none is near. */
-export function nearest(name: string, known: readonly string[]): string | undefined {
+/** The one of `known` that `name` was most likely meant to be, by edit distance; undefined where none is within `most`. */
+export function nearest(
+  name: string,
+  known: readonly string[],
+  most = Math.max(3, name.length / 3),
+): string | undefined {
   let best: { name: string; distance: number } | undefined
   for (const candidate of known) {
     const distance = leven(name, candidate)
     if (distance < (best?.distance ?? Number.POSITIVE_INFINITY)) best = { name: candidate, distance }
   }
-  return best && best.distance <= Math.max(3, name.length / 3) ? best.name : undefined
+  return best && best.distance <= most ? best.name : undefined
 }

@@ -50,7 +50,8 @@ export function readTrustedFile(path: string, message: string, optional: boolean
       )
     }
     if (!isUtf8(content)) throw fail('it is not valid UTF-8', 'Save it as UTF-8.')
-    return content.toString('utf8')
+    // Editors on other systems put a mark of their own before the text (U+FEFF).
+    return content.toString('utf8').replace(/^\ufeff/, '')
   } catch (error) {
     const errno = errnoOf(error)
     if (errno === 'ENOENT' && optional) return undefined

@@ -1,7 +1,7 @@
 import { parse } from 'dotenv'
 import { Failure } from '../frame/failure.ts'
 import { type EnvFile, readSettings } from '../frame/read-settings.ts'
-import type { Settings } from '../frame/settings.ts'
+import { type Settings, settingRows } from '../frame/settings.ts'
 import { readTrustedFile } from './configuration-file.ts'
 
 const DEFAULT_FILE = '/etc/endoreg/provision.env'
@@ -33,18 +33,59 @@ export function readEnvFile(env: NodeJS.ProcessEnv, option: string | undefined):
 
 function parseEnvFile(content: string, file: string): Pick<EnvFile, 'variables' | 'problems'> {
   const parsed = parse(compact(content))
-  const lines = content.split('\n')
-  const problems = lines.flatMap((line, index) => {
-    const key = /^\s*(?:export\s+)?((?:ENDOREG_|PG)\w*)[^=:]*$/.exec(line)?.[1]
+  const lines = content.split(/\r\n?|\n/)
+  const without = (index: number): Parsed => parse(compact(lines.filter((_, at) => at !== index).join('\n')))
+  const where = (index: number): string => `${file}, line ${index + 1}`
+  const silent = lines
+    .flatMap((line, index) => (saysNothing(line, lines[index - 1]) ? [{ line, index }] : []))
+    .slice(0, MOST_LINES)
     // A line inside of a quoted value is missed when it is not there.
-    const silent = key && same(parse(compact(lines.filter((_, other) => other !== index).join('\n'))), parsed)
-    return silent ? [`${key} (${file}, line ${index + 1}) has no = behind it`] : []
-  })
+    .filter(({ index }) => same(without(index), parsed))
+    .map(({ line, index }) => {
+      const key = /^\s*(?:export\s+)?((?:ENDOREG_|PG)\w*)[^=:]*$/.exec(line)?.[1]
+      if (key !== undefined) return `${key} (${where(index)}) has no = behind it`
+      // Not quoted: a password may stand there.
+      return `${where(index)} is ${/^\s*\[/.test(line) ? 'a section, and the file has none' : 'no setting (NAME=VALUE)'}; a comment begins with #`
+    })
+  const problems = [...silent, ...repeated(lines, parsed, without, file)]
   return { variables: Object.entries(parsed).map(([key, value]) => [key, { value, from: file }]), problems }
+}
+
+type Parsed = Readonly<Record<string, string>>
+
+/** Each costs one more reading of the file. */
+const MOST_LINES = 200
+
+/** How dotenv knows a line that sets something. */
+const ASSIGNMENT = /^\s*(?:export\s+)?([\w.-]+)(?:\s*=|:\s)/
+
+/** Whether `line` is none that sets something. Units read the file too, and systemd takes ; for a comment and \ for a line that goes on. */
+const saysNothing = (line: string, before = ''): boolean =>
+  !/^\s*(?:[#;]|$)/.test(line) && !ASSIGNMENT.test(line) && !before.endsWith('\\')
+
+/** Settings that stand in the file more than once and say different things, of which the last would count. */
+function repeated(
+  lines: readonly string[],
+  parsed: Parsed,
+  without: (index: number) => Parsed,
+  file: string,
+): string[] {
+  const places = new Map<string, number[]>()
+  lines.forEach((line, index) => {
+    const key = ASSIGNMENT.exec(line)?.[1]
+    if (key !== undefined) places.set(key, [...(places.get(key) ?? []), index])
+  })
+  return [...places].flatMap(([key, all]) => {
+    if (all.length < 2 || !settingRows().some(({ name }) => name === key)) return []
+    const rest = (values: Parsed): Parsed => ({ ...values, [key]: '' })
+    const real = all.slice(0, MOST_LINES).filter(index => same(rest(without(index)), rest(parsed)))
+    const values = new Set(real.map(index => parse(lines[index] ?? '')[key]))
+    const numbers = real.map(index => index + 1)
+    return values.size > 1 ? [`${key} (${file}) is set in the lines ${numbers.join(' and ')}: keep one`] : []
+  })
 }
 
 /** dotenv takes seconds for thousands of blank lines. */
 const compact = (content: string): string => content.replace(/\n\s*\n/g, '\n')
 
-const same = (one: Record<string, string>, other: Record<string, string>): boolean =>
-  JSON.stringify(one) === JSON.stringify(other)
+const same = (one: Parsed, other: Parsed): boolean => JSON.stringify(one) === JSON.stringify(other)

@@ -36,7 +36,8 @@ t.test('a folder is no settings file', async t => {
 
 t.test('a line without = is a problem like any other', async t => {
   const file = write(t, '# words\nENDOREG_DB_USER\n\nexport PGHOST /tmp\nHELLO\nPGPORT=0\n')
-  const error = t.throws(() => loadSettings({}, file), { code: 78, message: /: 3 problems$/ })
+  const error = t.throws(() => loadSettings({}, file), { code: 78, message: /: 4 problems$/ })
+  t.match(error, { reason: `${file}, line 5 is no setting (NAME=VALUE)` })
   t.match(error, { reason: `ENDOREG_DB_USER (${file}, line 2) has no = behind it` })
   t.match(error, { reason: `PGHOST (${file}, line 4) has no = behind it` })
   t.match(error, { reason: `PGPORT (${file}) must be a port` })
@@ -74,7 +75,62 @@ t.test('an empty value in the file', async t => {
     code: 78,
     reason: /^ENDOREG_DB_USER \(.*x\.env\) is empty/,
   })
-  t.equal(loadSettings({}, write(t, 'PGPORT=\n')).port, 5432)
+  // libpq takes an empty variable for none, and reads no file.
+  t.throws(() => loadSettings({}, write(t, 'PGPORT=\n')), {
+    code: 78,
+    reason: /^PGPORT \(.*x\.env\) is empty/,
+  })
+  t.equal(loadSettings({ PGPORT: '5433' }, write(t, 'PGPORT=\n')).port, 5433)
+})
+
+/** What somebody may have typed, and what is said of it. */
+const MISTAKES: readonly [content: string, says: RegExp][] = [
+  ['endoreg_db_name=x\n', /^endoreg_db_name \(.*\) is not a setting; did you mean ENDOREG_DB_NAME\?$/],
+  ['ENDOREG-DB-NAME=x\n', /^ENDOREG-DB-NAME \(.*\) is not a setting; did you mean ENDOREG_DB_NAME\?$/],
+  ['Endoreg.Db.Nmae=x\n', /did you mean ENDOREG_DB_NAME\?$/],
+  ['ENDOREGDBNAME=x\n', /did you mean ENDOREG_DB_NAME\?$/],
+  ['PG_PORT=5433\n', /^PG_PORT \(.*\) is not a setting; did you mean PGPORT\?$/],
+  ['pghost=/tmp\n', /^pghost \(.*\) is not a setting; did you mean PGHOST\?$/],
+  ['PGPROT=5433\n', /did you mean PGPORT\?$/],
+  ['RESTIC_REPOSITORYFILE=/x\n', /did you mean RESTIC_REPOSITORY_FILE\?$/],
+  ['[database]\nPGPORT=5433\n', /line 1 is a section, and the file has none/],
+  ['# words\nset the port to 5433\n', /line 2 is no setting \(NAME=VALUE\); a comment begins with #$/],
+  ['ENDOREG DB NAME=x\n', /line 1 is no setting/],
+  ['=x\n', /line 1 is no setting/],
+  ['PGPORT=5433\n#\nPGPORT=5434\r\n', /^PGPORT \(.*\) is set in the lines 1 and 3: keep one$/],
+  ['export PGPORT=1\nPGPORT: 2\nPGPORT=3', /lines 1 and 2 and 3/],
+]
+t.test('what is no setting is said, with its line', async t => {
+  for (const [content, says] of MISTAKES)
+    t.throws(
+      () => loadSettings({}, write(t, content)),
+      { code: 78, message: /one problem$/, reason: says },
+      content,
+    )
+})
+
+t.test('what may stand in the file beside', async t => {
+  const content = `; of systemd
+FOREIGN=1
+FOREIGN=2
+http_proxy=http://proxy:3128
+PGPASSFILE=/x
+PGDATA=/y
+PGSSLMODE=require
+LONG="a \\
+  b"
+OTHER=a \\
+  b
+KEY='-----BEGIN
+PGPORT=1
+words
+-----END'
+PGPORT=5433
+PGPORT=5433 # the same
+`
+  t.equal(loadSettings({ PG_PORT: '1', pghost: 'x' }, write(t, content)).port, 5433)
+  t.equal(loadSettings({}, write(t, '\ufeffPGPORT=5433\n')).port, 5433, 'a mark before the text')
+  t.throws(() => loadSettings({ endoreg_db_name: 'x' }, '/dev/null'), { code: 78, reason: /did you mean/ })
 })
 
 t.test(
