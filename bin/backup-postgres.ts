@@ -5,7 +5,7 @@ import { initRemote, isCopyPending, keepCopies, uncopied } from '../lib/backup/r
 import { findRemote, type Remote, requireRemote } from '../lib/backup/restic/remote.ts'
 import type { Backup } from '../lib/backup/terms.ts'
 import { count } from '../lib/frame/report.ts'
-import { misused, numberOf, type Run } from '../lib/frame/run.ts'
+import { numberOf, type Run } from '../lib/frame/run.ts'
 import { withMaintenanceLock } from '../lib/host/lock.ts'
 import { script } from '../lib/host/script.ts'
 
@@ -33,13 +33,12 @@ void script(
       ],
     },
     kinds: ['copy-only'],
+    contrary: { 'no-copy': ['copy-only'], retry: ['copy-only'] },
   },
   async run => {
     const { check, flags, report } = run
     const keep = numberOf(run, 'keep', 9999) ?? KEEP
     const minutes = numberOf(run, 'retry', MOST_MINUTES)
-    if (flags.has('no-copy') && flags.has('copy-only'))
-      throw misused(report.command, '--no-copy and --copy-only leave nothing to do')
     const steps = async (): Promise<string> => {
       if (flags.has('init-remote')) await initRemote(await requireRemote(run))
       if (flags.has('copy-only')) return copy(run, keep)

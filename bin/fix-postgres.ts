@@ -15,6 +15,8 @@ void script(
     summary: 'Applies the remedies for what debug-postgres finds, after showing them, and says what is left.',
     runsAs: 'root',
     flags: { yes: 'apply them without a question' },
+    contrary: { check: ['yes'] },
+    needsRoot: { unless: ['check'] },
     exitOne: 'drift (--check), or errors or warnings left',
   },
   async run => {

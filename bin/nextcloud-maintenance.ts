@@ -18,16 +18,15 @@ void script(
     },
     values: YES_DELETE,
     kinds: ['show-psql-conf'],
+    contrary: { 'show-psql-conf': ['reset-psql', 'no-backup', 'yes-delete'], check: ['yes-delete'] },
+    needsRoot: { unless: ['show-psql-conf'] },
     exitOne: 'drift (--check), or errors in the files (--show-psql-conf)',
   },
   async run => {
-    const { flags, values, report, check, settings } = run
-    const refuse = (cause: string) => misused(report.command, cause)
+    const { flags, report, check, settings } = run
     const shows = flags.has('show-psql-conf')
-    if (flags.has('reset-psql') === shows)
-      throw refuse('exactly one of --reset-psql and --show-psql-conf says what it is to do')
-    if (shows && (flags.has('no-backup') || values.has('yes-delete')))
-      throw refuse('--no-backup and --yes-delete are for --reset-psql')
+    if (!flags.has('reset-psql') && !shows)
+      throw misused(report.command, 'exactly one of --reset-psql and --show-psql-conf says what it is to do')
     if (shows) return showConfiguration(run, secretsOf(settings))
     const summary = await resetCluster(run, NEXTCLOUD_UNITS)
     if (!check) {

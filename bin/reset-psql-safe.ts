@@ -1,5 +1,5 @@
 import { confirmHost, YES_DELETE } from '../lib/frame/confirm.ts'
-import { misused, type Run } from '../lib/frame/run.ts'
+import type { Run } from '../lib/frame/run.ts'
 import { script } from '../lib/host/script.ts'
 import { foldersToPurge, purge } from '../lib/reset/purge.ts'
 import { diskUse, locked, resetCluster } from '../lib/reset/reset-cluster.ts'
@@ -22,18 +22,18 @@ void script(
       ...YES_DELETE,
     },
     kinds: ['undo', 'undo-to', 'purge-old'],
+    contrary: {
+      undo: ['purge-old', 'no-backup', 'yes-delete'],
+      'undo-to': ['purge-old', 'no-backup', 'yes-delete'],
+      'purge-old': ['no-backup'],
+      check: ['yes-delete'],
+    },
+    needsRoot: { unless: [] },
   },
   async run => {
     const { flags, values } = run
     const wanted = values.get('undo-to')
     const undoes = flags.has('undo') || wanted !== undefined
-    const kinds = [
-      ['--undo', undoes],
-      ['--purge-old', flags.has('purge-old')],
-      ['--no-backup', flags.has('no-backup')],
-    ] as const
-    const [one, other] = kinds.flatMap(([option, given]) => (given ? [option] : []))
-    if (other !== undefined) throw misused(run.report.command, `${one} and ${other} do not go together`)
     if (undoes) return goBack(run, wanted)
     return flags.has('purge-old') ? purgeOld(run) : resetCluster(run, [])
   },

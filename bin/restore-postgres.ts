@@ -9,7 +9,7 @@ import {
   chooseBackup,
   listHere,
   listThere,
-  refuseContradictory,
+  refuseIncomplete,
   requireFree,
   requireOwn,
   select,
@@ -46,10 +46,16 @@ void script(
       ...YES_INCOMPLETE,
     },
     kinds: ['list', 'drill'],
+    contrary: {
+      list: ['drill', 'backup', 'no-backup', 'database', 'as', 'yes-overwrite', 'yes-incomplete'],
+      drill: ['no-backup', 'database', 'as', 'yes-overwrite', 'yes-incomplete'],
+      as: ['yes-overwrite'],
+      check: ['yes-overwrite'],
+    },
     exitOne: 'drift (--check), or what is restored differs from the backup',
   },
   async run => {
-    refuseContradictory(run)
+    refuseIncomplete(run)
     const { flags, values } = run
     const name = values.get('backup')
     const host = values.get('host') ?? hostname()

@@ -31,6 +31,10 @@ export type Command = {
   readonly values?: Readonly<Record<string, readonly [value: string, help: string]>>
   /** Those of its options that make a run of another kind: the metrics keep its result apart. */
   readonly kinds?: readonly string[]
+  /** Of its options, --check too, those that say the contrary of each other, or of which one would be without effect. */
+  readonly contrary?: Readonly<Record<string, readonly string[]>>
+  /** Whether only root can do it, unless one of these options is given. */
+  readonly needsRoot?: { readonly unless: readonly string[] }
   /** Whether it changes nothing ever, and so has no check mode. */
   readonly onlyLooks?: true
   /** What its exit code 1 says, where that is more than drift. */

@@ -1,7 +1,7 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 import pkg from '../../package.json' with { type: 'json' }
 import { type Clock, Deadline, systemClock } from './deadline.ts'
-import { ExitCode, errnoOf, Failure } from './failure.ts'
+import { ExitCode, Failure } from './failure.ts'
 import { Interruption } from './interruption.ts'
 import { writeAll } from './output.ts'
 import { Report } from './report.ts'
@@ -10,8 +10,8 @@ import type { Settings } from './settings.ts'
 import { nearest } from './text.ts'
 
 const OPTIONS = {
-  help: { type: 'boolean' },
-  version: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+  version: { type: 'boolean', short: 'V' },
   json: { type: 'boolean' },
   'env-file': { type: 'string' },
 } as const
@@ -26,8 +26,8 @@ function usage({ name, summary, runsAs, flags = {}, values = {}, onlyLooks, exit
       : [['check', 'say what would change, change nothing; exit 1 where something would'] as const]),
     ['json', 'one JSON document on standard output'],
     ['env-file FILE', 'read settings from FILE, not from /etc/endoreg/provision.env'],
-    ['help', 'this text'],
-    ['version', 'the version'],
+    ['help', 'this text (-h)'],
+    ['version', 'the version (-V)'],
   ]
   const width = Math.max(15, ...options.map(([option]) => option.length + 1))
   return `Usage: ${name} [OPTION...]
@@ -100,6 +100,7 @@ async function runCommand(
     const options = parseOptions(command, args)
     if (options.help) return print(usage(command))
     if (options.version) return print(`${command.name} ${pkg.version}\n`)
+    requireRoot(command, options)
     const { check, json, flags, values } = options
     report = new Report({ command: command.name, check, json, clock })
     const settings = host.loadSettings(process.env, options.envFile)
@@ -133,50 +134,86 @@ type Options = {
   readonly envFile: string | undefined
   readonly flags: ReadonlySet<string>
   readonly values: ReadonlyMap<string, string>
+  /** All that were given, by their names. */
+  readonly given: ReadonlySet<string>
 }
 
+/** Where only root can do it, that comes before anything that root would not be told. */
+function requireRoot({ name, needsRoot }: Command, { given }: Options): void {
+  if (!needsRoot || process.geteuid?.() === 0 || needsRoot.unless.some(option => given.has(option))) return
+  throw new Failure(ExitCode.notPermitted, {
+    message: `run ${name}`,
+    cause: 'only root can do this, and another account has started it',
+    hint: `Run it as root: sudo ${name}`,
+  })
+}
+
+/**
+ * What the command line says. Node.js takes it apart and is not asked what is wrong with it: its words differ from version
+ * to version. Fails with 64.
+ */
 function parseOptions(command: Command, args: readonly string[]): Options {
-  const own = Object.keys(command.flags ?? {})
-  const ownValues = Object.keys(command.values ?? {})
-  const known: ParseArgsConfig['options'] = {
+  const { flags: own = {}, values: ownValues = {}, contrary = {} } = command
+  const valued: Readonly<Record<string, readonly [value: string, help: string]>> = {
+    'env-file': ['FILE', ''],
+    ...ownValues,
+  }
+  const known: NonNullable<ParseArgsConfig['options']> = {
     ...OPTIONS,
     ...(command.onlyLooks ? {} : CHECK),
-    ...Object.fromEntries(own.map(flag => [flag, { type: 'boolean' } as const])),
-    ...Object.fromEntries(ownValues.map(option => [option, { type: 'string' } as const])),
+    ...Object.fromEntries(Object.keys(own).map(flag => [flag, { type: 'boolean' } as const])),
+    ...Object.fromEntries(Object.keys(valued).map(option => [option, { type: 'string' } as const])),
   }
-  try {
-    const { values } = parseArgs({ args: [...args], options: known, strict: true, allowPositionals: false })
-    const on = (flag: string): boolean => values[flag] === true
-    const given = new Map<string, string>()
-    for (const option of ['env-file', ...ownValues]) {
-      const value = values[option]
-      if (typeof value !== 'string') continue
-      if (value === '') {
-        const [what] = command.values?.[option] ?? ['FILE']
-        throw misused(command.name, `Option '--${option}' needs a value: ${what}`)
-      }
-      given.set(option, value)
-    }
-    return {
-      help: on('help'),
-      version: on('version'),
-      json: on('json'),
-      check: on('check'),
-      envFile: given.get('env-file'),
-      flags: new Set(own.filter(on)),
-      values: given,
-    }
-  } catch (error) {
-    if (!errnoOf(error)?.startsWith('ERR_PARSE_ARGS_')) throw error
-    const cause = error instanceof Error ? (error.message.split('. ')[0] ?? '') : ''
-    const option = args.find(arg => cause.includes(`'${arg.split('=')[0]}`))
+  const refuse = (cause: string, advice?: string): Failure => misused(command.name, cause, advice)
+  const didYouMean = (word: string): string => {
     const near =
-      option &&
+      word.startsWith('--') &&
       nearest(
-        option,
-        Object.keys(known).map(name => `--${name}`),
+        word,
+        Object.keys(known).map(option => `--${option}`),
       )
-    throw misused(command.name, cause, near ? `Did you mean ${near}? ` : '')
+    return near ? `Did you mean ${near}? ` : ''
+  }
+  const { tokens } = parseArgs({ args: [...args], options: known, strict: false, tokens: true })
+  const given = new Set<string>()
+  const values = new Map<string, string>()
+  for (const token of tokens) {
+    if (token.kind === 'option-terminator') continue
+    if (token.kind === 'positional')
+      throw refuse(
+        `'${token.value}' is no option, and there is nothing else to give`,
+        didYouMean(`--${token.value}`),
+      )
+    const { name, rawName, value, inlineValue } = token
+    if (!Object.hasOwn(known, name)) {
+      throw refuse(`Unknown option '${rawName}'`, didYouMean(rawName))
+    }
+    const [what] = valued[name] ?? []
+    if (what === undefined) {
+      if (value !== undefined) throw refuse(`Option '${rawName}' takes no value`)
+    } else {
+      // What begins with - is the next option.
+      if (!value || (!inlineValue && value.startsWith('-')))
+        throw refuse(`Option '${rawName}' needs a value: ${what}`)
+      if (values.has(name) && values.get(name) !== value)
+        throw refuse(`Option '${rawName}' is given twice, with different values`)
+      values.set(name, value)
+    }
+    given.add(name)
+  }
+  for (const [one, others] of Object.entries(contrary)) {
+    const other = given.has(one) ? others.find(option => given.has(option)) : undefined
+    if (other !== undefined) throw refuse(`--${one} and --${other} do not go together`)
+  }
+  return {
+    help: given.has('help'),
+    version: given.has('version'),
+    json: given.has('json'),
+    check: given.has('check'),
+    envFile: values.get('env-file'),
+    flags: new Set(Object.keys(own).filter(flag => given.has(flag))),
+    values,
+    given,
   }
 }
 

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import pkg from '../../package.json' with { type: 'json' }
+import { isRoot } from '../support/command.ts'
 
 const BIN = fileURLToPath(new URL('../../bin', import.meta.url))
 const PATH = `${dirname(process.execPath)}:/usr/bin:/bin`
@@ -29,6 +30,8 @@ for (const name of Object.keys(pkg.bin)) {
     }
     // What never changes anything has nothing to check first.
     t.equal(help.out.includes('  --check '), name !== 'debug-postgres' && name !== 'show-psql-conf')
+    t.strictSame(run(name, ['-h']), help)
+    t.strictSame(run(name, ['-V']), run(name, ['--version']))
     t.strictSame(run(name, ['--version']), { code: 0, out: `${name} ${pkg.version}\n`, err: '' })
     t.match(run(name, ['--nonsense']), { code: 64, err: `Unknown option '--nonsense'` })
   })
@@ -45,16 +48,18 @@ t.test('a wrong option is 64, and names it and the nearest one', async t => {
 
 t.test('an option that only some commands take', async t => {
   t.match(run('debug-postgres', ['--check']), { code: 64, err: `Unknown option '--check'` })
-  t.match(run('debug-postgres', ['--bundle']), { code: 64, err: '--bundle' })
   t.match(run('debug-postgres', ['--bundle=']), { code: 64, err: 'needs a value: FILE' })
   t.match(run('sync-password', ['--bundle', 'x']), { code: 64, err: `Unknown option '--bundle'` })
-  t.match(run('fix-postgres', []), { code: 64, err: /no terminal.*\n.*--yes/ })
+  t.match(run('fix-postgres', []), isRoot ? { code: 64, err: /no terminal.*\n.*--yes/ } : { code: 77 })
 })
 
 /** Arguments that are no use, and what the answer has to contain. */
 const WRONG: readonly [args: readonly string[], says: string][] = [
-  [['--check=yes'], '--check'],
-  [['--env-file'], '--env-file'],
+  [['--check=yes'], "Option '--check' takes no value"],
+  [['--env-file'], "Option '--env-file' needs a value: FILE\nsync-password: what to do: See"],
+  [['--env-file', '--check'], "Option '--env-file' needs a value: FILE\nsync-password: what to do: See"],
+  [['--env-file=a', '--env-file', 'b'], 'is given twice, with different values'],
+  [['check'], 'Did you mean --check?'],
   [['--env-fil', '/x'], 'Did you mean --env-file?'],
   [['extra'], 'extra'],
   [['-c'], '-c'],
@@ -157,23 +162,68 @@ t.test('without Node.js it says so', { skip: existsSync('/none') ? '/none exists
   t.match(err, /^sync-password: Node\.js is not on the PATH/)
 })
 
-t.test('options that contradict each other touch nothing', async t => {
-  for (const [name, ...args] of [
+t.test('options that contradict each other touch nothing, and both are named', async t => {
+  for (const [name, one, other] of [
     ['reset-psql-safe', '--undo', '--purge-old'],
     ['reset-psql-safe', '--undo', '--no-backup'],
+    ['reset-psql-safe', '--undo', '--yes-delete=gc-10'],
     ['reset-psql-safe', '--purge-old', '--no-backup'],
     ['reset-psql-safe', '--purge-old', '--undo-to=main.before-reset'],
     ['reset-psql-safe', '--no-backup', '--undo-to=main.before-reset'],
-    ['nextcloud-maintenance'],
-    ['nextcloud-maintenance', '--no-backup'],
+    ['reset-psql-safe', '--check', '--yes-delete=gc-10'],
     ['nextcloud-maintenance', '--reset-psql', '--show-psql-conf'],
     ['nextcloud-maintenance', '--show-psql-conf', '--no-backup'],
     ['nextcloud-maintenance', '--show-psql-conf', '--yes-delete=gc-10'],
     ['backup-postgres', '--no-copy', '--copy-only'],
-    ['backup-postgres', '--keep=0'],
-    ['restore-postgres', '--as=x'],
+    ['backup-postgres', '--copy-only', '--retry=60'],
+    ['fix-postgres', '--check', '--yes'],
+    ['restore-postgres', '--list', '--backup=x'],
+    ['restore-postgres', '--list', '--drill'],
+    ['restore-postgres', '--drill', '--no-backup'],
+    ['restore-postgres', '--drill', '--database=x'],
+    ['restore-postgres', '--drill', '--yes-overwrite=x'],
+    ['restore-postgres', '--drill', '--yes-incomplete=x'],
+    ['restore-postgres', '--check', '--yes-overwrite=gc-10'],
   ] as const) {
-    const refused = run(name, args)
-    t.match(refused, { code: 64, err: `${name} --help` }, `${name} ${args.join(' ')}`)
+    const { code, err } = run(name, [one, other])
+    t.equal(code, 64, err)
+    for (const option of [one, other]) t.match(err, `${option.split('=')[0]} `)
+    t.match(err, /do not go together\n.* --help/)
   }
 })
+
+t.test('options that are not enough touch nothing', async t => {
+  for (const [name, ...args] of [
+    ['nextcloud-maintenance'],
+    ['nextcloud-maintenance', '--no-backup'],
+    ['backup-postgres', '--keep=0'],
+    ['restore-postgres', '--as=x'],
+    ['restore-postgres', '--host=x'],
+  ] as const) {
+    const expected =
+      isRoot || name !== 'nextcloud-maintenance' ? { code: 64, err: `${name} --help` } : { code: 77 }
+    t.match(run(name, args), expected, `${name} ${args.join(' ')}`)
+  }
+})
+
+t.test(
+  'what only root may do is refused before anything is asked or read',
+  { skip: isRoot ? false : 'needs root, to be another account' },
+  async t => {
+    const as = (name: string, ...args: readonly string[]) =>
+      run('/usr/bin/setpriv', ['--reuid=65534', '--regid=65534', '--clear-groups', join(BIN, name), ...args])
+    for (const [name, ...args] of [
+      ['reset-psql-safe'],
+      ['reset-psql-safe', '--purge-old'],
+      ['fix-postgres'],
+      ['fix-postgres', '--yes'],
+      ['nextcloud-maintenance', '--reset-psql'],
+    ] as const) {
+      const { code, err } = as(name, ...args, '--env-file', '/none.env')
+      t.equal(code, 77, err)
+      t.match(err, `cannot run ${name}: only root can do this`)
+      t.match(err, `what to do: Run it as root: sudo ${name}\n`)
+    }
+    t.match(as('fix-postgres', '--chek'), { code: 64 })
+  },
+)

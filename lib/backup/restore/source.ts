@@ -217,25 +217,16 @@ const incomplete = ({ settings }: Run, name: string, why: string): Failure =>
 /** Bytes of a name (NAMEDATALEN of pg_config_manual.h). */
 const LONGEST_NAME = 63
 
-/** Fails with 64 where options of restore-postgres do not go with one another. */
-export function refuseContradictory({
-  flags,
-  values,
-  report,
-}: Pick<Run, 'flags' | 'values' | 'report'>): void {
-  const contradictory = (option: string, why: string): Failure =>
-    misused(report.command, `${why}, so ${option} does not go with it`)
+/** Fails with 64 where an option of restore-postgres says nothing without another one. */
+export function refuseIncomplete({ flags, values, report }: Pick<Run, 'flags' | 'values' | 'report'>): void {
+  const alone = (option: string, why: string): Failure =>
+    misused(report.command, `${option} says nothing without another option: ${why}`)
   if (values.has('host') && !flags.has('remote')) {
-    throw contradictory('--host', 'only copies that restic keeps (--remote) are of several hosts')
+    throw alone('--host', 'only copies that restic keeps (--remote) are of several hosts')
   }
   if (values.has('as') && !values.has('database')) {
-    throw contradictory('--as', 'only one database gets another name (--database)')
+    throw alone('--as', 'only one database gets another name (--database)')
   }
-  if (!flags.has('drill') || flags.has('list')) return
-  const other = ['no-backup', 'database', 'yes-overwrite', 'yes-incomplete'].find(
-    option => flags.has(option) || values.has(option),
-  )
-  if (other !== undefined) throw contradictory(`--${other}`, '--drill replaces nothing')
 }
 
 /** The databases of the backup that are restored: all, or `only` one. Fails with 64 where it has none of that name. */
