@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import * as v from 'valibot'
+import { parseJson, whyNoDocument } from '../frame/json.ts'
 import type { Run } from '../frame/run.ts'
 
 /**
@@ -135,14 +136,12 @@ export function withDigest(told: Description): string {
  */
 export function parseDescription(text: string): Description | string {
   try {
-    const { digest, ...told } = v.parse(v.looseObject({ digest: v.optional(v.string()) }), JSON.parse(text))
+    const { digest, ...told } = v.parse(v.looseObject({ digest: v.optional(v.string()) }), parseJson(text))
     if (digest !== undefined && digest !== digestOfText(JSON.stringify(told)))
       return `${DESCRIPTION} is not what was written: its digest differs`
     return v.parse(description, told)
   } catch (error) {
-    if (error instanceof v.ValiError || error instanceof SyntaxError)
-      return `${DESCRIPTION} is not what such a file is: ${error.message.split('\n')[0]}`
-    throw error
+    return `${DESCRIPTION} is not what such a file is: ${whyNoDocument(error)}`
   }
 }
 

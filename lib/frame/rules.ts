@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import { parseJson, whyNoDocument } from './json.ts'
 import { PLAIN } from './text.ts'
 
 /** What is wrong with a text, or undefined. */
@@ -81,9 +82,9 @@ const pythonModule: Rule = value =>
 const djangoSettings: Rule = value => {
   let parsed: unknown
   try {
-    parsed = JSON.parse(value)
-  } catch {
-    return 'is no JSON'
+    parsed = parseJson(value)
+  } catch (error) {
+    return whyNoDocument(error).replace(/^it /, '')
   }
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) return 'is no JSON object'
   const wrong = Object.keys(parsed).filter(name => !/^[A-Z][A-Z0-9_]*$/.test(name))

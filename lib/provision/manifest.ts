@@ -2,6 +2,7 @@ import { isIP } from 'node:net'
 import * as v from 'valibot'
 import shipped from '../../units/manifest.json' with { type: 'json' }
 import { ExitCode, Failure } from '../frame/failure.ts'
+import { describeIssue, parseJson, whyNoDocument } from '../frame/json.ts'
 import { databaseName, type Rule, roleName, text } from '../frame/rules.ts'
 import type { Settings } from '../frame/settings.ts'
 import type { AccessRule, Manifest } from '../frame/terms.ts'
@@ -52,6 +53,8 @@ const rule = v.strictObject({
   method: v.pipe(v.string(), v.regex(/^[a-z0-9-]+$/, 'is no method of authentication')),
   map: v.optional(name),
 })
+const database = v.strictObject({ name, owner: name })
+const mapping = v.strictObject({ map: name, account: name, role: name })
 /** What a manifest file may say. */
 export const manifestSchema = v.strictObject({
   /** For editors, which complete from it. */
@@ -64,9 +67,9 @@ export const manifestSchema = v.strictObject({
     ),
   ),
   roles: v.array(role),
-  databases: v.array(v.strictObject({ name, owner: name })),
+  databases: v.array(database),
   hba: v.optional(v.array(rule), []),
-  ident: v.optional(v.array(v.strictObject({ map: name, account: name, role: name })), []),
+  ident: v.optional(v.array(mapping), []),
 })
 
 /**
@@ -81,9 +84,9 @@ export function loadManifest(settings: Settings): Manifest {
   const json = readTrustedFile(file, 'read the manifest', false) ?? ''
   let content: unknown
   try {
-    content = JSON.parse(json)
+    content = parseJson(json)
   } catch (error) {
-    throw refuse(file, [error instanceof Error ? error.message : String(error)])
+    throw refuse(file, [whyNoDocument(error)])
   }
   return parseManifest(content, file, settings)
 }
@@ -111,10 +114,18 @@ function check(
   return manifest
 }
 
+/** The keys of the manifest, and of what is in its lists. */
+const KEYS: Readonly<Record<string, readonly string[]>> = {
+  roles: Object.keys(role.entries),
+  databases: Object.keys(database.entries),
+  hba: Object.keys(rule.entries),
+  ident: Object.keys(mapping.entries),
+}
+
 function describe(issue: v.BaseIssue<unknown>): string {
-  const path = v.getDotPath(issue) ?? 'the document'
-  if (issue.kind === 'schema' && issue.expected === 'never') return `${path}: unknown key`
-  return `${path}: ${issue.kind === 'schema' ? `expected ${issue.expected}, found ${issue.received}` : issue.message}`
+  const [list, ...below] = issue.path ?? []
+  const known = below.length === 0 ? Object.keys(manifestSchema.entries) : KEYS[String(list?.key)]
+  return describeIssue(issue, known)
 }
 
 function repeated(list: string, entries: readonly { name: string }[]): string[] {

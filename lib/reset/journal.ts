@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { ExitCode, Failure } from '../frame/failure.ts'
+import { parseJson, whyNoDocument } from '../frame/json.ts'
 import type { Settings } from '../frame/settings.ts'
 import { readOwn, removeOwn, writeOwn } from '../host/file.ts'
 import { cluster } from './cluster.ts'
@@ -65,12 +66,12 @@ export function readJournal({ stateDir }: Settings): Journal | undefined {
   const text = readOwn(stateDir, NAME, LARGEST)
   if (text === undefined) return undefined
   try {
-    return v.parse(journal, JSON.parse(text))
+    return v.parse(journal, parseJson(text))
   } catch (error) {
     const path = `${stateDir}/${NAME}`
     throw new Failure(ExitCode.configuration, {
       message: `read what an interrupted reset has begun, ${path}`,
-      cause: error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error),
+      cause: whyNoDocument(error),
       hint: `No version of this program that is installed here wrote it like that. See what is beside the data folder, then move it away: mv ${path} ${path}.old`,
     })
   }

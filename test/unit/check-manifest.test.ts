@@ -33,7 +33,20 @@ t.test('a wrong manifest, a missing one and a wrong setting are 78', async t => 
     code: 78,
     err: '"endoregDbLocal" (ENDOREG_DB_NAME) is missing',
   })
-  t.match(check(t, {}, '{"roles": ['), { code: 78, err: 'read the manifest' })
+  t.match(check(t, {}, '{\n  "roles": ['), {
+    code: 78,
+    err: /cannot read the manifest .*: it is no JSON: line 2, column 13: expected a value or \]\n/,
+  })
+  t.match(
+    check(
+      t,
+      {},
+      `\ufeff${JSON.stringify({ ...application, databases: [{ name: 'endoregDbLocal', owner: 'x' }] })}`,
+    ),
+    {
+      code: 0,
+    },
+  )
   t.match(check(t, { ENDOREG_MANIFEST: '/nowhere/manifest.json' }), {
     code: 78,
     err: 'there is no such file',

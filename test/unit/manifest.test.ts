@@ -29,11 +29,19 @@ t.test('what is left out has its default', async t => {
 })
 
 t.test('an unknown key is named with its path', async t => {
-  refuses(t, { roles: [ROLE], databases: [DATABASE], role: [] }, 'role: unknown key')
-  refuses(t, { roles: [{ ...ROLE, logn: true }], databases: [DATABASE] }, 'roles.0.logn: unknown key')
+  refuses(t, { roles: [ROLE], databases: [DATABASE], role: [] }, 'role: unknown key; did you mean roles?')
+  refuses(
+    t,
+    { roles: [{ ...ROLE, logn: true }], databases: [DATABASE] },
+    'roles.0.logn: unknown key; did you mean login?',
+  )
   refuses(t, { roles: [ROLE], databases: [{ ...DATABASE, size: 1 }] }, 'databases.0.size: unknown key')
   const rule = { type: 'host', database: 'all', role: 'all', method: 'scram-sha-256', adress: 'loopback' }
-  refuses(t, { roles: [ROLE], databases: [DATABASE], hba: [rule] }, 'hba.0.adress: unknown key')
+  refuses(
+    t,
+    { roles: [ROLE], databases: [DATABASE], hba: [rule] },
+    'hba.0.adress: unknown key; did you mean address?',
+  )
   const mapping = { map: 'm', account: 'root', role: 'postgres', user: 'x' }
   refuses(t, { roles: [ROLE], databases: [DATABASE], ident: [mapping] }, 'ident.0.user: unknown key')
 })
@@ -43,14 +51,14 @@ t.test('every wrong value at once', async t => {
     t,
     { roles: [ROLE, { name: '', login: 'yes' }, { name: 'pg_x' }, { name: 'x'.repeat(64) }], databases: 1 },
     'roles.1.name: is empty',
-    'roles.1.login: expected boolean, found "yes"',
+    'roles.1.login: expected true or false, found "yes"',
     'roles.2.name: begins with pg_, which PostgreSQL keeps for itself',
     'roles.3.name: is longer than the 63 bytes of a PostgreSQL name',
-    'databases: expected Array, found 1',
+    'databases: expected a list, found 1',
   )
   for (const content of [null, 'text', 1])
     t.throws(() => parse(content), { code: 78, reason: 'the document' })
-  t.throws(() => parse({}), { code: 78, reason: /^roles: .*databases: / })
+  t.throws(() => parse({}), { code: 78, reason: /^roles: is missing; databases: is missing$/ })
 })
 
 t.test('a name given twice', async t => {
@@ -105,7 +113,7 @@ t.test('validUntil is a date, a time that says where, or null', async t => {
       validUntil,
     )
   }
-  t.throws(() => parseRole({ validUntil: 2030 }), { code: 78, reason: 'roles.0.validUntil: expected string' })
+  t.throws(() => parseRole({ validUntil: 2030 }), { code: 78, reason: 'roles.0.validUntil: expected a text' })
 })
 
 t.test('connectionLimit is what PostgreSQL takes', async t => {

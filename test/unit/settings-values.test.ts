@@ -96,7 +96,7 @@ const VALUES: readonly { name: string; good: readonly string[]; bad: readonly st
     name: 'ENDOREG_API_SETTINGS',
     good: ['{}', '{"TIME_ZONE": "UTC", "CENTRAL_NODES": [1, null, {"a": true}]}'],
     bad: ['{', "{'A': 1}"],
-    says: 'is no JSON',
+    says: 'is no JSON: line 1, column 2: expected a name in double quotes or }',
   },
   { name: 'ENDOREG_API_SETTINGS', good: [], bad: ['[]', 'null', '1'], says: 'is no JSON object' },
   {
