@@ -1,4 +1,5 @@
 import { withNewDeadline } from '../lib/frame/run.ts'
+import { sentences } from '../lib/frame/text.ts'
 import { script } from '../lib/host/script.ts'
 import { provideCheckout } from '../lib/provision/checkout.ts'
 import { inspectLacks, installCopies, requireCheckout, waitForLogin } from '../lib/provision/install.ts'
@@ -37,7 +38,7 @@ void script(
     await installCopies(waiting, of, proved)
     // The API meets it, and starts all the same.
     for (const { seen, remedy, severity } of await lacks)
-      if (severity !== 'notice') report.warning(`${seen}. ${remedy}`)
+      if (severity !== 'notice') report.warning(sentences(seen, remedy))
     return `${report.tally()}; ${settings.dbUser} logs in at ${proved.addresses.join(' and ')}`
   },
 )

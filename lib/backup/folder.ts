@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { closeSync, read as readCallback } from 'node:fs'
 import { promisify } from 'node:util'
-import { doing, ExitCode, Failure, isSystemError, systemError } from '../frame/failure.ts'
+import { doing, ExitCode, Failure, isSystemError, reasonOf, systemError } from '../frame/failure.ts'
 import type { Run } from '../frame/run.ts'
 import type { Settings } from '../frame/settings.ts'
 import { accountName } from '../host/accounts.ts'
@@ -106,7 +106,7 @@ export function readBackup(folder: Folder, name: string): Backup | string {
     return { name, path, description: told, size }
   } catch (error) {
     if (error instanceof Failure) return error.reason
-    if (isSystemError(error)) return `${DESCRIPTION} cannot be read: ${error.code}`
+    if (isSystemError(error)) return `${DESCRIPTION} cannot be read: ${reasonOf(error)}`
     throw error
   } finally {
     inside.close()

@@ -50,6 +50,7 @@ export const errnoOf = (error: unknown): string | undefined => (isSystemError(er
 export const systemError = (code: string, message = code): NodeJS.ErrnoException =>
   Object.assign(new Error(message), { code })
 
+/** FOLDER in a hint is the one that it is about, where that is known. */
 const ERRNO: Readonly<Record<string, { code: FailureCode; cause: string; hint: string }>> = {
   EACCES: {
     code: ExitCode.notPermitted,
@@ -64,22 +65,47 @@ const ERRNO: Readonly<Record<string, { code: FailureCode; cause: string; hint: s
   EROFS: {
     code: ExitCode.cannotCreate,
     cause: 'the file system is mounted read-only',
-    hint: 'Remount it writable; the kernel log (dmesg) says whether a disk error made it so.',
+    hint: 'Remount it writable (findmnt -T FOLDER says what it is); the kernel log (dmesg) says whether a disk error made it so.',
   },
   ENOSPC: {
     code: ExitCode.inputOutput,
     cause: 'no space left on the device',
-    hint: 'Free some space or inodes (df -h, df -i) and run it again; nothing was lost.',
+    hint: 'Free some space or inodes (df -h FOLDER; df -i FOLDER) and run it again; nothing was lost.',
   },
   EDQUOT: {
     code: ExitCode.inputOutput,
     cause: 'the disk quota is used up',
-    hint: 'Raise the quota or free some space and run it again; nothing was lost.',
+    hint: 'Raise the quota (repquota FOLDER) or free some space and run it again; nothing was lost.',
   },
   EIO: {
     code: ExitCode.inputOutput,
     cause: 'the device reports an input/output error',
     hint: 'Look at the kernel log (dmesg) and the health of the disk before running it again.',
+  },
+  EMFILE: {
+    code: ExitCode.inputOutput,
+    cause: 'this process may open no more files',
+    hint: 'Raise its limit (ulimit -n; LimitNOFILE= of a unit) and run it again.',
+  },
+  ENFILE: {
+    code: ExitCode.inputOutput,
+    cause: 'the system may open no more files',
+    hint: 'See what holds them (lsof | wc -l), or raise the limit (sysctl fs.file-max), and run it again.',
+  },
+  ENOMEM: {
+    code: ExitCode.inputOutput,
+    cause: 'there is no memory left',
+    hint: 'See what takes it (free -m), and run it again.',
+  },
+  EFBIG: {
+    code: ExitCode.inputOutput,
+    cause: 'the file would be larger than the file system or the limit of this process allows',
+    hint: 'Raise the limit (ulimit -f; LimitFSIZE= of a unit), or take another file system.',
+  },
+  ESTALE: {
+    code: ExitCode.inputOutput,
+    cause: 'the server of the network file system does not know it any more',
+    hint: 'Mount it again (findmnt -T FOLDER says what it is), and run it again.',
   },
   EBUSY: {
     code: ExitCode.configuration,
@@ -119,18 +145,37 @@ const ERRNO: Readonly<Record<string, { code: FailureCode; cause: string; hint: s
 }
 
 /**
+ * What a system error met while doing `message` means; undefined for what is none. What is not in the table is told in the
+ * words of strerror(3), which Node.js puts behind the name.
+ */
+export function explainErrno(
+  error: unknown,
+  message = '',
+): { code: FailureCode; cause: string; hint: string } | undefined {
+  if (!isSystemError(error) || error instanceof Failure) return undefined
+  const words = /^E[A-Z0-9]+: ([^,]+)/.exec(error.message)?.[1]
+  const { code, cause, hint } = ERRNO[error.code] ?? {
+    code: ExitCode.inputOutput,
+    cause: words ? `${words} (${error.code})` : `the system answered ${error.code}`,
+    hint: 'Look at the kernel log (dmesg) and run it again.',
+  }
+  const folder = /(?:^|\s)(\/[^\s/]+(?:\/[^\s/]+)*)\/[^\s/]+$/.exec(message)?.[1]
+  return { code, cause, hint: hint.replaceAll(/ FOLDER/g, folder ? ` ${folder}` : '') }
+}
+
+/**
  * The Failure for a system error met while doing `message`. What is not a system error is returned as it
  * is: it is a bug, or a Failure already.
  */
 export function systemFailure(error: unknown, message: string): unknown {
-  if (!isSystemError(error) || error instanceof Failure) return error
-  const known = ERRNO[error.code]
-  if (known) return new Failure(known.code, { message, cause: known.cause, hint: known.hint })
-  return new Failure(ExitCode.inputOutput, {
-    message,
-    cause: `the system answered ${error.code}`,
-    hint: 'Look at the kernel log (dmesg) and run it again.',
-  })
+  const known = explainErrno(error, message)
+  return known ? new Failure(known.code, { message, cause: known.cause, hint: known.hint }) : error
+}
+
+/** Why something failed, in words, for a sentence that goes on without it. */
+export function reasonOf(error: unknown): string {
+  if (error instanceof Failure) return error.reason
+  return explainErrno(error)?.cause ?? (error instanceof Error ? error.message : String(error))
 }
 
 /** Runs `work`; a system error in it becomes a Failure that says `message`. */

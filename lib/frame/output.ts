@@ -1,6 +1,6 @@
 import { fstatSync, writeSync } from 'node:fs'
 import { isatty } from 'node:tty'
-import { ExitCode, errnoOf, Failure } from './failure.ts'
+import { ExitCode, errnoOf, Failure, reasonOf, systemError } from './failure.ts'
 import { PLAIN } from './text.ts'
 
 /** How standard error is read: by a person at a terminal, by the journal, or from a file or pipe. */
@@ -74,7 +74,7 @@ export function printAll(text: string, what: string): void {
   if (errno === undefined || errno === 'EPIPE') return
   throw new Failure(ExitCode.inputOutput, {
     message: `write ${what} to standard output`,
-    cause: `the system answered ${errno}`,
+    cause: reasonOf(systemError(errno)),
     hint: 'What it would have said has happened all the same.',
   })
 }

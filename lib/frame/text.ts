@@ -24,6 +24,13 @@ export function durationText(seconds: number): string {
   return `${number} ${unit}${number === 1 ? '' : 's'}`
 }
 
+/** Texts one behind the other, each but the last with a full stop where it has none: some come from PostgreSQL or a program. */
+export const sentences = (...texts: readonly string[]): string =>
+  texts
+    .filter(Boolean)
+    .map((text, index, all) => (index < all.length - 1 ? text.replace(/[^.!?]$/, '$&.') : text))
+    .join(' ')
+
 /** Nothing but printable ASCII. Most texts are, and regular expressions with classes of Unicode take a millisecond to compile. */
 export const PLAIN = /^[ -~]*$/
 

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import { constants, fsyncSync, readlinkSync, writeSync } from 'node:fs'
 import { resolve } from 'node:path'
 import * as v from 'valibot'
-import { ExitCode, errnoOf, Failure, systemError } from '../frame/failure.ts'
+import { ExitCode, errnoOf, explainErrno, Failure, systemError } from '../frame/failure.ts'
 import {
   type Content,
   createOnce,
@@ -56,8 +56,13 @@ export function readTrustedFile(path: string, message: string, optional: boolean
     const errno = errnoOf(error)
     if (errno === 'ENOENT' && optional) return undefined
     if (errno === 'ENOENT') throw fail('there is no such file', 'Create it or name another one.')
-    if (errno === 'EACCES') throw fail('it is not readable for this account', `Look at: namei -l ${path}`)
-    if (errno) throw fail(`the system answered ${errno}`, 'Correct the path, or the file.')
+    if (errno === 'EACCES')
+      throw fail(
+        'it is not readable for this account',
+        `Run it as root, or let the account in: namei -l ${path}`,
+      )
+    const known = explainErrno(error, path)
+    if (known) throw fail(known.cause, known.hint)
     throw error
   }
 }

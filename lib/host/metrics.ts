@@ -4,6 +4,7 @@ import { ExitCode, errnoOf, Failure, systemFailure } from '../frame/failure.ts'
 import type { Family, Leaving } from '../frame/metrics.ts'
 import type { Report } from '../frame/report.ts'
 import type { Settings } from '../frame/settings.ts'
+import { sentences } from '../frame/text.ts'
 import { accountById } from './accounts.ts'
 import { placeFile } from './file.ts'
 import { type Folder, inFolder } from './folder.ts'
@@ -168,7 +169,7 @@ function warn({ report }: Leaver, path: string, error: unknown): void {
   if (told.has(report) || (isDenied(error) && effectiveUid() !== 0)) return
   told.add(report)
   const { cause, hint } = explain(error, path)
-  report.warning(`no metrics are left in ${path}: ${cause}. ${hint}`)
+  report.warning(sentences(`no metrics are left in ${path}: ${cause}`, hint))
 }
 
 function explain(error: unknown, path: string): { cause: string; hint: string } {

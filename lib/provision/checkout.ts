@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import { doing, ExitCode, errnoOf, Failure, systemFailure } from '../frame/failure.ts'
 import type { Run } from '../frame/run.ts'
+import { sentences } from '../frame/text.ts'
 import { inFolder, inFolderOf, splitPath } from '../host/folder.ts'
 import type { Account } from '../host/identity.ts'
 import { job } from '../host/job.ts'
@@ -27,7 +28,7 @@ async function updateSubmodules(run: Run, git: Git, before: string, folder = '')
       const { forwards, why } = await move(there, wanted)
       if (why) {
         const look = `${gitThere(settings, name)} status`
-        report.warning(`submodule ${name}: not updated, ${why}. Look at it: ${look}`)
+        report.warning(sentences(`submodule ${name}: not updated, ${why}`, `Look at it: ${look}`))
       }
       if (!forwards) continue
     }
@@ -118,7 +119,8 @@ async function update(run: Run, programs: Programs): Promise<void> {
   const { apiDir } = run.settings
   const obstacle =
     (await elsewhere(run, git)) ?? (await (run.check ? compare(run, git) : fastForward(run, git)))
-  if (obstacle) run.report.warning(`checkout ${apiDir}: not updated, ${obstacle.why}. ${obstacle.remedy}`)
+  if (obstacle)
+    run.report.warning(sentences(`checkout ${apiDir}: not updated, ${obstacle.why}`, obstacle.remedy))
 }
 
 /** Where what is checked out is not the branch to update. */

@@ -4,6 +4,7 @@ import type { Password } from '../frame/password.ts'
 import type { Run } from '../frame/run.ts'
 import type { Settings } from '../frame/settings.ts'
 import type { Change } from '../frame/terms.ts'
+import { sentences } from '../frame/text.ts'
 import type { Account } from '../host/identity.ts'
 import { explain, toFailure } from '../server/connection-problem.ts'
 import { explainLock, LOCK_CAUSE, LOCK_DATABASE, TAKE_LOCK } from '../server/lock.ts'
@@ -211,7 +212,7 @@ async function openLock(run: Run, address: string, password: Password): Promise<
   } catch (error) {
     if (!(error instanceof Failure)) throw toFailure(explain(error, goal), `take the lock in ${what}`)
     if (error.code === ExitCode.tryLater) throw error
-    report.warning(`going on without the writers' lock: ${error.reason}. ${error.hint}`)
+    report.warning(sentences(`going on without the writers' lock: ${error.reason}`, error.hint))
     return undefined
   } finally {
     report.waited()

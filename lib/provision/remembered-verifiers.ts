@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { errnoOf, systemFailure } from '../frame/failure.ts'
+import { errnoOf, reasonOf, systemFailure } from '../frame/failure.ts'
 import { litter, readRegular, replaceFile } from '../host/file.ts'
 import { type Folder, inFolder, withFolder } from '../host/folder.ts'
 import { effectiveUid } from '../host/identity.ts'
@@ -45,7 +45,7 @@ export class RememberedVerifiers {
       const text = Buffer.from(lines.join(''))
       withFolder(this.#folder, 0o700, folder => replaceFile(folder, this.#file, text, ownFile()))
     } catch (error) {
-      if (effectiveUid() === 0) return error instanceof Error ? error.message : String(error)
+      if (effectiveUid() === 0) return reasonOf(error)
     }
     return undefined
   }

@@ -1,6 +1,7 @@
 import { Failure } from '../frame/failure.ts'
 import type { Concluded, Run } from '../frame/run.ts'
 import type { Database } from '../frame/terms.ts'
+import { sentences } from '../frame/text.ts'
 import { restartConsumers } from '../host/units.ts'
 import { ACCESS_QUERY } from '../server/access/inspect.ts'
 import { administratorGoal, explain } from '../server/connection-problem.ts'
@@ -78,7 +79,10 @@ async function tellLeft(run: Run, adopted: readonly Database[]): Promise<void> {
           ? `fix-postgres gives it what is of ${settings.adminRole}, and debug-postgres says how to give it the rest`
           : giveSql(name, owner, contents.foreign)
       report.warning(
-        `what is in the database ${name} does not become ${owner}'s with it: ${left.join('; ')}. ${remedy}`,
+        sentences(
+          `what is in the database ${name} does not become ${owner}'s with it: ${left.join('; ')}`,
+          remedy,
+        ),
       )
     } catch (error) {
       const why =

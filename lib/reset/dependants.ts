@@ -1,5 +1,6 @@
 import { ExitCode, Failure } from '../frame/failure.ts'
 import type { Run } from '../frame/run.ts'
+import { sentences } from '../frame/text.ts'
 import {
   activeUnits,
   control,
@@ -145,7 +146,7 @@ async function startEach(run: Run, cluster: Cluster, names: readonly string[]): 
       await refuseGone(cluster, error)
       const [only] = which
       if (which.length === 1 && only !== undefined) {
-        run.report.warning(`cannot ${error.message}: ${error.reason}. ${error.hint}`)
+        run.report.warning(sentences(`cannot ${error.message}: ${error.reason}`, error.hint))
         failed.push(only)
       }
       return false

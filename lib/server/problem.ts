@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { ExitCode, errnoOf, Failure, type FailureCode } from '../frame/failure.ts'
 import { scrubber } from '../frame/scrub.ts'
+import { sentences } from '../frame/text.ts'
 import { ServerError } from './wire.ts'
 
 /** An error as PostgreSQL answers with it, to the driver or to our own login. */
@@ -61,7 +62,7 @@ export function besides({ detail, where }: Pick<Answer, 'detail' | 'where'>): st
 /** A hint of ours, and after it PostgreSQL's own, its HINT. */
 export function adviceOn(ours: string, { hint }: Pick<Answer, 'hint'>): string {
   if (!hint) return ours
-  return `${ours.replace(/[^.]$/, '$&.')} PostgreSQL's own hint: ${scrubber([])(hint)}`
+  return sentences(ours, `PostgreSQL's own hint: ${scrubber([])(hint)}`)
 }
 
 /** Takes from an error what may quote the statement that it is about, where a verifier is in that. */

@@ -1,5 +1,6 @@
 import { count, type Report } from '../frame/report.ts'
 import type { Concluded, Run } from '../frame/run.ts'
+import { sentences } from '../frame/text.ts'
 import { lookAtConfiguration } from './look.ts'
 import type { Configuration, Mistake } from './terms.ts'
 import { describe, masked, toDocument } from './text.ts'
@@ -16,7 +17,10 @@ export async function showConfiguration(run: Run, secrets: readonly string[]): P
   report.show({ text: width => describe(shown, width), keys: toDocument(shown) })
   if (problem) {
     report.warning(
-      `PostgreSQL was not asked: ${problem.cause}. This is what its files say; what of it is the default is not known`,
+      sentences(
+        `PostgreSQL was not asked: ${problem.cause}`,
+        'This is what its files say; what of it is the default is not known',
+      ),
     )
   }
   warn(report, shown)

@@ -103,7 +103,7 @@ t.test('a file that root has looked at is not trusted as another', needsRoot, t 
   const file = join(conf, 'x.env')
   writeFileSync(file, 'ours')
   afterLook(t, 'x.env', swap(file, treasure))
-  t.throws(() => readTrustedFile(file, 'read', false), { code: 78, reason: 'the system answered ELOOP' })
+  t.throws(() => readTrustedFile(file, 'read', false), { code: 78, reason: /a link where none is followed/ })
   rmSync(file)
   writeFileSync(file, 'ours')
   afterLook(t, 'x.env', () => {

@@ -3,6 +3,7 @@ import * as v from 'valibot'
 import { canAsk, confirmHost } from '../../frame/confirm.ts'
 import { ExitCode, Failure } from '../../frame/failure.ts'
 import type { Run } from '../../frame/run.ts'
+import { sentences } from '../../frame/text.ts'
 import { means, statementFailure } from '../../server/problem.ts'
 import type { Session } from '../../server/session.ts'
 import { identifier } from '../../server/sql.ts'
@@ -205,6 +206,6 @@ export function outcome(failures: ReadonlyMap<string, Failure>, restored: readon
   return new Failure(first.code, {
     message: one ? first.message : `restore the databases ${[...failures.keys()].join(', ')}`,
     cause: one ? first.reason : [...failures].map(([its, { reason }]) => `${its}: ${reason}`).join('; '),
-    hint: `${first.hint.replace(/[^.]$/, '$&.')} ${one ? 'It stays as it was' : 'They stay as they were'}. ${rest}${ways}`,
+    hint: sentences(first.hint, `${one ? 'It stays as it was' : 'They stay as they were'}. ${rest}${ways}`),
   })
 }

@@ -1,5 +1,6 @@
 import { ExitCode, Failure } from '../../frame/failure.ts'
 import type { Run } from '../../frame/run.ts'
+import { sentences } from '../../frame/text.ts'
 import { LOCK_DATABASE } from '../../server/lock.ts'
 import { inSession } from '../../server/ready.ts'
 import { ask, type Session } from '../../server/session.ts'
@@ -217,6 +218,8 @@ async function changeOrSay(
     run.report.change({ resource: `database ${name}`, action })
   } catch (error) {
     if (!(error instanceof Failure)) throw error
-    run.report.warning(`cannot ${error.message}: ${error.reason}. The next restore tries it again.`)
+    run.report.warning(
+      sentences(`cannot ${error.message}: ${error.reason}`, 'The next restore tries it again.'),
+    )
   }
 }

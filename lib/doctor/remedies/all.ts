@@ -1,5 +1,6 @@
 import { doing, Failure } from '../../frame/failure.ts'
 import { type Run, withNewDeadline } from '../../frame/run.ts'
+import { sentences } from '../../frame/text.ts'
 import { keepBefore } from '../../host/configuration-file.ts'
 import { remove } from '../../host/file.ts'
 import { withMaintenanceLock } from '../../host/lock.ts'
@@ -129,7 +130,9 @@ export async function applyRemedies(run: Run, plan: readonly Planned[], facts: F
       await remedy.apply(run, findings, facts)
     } catch (error) {
       if (!(error instanceof Failure)) throw error
-      run.report.warning(`the remedy ${remedy.fix} cannot ${error.message}: ${error.reason}. ${error.hint}`)
+      run.report.warning(
+        sentences(`the remedy ${remedy.fix} cannot ${error.message}: ${error.reason}`, error.hint),
+      )
       failed.push(remedy.fix)
     }
   }
