@@ -13,16 +13,19 @@ void script(
   },
   async run => {
     const { values, report } = run
+    const path = values.get('bundle')
+    // Loaded late: few runs want one.
+    const bundle = path === undefined ? undefined : { path, ...(await import('../lib/doctor/bundle.ts')) }
+    bundle?.requireBundlePlace(bundle.path)
     const facts = await lookAround(run)
     const diagnosis = diagnose(facts)
     report.found(diagnosis.findings)
     tellChecks(report, diagnosis)
-    const bundle = values.get('bundle')
-    if (bundle !== undefined) {
-      // Loaded late: few runs want one.
-      const { writeBundle } = await import('../lib/doctor/bundle.ts')
-      await writeBundle(bundle, facts, diagnosis)
-      report.note(`the bundle ${bundle} is written, without passwords; look through it before you pass it on`)
+    if (bundle) {
+      await bundle.writeBundle(bundle.path, facts, diagnosis)
+      report.note(
+        `the bundle ${bundle.path} is written, without passwords; look through it before you pass it on`,
+      )
     }
     return { summary: sumUp(diagnosis), amiss: isAmiss(diagnosis) }
   },

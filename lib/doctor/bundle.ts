@@ -7,8 +7,8 @@ import { describe } from '../frame/finding.ts'
 import { visibleJson, visibleLines } from '../frame/output.ts'
 import { scrubber } from '../frame/scrub.ts'
 import type { Settings } from '../frame/settings.ts'
-import { createFile } from '../host/file.ts'
-import { inFolderOf } from '../host/folder.ts'
+import { createFile, lookReplaceable } from '../host/file.ts'
+import { type Folder, inFolderOf, splitPath } from '../host/folder.ts'
 import { ask, type Said } from '../host/shell.ts'
 import { askUnitFiles, askUnits } from '../host/units.ts'
 import { filesOf } from '../server/as-postgres.ts'
@@ -149,25 +149,41 @@ export async function writeBundle(path: string, facts: Facts, diagnosis: Diagnos
   const secrets = [...secretsIn(facts), ...(verifier ? [verifier] : [])]
   const entries = await collect(facts, diagnosis, scrubber(secrets))
   const below = entries.map(({ name, text }) => ({ name: `${FOLDER}/${name}`, text }))
-  create(resolve(path), tar(below, facts.now))
+  create(path, tar(below, facts.now))
 }
 
+/**
+ * Looks whether the bundle `path` can be written, before all that is to be in it is gathered.
+ * Fails with 73 where its folder is missing or something is there already, 77 where this account may not write there.
+ */
+export const requireBundlePlace = (path: string): void =>
+  at(path, (folder, name) => {
+    lookReplaceable(folder, name)
+    if (folder.look(name)) throw systemError('EEXIST')
+    folder.requireWritable()
+  })
+
 /** Without a second name for a moment (link(2)), so that it can be on a stick whose file system has none. */
-function create(path: string, bytes: Buffer): void {
+const create = (path: string, bytes: Buffer): void =>
+  at(path, (folder, name) => createFile(folder, name, bytes))
+
+function at(path: string, work: (folder: Folder, name: string) => void): void {
+  const whole = resolve(path)
   const message = `write the bundle ${path}`
+  const refuse = (cause: string, hint: string): Failure =>
+    new Failure(ExitCode.cannotCreate, { message, cause, hint })
   try {
-    const done = inFolderOf(path, (folder, name) => {
-      createFile(folder, name, bytes)
+    const { folder } = splitPath(whole)
+    const done = inFolderOf(whole, (open, name) => {
+      work(open, name)
       return true
     })
-    if (!done) throw systemError('ENOENT', path)
+    if (!done)
+      throw refuse(`there is no folder ${folder}`, `Make it (mkdir -p ${folder}), or give another FILE.`)
   } catch (error) {
-    if (errnoOf(error) !== 'EEXIST') throw systemFailure(error, message)
-    throw new Failure(ExitCode.cannotCreate, {
-      message,
-      cause: 'there is something of that name already',
-      hint: 'Give another name, or take it away first.',
-    })
+    if (errnoOf(error) === 'EEXIST')
+      throw refuse('there is something of that name already', 'Give another name, or take it away first.')
+    throw systemFailure(error, message)
   }
 }
 

@@ -199,7 +199,7 @@ export class Report {
     )
     this.#document({
       code: failure.code,
-      message: clean(failure.message),
+      message: clean(`cannot ${failure.message}`),
       cause: clean(failure.reason),
       hint: clean(failure.hint),
     })

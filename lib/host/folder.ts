@@ -1,4 +1,5 @@
 import {
+  accessSync,
   closeSync,
   constants,
   fstatSync,
@@ -113,6 +114,11 @@ export class Folder {
   /** Takes `name` away, a folder with all that is in it. */
   removeAll(name: string): void {
     rmSync(this.at(name), { recursive: true, force: true })
+  }
+
+  /** Fails as the system does where the account that has started this process may make nothing in it (access(2)). */
+  requireWritable(): void {
+    accessSync(this.at('.'), constants.W_OK | constants.X_OK)
   }
 
   /** Puts on the disk what was made, renamed and removed in it. */

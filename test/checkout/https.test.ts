@@ -108,7 +108,7 @@ t.test('a repository as clients of LuxNix have it', needsHttps, async t => {
     const result = await boot()
     t.equal(result.code, 75, result.err)
     t.match(result.json.error, {
-      message: /^clone the API into/,
+      message: /^cannot clone the API into/,
       cause: /^fatal: unable to access 'https:\/\/localhost:\d+\/endo-api\/': .*certificate/,
       hint: /update-ca-certificates.* http\.sslCAInfo FILE/,
     })

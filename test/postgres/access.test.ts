@@ -187,7 +187,7 @@ t.test('a file that PostgreSQL may not read is named', needsRoot, async t => {
   chmodSync(path(host), 0o600)
   const result = await host.setup()
   t.equal(result.code, 77, result.err)
-  t.equal(result.json.error?.message, 'read the access rules')
+  t.equal(result.json.error?.message, 'cannot read the access rules')
   t.match(
     result.json.error?.cause,
     /could not open (?:configuration )?file ".*pg_hba\.conf".*: Permission denied/,

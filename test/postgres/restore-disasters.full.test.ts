@@ -83,7 +83,7 @@ t.test('a disk that gets full', { skip: needsPrograms.skip || needsRoot.skip }, 
   const full = await restore(host, ['--backup', name])
   t.equal(full.code, 74, full.err)
   t.match(full.json.error, {
-    message: /^(restore|create) the database sample$/,
+    message: /^cannot (restore|create) the database sample$/,
     cause: /No space left on device/,
   })
   t.same(await everything(host), then, 'everything is as it was')

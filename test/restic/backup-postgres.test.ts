@@ -28,7 +28,7 @@ t.test('every backup is copied, also those that could not be at their time', { s
   const none = await backUp()
   t.equal(none.code, 78, none.err)
   t.match(none.json.error, {
-    message: /^copy the backups to another place; those on this host are complete \(.*\/backups\/\d/,
+    message: /^cannot copy the backups to another place; those on this host are complete \(.*\/backups\/\d/,
     cause: /there is no repository/,
     hint: /backup-postgres --init-remote/,
   })

@@ -159,7 +159,7 @@ t.test('while another run holds the lock', needsRestic, async t => {
   const late = await storage.do('forget', '1', { env: { TEST_CLOCK: 'fast' } })
   t.equal(late.code, 75, late.err)
   t.match(late.json.error, {
-    message: /^take old copies away/,
+    message: /^cannot take old copies away/,
     cause: /already locked by PID \d+/,
     hint: /run it again later/,
   })
@@ -205,7 +205,7 @@ t.test('a full disk', { skip: needsRestic.skip || needsRoot.skip }, async t => {
   const { code, json, err } = await storage.do('push')
   t.equal(code, 74, err)
   t.match(json.error, {
-    message: /^copy the backup .*2026-11-26/,
+    message: /^cannot copy the backup .*2026-11-26/,
     cause: 'there is no space left where restic writes',
     hint: /df -h/,
   })

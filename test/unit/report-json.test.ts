@@ -48,7 +48,7 @@ t.test('a run that fails', async t => {
   t.match(JSON.parse(document(true, work)), { changed: true, changes: [{ resource: 'role x' }] })
   t.strictSame(JSON.parse(document(true, work)).error, {
     code: 75,
-    message: 'do this',
+    message: 'cannot do this',
     cause: 'th\\x1bat',
     hint: 'do it so',
   })
