@@ -1,0 +1,265 @@
+import type { Release } from '../base.ts'
+import { CHECKOUT, VAULT } from '../clinic.ts'
+import {
+  API,
+  again,
+  BAD_VAULT,
+  BOOT,
+  GOOD_VAULT,
+  places,
+  RELOAD,
+  type Row,
+  restartServer,
+  SETTINGS,
+  SETUP,
+  sql,
+  stopServer,
+} from './row.ts'
+
+/** The setup waits a second for PostgreSQL, and gives it up. */
+const IMPATIENT = `echo ENDOREG_READY_TIMEOUT=1 >>${SETTINGS}`
+const PATIENT = `sed -i /ENDOREG_READY_TIMEOUT/d ${SETTINGS}`
+const IPV6 = '/proc/sys/net/ipv6/conf'
+
+/** Hosts on which units, systemd or Debian's layout decide what is seen, and what helps. */
+export function unitRows(release: Release): readonly Row[] {
+  const here = places(release)
+  const { configuration, cluster, data, hba } = here
+  /** The server does not start with that; what systemd says of it has been said. */
+  const fails = `${stopServer(here)}; systemctl start postgresql.service; systemctl start ${cluster}`
+  return [
+    // PostgreSQL's units
+    {
+      name: 'postgresql.service is masked',
+      breaks: `${stopServer(here)}\nsystemctl mask postgresql.service`,
+      finds: ['unit-masked postgresql.service'],
+      fix: 'units',
+      leaves: [],
+    },
+    {
+      name: 'postgresql.service is masked, and the setup has given up',
+      breaks: `${IMPATIENT}\n${stopServer(here)}\nsystemctl mask postgresql.service\nsystemctl restart --no-block ${SETUP}
+until journalctl -q -u ${SETUP} -b | tail -n 5 | grep -q 'not ready\\|Failed with'; do sleep 0.1; done`,
+      finds: ['unit-masked postgresql.service'],
+      fix: 'units',
+      leaves: [],
+      restores: PATIENT,
+    },
+    {
+      name: 'PostgreSQL was stopped, and the API with all before it',
+      breaks: `systemctl stop ${API} ${BOOT} ${SETUP}; ${stopServer(here)}`,
+      finds: ['server-down'],
+      fix: 'start',
+      leaves: [],
+    },
+    {
+      name: 'a mistake in conf.d, and Debian says active (exited)',
+      breaks: `echo 'shared_buffers = a lot' >${configuration}/conf.d/site.conf\n${fails}`,
+      finds: ['server-down'],
+      leaves: ['server-down'],
+      says: /conf\.d\/site\.conf.*line 1|conf\.d\/site\.conf:1/s,
+      restores: `rm ${configuration}/conf.d/site.conf\n${restartServer(here)}`,
+    },
+    {
+      name: 'others may enter the data folder',
+      breaks: `chmod 755 ${data}\n${fails}`,
+      finds: ['server-down'],
+      leaves: ['server-down'],
+      says: /invalid permissions/,
+      restores: `chmod 700 ${data}\n${restartServer(here)}`,
+    },
+    {
+      name: 'everybody can read the TLS key',
+      breaks: `openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -keyout ${configuration}/own.key -out ${configuration}/own.pem 2>/dev/null
+chown postgres: ${configuration}/own.*; chmod 644 ${configuration}/own.key
+printf "ssl_key_file = '${configuration}/own.key'\\nssl_cert_file = '${configuration}/own.pem'\\n" >${configuration}/conf.d/tls.conf
+${fails}`,
+      finds: ['server-down'],
+      leaves: ['server-down'],
+      says: /private key file .*own\.key.* has group or world access/,
+      restores: `rm ${configuration}/conf.d/tls.conf\n${restartServer(here)}`,
+    },
+    {
+      name: 'a library that is not installed',
+      breaks: `echo "shared_preload_libraries = 'timescaledb'" >${configuration}/conf.d/library.conf\n${fails}`,
+      finds: ['server-down'],
+      leaves: ['server-down'],
+      says: /could not access file .*timescaledb/,
+      restores: `rm ${configuration}/conf.d/library.conf\n${restartServer(here)}`,
+    },
+    {
+      name: 'the configuration was moved away',
+      breaks: `${stopServer(here)}; mv ${configuration}/postgresql.conf /root/; systemctl start postgresql.service; systemctl start ${cluster}`,
+      finds: ['server-down'],
+      leaves: ['server-down'],
+      says: /postgresql\.conf/,
+      restores: `mv /root/postgresql.conf ${configuration}/\n${restartServer(here)}`,
+    },
+    {
+      name: 'an access rule with a mistake keeps PostgreSQL from its start',
+      breaks: `sed -i '1i host all all 127.0.0.1/99 scram-sha-256' ${hba}\n${fails}`,
+      finds: ['server-down'],
+      leaves: ['server-down'],
+      says: /pg_hba\.conf/,
+      restores: `sed -i 1d ${hba}\n${restartServer(here)}`,
+    },
+    {
+      name: 'the disk of the data can only be read',
+      breaks: `${stopServer(here)}; mount --bind ${data} ${data} && mount -o remount,bind,ro ${data}\n${fails}`,
+      finds: ['server-down'],
+      leaves: ['server-down'],
+      says: /Read-only file system/,
+      restores: `umount ${data}\n${restartServer(here)}`,
+    },
+    {
+      name: 'the disk of the data is nearly full',
+      breaks: `${stopServer(here)}; mount -t tmpfs -o size=200m,mode=700,uid=postgres,gid=postgres tmpfs /mnt && cp -a ${data}/. /mnt && mount --move /mnt ${data} && systemctl start ${cluster}
+head -c "$(($(stat -f --format='%a*%S' ${data}) - 4000000))" /dev/zero >${data}/filled`,
+      finds: ['disk-full'],
+      leaves: ['disk-full'],
+      restores: `${stopServer(here)}; umount ${data}; ${restartServer(here)}`,
+    },
+    // addresses and files, with a unit that has failed for them
+    {
+      name: 'IPv6 is off, and the setup has failed for it',
+      breaks: `echo 1 >${IPV6}/all/disable_ipv6; echo 1 >${IPV6}/lo/disable_ipv6\n${restartServer(here)}\n${again(SETUP)}`,
+      finds: ['ipv6-off'],
+      leaves: ['ipv6-off'],
+      restores: `echo 0 >${IPV6}/all/disable_ipv6; echo 0 >${IPV6}/lo/disable_ipv6\n${restartServer(here)}`,
+    },
+    {
+      name: 'the folder of the vault is a link to another one, and the setup has failed for it',
+      breaks: `mv /etc/secrets /srv/secrets && ln -s /srv/secrets /etc/secrets\n${again(SETUP)}`,
+      finds: ['vault-unusable'],
+      leaves: ['vault-unusable'],
+      says: /\/etc\/secrets/,
+      restores: 'rm /etc/secrets && mv /srv/secrets /etc/secrets',
+    },
+    {
+      name: 'there is no checkout, and the boot has failed for it',
+      breaks: `mv ${CHECKOUT} /srv/kept\n${again(BOOT)}`,
+      finds: ['checkout-missing'],
+      leaves: ['checkout-missing'],
+      restores: `mv /srv/kept ${CHECKOUT}`,
+    },
+    {
+      name: 'db.yaml is no YAML, and the boot has failed for it',
+      breaks: `printf 'a: [b\\n' >${CHECKOUT}/conf/db.yaml\n${again(BOOT)}`,
+      finds: ['settings-unusable'],
+      leaves: ['settings-unusable'],
+      restores: `rm ${CHECKOUT}/conf/db.yaml`,
+    },
+    {
+      name: 'a setting that is none, and the setup has failed for it',
+      breaks: `cp ${SETTINGS} /root/env; echo 'ENDOREG_DB_HOST=nowhere.invalid' >>${SETTINGS}\n${again(SETUP)}`,
+      finds: ['name-unresolved'],
+      leaves: ['name-unresolved'],
+      restores: `cat /root/env >${SETTINGS}`,
+    },
+    // systemd's own
+    {
+      name: 'the boot was dropped with the setup, and nobody has started it since',
+      breaks: [
+        `mkdir -p /run/systemd/system/${SETUP}.d`,
+        // The setup starts what requires it, which a host with other units does not.
+        `printf '[Service]\\nExecStartPost=\\n' >/run/systemd/system/${SETUP}.d/test.conf`,
+        `systemctl daemon-reload; systemctl stop ${SETUP}`,
+        `${BAD_VAULT}; systemctl start ${SETUP}; systemctl start ${BOOT}; ${GOOD_VAULT}; systemctl start ${SETUP}`,
+        `rm -r /run/systemd/system/${SETUP}.d; systemctl daemon-reload`,
+      ].join('\n'),
+      finds: [`unit-dropped ${BOOT}`],
+      fix: 'units',
+      leaves: [],
+    },
+    {
+      name: 'the API was stopped',
+      breaks: `systemctl stop ${API}`,
+      finds: [`unit-inactive ${API}`],
+      fix: 'units',
+      leaves: [],
+    },
+    {
+      name: 'the API ends as soon as it is started',
+      breaks: `cp -p ${CHECKOUT}/api.py /root/api.py; printf 'raise SystemExit("no module named endoreg")\\n' >${CHECKOUT}/api.py; systemctl restart ${API}
+until [ "$(systemctl show -P NRestarts ${API})" -gt 0 ] || journalctl -q -b -u ${API} | grep -q 'no module named endoreg'; do sleep 0.1; done`,
+      finds: [`unit-starting ${API}`],
+      leaves: [`unit-starting ${API}`],
+      says: /no module named endoreg/,
+      restores: `cat /root/api.py >${CHECKOUT}/api.py; systemctl restart ${API}`,
+    },
+    {
+      name: 'units that are not enabled',
+      breaks: `systemctl disable ${SETUP} ${BOOT}`,
+      finds: [`unit-disabled ${SETUP}`, `unit-disabled ${BOOT}`],
+      fix: 'units',
+      leaves: [],
+    },
+    {
+      name: 'the unit of the API is masked',
+      breaks: `systemctl stop ${API}; systemctl mask ${API}`,
+      finds: [`unit-masked ${API}`],
+      fix: 'units',
+      leaves: [],
+    },
+    {
+      name: 'the setup is masked, and what needs it was stopped',
+      breaks: `systemctl stop ${SETUP} ${BOOT} ${API}; systemctl mask ${SETUP}`,
+      finds: [`unit-masked ${SETUP}`],
+      fix: 'units',
+      leaves: [],
+    },
+    {
+      name: 'a drop-in, which is advice',
+      breaks: `mkdir -p /etc/systemd/system/${BOOT}.d; printf '[Service]\\nNice=1\\n' >/etc/systemd/system/${BOOT}.d/nice.conf; systemctl daemon-reload`,
+      finds: [`unit-overridden ${BOOT}`],
+      leaves: [`unit-overridden ${BOOT}`],
+      restores: `rm -r /etc/systemd/system/${BOOT}.d; systemctl daemon-reload`,
+    },
+    {
+      name: 'a unit whose file was changed',
+      breaks: `sed -i 's/^Description=.*/Description=changed/' /usr/lib/systemd/system/${BOOT}`,
+      finds: [`unit-not-loaded ${BOOT}`],
+      fix: 'units',
+      leaves: [],
+    },
+    {
+      name: 'systemctl does not answer',
+      breaks: `printf '#!/bin/sh\\nexec sleep 3600\\n' >/usr/local/bin/systemctl; chmod 755 /usr/local/bin/systemctl
+mv /usr/bin/systemctl /usr/bin/systemctl.kept && cp /usr/local/bin/systemctl /usr/bin/systemctl && rm /usr/local/bin/systemctl`,
+      finds: [],
+      leaves: [],
+      says: /not looked at: units: systemctl did not answer/,
+      restores: 'mv /usr/bin/systemctl.kept /usr/bin/systemctl',
+    },
+    // others
+    {
+      name: 'local all postgres trust, as the old set-up had it',
+      breaks: `sed -i '1i local   all   postgres   trust' ${hba}\n${RELOAD}`,
+      finds: ['trust-superuser'],
+      fix: 'trust-rule',
+      leaves: [],
+    },
+    {
+      name: 'the database takes no connections',
+      breaks: sql('ALTER DATABASE "endoregDbLocal" ALLOW_CONNECTIONS false'),
+      finds: ['database-closed'],
+      leaves: ['database-closed'],
+      restores: sql('ALTER DATABASE "endoregDbLocal" ALLOW_CONNECTIONS true'),
+    },
+    {
+      name: 'settings that are not loaded',
+      breaks: `echo 'log_connections = on' >${configuration}/conf.d/log.conf`,
+      finds: ['settings-not-loaded'],
+      fix: 'reload',
+      leaves: [],
+      restores: `rm ${configuration}/conf.d/log.conf\n${RELOAD}`,
+    },
+    {
+      name: 'the vault file is a link that leads nowhere, and the boot has failed for it',
+      breaks: `mv ${VAULT} /root/vault && ln -s /nowhere/password ${VAULT}\n${again(SETUP)}`,
+      finds: ['vault-unusable'],
+      leaves: ['vault-unusable'],
+      restores: `rm ${VAULT} && mv /root/vault ${VAULT}`,
+    },
+  ]
+}
