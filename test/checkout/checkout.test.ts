@@ -73,7 +73,11 @@ t.test('a clone that fails is 75, and leaves nothing', async t => {
   renameSync(origin, `${origin}.away`)
   const result = await boot()
   t.equal(result.code, 75, result.err)
-  t.match(result.json.error, { message: /^cannot clone the API into/, cause: /does not exist/, hint: /network/ })
+  t.match(result.json.error, {
+    message: /^cannot clone the API into/,
+    cause: /does not exist/,
+    hint: /network/,
+  })
   t.notOk(existsSync(host.apiDir))
   mkdirSync(host.apiDir)
   renameSync(`${origin}.away`, origin)

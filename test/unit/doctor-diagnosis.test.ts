@@ -8,12 +8,16 @@ import { planRemedies } from '../../lib/doctor/remedies/all.ts'
 import { describe, type Finding, SEVERITIES } from '../../lib/frame/finding.ts'
 import { Report } from '../../lib/frame/report.ts'
 import {
+  ADDRESSES,
   accounts,
   BROKEN,
+  checkout,
+  cluster,
   facts,
   loggedIn,
   notUp,
-  refusedTwice,
+  problem,
+  refused,
   units,
   up,
   withRole,
@@ -113,6 +117,22 @@ t.test('a unit that cannot succeed is a consequence, and is started once it can'
   })
 })
 
+t.test('what was never brought about waits for what keeps it from that', async t => {
+  const { apiDir, vaultFile } = facts().settings
+  const fresh = { vault: BROKEN, server: up({}, { cluster: known(cluster({ roles: new Map() })) }) }
+  const { causes, plan } = settled({ ...fresh, ...checkout({ state: 'missing' }), ...failed(SETUP) })
+  t.match(causes, [
+    [
+      `vault-unusable ${vaultFile}`,
+      'role-missing endoregDbLocal',
+      /^manifest-drift/,
+      `copy-missing ${apiDir}/conf/db_pwd`,
+      `unit-failed ${SETUP}`,
+    ],
+  ])
+  t.same(plan, [])
+})
+
 t.test('what does not stand in the way of a unit has another cause than that', async t => {
   const expired = withRole({ login: false })
   const { causes, plan } = settled({ server: up({}, { cluster: known(expired) }), ...failed(SETUP) })
@@ -170,7 +190,15 @@ t.test('what two families find is told once', async t => {
     [{ subject: 'postgres', meaning: /the API and endo-api-boot run as it/, fix: 'accounts' }],
     'as the first has it that found it',
   )
-  const two = diagnose(facts(refusedTwice('wrong password', 'PostgreSQL refused the password')))
+  const [other, one] = ADDRESSES
+  const two = diagnose(
+    facts({
+      attempts: [
+        refused(one, problem(undefined, 'one reason')),
+        refused(other, problem(undefined, 'another reason')),
+      ],
+    }),
+  )
   t.equal(two.findings.length, 2, 'and one of each subject')
 })
 

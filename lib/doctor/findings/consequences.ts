@@ -24,6 +24,20 @@ function failedStep({ id, subject }: DoctorFinding): Step | undefined {
     case 'api-silent':
     case 'api-unwell':
       return 'api'
+    // What the setup and endo-api-boot bring about is not there, or as it was before, where they cannot do their work.
+    case 'vault-missing':
+    case 'role-missing':
+    case 'role-no-password':
+    case 'database-missing':
+    case 'manifest-drift':
+      return 'setup'
+    case 'copy-missing':
+    case 'settings-missing':
+    case 'settings-differ':
+    case 'local-settings-missing':
+    case 'local-settings-differ':
+    case 'key-missing':
+      return 'boot'
     default:
       return undefined
   }
