@@ -52,7 +52,7 @@ const ROWS: readonly Row[] = [
     name: 'a backup without its description',
     breaks: host => mkdirSync(join(backups(host), OLD), { recursive: true, mode: 0o700 }),
     finds: ['backup-unusable'],
-    says: /manifest\.json cannot be read: ENOENT/,
+    says: /manifest\.json cannot be read: /,
     restores: host => rmSync(backups(host), { recursive: true }),
   },
   {
@@ -201,7 +201,7 @@ const ROWS: readonly Row[] = [
     name: 'the name of the database resolves to nothing',
     breaks: () => {},
     env: () => ({ ENDOREG_DB_HOST: 'nowhere.invalid' }),
-    finds: ['name-unresolved', 'settings-differ'],
+    finds: ['name-unresolved'],
     says: /nowhere\.invalid/,
   },
   {
