@@ -1,11 +1,16 @@
-import { Failure } from '../frame/failure.ts'
+import { ExitCode, Failure } from '../frame/failure.ts'
 import type { Concluded, Run } from '../frame/run.ts'
+import type { Settings } from '../frame/settings.ts'
 import type { Database } from '../frame/terms.ts'
 import { sentences } from '../frame/text.ts'
+import { findAccount } from '../host/accounts.ts'
 import { restartConsumers } from '../host/units.ts'
 import { ACCESS_QUERY } from '../server/access/inspect.ts'
+import { describeCluster, findOtherCluster, otherClusterAdvice } from '../server/clusters.ts'
 import { administratorGoal, explain } from '../server/connection-problem.ts'
+import type { Cluster } from '../server/look.ts'
 import { byOwner, describeObjects, giveSql, inspectDatabase } from '../server/needs.ts'
+import { ask, type Session } from '../server/session.ts'
 import { planAccess } from './access-rules.ts'
 import { loadManifest } from './manifest.ts'
 import { planPassword } from './password.ts'
@@ -26,6 +31,7 @@ export async function setUp(run: Run): Promise<Concluded> {
     loadManifest,
     async host => {
       const { manifest, cluster, client, interrupted } = host
+      await refuseNewCluster(settings, cluster, client)
       const vault = planVault(host)
       // PostgreSQL answers while the stored verifier is computed again.
       const access = planAccess(run, manifest, client, cluster.beside)
@@ -61,6 +67,33 @@ export async function setUp(run: Run): Promise<Concluded> {
     )
   }
   return { summary, amiss }
+}
+
+/** Milliseconds for a look at a cluster that has nothing of ours. */
+const LOOK = 10_000
+
+/**
+ * Fails with 78 where this cluster is empty and another one of this host, which is down, has the application's data: a new
+ * version or pg_createcluster(1) has made this one beside it, and to provision it would hide that. Looked at only where the
+ * role and the database are missing. That the new one is meant, a person says by making the database in it: that names this
+ * very cluster, stays there, and is no setting that would keep quiet about the next one.
+ */
+async function refuseNewCluster(settings: Settings, cluster: Cluster, client: Session): Promise<void> {
+  const { dbName, dbUser, host, postgresAccount } = settings
+  if (cluster.inRecovery || cluster.databases.has(dbName) || cluster.roles.has(dbUser)) return
+  const postgres = findAccount(postgresAccount)
+  if (!postgres || !host.startsWith('/')) return
+  const text = `SELECT current_setting('data_directory') AS data,
+    EXISTS (SELECT FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres') AS holding`
+  const [[row] = []] = await ask(client, text, LOOK, 'look at the cluster')
+  if (!row || row['holding'] === true) return
+  const other = findOtherCluster(settings, postgres, String(row['data']))
+  if (!other) return
+  throw new Failure(ExitCode.configuration, {
+    message: `provision the cluster in ${String(row['data'])}`,
+    cause: `it is empty, while ${describeCluster(other)} has had ${dbName} and does not run`,
+    hint: otherClusterAdvice(other, dbName),
+  })
 }
 
 /** Whether this is the main process of a unit (systemd.exec(5), SYSTEMD_EXEC_PID). */

@@ -8,9 +8,9 @@ import { job } from '../host/job.ts'
 import { includeOf, namedIn, readLines } from '../server/access/fields.ts'
 import { filesOf } from '../server/as-postgres.ts'
 import { askConfigurationErrors, lastOfEach, readFileSettings } from '../server/conf.ts'
-import { confFiles, type FileError, type Files, fileProblem } from '../server/files.ts'
+import { confFiles, type FileError, type Files, fileProblem, orNothing } from '../server/files.ts'
 import { configurationOf, OF_INITDB } from './cluster.ts'
-import { LARGEST_COPIED, orNothing } from './folders.ts'
+import { LARGEST_COPIED } from './folders.ts'
 import type { Site } from './site.ts'
 
 /** What a new cluster has to have of the data folder, for its configuration names it there. Paths are relative to it. */

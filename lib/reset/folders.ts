@@ -7,6 +7,7 @@ import { type Folder, inFolder, inFolderOf, openFolder } from '../host/folder.ts
 import { effectiveUid } from '../host/identity.ts'
 import { job } from '../host/job.ts'
 import { ownFile } from '../host/ownership.ts'
+import { orNothing } from '../server/files.ts'
 import type { Journal } from './journal.ts'
 
 // All of it with the ids of PostgreSQL's account, whose folders these are: it can lead root nowhere.
@@ -158,16 +159,6 @@ const linkAt = (parent: Folder, path: string): string | null =>
 function numberIn(parent: Folder, path: string): number | null {
   const text = orNothing(() => readRegular(parent, path).bytes.toString('utf8')) ?? ''
   return Number(/^(\d+)\s/.exec(text)?.[1] ?? Number.NaN) || null
-}
-
-/** What `work` gives; undefined where the system does not let it look, for then it is not there for whoever owns it. */
-export function orNothing<T>(work: () => T): T | undefined {
-  try {
-    return work()
-  } catch (error) {
-    if (errnoOf(error) || error instanceof Failure) return undefined
-    throw error
-  }
 }
 
 /**

@@ -62,11 +62,21 @@ export function chooseDataFolder(
   { dataDir, port }: Pick<Settings, 'dataDir' | 'port'>,
   files: Files,
 ): DataFolder | undefined {
+  return choose(dataDir, port, files)?.folder
+}
+
+function choose(dataDir: string | undefined, port: number, files: Files) {
   const found = placesFor({ dataDir })
     .flatMap(place => inspectPlace(place, files) ?? [])
     .filter(one => (dataDir === undefined ? one.port === port : one.folder.path === dataDir))
   const [first] = dataDir === undefined ? found : found.slice(-1)
-  return (found.find(({ configured }) => configured) ?? first)?.folder
+  return found.find(({ configured }) => configured) ?? first
+}
+
+/** The version of the cluster in the data folder, and the port that its configuration says. */
+export function portOf(data: string, postgres: Account): { readonly major: string; readonly port: number } {
+  const found = choose(data, DEFAULT_PORT, filesOf(postgres, []))
+  return { major: found ? String(found.folder.major) : '?', port: found?.port ?? DEFAULT_PORT }
 }
 
 const versionFile = ({ data }: Pick<Place, 'data'>): string => `${data}/PG_VERSION`

@@ -1,5 +1,5 @@
 import { posix } from 'node:path'
-import { errnoOf } from '../frame/failure.ts'
+import { errnoOf, Failure } from '../frame/failure.ts'
 
 /** Where a line stands: for a continued one, where it begins. */
 export type Place = { readonly file: string; readonly line: number }
@@ -28,6 +28,16 @@ export function fileProblem(error: unknown): { errno: string; text: string } {
   const errno = errnoOf(error)
   if (errno === undefined) throw error
   return { errno, text: SAYINGS[errno] ?? errno }
+}
+
+/** What `work` gives; undefined where the system does not let it look, for then it is not there for whoever owns it. */
+export function orNothing<T>(work: () => T): T | undefined {
+  try {
+    return work()
+  } catch (error) {
+    if (errnoOf(error) || error instanceof Failure) return undefined
+    throw error
+  }
 }
 
 /** The path of what a file calls `name`: a relative one begins in the folder of that file. */

@@ -83,6 +83,18 @@ const LISTENING = '0A'
 
 const portOf = (port: number): string => `:${port.toString(16).toUpperCase().padStart(4, '0')}`
 
+/** The flag of a Unix socket that listens (__SO_ACCEPTCON of linux/net.h), as /proc/net/unix has it. */
+const ACCEPTS = '00010000'
+
+/** The inodes of the sockets that listen at the file `path`, which may be gone since. */
+export const listenersAtFile = (path: string): readonly string[] =>
+  readFileSync('/proc/self/net/unix', 'utf8')
+    .split('\n')
+    .flatMap(line => {
+      const [, , , flags, , , inode = '', ...rest] = line.trim().split(/\s+/)
+      return flags === ACCEPTS && rest.join(' ') === path ? inode : []
+    })
+
 /** The sockets that listen at `port`, whatever their address. */
 export const listenersAt = (port: number): readonly TcpSocket[] =>
   tcpSockets().filter(({ state, local }) => state === LISTENING && local.endsWith(portOf(port)))

@@ -130,6 +130,38 @@ const ROWS: readonly Row[] = [
     restores: asBefore,
   },
   {
+    name: 'PostgreSQL is up, and has its socket in another folder',
+    breaks: host => restarted(host, { unix_socket_directories: `'${host.cluster.socket}/..'` }),
+    env: data,
+    finds: ['socket-elsewhere'],
+    says: /PostgreSQL \(pid \d+, data in .*\/data\) is up, and it has its socket for port \d+ in .*\/cluster\n.*\nset PGHOST=.*\/cluster; or set unix_socket_directories = /,
+    restores: asBefore,
+  },
+  {
+    name: 'PostgreSQL is up, and somebody has removed its socket',
+    breaks: host => rmSync(`${host.cluster.socket}/.s.PGSQL.${host.cluster.port}`),
+    env: data,
+    finds: ['socket-elsewhere'],
+    says: /the file of its socket was removed from /,
+    restores: asBefore,
+  },
+  {
+    name: 'PostgreSQL was killed, and what has its number by now is no server of that folder',
+    breaks: async host => {
+      const pidFile = join(host.cluster.data, 'postmaster.pid')
+      const kept = readFileSync(pidFile, 'utf8')
+      await host.cluster.stop()
+      writeFileSync(pidFile, kept.replace(/^\d+/, String(process.pid)))
+    },
+    env: data,
+    finds: ['server-down'],
+    says: /no socket at /,
+    restores: async host => {
+      rmSync(join(host.cluster.data, 'postmaster.pid'))
+      await asBefore(host)
+    },
+  },
+  {
     name: 'PostgreSQL listens at IPv4 only, and localhost means ::1 first',
     breaks: host => restarted(host, { listen_addresses: "'127.0.0.1'" }),
     finds: ['address-not-served ::1'],

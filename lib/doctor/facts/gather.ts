@@ -8,6 +8,7 @@ import { hasSystemd } from '../../host/units.ts'
 import { loadManifest } from '../../provision/manifest.ts'
 import { findStrays } from '../../provision/strays.ts'
 import { readVault } from '../../provision/vault.ts'
+import { findOtherCluster, findPostmaster, type Postmaster } from '../../server/clusters.ts'
 import { askConfigurationErrors } from '../../server/conf.ts'
 import { type DataFolder, findDataFolder } from '../../server/data-folder.ts'
 import { readLog, serverLines } from '../../server/log.ts'
@@ -57,6 +58,7 @@ export async function gather(settings: Settings) {
   const data = locate(settings, server, postgres)
   const self = server.state === 'up' ? ifKnown(server.self) : undefined
   const attempts = await attempting
+  const elsewhere = locatePostmaster(server, data, postgres)
   const quote = quoter(secretsIn({ vault, checkout }))
   return {
     settings,
@@ -96,6 +98,13 @@ export async function gather(settings: Settings) {
     data,
     /** What a server that is down says of why it is. */
     words: await gatherWords(server, data, postgres, quote),
+    /** Our server, where it is up and has no socket where the settings say. */
+    elsewhere,
+    /** The cluster that has the application's data, where the one that is up has nothing. */
+    other:
+      postgres && isEmpty(settings, server) && self
+        ? ifKnown(toFact(() => findOtherCluster(settings, postgres, self.data)))
+        : undefined,
     /** Why the cluster belongs to Patroni; undefined where it does not, as far as it could be seen. */
     patroni: data && postgres ? ifKnown(toFact(() => inspectPatroni(postgres, data, self?.pid))) : undefined,
     rules: server.state === 'up' ? server.rules : unknown('only PostgreSQL knows what it makes of them'),
@@ -108,7 +117,7 @@ export async function gather(settings: Settings) {
       (self !== undefined || server.state === 'absent') &&
       settings.dbPort === settings.port &&
       settings.host.startsWith('/')
-        ? gatherForeign(settings.port, self?.pid)
+        ? gatherForeign(settings.port, self?.pid ?? elsewhere?.pid)
         : known(undefined),
     disks: gatherDisks(data?.path, postgres, vaultFolder),
     units: withoutSecrets(units, quote),
@@ -162,6 +171,23 @@ function locate(
   }
   if (!postgres || !settings.host.startsWith('/')) return undefined
   return ifKnown(toFact(() => findDataFolder(settings, postgres)))
+}
+
+/** Who is at work in the data folder of a server that does not answer. */
+function locatePostmaster(
+  server: ServerFacts,
+  data: DataFolder | undefined,
+  postgres: Account | undefined,
+): Postmaster | undefined {
+  if (server.state !== 'absent' || !data || !postgres) return undefined
+  return ifKnown(toFact(() => findPostmaster(postgres, data.path)))
+}
+
+/** Whether nothing has ever been made in the cluster, neither ours nor anybody's. */
+function isEmpty({ dbName, dbUser }: Settings, server: ServerFacts): boolean {
+  if (server.state !== 'up' || !server.cluster.known || !server.self.known) return false
+  const { inRecovery, roles, databases } = server.cluster.value
+  return !inRecovery && !roles.has(dbUser) && !databases.has(dbName) && !server.self.value.holding
 }
 
 /** What a server that is down says itself, where its account may look: in its log, and of its settings. */

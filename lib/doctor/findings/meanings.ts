@@ -124,6 +124,14 @@ export const FINDINGS = {
   'port-foreign': error('the API talks to it instead of its database, and PostgreSQL cannot listen there', {
     blocks: 'setup',
   }),
+  'socket-elsewhere': error(
+    'the setup does not find PostgreSQL there and waits for it, and the API with the setup',
+    { blocks: 'setup' },
+  ),
+  'cluster-other': error(
+    'the data of the API is in the cluster that is down; the setup makes nothing in an empty one beside it',
+    { blocks: 'setup' },
+  ),
   'server-down': error(
     'there is no database for the API; the setup waits for it, and the API with the setup',
     { remedy: 'start PostgreSQL; its log says why it stopped', fix: 'start', blocks: 'setup' },

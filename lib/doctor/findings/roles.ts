@@ -1,5 +1,6 @@
 import { count } from '../../frame/report.ts'
 import { diffDatabases, diffRoles } from '../../provision/roles.ts'
+import { describeCluster, otherClusterAdvice } from '../../server/clusters.ts'
 import type { Cluster, CurrentRole } from '../../server/look.ts'
 import { identifier } from '../../server/sql.ts'
 import { toFact } from '../facts/fact.ts'
@@ -16,6 +17,13 @@ export function examineRoles(exam: Examination) {
     if (!self.known) return
     if (!root) return exam.blind('roles and databases', cluster)
     return exam.find('catalog-unusable', 'roles and databases', cluster.why, { remedy: cluster.hint })
+  }
+  const { other, settings } = exam.facts
+  if (other) {
+    const seen = `this one, in ${serverSelf(exam.facts)?.data}, is empty, while ${describeCluster(other)} has had ${settings.dbName} and does not run`
+    const remedy = otherClusterAdvice(other, settings.dbName)
+    exam.find('cluster-other', other.path, seen, { remedy })
+    return
   }
   application(exam, cluster.value)
   others(exam, cluster.value)

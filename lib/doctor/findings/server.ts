@@ -1,8 +1,9 @@
+import type { Postmaster } from '../../server/clusters.ts'
 import type { Problem } from '../../server/connection-problem.ts'
 import { identifier } from '../../server/sql.ts'
 import { ifKnown, type Unknown } from '../facts/fact.ts'
 import type { ServerState } from '../facts/server.ts'
-import { type Examination, isStandby } from './examination.ts'
+import { type Examination, isStandby, remedyOn } from './examination.ts'
 import { isInterrupted } from './host.ts'
 
 /** Whether there is a server, whether it is ours, and how it is. */
@@ -17,7 +18,8 @@ export function examineServer(exam: Examination): void {
       else if (ifKnown(accounts)?.postgres) refusedAdministrator(exam, server)
       break
     case 'absent':
-      if (!taken && !isInterrupted(exam.facts)) down(exam, server.problem)
+      if (exam.facts.elsewhere) moved(exam, exam.facts.elsewhere)
+      else if (!taken && !isInterrupted(exam.facts)) down(exam, server.problem)
       break
     case 'starting': {
       const { kind, cause, hint } = server.problem
@@ -59,6 +61,34 @@ function occupied(exam: Examination): boolean {
     remedy: `find out what it is (ss -ltnp 'sport = :${port}') and stop it, or set PGPORT, then restart PostgreSQL`,
   })
   return true
+}
+
+/** Our own server, which is up and has its socket in another folder, or none. */
+function moved(exam: Examination, { pid, port, folder }: Postmaster): void {
+  const { settings, data } = exam.facts
+  const { host } = settings
+  const where = `${host} port ${settings.port}`
+  const own = folder === '' ? 'no socket' : `its socket for port ${port} in ${folder}`
+  const gone = folder === host && port === settings.port
+  const seen = gone ? `the file of its socket was removed from ${host}` : `it has ${own}`
+  const instead = [
+    ...(folder === host ? [] : [`PGHOST=${folder}`]),
+    ...(port === settings.port ? [] : [`PGPORT=${port}`]),
+  ].join(' and ')
+  const elsewhere = `set unix_socket_directories = '${host}' in ${data?.configFile ?? 'postgresql.conf'} and restart it: systemctl restart postgresql`
+  const back = remedyOn(
+    exam.facts,
+    elsewhere,
+    `services.postgresql.settings.unix_socket_directories = lib.mkForce "${host}"`,
+    "set unix_socket_directories in Patroni's configuration, then: patronictl restart",
+  )
+  const change = folder === host ? `set ${instead}` : folder === '' ? back : `set ${instead}; or ${back}`
+  exam.find(
+    'socket-elsewhere',
+    where,
+    `PostgreSQL (pid ${pid}, data in ${data?.path ?? '?'}) is up, and ${seen}`,
+    { remedy: gone ? 'systemctl restart postgresql' : change },
+  )
 }
 
 /** Of a file without sense PostgreSQL names a hundred lines. */

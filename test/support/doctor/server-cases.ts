@@ -1,6 +1,6 @@
 import { known, unknown } from '../../../lib/doctor/facts/fact.ts'
 import type { Case } from './cases.ts'
-import { accounts, BROKEN, DENIED, HBA, notUp, refusedTwice, SECONDS, units, up } from './facts.ts'
+import { accounts, BROKEN, cluster, DENIED, HBA, notUp, refusedTwice, SECONDS, units, up } from './facts.ts'
 
 const LATE = unknown('timedatectl: it did not end within 30 s')
 
@@ -70,6 +70,45 @@ export const SERVER: readonly Case[] = [
     told: { foreign: BROKEN },
     finds: [],
     unseen: ['who listens at port 5432: the device reports an input/output error'],
+  },
+  {
+    name: 'our own server is up, with its socket in another folder',
+    told: { ...ABSENT, ...NOBODY, elsewhere: { pid: 7, port: 5432, folder: '/tmp' } },
+    finds: ['error socket-elsewhere (/run/postgresql port 5432)'],
+    says: /\(pid 7, data in \/var\/lib\/postgresql\/16\/main\) is up, and it has its socket for port 5432 in \/tmp$.*set PGHOST=\/tmp; or set unix_socket_directories = '\/run\/postgresql'/ms,
+  },
+  {
+    name: 'our own server is up, with another port, or without a socket',
+    told: { ...ABSENT, ...NOBODY, elsewhere: { pid: 7, port: 5433, folder: '/run/postgresql' } },
+    finds: ['error socket-elsewhere (/run/postgresql port 5432)'],
+    says: /remedy: set PGPORT=5433$/m,
+  },
+  {
+    name: 'our own server is up, without any socket, on NixOS',
+    told: { ...ABSENT, ...NOBODY, nixos: true, elsewhere: { pid: 7, port: 5432, folder: '' } },
+    finds: ['error socket-elsewhere (/run/postgresql port 5432)'],
+    says: /it has no socket$.*services\.postgresql\.settings\.unix_socket_directories/ms,
+  },
+  {
+    name: 'our own server is up, and somebody has removed its socket',
+    told: { ...ABSENT, ...NOBODY, elsewhere: { pid: 7, port: 5432, folder: '/run/postgresql' } },
+    finds: ['error socket-elsewhere (/run/postgresql port 5432)'],
+    says: /the file of its socket was removed.*remedy: systemctl restart postgresql$/ms,
+  },
+  {
+    name: 'an empty cluster beside that with the data, of which nothing else is said',
+    told: {
+      ...refusedTwice('wrong password', 'PostgreSQL refused the password'),
+      agreement: { copyIsVault: true, vaultIsVerifier: undefined, copyIsVerifier: undefined },
+      server: up(
+        { holding: false },
+        { cluster: known(cluster({ roles: new Map(), databases: new Map() })), contents: undefined },
+      ),
+      needs: undefined,
+      other: { path: '/var/lib/postgresql/15/main', major: '15', port: 5432 },
+    },
+    finds: ['error cluster-other (/var/lib/postgresql/15/main)'],
+    says: /is empty, while the cluster of version 15 in \S+15\/main \(port 5432\) has had endoregDbLocal.*systemctl start postgresql@15-main.*CREATE DATABASE "endoregDbLocal"/s,
   },
   {
     name: 'a server that is starting, and keeps the API waiting for that',

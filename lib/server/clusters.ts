@@ -1,0 +1,141 @@
+import { readdirSync, readlinkSync, realpathSync, statSync } from 'node:fs'
+import { posix } from 'node:path'
+import * as v from 'valibot'
+import type { Settings } from '../frame/settings.ts'
+import { readFollowing } from '../host/file.ts'
+import { type Account, effectiveUid } from '../host/identity.ts'
+import { job } from '../host/job.ts'
+import { portOf } from './data-folder.ts'
+import { orNothing } from './files.ts'
+import { listenersAt, listenersAtFile, socketsOf } from './sockets.ts'
+
+// What data folders say without their server, read with the rights of PostgreSQL's account, to which they belong.
+
+const postmaster = v.strictObject({
+  pid: v.number(),
+  port: v.number(),
+  /** The folder of its socket, the first of them; empty where it has none. */
+  folder: v.string(),
+})
+
+/** The server that is up. */
+export type Postmaster = v.InferOutput<typeof postmaster>
+
+/** Lines of postmaster.pid (pidfile.h, LOCK_FILE_LINE_*), from 0. */
+const [PID, PORT, FOLDER] = [0, 3, 4]
+
+/** The server at work in the data folder, as its postmaster.pid says; null where none is. */
+const inspectPostmaster = job('inspect postmaster', [v.string()], v.nullable(postmaster), data =>
+  postmasterIn(data),
+)
+
+function postmasterIn(data: string): Postmaster | null {
+  const text = orNothing(() => readFollowing(posix.join(data, 'postmaster.pid')).bytes.toString('utf8'))
+  const lines = text?.split('\n').map(line => line.trim()) ?? []
+  const [pid, port, folder] = [Number(lines[PID]), Number(lines[PORT]), lines[FOLDER] ?? '']
+  // A server that was killed leaves the file behind, and any process may have its number by now: a postmaster works in its
+  // data folder (ChangeToDataDir() of miscinit.c).
+  const works = orNothing(
+    () =>
+      Number.isInteger(pid) &&
+      statSync(`/proc/${pid}`).uid === effectiveUid() &&
+      readlinkSync(`/proc/${pid}/cwd`) === realpathSync(data),
+  )
+  return works ? { pid, port: Number.isInteger(port) ? port : 0, folder } : null
+}
+
+/** The server at work in the data folder that really listens where it says; undefined where none is to be seen. */
+export function findPostmaster(postgres: Account, data: string): Postmaster | undefined {
+  const found = inspectPostmaster.as(postgres, data)
+  if (!found) return undefined
+  const own = socketsOf(String(found.pid))
+  const listening =
+    found.folder === ''
+      ? listenersAt(found.port).map(({ inode }) => inode)
+      : listenersAtFile(`${found.folder}/.s.PGSQL.${found.port}`)
+  return listening.some(inode => own.has(inode)) ? found : undefined
+}
+
+/** The oids below are those of PostgreSQL's own databases (transam.h, FirstNormalObjectId). */
+const FIRST_OWN = 16384
+/** Bytes of a shared catalog that are looked at. */
+const LARGEST = 4_194_304
+
+/**
+ * The data folders below `roots`, and `named`, whose server is down, which hold databases that people have made and whose
+ * catalogs name one of `names`. None where `own` was emptied on purpose: a reset leaves what it has set aside beside it.
+ */
+const findHolding = job(
+  'find clusters',
+  [v.string(), v.array(v.string()), v.array(v.string()), v.array(v.string())],
+  v.array(v.string()),
+  (own, roots, named, names) => {
+    const [above, base] = [posix.dirname(own), posix.basename(own)]
+    if (list(above).some(name => name.startsWith(`${base}.before-`))) return []
+    const real = (path: string): string => orNothing(() => realpathSync(path)) ?? path
+    const paths = [...roots.flatMap(clustersIn), ...named]
+    const others = [...new Set(paths.map(real))].filter(path => path !== real(own))
+    return others.filter(path => isCluster(path) && holds(path, names) && postmasterIn(path) === null)
+  },
+)
+
+const list = (path: string): string[] => orNothing(() => readdirSync(path)) ?? []
+
+/** As NixOS and Debian name them: ROOT/MAJOR and ROOT/MAJOR/NAME, without what was set aside (it has a dot). */
+const clustersIn = (root: string): string[] =>
+  list(root)
+    .filter(name => /^\d+$/.test(name))
+    .map(name => posix.join(root, name))
+    .flatMap(path => [
+      path,
+      ...list(path).flatMap(name => (/^[\w-]+$/.test(name) ? posix.join(path, name) : [])),
+    ])
+
+/** pg_upgrade takes pg_control away from a cluster whose files the new one has. */
+const isCluster = (path: string): boolean =>
+  orNothing(() => statSync(posix.join(path, 'global/pg_control')).isFile()) === true
+
+/** Names stand in the rows of pg_database and pg_authid as they are, with a zero behind them. */
+function holds(path: string, names: readonly string[]): boolean {
+  if (!list(posix.join(path, 'base')).some(oid => Number(oid) >= FIRST_OWN)) return false
+  return list(posix.join(path, 'global')).some(file => {
+    const bytes = orNothing(() => readFollowing(posix.join(path, 'global', file), LARGEST).bytes)
+    return names.some(name => bytes?.includes(`${name}\0`))
+  })
+}
+
+/** A cluster that has had the application's database, and whose server is down. */
+export type OtherCluster = { readonly path: string; readonly major: string; readonly port: number }
+
+/**
+ * Another cluster of this host than that in `own`, with the application's role or database. Asked only where this one is
+ * empty: it may have been made beside the one with the data, which is down.
+ */
+export function findOtherCluster(
+  { dbName, dbUser, dataDir }: Settings,
+  postgres: Account,
+  own: string,
+): OtherCluster | undefined {
+  // The folder in which that of a version is, where one is named by its version.
+  const [, root] = /^(.+)\/\d+(?:\/[^/]+)?$/.exec(own) ?? []
+  const roots = [...new Set(['/var/lib/postgresql', ...(root === undefined ? [] : [root])])]
+  const named = dataDir === undefined ? [] : [dataDir]
+  const [path] = findHolding.as(postgres, own, roots, named, [dbName, dbUser])
+  if (path === undefined) return undefined
+  return { path, ...portOf(path, postgres) }
+}
+
+/** What a cluster is called by who looks for it. */
+export const describeCluster = ({ path, major, port }: OtherCluster): string =>
+  `the cluster of version ${major} in ${path} (port ${port})`
+
+/** How the data of `other` comes to be used again, and how a person says that the new cluster is meant. */
+export function otherClusterAdvice(other: OtherCluster, database: string): string {
+  const [, name] = /^\/var\/lib\/postgresql\/\d+\/([^/]+)$/.exec(other.path) ?? []
+  const start =
+    name === undefined
+      ? 'let its version of PostgreSQL serve that folder again'
+      : `start that one at the port of this one (systemctl start postgresql@${other.major}-${name})`
+  const upgrade = name === undefined ? 'pg_upgrade' : `pg_upgradecluster ${other.major} ${name}`
+  return `Stop this one and ${start}, or bring its data over: ${upgrade}. Where this new cluster is meant, say so by making the database in it: CREATE DATABASE "${database}"; then: postgres-endoreg-setup`
+}
