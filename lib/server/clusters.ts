@@ -7,11 +7,13 @@ import { type Account, effectiveUid } from '../host/identity.ts'
 import { job } from '../host/job.ts'
 import { portOf } from './data-folder.ts'
 import { orNothing } from './files.ts'
-import { listenersAt, listenersAtFile, socketsOf } from './sockets.ts'
+import { holderOf, listenersAt, listenersAtFile, socketsOf } from './sockets.ts'
 
 // What data folders say without their server, read with the rights of PostgreSQL's account, to which they belong.
 
 const postmaster = v.strictObject({
+  /** Its data folder. */
+  data: v.string(),
   pid: v.number(),
   port: v.number(),
   /** The folder of its socket, the first of them; empty where it has none. */
@@ -41,11 +43,32 @@ function postmasterIn(data: string): Postmaster | null {
       statSync(`/proc/${pid}`).uid === effectiveUid() &&
       readlinkSync(`/proc/${pid}/cwd`) === realpathSync(data),
   )
-  return works ? { pid, port: Number.isInteger(port) ? port : 0, folder } : null
+  return works ? { data, pid, port: Number.isInteger(port) ? port : 0, folder } : null
 }
 
-/** The server at work in the data folder that really listens where it says; undefined where none is to be seen. */
-export function findPostmaster(postgres: Account, data: string): Postmaster | undefined {
+/**
+ * The server at work in the data folder, or that of PostgreSQL's account at the port, which really listens where it says;
+ * undefined where none is to be seen.
+ */
+export function findPostmaster(
+  postgres: Account,
+  data: string | undefined,
+  port: number,
+): Postmaster | undefined {
+  const listening = listenersAt(port).filter(({ uid }) => uid === postgres.uid)
+  const folders = listening.flatMap(socket => {
+    const pid = holderOf(socket).process?.pid
+    return orNothing(() => readlinkSync(`/proc/${pid}/cwd`)) ?? []
+  })
+  const candidates = [...new Set([...(data === undefined ? [] : [data]), ...folders])]
+  for (const folder of candidates) {
+    const found = listeningIn(postgres, folder)
+    if (found) return found
+  }
+  return undefined
+}
+
+function listeningIn(postgres: Account, data: string): Postmaster | undefined {
   const found = inspectPostmaster.as(postgres, data)
   if (!found) return undefined
   const own = socketsOf(String(found.pid))

@@ -39,6 +39,8 @@ export type Problem = {
   readonly cause: string
   readonly hint: string
   readonly kind?: ProblemKind | undefined
+  /** Where nothing answers, and what is there instead says that a setting is wrong: which. */
+  readonly instead?: string | undefined
 }
 
 /** Where the connection was to go, as far as the words depend on it. */
@@ -90,8 +92,15 @@ const absent = (cause: (goal: Goal) => string): Known =>
   waiting(
     'absent',
     goal => [cause(goal), insteadOf(goal)?.there].filter(Boolean).join('; '),
-    goal => `${insteadOf(goal)?.hint ?? 'Is PostgreSQL running?'} ${JOURNAL}`,
+    goal => `${insteadOf(goal)?.hint ?? question(goal)} ${JOURNAL}`,
   )
+
+function question({ as, settings }: Goal): string {
+  const named = as === 'application' && settings !== undefined && settings.dbHost !== 'localhost'
+  return named
+    ? `Is PostgreSQL running, and is ENDOREG_DB_HOST right, which is ${settings.dbHost}?`
+    : 'Is PostgreSQL running?'
+}
 const starting = waiting(
   'starting',
   (_, { message }) => `PostgreSQL is not ready: ${message}`,
@@ -251,6 +260,7 @@ export function explain(error: unknown, goal: Goal): Problem {
   const answer = isAnswer(single) ? single : undefined
   const said = { message: single.message, routine: answer?.routine }
   const hint = known.hint(goal, said)
+  const instead = stage === 'absent' ? insteadOf(goal) : undefined
   return {
     transient,
     stage,
@@ -258,6 +268,7 @@ export function explain(error: unknown, goal: Goal): Problem {
     cause: known.cause(goal, said) + (answer ? besides(answer) : ''),
     hint: answer ? adviceOn(hint, answer) : hint,
     kind: known.kind(said),
+    ...(instead?.found ? { instead: instead.hint } : {}),
   }
 }
 

@@ -81,7 +81,7 @@ const late = (problem: Problem, what: string, deadline: Deadline): Failure =>
   new Failure(ExitCode.tryLater, {
     message: `wait for ${what}`,
     cause: `not ready within ${deadline.seconds} s: ${problem.cause}`,
-    hint: `${problem.hint} ENDOREG_READY_TIMEOUT is how long to wait.`,
+    hint: `${problem.hint.replace(/[^.?]$/, '$&.')} ENDOREG_READY_TIMEOUT is how long to wait.`,
   })
 
 /**

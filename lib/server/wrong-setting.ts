@@ -15,11 +15,11 @@ const SOCKET = /^\.s\.PGSQL\.(\d+)$/
 /** Where PostgreSQL's socket usually is: in Debian and NixOS, and where it was built without either. */
 const FOLDERS = ['/run/postgresql', '/tmp']
 
-/** The ports of the PostgreSQL sockets in a folder but `port`; undefined where there is no such folder. */
-function otherPorts(folder: string, port: number): readonly number[] | undefined {
+/** The ports of the PostgreSQL sockets in a folder; undefined where there is no such folder. */
+function portsIn(folder: string): readonly number[] | undefined {
   try {
-    const ports = readdirSync(folder).flatMap(name => Number(SOCKET.exec(name)?.[1] ?? []))
-    return ports.filter(other => other !== port).sort((one, other) => one - other)
+    const ports = readdirSync(folder).flatMap(name => SOCKET.exec(name)?.[1] ?? [])
+    return ports.map(Number).sort((one, other) => one - other)
   } catch {
     return undefined
   }
@@ -39,38 +39,45 @@ function otherFolder({ host, port, postgresAccount }: Settings): string | undefi
 }
 
 /** What is there instead of what was looked for, and the setting that leads there. */
-type Instead = { readonly there?: string; readonly hint: string }
-
-const list = (ports: readonly number[]): string => ports.join(' and ')
+type Instead = {
+  readonly there?: string
+  readonly hint: string
+  /** Whether what was looked for is there in another way, so that it is the setting that is wrong. */
+  readonly found?: true
+}
 
 /** Where nothing answers the administrator or the application: what tells that a setting is wrong, and not PostgreSQL down. */
 export function insteadOf({ as, settings }: Chosen): Instead | undefined {
   if (!settings) return undefined
   const { host, port, dbPort } = settings
-  if (as === 'application') {
-    if (dbPort === port) return undefined
+  if (as === 'application' && dbPort !== port) {
     const hint = `ENDOREG_DB_PORT is ${dbPort}, and the port of PostgreSQL (PGPORT) is ${port}: correct ENDOREG_DB_PORT, or start what is to listen there (a pooler).`
     return { hint }
   }
   const local = ['localhost', '127.0.0.1', '::1'].includes(host)
   if (!host.startsWith('/') && !local) return undefined
   const folder = local ? '/run/postgresql' : host
-  const ports = otherPorts(folder, port)
+  const ports = portsIn(folder)
+  // What has its socket is up, and a setting is not to blame that it does not answer.
+  if (ports?.includes(port)) return undefined
   if (ports && ports.length > 0) {
     return {
-      there: `in ${folder} there is a socket for port ${list(ports)}`,
-      hint: `PGPORT is ${port}: set it to ${list(ports)}, if that is the server that is meant; else start the one that is.`,
+      found: true,
+      there: `in ${folder} there is a socket for port ${ports.join(' and ')}`,
+      hint: `PGPORT is ${port}: set it to ${ports.join(' or ')}, if that is the server that is meant; else start the one that is.`,
     }
   }
+  if (as === 'application') return undefined
   const elsewhere = local ? undefined : otherFolder(settings)
   if (elsewhere !== undefined)
     return {
+      found: true,
       there: `there is one in ${elsewhere}`,
       hint: `PGHOST is ${host}: set it to ${elsewhere}, if that is the server that is meant.`,
     }
-  if (ports === undefined && folder !== FOLDERS[0])
+  if (!/^(?:\/var)?\/run\/postgresql$/.test(folder))
     return {
-      there: 'there is no such folder',
+      ...(ports === undefined ? { there: 'there is no such folder' } : {}),
       hint: `Is PGHOST right, which is ${host}? PostgreSQL has its socket in the folder that unix_socket_directories names.`,
     }
   return undefined

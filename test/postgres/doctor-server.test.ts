@@ -138,6 +138,27 @@ const ROWS: readonly Row[] = [
     restores: asBefore,
   },
   {
+    name: 'PGHOST is another folder, and where the data is nobody says',
+    breaks: () => {},
+    env: () => ({ PGHOST: '/etc' }),
+    finds: ['socket-elsewhere'],
+    says: /is up, and it has its socket for port \d+ in .*\n.*\nset PGHOST=\S+\/run; or set unix_socket_directories/,
+  },
+  {
+    name: 'PGPORT is another port, and where the data is nobody says',
+    breaks: () => {},
+    env: host => ({ PGPORT: '1', ENDOREG_DB_PORT: String(host.cluster.port) }),
+    finds: ['server-down port 1'],
+    says: /there is a socket for port \d+\n.*\nPGPORT is 1: set it to \d+/,
+  },
+  {
+    name: 'PGPORT is another port than that of the data',
+    breaks: () => {},
+    env: host => ({ ...data(host), PGPORT: '1', ENDOREG_DB_PORT: String(host.cluster.port) }),
+    finds: ['socket-elsewhere'],
+    says: /its socket for port \d+ in .*\n.*\nset PGPORT=\d+/,
+  },
+  {
     name: 'PostgreSQL is up, and somebody has removed its socket',
     breaks: host => rmSync(`${host.cluster.socket}/.s.PGSQL.${host.cluster.port}`),
     env: data,

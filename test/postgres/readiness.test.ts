@@ -81,8 +81,39 @@ t.test('a server in its start-up is waited for until it is ready', async t => {
 
 t.test('what does not pass by itself ends it at once, with its own code', async t => {
   const host = await Host.create(t)
+  const { socket, port } = host.cluster
+  const late = { ENDOREG_READY_TIMEOUT: '0.5' }
   const cases: [name: string, env: Record<string, string>, code: number, cause: RegExp, hint: RegExp][] = [
-    ['no such role', { PGUSER: 'nobody-here' }, 77, /does not let this role in/, /pg_ident\.conf/],
+    [
+      'no such role',
+      { PGUSER: 'nobody-here' },
+      77,
+      /does not let this role in/,
+      /PGUSER is nobody-here|\(PGUSER\)/,
+    ],
+    [
+      'no such host',
+      { PGHOST: 'localhsot' },
+      78,
+      /localhsot port/,
+      /^PGHOST is localhsot: did you mean localhost\?$/,
+    ],
+    [
+      'no such host of the API',
+      { ENDOREG_DB_HOST: 'localhsot' },
+      78,
+      /localhsot/,
+      /^ENDOREG_DB_HOST is localhsot/,
+    ],
+    [
+      'no such port of the API',
+      { ENDOREG_DB_PORT: '1' },
+      78,
+      /nothing listens at this address, port 1/,
+      new RegExp(
+        `^ENDOREG_DB_PORT is 1, and the port of PostgreSQL \\(PGPORT\\) is ${port}: correct ENDOREG_DB_PORT`,
+      ),
+    ],
     ['no such database', { PGDATABASE: 'nowhere' }, 78, /nowhere does not exist/, /PGDATABASE/],
   ]
   for (const [name, env, code, cause, hint] of cases) {
@@ -93,6 +124,44 @@ t.test('what does not pass by itself ends it at once, with its own code', async 
       t.notMatch(result.err, /waiting/)
     })
   }
+  const absent: typeof cases = [
+    [
+      'no such port',
+      { ...late, PGPORT: '1' },
+      75,
+      new RegExp(`there is no socket at ${socket} port 1; in ${socket} there is a socket for port ${port}$`),
+      new RegExp(`^PGPORT is 1: set it to ${port}, if that is`),
+    ],
+    [
+      'no such folder',
+      { ...late, PGHOST: '/nowhere' },
+      75,
+      /there is no such folder$/,
+      /^Is PGHOST right, which is \/nowhere\?/,
+    ],
+    [
+      'no such address of the API',
+      { ENDOREG_DB_HOST: '127.0.0.9' },
+      78,
+      /does not listen at this address/,
+      /set ENDOREG_DB_HOST to an address it serves\.$/,
+    ],
+  ]
+  for (const [name, env, code, cause, hint] of absent) {
+    await t.test(name, async t => {
+      const result = await host.run('postgres-endoreg-setup', [], { env })
+      t.equal(result.code, code, result.err)
+      t.match(result.json.error, { cause, hint })
+    })
+  }
+  await t.test('a role that may not log in', async t => {
+    await host.cluster.query('CREATE ROLE "no login" SUPERUSER NOLOGIN')
+    host.cluster.setRules('host all postgres 127.0.0.1/32 scram-sha-256\nlocal all all trust')
+    await host.cluster.reload()
+    const result = await host.run('postgres-endoreg-setup', [], { env: { PGUSER: 'no login' } })
+    t.equal(result.code, 77, result.err)
+    t.match(result.json.error?.hint, /^PGUSER is no login: set it to a superuser that may log in/)
+  })
   await t.test('a role that is no superuser', async t => {
     await host.cluster.query('CREATE ROLE plain LOGIN')
     host.cluster.setRules('host all postgres 127.0.0.1/32 scram-sha-256\nlocal all all trust')

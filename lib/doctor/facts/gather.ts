@@ -58,7 +58,7 @@ export async function gather(settings: Settings) {
   const data = locate(settings, server, postgres)
   const self = server.state === 'up' ? ifKnown(server.self) : undefined
   const attempts = await attempting
-  const elsewhere = locatePostmaster(server, data, postgres)
+  const elsewhere = locatePostmaster(settings, server, data, postgres)
   const quote = quoter(secretsIn({ vault, checkout }))
   return {
     settings,
@@ -175,12 +175,13 @@ function locate(
 
 /** Who is at work in the data folder of a server that does not answer. */
 function locatePostmaster(
+  { port, host }: Settings,
   server: ServerFacts,
   data: DataFolder | undefined,
   postgres: Account | undefined,
 ): Postmaster | undefined {
-  if (server.state !== 'absent' || !data || !postgres) return undefined
-  return ifKnown(toFact(() => findPostmaster(postgres, data.path)))
+  if (server.state !== 'absent' || !postgres || !host.startsWith('/')) return undefined
+  return ifKnown(toFact(() => findPostmaster(postgres, data?.path, port)))
 }
 
 /** Whether nothing has ever been made in the cluster, neither ours nor anybody's. */

@@ -64,7 +64,7 @@ function occupied(exam: Examination): boolean {
 }
 
 /** Our own server, which is up and has its socket in another folder, or none. */
-function moved(exam: Examination, { pid, port, folder }: Postmaster): void {
+function moved(exam: Examination, { data: path, pid, port, folder }: Postmaster): void {
   const { settings, data } = exam.facts
   const { host } = settings
   const where = `${host} port ${settings.port}`
@@ -75,7 +75,7 @@ function moved(exam: Examination, { pid, port, folder }: Postmaster): void {
     ...(folder === host ? [] : [`PGHOST=${folder}`]),
     ...(port === settings.port ? [] : [`PGPORT=${port}`]),
   ].join(' and ')
-  const elsewhere = `set unix_socket_directories = '${host}' in ${data?.configFile ?? 'postgresql.conf'} and restart it: systemctl restart postgresql`
+  const elsewhere = `set unix_socket_directories = '${host}' in ${data?.path === path ? data.configFile : 'postgresql.conf'} and restart it: systemctl restart postgresql`
   const back = remedyOn(
     exam.facts,
     elsewhere,
@@ -83,12 +83,9 @@ function moved(exam: Examination, { pid, port, folder }: Postmaster): void {
     "set unix_socket_directories in Patroni's configuration, then: patronictl restart",
   )
   const change = folder === host ? `set ${instead}` : folder === '' ? back : `set ${instead}; or ${back}`
-  exam.find(
-    'socket-elsewhere',
-    where,
-    `PostgreSQL (pid ${pid}, data in ${data?.path ?? '?'}) is up, and ${seen}`,
-    { remedy: gone ? 'systemctl restart postgresql' : change },
-  )
+  exam.find('socket-elsewhere', where, `PostgreSQL (pid ${pid}, data in ${path}) is up, and ${seen}`, {
+    remedy: gone ? 'systemctl restart postgresql' : change,
+  })
 }
 
 /** Of a file without sense PostgreSQL names a hundred lines. */
@@ -109,6 +106,8 @@ function down(exam: Examination, problem: Problem): void {
     'Patroni starts it: systemctl start patroni; if it fails: journalctl -u patroni; patronictl list'
   exam.find('server-down', `port ${settings.port}`, `${problem.cause}${where}${said}${refused}`, {
     ...(systemd ? { remedy: bySystemd } : {}),
+    // Of a server at that port there is no trace, and of another one there is.
+    ...(problem.instead !== undefined && !data ? { remedy: problem.instead, fix: undefined } : {}),
     ...(patroni ? { remedy: byPatroni } : {}),
   })
 }

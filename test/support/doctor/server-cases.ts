@@ -1,6 +1,18 @@
 import { known, unknown } from '../../../lib/doctor/facts/fact.ts'
 import type { Case } from './cases.ts'
-import { accounts, BROKEN, cluster, DENIED, HBA, notUp, refusedTwice, SECONDS, units, up } from './facts.ts'
+import {
+  accounts,
+  BROKEN,
+  cluster,
+  DENIED,
+  HBA,
+  notUp,
+  problem,
+  refusedTwice,
+  SECONDS,
+  units,
+  up,
+} from './facts.ts'
 
 const LATE = unknown('timedatectl: it did not end within 30 s')
 
@@ -27,6 +39,23 @@ export const SERVER: readonly Case[] = [
     finds: [`error server-down (${PORT})`],
     says: /no socket at \/run\/postgresql port 5432$.*start PostgreSQL; its log says why/ms,
     unseen: ['units: the device reports an input/output error'],
+  },
+  {
+    name: 'no server at that port, and one at another: a setting is wrong',
+    told: {
+      server: {
+        state: 'absent',
+        problem: {
+          ...problem(undefined, 'there is no socket', 'absent'),
+          instead: 'PGPORT is 5432: set it to 5433',
+        },
+      },
+      ...NOBODY,
+      data: undefined,
+      agreement: { copyIsVault: true, vaultIsVerifier: undefined, copyIsVerifier: undefined },
+    },
+    finds: [`error server-down (${PORT})`],
+    says: /remedy: PGPORT is 5432: set it to 5433$/m,
   },
   {
     name: 'a server that has stopped, and said why',
@@ -73,25 +102,42 @@ export const SERVER: readonly Case[] = [
   },
   {
     name: 'our own server is up, with its socket in another folder',
-    told: { ...ABSENT, ...NOBODY, elsewhere: { pid: 7, port: 5432, folder: '/tmp' } },
+    told: {
+      ...ABSENT,
+      ...NOBODY,
+      elsewhere: { data: '/var/lib/postgresql/16/main', pid: 7, port: 5432, folder: '/tmp' },
+    },
     finds: ['error socket-elsewhere (/run/postgresql port 5432)'],
     says: /\(pid 7, data in \/var\/lib\/postgresql\/16\/main\) is up, and it has its socket for port 5432 in \/tmp$.*set PGHOST=\/tmp; or set unix_socket_directories = '\/run\/postgresql'/ms,
   },
   {
     name: 'our own server is up, with another port, or without a socket',
-    told: { ...ABSENT, ...NOBODY, elsewhere: { pid: 7, port: 5433, folder: '/run/postgresql' } },
+    told: {
+      ...ABSENT,
+      ...NOBODY,
+      elsewhere: { data: '/var/lib/postgresql/16/main', pid: 7, port: 5433, folder: '/run/postgresql' },
+    },
     finds: ['error socket-elsewhere (/run/postgresql port 5432)'],
     says: /remedy: set PGPORT=5433$/m,
   },
   {
     name: 'our own server is up, without any socket, on NixOS',
-    told: { ...ABSENT, ...NOBODY, nixos: true, elsewhere: { pid: 7, port: 5432, folder: '' } },
+    told: {
+      ...ABSENT,
+      ...NOBODY,
+      nixos: true,
+      elsewhere: { data: '/var/lib/postgresql/16/main', pid: 7, port: 5432, folder: '' },
+    },
     finds: ['error socket-elsewhere (/run/postgresql port 5432)'],
     says: /it has no socket$.*services\.postgresql\.settings\.unix_socket_directories/ms,
   },
   {
     name: 'our own server is up, and somebody has removed its socket',
-    told: { ...ABSENT, ...NOBODY, elsewhere: { pid: 7, port: 5432, folder: '/run/postgresql' } },
+    told: {
+      ...ABSENT,
+      ...NOBODY,
+      elsewhere: { data: '/var/lib/postgresql/16/main', pid: 7, port: 5432, folder: '/run/postgresql' },
+    },
     finds: ['error socket-elsewhere (/run/postgresql port 5432)'],
     says: /the file of its socket was removed.*remedy: systemctl restart postgresql$/ms,
   },
