@@ -61,7 +61,10 @@ export function diagnose(facts: Facts): Diagnosis {
   return {
     findings: settle([...findings.values()]).sort((one, other) => rank(one) - rank(other)),
     right: exams.flatMap(exam => exam.right),
-    unseen: exams.flatMap(exam => exam.unseen),
+    unseen: [
+      ...exams.flatMap(exam => exam.unseen),
+      ...[...facts.unheard, ...facts.words.unheard].map(({ what, why }) => `${what}: ${why}`),
+    ],
     logins: logins(facts),
   }
 }

@@ -114,7 +114,7 @@ const ROWS: readonly Row[] = [
     },
     env: data,
     finds: ['server-down'],
-    says: /; the last failures in its log: .*FATAL: {2}could not load .*pg_hba\.conf/,
+    says: /; its last start failed: .*FATAL: {2}could not load .*pg_hba\.conf.*correct the access rules where it names/s,
     restores: asBefore,
   },
   {
@@ -126,7 +126,7 @@ const ROWS: readonly Row[] = [
     },
     env: host => ({ ...data(host), PATH: `${host.env['PATH']}:${process.env['TEST_POSTGRES_BIN']}` }),
     finds: ['server-down'],
-    says: /; it does not take its settings: syntax error in file ".*postgresql\.conf" line \d+; configuration/,
+    says: /; it does not take its settings: syntax error in file ".*postgresql\.conf" line \d+; configuration.*\ncorrect the line/s,
     restores: asBefore,
   },
   {

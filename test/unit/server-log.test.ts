@@ -1,5 +1,6 @@
 import t from 'tap'
-import { logFiles, serverLines } from '../../lib/server/log.ts'
+import { complaints } from '../../lib/doctor/facts/words.ts'
+import { lastFailure, logFiles } from '../../lib/server/log.ts'
 
 t.test('where a server that is down has written', async t => {
   const folder = (configFile: string) => ({
@@ -19,21 +20,97 @@ t.test('where a server that is down has written', async t => {
   t.same(logFiles(folder('/x'), 'stderr /var/log/pg/x.log\n'), ['/var/log/pg/x.log'])
 })
 
-t.test('what of a log only the server says, in whatever language', async t => {
-  const log = `2026-11-26 12:00:00 UTC [1] LOG:  starting PostgreSQL
-2026-11-26 12:00:01 UTC [1] LOG:  listening
-2026-11-26 12:00:02 UTC [2] me@db ERROR:  no such table
-2026-11-26 12:00:02 UTC [2] me@db STATEMENT:  SELECT 'FATAL:  not that'
-\tFATAL:  nor that
-2026-11-26 12:00:02 UTC [2] me@db LOG:  statement: ALTER ROLE me PASSWORD 'FATAL:  x'
-2026-11-26 12:00:03 UTC [1] LOG:  Anweisung: INSERT INTO patients VALUES ('FATAL:  y')
-2026-11-26 12:00:04 UTC [1] FATAL:  could not listen
-PANIC:  could not write
-2026-11-26 12:00:05 UTC [1] LOG:  shut down
-`
-  t.same(serverLines(log), [
-    '2026-11-26 12:00:04 UTC [1] FATAL:  could not listen',
-    'PANIC:  could not write',
+const STARTING = 'LOG:  starting PostgreSQL 16.11 on x86_64-pc-linux-gnu, compiled by gcc 12.2.0, 64-bit'
+/** Lines as a server writes them whose log_line_prefix is the usual one. */
+const log = (...lines: readonly (readonly [pid: number, text: string])[]): string =>
+  lines.map(([pid, text]) => `2026-11-26 12:00:00.000 UTC [${pid}] ${text}\n`).join('')
+
+t.test('what of a log says why the server does not run', async t => {
+  const RAN = [
+    [1, STARTING],
+    [1, 'LOG:  database system is ready to accept connections'],
+    [2, 'FATAL:  password authentication failed for user "x"'],
+    [3, "LOG:  statement: INSERT INTO patients VALUES ('FATAL:  x')"],
+  ] as const
+  const STOPPED = [
+    ...RAN,
+    [1, 'LOG:  received fast shutdown request'],
+    [1, 'LOG:  database system is shut down'],
+  ] as const
+  t.same(lastFailure(''), [])
+  t.same(lastFailure(log(...RAN.slice(0, 3))), [], 'what a client was told last, of a server that was killed')
+  t.same(lastFailure(log(...STOPPED)), [])
+  t.same(lastFailure(log(...STOPPED, [4, 'FATAL:  no room'], [4, 'DETAIL:  none at all'])), [
+    'FATAL:  no room',
+    'DETAIL:  none at all',
   ])
-  t.same(serverLines(''), [])
+  t.same(lastFailure(log(...STOPPED, [4, 'FATAL:  no room'], [5, 'FATAL:  no rest'])), ['FATAL:  no rest'])
+  t.same(
+    lastFailure(
+      log(
+        ...STOPPED,
+        [4, 'LOG:  syntax error in file "/x/y.conf" line 7, near token "secret"'],
+        [4, 'FATAL:  no'],
+      ),
+    ),
+    ['LOG:  syntax error in file "/x/y.conf" line 7', 'FATAL:  no'],
+    'a part of a line may be a secret',
+  )
+  const died = [
+    [1, 'LOG:  startup process (PID 6) was terminated by signal 6: Aborted'],
+    [1, 'LOG:  database system is shut down'],
+  ] as const
+  t.same(
+    lastFailure(
+      log(
+        [1, STARTING],
+        [6, 'LOG:  invalid record'],
+        [7, 'FATAL:  the database system is starting up'],
+        [6, 'PANIC:  no log'],
+        ...died,
+      ),
+    ),
+    ['LOG:  invalid record', 'PANIC:  no log'],
+    'what the process gave up with whose end it tells of, and not what a client was told',
+  )
+  const worker = [
+    [8, 'FATAL:  terminating background worker "x" due to administrator command'],
+    [1, 'LOG:  background worker "x" (PID 8) exited with exit code 1'],
+    [1, 'LOG:  database system is shut down'],
+  ] as const
+  t.same(lastFailure(log(...RAN, ...worker)), [], 'processes that end with the server')
+  t.same(
+    lastFailure(log(...RAN, [9, 'FATAL:  could not access file "x": no'])),
+    ['FATAL:  could not access file "x": no'],
+    'after a server that was killed, what no client is told',
+  )
+  t.same(lastFailure(log(...RAN, [9, 'FATAL:  no room'])), [], 'and not what one may have been told')
+  t.same(
+    lastFailure(`${log(...STOPPED)}2026-11-26 12:00:00 UTC [9] me@db FATAL:  no room\n`),
+    [],
+    'the prefix names a client',
+  )
+})
+
+t.test('what the journal has of a start by pg_ctlcluster(1)', async t => {
+  const said = `Starting postgresql@15-main.service - PostgreSQL Cluster 15-main...
+Error: /usr/lib/postgresql/15/bin/pg_ctl /usr/lib/postgresql/15/bin/pg_ctl start -D /x exited with status 1:
+2026-11-26 12:00:00.000 UTC [7] FATAL:  data directory "/x" has invalid permissions
+2026-11-26 12:00:00.000 UTC [7] DETAIL:  Permissions should be u=rwx (0700) or u=rwx,g=rx (0750).
+pg_ctl: could not start server
+Examine the log output.
+postgresql@15-main.service: Can't open PID file /run/postgresql/15-main.pid (yet?) after start: Operation not permitted
+postgresql@15-main.service: Failed with result 'protocol'.
+Failed to start postgresql@15-main.service - PostgreSQL Cluster 15-main.
+`
+  // It is the only one of its start.
+  t.match(lastFailure(said, true), [/invalid permissions/, /0700/])
+  t.same(complaints(said), ["postgresql@15-main.service: Failed with result 'protocol'."])
+  t.same(
+    complaints(
+      'Starting it\nError: Invalid data directory for cluster 15 main\nx.service: Failed with result\n',
+    ),
+    ['Error: Invalid data directory for cluster 15 main'],
+  )
+  t.same(complaints('Stopped it.\n'), [])
 })

@@ -1,4 +1,5 @@
 import { ExitCode, Failure, systemFailure } from '../../frame/failure.ts'
+import { effectiveUid } from '../../host/identity.ts'
 import type { Said } from '../../host/shell.ts'
 
 /** What could not be looked at, and why. */
@@ -32,6 +33,20 @@ export function toSaid<T>(said: Said, read: (out: string) => T): Fact<T> {
 
 /** What is known, or undefined. */
 export const ifKnown = <T>(fact: Fact<T>): T | undefined => (fact.known ? fact.value : undefined)
+
+/** Something that could not be looked at. */
+export type Unheard = { readonly what: string; readonly why: string }
+
+/** Takes what is known and remembers what is not, where a diagnosis goes on without it. */
+export class Hearing {
+  readonly unheard: Unheard[] = []
+
+  /** What is known. That only root may look is said elsewhere. */
+  take<T>(what: string, fact: Fact<T>): T | undefined {
+    if (!fact.known && (!fact.denied || effectiveUid() === 0)) this.unheard.push({ what, why: fact.why })
+    return ifKnown(fact)
+  }
+}
 
 /** What `error` says about something that could not be looked at; what is not understood is thrown again. */
 export function toUnknown(error: unknown): Unknown {

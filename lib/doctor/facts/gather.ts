@@ -9,13 +9,11 @@ import { loadManifest } from '../../provision/manifest.ts'
 import { findStrays } from '../../provision/strays.ts'
 import { readVault } from '../../provision/vault.ts'
 import { findOtherCluster, findPostmaster, type Postmaster } from '../../server/clusters.ts'
-import { askConfigurationErrors } from '../../server/conf.ts'
 import { type DataFolder, findDataFolder } from '../../server/data-folder.ts'
-import { readLog, serverLines } from '../../server/log.ts'
 import { inspectPatroni } from '../../server/patroni.ts'
 import { gatherAccounts, gatherTraversals } from './accounts.ts'
 
-import { type Fact, ifKnown, known, toFact, toFactLater, unknown } from './fact.ts'
+import { type Fact, Hearing, ifKnown, known, toFact, unknown } from './fact.ts'
 
 import { askHealth } from './health.ts'
 import { gatherClock, gatherDisks, gatherForeign, gatherNames, gatherReset, gatherTools } from './host.ts'
@@ -30,6 +28,7 @@ import {
 } from './passwords.ts'
 import { gatherServer, type ServerFacts } from './server.ts'
 import { gatherUnits, type Unit } from './units.ts'
+import { gatherWords, type Quote, SILENCE } from './words.ts'
 
 /** What was looked at, once: everything the findings are made from. */
 export type Facts = Readonly<Awaited<ReturnType<typeof gather>>>
@@ -55,10 +54,28 @@ export async function gather(settings: Settings) {
   const [server, names, units, tools, synchronised, health] = await waiting
   const addresses = ifKnown(names.resolved) ?? []
   const attempting = attemptLogins(settings, addresses, passwords)
-  const data = locate(settings, server, postgres)
+  const hearing = new Hearing()
+  const data = hearing.take('where the data of PostgreSQL is', locate(settings, server, postgres))
   const self = server.state === 'up' ? ifKnown(server.self) : undefined
   const attempts = await attempting
-  const elsewhere = locatePostmaster(settings, server, data, postgres)
+  const elsewhere = hearing.take(
+    'whether PostgreSQL runs elsewhere',
+    locatePostmaster(settings, server, data, postgres),
+  )
+  const patroni =
+    data && postgres
+      ? hearing.take(
+          'whether the cluster belongs to Patroni',
+          toFact(() => inspectPatroni(postgres, data, self?.pid)),
+        )
+      : undefined
+  const other =
+    postgres && isEmpty(settings, server) && self
+      ? hearing.take(
+          'the other clusters of this host',
+          toFact(() => findOtherCluster(settings, postgres, self.data)),
+        )
+      : undefined
   const quote = quoter(secretsIn({ vault, checkout }))
   return {
     settings,
@@ -97,16 +114,13 @@ export async function gather(settings: Settings) {
     /** Where the data is, of a server that is up or down; undefined where it cannot be seen. */
     data,
     /** What a server that is down says of why it is. */
-    words: await gatherWords(server, data, postgres, quote),
+    words: server.state === 'absent' ? await gatherWords(data, postgres, quote) : SILENCE,
     /** Our server, where it is up and has no socket where the settings say. */
     elsewhere,
     /** The cluster that has the application's data, where the one that is up has nothing. */
-    other:
-      postgres && isEmpty(settings, server) && self
-        ? ifKnown(toFact(() => findOtherCluster(settings, postgres, self.data)))
-        : undefined,
+    other,
     /** Why the cluster belongs to Patroni; undefined where it does not, as far as it could be seen. */
-    patroni: data && postgres ? ifKnown(toFact(() => inspectPatroni(postgres, data, self?.pid))) : undefined,
+    patroni,
     rules: server.state === 'up' ? server.rules : unknown('only PostgreSQL knows what it makes of them'),
     agreement: await compare(passwords, server, settings.dbUser, attempts),
     attempts,
@@ -132,14 +146,15 @@ export async function gather(settings: Settings) {
     /** Whether the clock follows a time server; undefined where nothing is known of that. */
     synchronised,
     tools,
+    /** What beside these could not be looked at. */
+    unheard: hearing.unheard,
   }
 }
 
-/** A line of somebody else's as it may be shown. */
-type Quote = (line: string) => string
 /** Characters of a line that are quoted. */
 const LONGEST = 300
 
+/** How a line of somebody else's may be shown. */
 function quoter(secrets: readonly string[]): Quote {
   const scrub = scrubber(secrets)
   // Cut when nothing is left in it that could be half a secret.
@@ -162,15 +177,16 @@ function locate(
   settings: Settings,
   server: ServerFacts,
   postgres: Account | undefined,
-): DataFolder | undefined {
+): Fact<DataFolder | undefined> {
   if (server.state === 'up') {
+    // Why that is not known, the family of the server says.
     const self = ifKnown(server.self)
-    if (!self) return undefined
+    if (!self) return known(undefined)
     const { data: path, hbaFile, identFile, configuration: configFile } = self
-    return { path, major: server.major, hbaFile, identFile, configFile }
+    return known({ path, major: server.major, hbaFile, identFile, configFile })
   }
-  if (!postgres || !settings.host.startsWith('/')) return undefined
-  return ifKnown(toFact(() => findDataFolder(settings, postgres)))
+  if (!postgres || !settings.host.startsWith('/')) return known(undefined)
+  return toFact(() => findDataFolder(settings, postgres))
 }
 
 /** Who is at work in the data folder of a server that does not answer. */
@@ -179,9 +195,9 @@ function locatePostmaster(
   server: ServerFacts,
   data: DataFolder | undefined,
   postgres: Account | undefined,
-): Postmaster | undefined {
-  if (server.state !== 'absent' || !postgres || !host.startsWith('/')) return undefined
-  return ifKnown(toFact(() => findPostmaster(postgres, data?.path, port)))
+): Fact<Postmaster | undefined> {
+  if (server.state !== 'absent' || !postgres || !host.startsWith('/')) return known(undefined)
+  return toFact(() => findPostmaster(postgres, data?.path, port))
 }
 
 /** Whether nothing has ever been made in the cluster, neither ours nor anybody's. */
@@ -189,21 +205,4 @@ function isEmpty({ dbName, dbUser }: Settings, server: ServerFacts): boolean {
   if (server.state !== 'up' || !server.cluster.known || !server.self.known) return false
   const { inRecovery, roles, databases } = server.cluster.value
   return !inRecovery && !roles.has(dbUser) && !databases.has(dbName) && !server.self.value.holding
-}
-
-/** What a server that is down says itself, where its account may look: in its log, and of its settings. */
-type Words = { readonly log: readonly string[]; readonly settings: readonly string[] }
-const SILENCE: Words = { log: [], settings: [] }
-async function gatherWords(
-  server: ServerFacts,
-  data: DataFolder | undefined,
-  postgres: Account | undefined,
-  quote: Quote,
-): Promise<Words> {
-  if (server.state !== 'absent' || !postgres || !data) return SILENCE
-  if (![0, postgres.uid].includes(effectiveUid())) return SILENCE
-  const { major, configFile, path } = data
-  const settings = await toFactLater(() => askConfigurationErrors(postgres, major, configFile, path))
-  const words = (said: Fact<string[]>): string[] => (ifKnown(said) ?? []).map(quote)
-  return { log: words(toFact(() => serverLines(readLog(postgres, data)))), settings: words(settings) }
 }

@@ -1,6 +1,7 @@
 import type { Postmaster } from '../../server/clusters.ts'
 import type { Problem } from '../../server/connection-problem.ts'
 import { identifier } from '../../server/sql.ts'
+import { startProblem } from '../../server/start-problem.ts'
 import { ifKnown, type Unknown } from '../facts/fact.ts'
 import type { ServerState } from '../facts/server.ts'
 import { type Examination, isStandby, remedyOn } from './examination.ts'
@@ -93,22 +94,25 @@ const MOST = 3
 
 function down(exam: Examination, problem: Problem): void {
   const { units, data, words, settings, systemd, patroni } = exam.facts
+  const { log, settings: refused } = words
   const unit = ifKnown(units)?.find(({ name }) => name === 'postgresql.service')
-  const logged = words.log.length > 0 ? `; the last failures in its log: ${words.log.join(' | ')}` : ''
-  const said = unit?.lastError ? `; its last error: ${unit.lastError}` : logged
-  const refused =
-    words.settings.length > 0
-      ? `; it does not take its settings: ${words.settings.slice(0, MOST).join('; ')}`
-      : ''
+  const last = unit?.lastError ? `; its last error: ${unit.lastError}` : ''
+  const said = log.length > 0 ? `; its last start failed: ${log.join(' | ')}` : last
+  const wrong =
+    refused.length > 0 ? `; it does not take its settings: ${refused.slice(0, MOST).join('; ')}` : ''
   const where = data ? `, data of version ${data.major} is in ${data.path}` : ''
-  const bySystemd = 'systemctl start postgresql; if it fails: journalctl -u postgresql -u "postgresql@*"'
-  const byPatroni =
-    'Patroni starts it: systemctl start patroni; if it fails: journalctl -u patroni; patronictl list'
-  exam.find('server-down', `port ${settings.port}`, `${problem.cause}${where}${said}${refused}`, {
+  const known = startProblem(log.length > 0 ? log : [last], refused)
+  const starter = patroni === undefined ? 'postgresql' : 'patroni'
+  const start = systemd ? `systemctl start ${starter}` : 'start PostgreSQL'
+  const bySystemd = `${start}; if it fails: journalctl -u postgresql -u "postgresql@*"`
+  const byPatroni = `Patroni starts it: ${start}; if it fails: journalctl -u patroni; patronictl list`
+  exam.find('server-down', `port ${settings.port}`, `${problem.cause}${where}${said}${wrong}`, {
     ...(systemd ? { remedy: bySystemd } : {}),
     // Of a server at that port there is no trace, and of another one there is.
     ...(problem.instead !== undefined && !data ? { remedy: problem.instead, fix: undefined } : {}),
     ...(patroni ? { remedy: byPatroni } : {}),
+    ...(known ? { remedy: `${known.remedy}; then: ${start}` } : {}),
+    ...(known?.mayStart === false ? { fix: undefined } : {}),
   })
 }
 

@@ -6,6 +6,7 @@ import type { Facts } from '../../../lib/doctor/facts/gather.ts'
 import type { Attempt } from '../../../lib/doctor/facts/passwords.ts'
 import type { Rules, Server, ServerState } from '../../../lib/doctor/facts/server.ts'
 import { CHAIN, type Unit, type UnitName } from '../../../lib/doctor/facts/units.ts'
+import { SILENCE } from '../../../lib/doctor/facts/words.ts'
 import { Password } from '../../../lib/frame/password.ts'
 import type { Settings } from '../../../lib/frame/settings.ts'
 import type { State } from '../../../lib/host/ownership.ts'
@@ -358,7 +359,7 @@ export const facts = (told: Partial<Facts> = {}): Facts => ({
     identFile: self().identFile,
     configFile: '/etc/postgresql/16/main/postgresql.conf',
   },
-  words: { log: [], settings: [] },
+  words: SILENCE,
   elsewhere: undefined,
   other: undefined,
   patroni: undefined,
@@ -374,6 +375,7 @@ export const facts = (told: Partial<Facts> = {}): Facts => ({
   reset: known(undefined),
   synchronised: known(true),
   tools: tools(16),
+  unheard: [],
   ...told,
 })
 

@@ -1,4 +1,5 @@
 import { known, unknown } from '../../../lib/doctor/facts/fact.ts'
+import { SILENCE } from '../../../lib/doctor/facts/words.ts'
 import type { Case } from './cases.ts'
 import {
   accounts,
@@ -64,16 +65,65 @@ export const SERVER: readonly Case[] = [
     says: /; its last error: out of memory$/m,
   },
   {
-    name: 'a server that has stopped, and said why in its own log only',
-    told: { ...ABSENT, words: { log: ['FATAL:  no room', 'LOG:  shut down'], settings: [] } },
+    name: 'a server that does not start, and said why in its own log',
+    told: {
+      ...ABSENT,
+      ...units({ 'postgresql.service': { active: 'failed', lastError: 'Failed to start it.' } }),
+      words: { log: ['FATAL:  no rest', 'DETAIL:  none'], settings: [], unheard: [] },
+    },
     finds: [`error server-down (${PORT}) start`],
-    says: /; the last failures in its log: FATAL: {2}no room \| LOG: {2}shut down$/m,
+    says: /; its last start failed: FATAL: {2}no rest \| DETAIL: {2}none$.*remedy: systemctl start postgresql; if it fails/ms,
+  },
+  {
+    name: 'a server that does not start with what is there, so starting it is no remedy',
+    told: {
+      ...ABSENT,
+      words: {
+        log: ['FATAL:  could not access file "x": No such file or directory'],
+        settings: [],
+        unheard: [],
+      },
+    },
+    finds: [`error server-down (${PORT})`],
+    says: /failed: FATAL: .*remedy: install the package .* library x, .*; then: systemctl start postgresql$/ms,
+  },
+  {
+    name: 'a server of Patroni that does not start with what is there',
+    told: {
+      ...ABSENT,
+      patroni: 'patroni.service is active',
+      words: {
+        log: ['FATAL:  data directory "/x" has invalid permissions', 'DETAIL:  (0700)'],
+        settings: [],
+        unheard: [],
+      },
+    },
+    finds: [`error server-down (${PORT})`, 'notice server-patroni (PostgreSQL)'],
+    says: /remedy: chmod 0700 \/x; then: systemctl start patroni$/m,
+  },
+  {
+    name: 'a server that was ended for want of memory, and may be started',
+    told: {
+      ...ABSENT,
+      words: { log: ["x.service: Failed with result 'oom-kill'."], settings: [], unheard: [] },
+    },
+    finds: [`error server-down (${PORT}) start`],
+    says: /remedy: see what took the memory: .*; then: systemctl start postgresql \(fix-/m,
+  },
+  {
+    name: 'a server whose settings were corrected since it did not start',
+    told: {
+      ...ABSENT,
+      words: { log: ['FATAL:  configuration file "/x" contains errors'], settings: [], unheard: [] },
+    },
+    finds: [`error server-down (${PORT}) start`],
+    says: /contains errors$.*remedy: systemctl start postgresql; if/ms,
   },
   {
     name: 'a server that does not take its settings, of which it names many',
-    told: { ...ABSENT, words: { log: [], settings: ['one', 'two', 'three', 'four'] } },
-    finds: [`error server-down (${PORT}) start`],
-    says: /main; it does not take its settings: one; two; three$/m,
+    told: { ...ABSENT, words: { log: [], settings: ['one', 'two', 'three', 'four'], unheard: [] } },
+    finds: [`error server-down (${PORT})`],
+    says: /main; it does not take its settings: one; two; three$.*remedy: correct the line that it names, or take it out; then: systemctl start/ms,
   },
   {
     name: 'no server, because another program has its port',
@@ -318,6 +368,19 @@ export const SETTINGS: readonly Case[] = [
     told: { tools: { psql: BROKEN, pg_dump: known(16) } },
     finds: [],
     unseen: ['the version of psql: the device reports an input/output error'],
+  },
+  {
+    name: 'a server that is down, whose journal and data folder tell nothing',
+    told: {
+      ...ABSENT,
+      words: { ...SILENCE, unheard: [{ what: 'the journal of PostgreSQL', why: LATE.why }] },
+      unheard: [{ what: 'where the data of PostgreSQL is', why: BROKEN.why }],
+    },
+    finds: [`error server-down (${PORT}) start`],
+    unseen: [
+      'where the data of PostgreSQL is: the device reports an input/output error',
+      `the journal of PostgreSQL: ${LATE.why}`,
+    ],
   },
   {
     name: 'disks that cannot be measured',
