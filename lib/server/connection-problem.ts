@@ -17,6 +17,10 @@ type ProblemKind =
   | 'no such database'
   | 'no right to connect'
   | 'takes no connections'
+  /** Dropping the database was interrupted. */
+  | 'invalid database'
+  /** The system has not got the database's locale, or not any more. */
+  | 'no locale'
   /** All that the server has, or has for others than superusers. */
   | 'connections taken'
   /** All that the database, or the role, may have. */
@@ -158,12 +162,43 @@ const SQLSTATES: Readonly<Record<string, Known>> = {
     goal => `Give it the right: GRANT CONNECT ON DATABASE "${goal.database}" TO "${goal.role}"`,
     'no right to connect',
   ),
-  '55000': refused(
-    ExitCode.configuration,
-    (_, { message }) => message,
-    goal => `As the superuser: ALTER DATABASE "${goal.database}" WITH ALLOW_CONNECTIONS true`,
-    'takes no connections',
-  ),
+  '55000': {
+    ...refused(
+      ExitCode.configuration,
+      (_, { message }) => message,
+      ({ database }, said) =>
+        isInvalid(said)
+          ? `Dropping it was interrupted. Finish that: DROP DATABASE "${database}"; a backup may have it still: restore-postgres --list`
+          : `As the superuser: ALTER DATABASE "${database}" WITH ALLOW_CONNECTIONS true`,
+    ),
+    kind: said => (isInvalid(said) ? 'invalid database' : 'takes no connections'),
+  },
+  XX000: withoutLocale('XX000'),
+  '22023': withoutLocale('22023'),
+}
+
+/** Both have one SQLSTATE: CheckMyDatabase() is where a database that takes no connections is found. */
+function isInvalid({ routine }: Said): boolean {
+  return routine === 'InitPostgres'
+}
+
+/** Where PostgreSQL asks the system for the locale of a database (postinit.c, pg_locale.c and its neighbours). */
+const LOCALES = ['CheckMyDatabase', 'make_icu_collator', 'pg_ucol_open', 'report_newlocale_failure']
+
+/** An SQLSTATE that says little: what is said of a locale has the same as much else. */
+function withoutLocale(code: string): Known {
+  const isLocale = ({ routine }: Said): boolean => LOCALES.includes(routine ?? '')
+  return {
+    ...refused(
+      ExitCode.unavailable,
+      (_, { message }) => `PostgreSQL answered ${code}: ${message}`,
+      (_, said) =>
+        isLocale(said)
+          ? 'Install that locale (Debian: name it in /etc/locale.gen, then locale-gen; NixOS: the option i18n.supportedLocales), then: systemctl restart postgresql'
+          : JOURNAL,
+    ),
+    kind: said => (isLocale(said) ? 'no locale' : undefined),
+  }
 }
 
 /** The functions in which a login meets the limit of a database or a role, and of nothing else (postinit.c, miscinit.c). */

@@ -22,10 +22,7 @@ const VERSIONS = '/usr/lib/postgresql'
  * what Debian has on the PATH is a script that chooses one, then the PATH. Fails with 69 where there is none.
  */
 export async function findProgram(name: ProgramName, major: number): Promise<string> {
-  const folders = [
-    `${VERSIONS}/${major}/bin`,
-    ...(process.env['PATH'] ?? '').split(delimiter).filter(folder => folder.startsWith('/')),
-  ]
+  const folders = [`${VERSIONS}/${major}/bin`, ...pathFolders()]
   const silent: string[] = []
   for (const folder of folders) {
     const path = join(folder, name)
@@ -41,6 +38,16 @@ export async function findProgram(name: ProgramName, major: number): Promise<str
     hint: `Install it (Debian: apt install postgresql-${needsServer(name) ? '' : 'client-'}${major}; NixOS: the package of services.postgresql).`,
   })
 }
+
+/** Whether any server is installed where programs are looked for. */
+export const isServerInstalled = (): boolean =>
+  (existsSync(VERSIONS) ? readdirSync(VERSIONS) : [])
+    .map(major => `${VERSIONS}/${major}/bin`)
+    .concat(pathFolders())
+    .some(folder => isExecutable(join(folder, 'postgres')))
+
+const pathFolders = (): string[] =>
+  (process.env['PATH'] ?? '').split(delimiter).filter(folder => folder.startsWith('/'))
 
 /**
  * The major version whose server can take in what one of `major` held: the same, or where that is not installed any

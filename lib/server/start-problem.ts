@@ -80,6 +80,12 @@ const START_PROBLEMS: readonly Known[] = [
     () =>
       'have the PostgreSQL start it that made the data: another build of this version reads it differently',
   ),
+  // The same by pg_ctlcluster(1), in Perl.
+  known(
+    /is not accessible or does not exist|data directory ["»].*["«] does not exist|Datenverzeichnis ["»].*["«] existiert nicht/,
+    () =>
+      'look whether the disk of the data folder is mounted (findmnt), and what the setting data_directory says; a new cluster there would be an empty one',
+  ),
   // guc.c, guc-file.l
   known(
     named(

@@ -1,6 +1,14 @@
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFileSync, copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  copyFileSync,
+  existsSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import type pg from 'pg'
@@ -381,10 +389,52 @@ const ROWS: readonly Row[] = [
   {
     name: 'a database whose dropping was interrupted',
     breaks: host => host.cluster.query(`UPDATE pg_database SET datconnlimit = -2 WHERE datname = 'devUser'`),
-    finds: ['catalog-unusable'],
-    says: /DROP DATABASE "devUser"/,
+    finds: ['database-invalid devUser'],
+    says: /dropping it was interrupted\n.*setup cannot provision.*\nDROP DATABASE "devUser", then: postgres-endoreg-setup/,
     restores: host =>
       host.cluster.query(`UPDATE pg_database SET datconnlimit = -1 WHERE datname = 'devUser'`),
+  },
+  {
+    name: "the dropping of the API's database was interrupted",
+    breaks: host =>
+      host.cluster.query(`UPDATE pg_database SET datconnlimit = -2 WHERE datname = 'endoregDbLocal'`),
+    finds: ['database-invalid endoregDbLocal'],
+    says: /dropping it was interrupted\nthe API cannot log in\nDROP DATABASE "endoregDbLocal", then/,
+    restores: host =>
+      host.cluster.query(`UPDATE pg_database SET datconnlimit = -1 WHERE datname = 'endoregDbLocal'`),
+  },
+  {
+    name: 'databases whose locale is gone after an update',
+    breaks: host =>
+      host.cluster.query(
+        `UPDATE pg_database SET datcollate = 'xx_XX.utf8', datctype = 'xx_XX.utf8' WHERE datname IN ('endoregDbLocal', 'devUser')`,
+      ),
+    finds: ['database-locale endoregDbLocal', 'database-locale devUser'],
+    says: /locale is incompatible with operating system.*xx_XX\.utf8.*\nthe API cannot log in\ninstall that locale/,
+    restores: host =>
+      host.cluster.query(
+        `UPDATE pg_database SET datcollate = 'C', datctype = 'C' WHERE datname IN ('endoregDbLocal', 'devUser')`,
+      ),
+  },
+  {
+    name: 'a database that takes no connections, which no backup can read',
+    breaks: host => host.cluster.query('ALTER DATABASE "devUser" ALLOW_CONNECTIONS false'),
+    finds: ['database-closed devUser'],
+    says: /takes no connections.*\n.*backup-postgres leaves it out, and says so\nALTER DATABASE "devUser" WITH ALLOW/,
+    restores: host => host.cluster.query('ALTER DATABASE "devUser" ALLOW_CONNECTIONS true'),
+  },
+  {
+    name: 'a database whose folder is gone',
+    breaks: async host => {
+      const [row] = await host.cluster.query("SELECT oid FROM pg_database WHERE datname = 'devUser'")
+      renameSync(join(host.cluster.data, `base/${row?.['oid']}`), join(host.cluster.data, 'away'))
+    },
+    finds: ['database-unusable devUser'],
+    says: /subdirectory "base\/\d+" is missing.*\n.*leaves it out/,
+    restores: async host => {
+      const [row] = await host.cluster.query("SELECT oid FROM pg_database WHERE datname = 'devUser'")
+      renameSync(join(host.cluster.data, 'away'), join(host.cluster.data, `base/${row?.['oid']}`))
+    },
   },
   {
     name: 'programs of another version than the server',

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { complaints } from '../../lib/doctor/facts/words.ts'
+import { complaints, MANAGER, STARTER } from '../../lib/doctor/facts/words.ts'
 import { lastFailure, logFiles } from '../../lib/server/log.ts'
 
 t.test('where a server that is down has written', async t => {
@@ -105,12 +105,14 @@ Failed to start postgresql@15-main.service - PostgreSQL Cluster 15-main.
 `
   // It is the only one of its start.
   t.match(lastFailure(said, true), [/invalid permissions/, /0700/])
-  t.same(complaints(said), ["postgresql@15-main.service: Failed with result 'protocol'."])
+  t.same(complaints(said, STARTER), [], 'of what it quotes nothing twice')
+  t.same(complaints(said, MANAGER), ["postgresql@15-main.service: Failed with result 'protocol'."])
   t.same(
     complaints(
       'Starting it\nError: Invalid data directory for cluster 15 main\nx.service: Failed with result\n',
+      STARTER,
     ),
     ['Error: Invalid data directory for cluster 15 main'],
   )
-  t.same(complaints('Stopped it.\n'), [])
+  t.same(complaints('Stopped it.\n', MANAGER), [])
 })

@@ -11,6 +11,7 @@ import { readVault } from '../../provision/vault.ts'
 import { findOtherCluster, findPostmaster, type Postmaster } from '../../server/clusters.ts'
 import { type DataFolder, findDataFolder } from '../../server/data-folder.ts'
 import { inspectPatroni } from '../../server/patroni.ts'
+import { isServerInstalled } from '../../server/programs.ts'
 import { gatherAccounts, gatherTraversals } from './accounts.ts'
 
 import { type Fact, Hearing, ifKnown, known, toFact, unknown } from './fact.ts'
@@ -113,6 +114,8 @@ export async function gather(settings: Settings) {
     server,
     /** Where the data is, of a server that is up or down; undefined where it cannot be seen. */
     data,
+    /** Whether the programs of a server are there. */
+    programs: isServerInstalled(),
     /** What a server that is down says of why it is. */
     words: server.state === 'absent' ? await gatherWords(data, postgres, quote) : SILENCE,
     /** Our server, where it is up and has no socket where the settings say. */

@@ -25,6 +25,7 @@ import { statementFailure } from '../../server/problem.ts'
 import { IS_FILE_ERROR } from '../../server/reload.ts'
 import { abandon, ask, openSession, type Session } from '../../server/session.ts'
 import { literal } from '../../server/sql.ts'
+import { type ClosedDatabase, inspectClosed } from './databases.ts'
 import { type Fact, ifKnown, known, LIMIT, toFactLater, toUnknown, type Unknown } from './fact.ts'
 import type { Names } from './host.ts'
 
@@ -42,7 +43,6 @@ const serverState = v.strictObject({
   mostSessions: v.number(),
   /** About the application; null where there is no such role or database. */
   mayConnect: v.nullable(v.boolean()),
-  takesConnections: v.nullable(v.boolean()),
   settingErrors: v.array(
     v.strictObject({ file: v.nullable(v.string()), line: v.nullable(v.number()), message: v.string() }),
   ),
@@ -66,7 +66,6 @@ const serverQuery = ({ dbUser, dbName }: Settings, major: number): string => `
                     - coalesce(current_setting('reserved_connections', true), '0')::int,
     'mayConnect', (SELECT has_database_privilege(r.oid, d.oid, 'CONNECT') FROM pg_roles r, pg_database d
                     WHERE r.rolname = ${literal(dbUser)} AND d.datname = ${literal(dbName)}),
-    'takesConnections', (SELECT datallowconn FROM pg_database WHERE datname = ${literal(dbName)}),
     'settingErrors', ${jsonList(`
       SELECT sourcefile AS file, sourceline AS line, coalesce(name || ': ', '') || error AS message FROM pg_file_settings AS f
        WHERE ${IS_FILE_ERROR}`)},
@@ -105,6 +104,8 @@ export type Server = {
   readonly self: Fact<ServerState>
   readonly cluster: Fact<Cluster>
   readonly rules: Fact<Rules>
+  /** The databases in which nobody can do anything. */
+  readonly closed: Fact<readonly ClosedDatabase[]>
   /** What the application's database holds for its role; undefined where that is not seen. */
   readonly contents: DatabaseContents | undefined
 }
@@ -146,7 +147,8 @@ export async function gatherServer(
     const cluster = await toFactLater(() => readCluster(client, settings, manifest))
     const addresses = ifKnown((await naming).resolved) ?? []
     const rules = await toFactLater(() => gatherRules(client, settings, manifest, addresses))
-    return { state: 'up', major, self, cluster, rules, contents: await contents }
+    const closed = await toFactLater(() => inspectClosed(client, settings, LIMIT))
+    return { state: 'up', major, self, cluster, rules, closed, contents: await contents }
   } catch (error) {
     return { state: 'unasked', ...toUnknown(error) }
   } finally {

@@ -1,10 +1,10 @@
 import { type Account, effectiveUid } from '../../host/identity.ts'
-import { ask } from '../../host/shell.ts'
+import { ask, type Said } from '../../host/shell.ts'
 import { askUnits, hasSystemd, propertiesIn } from '../../host/units.ts'
 import { askConfigurationErrors } from '../../server/conf.ts'
 import type { DataFolder } from '../../server/data-folder.ts'
 import { debianCluster, lastFailure, readLog } from '../../server/log.ts'
-import { type Fact, Hearing, known, toFact, toFactLater, toSaid, type Unheard, unknown } from './fact.ts'
+import { type Fact, Hearing, toFact, toFactLater, toSaid, type Unheard } from './fact.ts'
 
 /** What a server that is down says itself, as far as one may look. */
 export type Words = {
@@ -35,49 +35,60 @@ export async function gatherWords(
   const hearing = new Hearing()
   const words = (what: string, said: Fact<string[]>): string[] => (hearing.take(what, said) ?? []).map(quote)
   const [journal, settings] = await Promise.all([
-    hasSystemd() ? lastStart(data) : known([]),
+    hasSystemd() ? readLastStart(data) : { out: '' },
     may
       ? toFactLater(() => askConfigurationErrors(postgres, data.major, data.configFile, data.path))
       : undefined,
   ])
-  const started = words('the journal of PostgreSQL', journal)
-  const logged =
-    started.length > 0 || !may
-      ? []
-      : words(
-          'the log of PostgreSQL',
-          toFact(() => lastFailure(readLog(postgres, data))),
-        )
+  // What only systemd says is the least.
+  const looks = [
+    () =>
+      words(
+        'the journal of PostgreSQL',
+        toSaid(journal, text => lastFailure(text, true)),
+      ),
+    () => complaints(journal.out ?? '', STARTER).map(quote),
+    () =>
+      may
+        ? words(
+            'the log of PostgreSQL',
+            toFact(() => lastFailure(readLog(postgres, data))),
+          )
+        : [],
+    () => complaints(journal.out ?? '', MANAGER).map(quote),
+  ]
+  const log = looks.reduce<string[]>((found, look) => (found.length > 0 ? found : look()), [])
   const refused = settings ? words('what PostgreSQL makes of its settings', settings) : []
-  return { log: [...started, ...logged], settings: refused, unheard: hearing.unheard }
+  return { log, settings: refused, unheard: hearing.unheard }
 }
 
-/** What the last start that systemd made came to, where that failed: in PostgreSQL's words, or else in those of who starts it. */
-async function lastStart(data: DataFolder | undefined): Promise<Fact<string[]>> {
+/** What the journal has of the last start that systemd made: of who starts PostgreSQL, and of itself. */
+async function readLastStart(data: DataFolder | undefined): Promise<Said> {
   const cluster = data && debianCluster(data)
   // Debian's postgresql.service is only a parent of the units of the clusters.
-  const unit = cluster === undefined ? 'postgresql.service' : `postgresql@${cluster}.service`
-  const shown = await askUnits([unit], 'InvocationID')
-  if (shown.out === undefined) return unknown(shown.why)
-  const id = propertiesIn(shown.out, 1)[0]?.get('InvocationID')
-  if (!id) return known([])
-  const of = (field: string): string => `${field}=${id}`
+  const units =
+    cluster === undefined ? ['postgresql@*.service', 'postgresql.service'] : [`postgresql@${cluster}.service`]
+  const shown = await askUnits(units, 'Id,ActiveState,InvocationID')
+  if (shown.out === undefined) return shown
+  const all = propertiesIn(shown.out, SEVERAL).filter(unit => unit.get('InvocationID'))
+  const id = (all.find(unit => unit.get('ActiveState') === 'failed') ?? all.at(-1))?.get('InvocationID')
+  if (!id) return { out: '' }
   const journal = ['journalctl', '--boot', '--no-pager', '--output=cat', '--lines=200'] as const
-  return toSaid(await ask(...journal, of('_SYSTEMD_INVOCATION_ID'), '+', of('INVOCATION_ID')), said => {
-    const failure = lastFailure(said, true)
-    return failure.length > 0 ? failure : complaints(said)
-  })
+  return ask(...journal, `_SYSTEMD_INVOCATION_ID=${id}`, '+', `INVOCATION_ID=${id}`)
 }
 
+/** Units of clusters on one host. */
+const SEVERAL = 10
+
 /** Of a program that starts PostgreSQL; pg_ctlcluster(1) quotes the log after that it says how pg_ctl(1) ended. */
-const STARTER = /^(?:Error: (?!.* exited with status )|\w+: (?:error|fatal): )/
+export const STARTER = /^(?:Error: (?!.* exited with status )|\w+: (?:error|fatal): )/
 /** Of systemd, where PostgreSQL was given no time to say anything. */
-const MANAGER =
+export const MANAGER =
   /\.service: (?:Failed |Control process exited, code=killed|Main process exited, code=killed|A process of this unit )/
 
 /** What others than PostgreSQL complain of in the journal of its start. */
-export function complaints(said: string): string[] {
-  const lines = said.split('\n')
-  const starter = lines.filter(line => STARTER.test(line))
-  return starter.length > 0 ? starter.slice(-2) : lines.filter(line => MANAGER.test(line)).slice(-2)
-}
+export const complaints = (said: string, whose: RegExp): string[] =>
+  said
+    .split('\n')
+    .filter(line => whose.test(line))
+    .slice(-2)

@@ -4,8 +4,8 @@ import { newerFiles } from '../../server/look.ts'
 import { type Outcome, rangeOf } from '../../server/prove.ts'
 import { ifKnown } from '../facts/fact.ts'
 import type { Facts } from '../facts/gather.ts'
-import { isCrowdedDatabase } from './database.ts'
-import { currentRole, type Examination, remedyOn, serverSelf } from './examination.ts'
+import { closedBy, isClosed, isCrowdedDatabase } from './database.ts'
+import { currentRole, type Examination, isUninstalled, remedyOn, serverSelf } from './examination.ts'
 import { expiryOf } from './roles.ts'
 import {
   type Cause,
@@ -50,7 +50,8 @@ function tell(exam: Examination, causes: readonly Cause[]): void {
   for (const same of reasons.values()) {
     const [first] = same
     const addresses = same.map(({ address }) => address)
-    if (first) exam.find(first.id, addresses.join(', '), first.seen(addresses), first.here(addresses))
+    if (first)
+      exam.find(first.id, first.subject ?? addresses.join(', '), first.seen(addresses), first.here(addresses))
   }
 }
 
@@ -129,7 +130,9 @@ function isExplained(facts: Facts, { kind }: Problem): boolean {
     case 'no right to connect':
       return self?.mayConnect === false
     case 'takes no connections':
-      return self?.takesConnections === false
+    case 'invalid database':
+    case 'no locale':
+      return isClosed(facts)
     case 'connections taken':
       return server.state === 'starting' || (self !== undefined && settings.dbPort === settings.port)
     case 'database crowded':
@@ -156,7 +159,19 @@ function failureCause(facts: Facts, refused: Refused, verdict: Verdict | undefin
   const { server } = facts
   const { address, problem } = refused
   const { kind, stage } = problem
-  if (isExplained(facts, problem)) return undefined
+  if (isExplained(facts, problem) || isUninstalled(facts)) return undefined
+  const closed = closedBy(problem)
+  if (closed) {
+    const { cause, hint } = problem
+    return {
+      id: closed,
+      address,
+      reason: cause,
+      seen: () => cause,
+      here: () => ({ remedy: hint }),
+      subject: facts.settings.dbName,
+    }
+  }
   // That rule is a finding of its own.
   if (kind === 'unasked' && verdict?.decides?.method === 'trust') return undefined
   if (kind === 'unsafe method' && verdict?.decides) return ruleCause(facts, address, verdict)

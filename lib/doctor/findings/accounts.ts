@@ -1,4 +1,4 @@
-import { type Examination, remedyOn } from './examination.ts'
+import { type Examination, isUninstalled, remedyOn } from './examination.ts'
 
 /** Accounts, groups and the membership that lets the service account read the vault. */
 export function examineAccounts(exam: Examination) {
@@ -30,7 +30,7 @@ export function examineAccounts(exam: Examination) {
       })
   }
   const owner = settings.postgresAccount
-  if (!postgres && settings.host.startsWith('/')) {
+  if (!postgres && settings.host.startsWith('/') && !isUninstalled(exam.facts)) {
     exam.find('account-missing', owner, `this host has no account ${owner}`, {
       meaning:
         'PostgreSQL runs as it, and root becomes it to administer the server, so nothing can be provisioned',

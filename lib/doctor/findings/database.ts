@@ -1,8 +1,10 @@
+import type { Problem } from '../../server/connection-problem.ts'
 import { type DatabaseContents, findLacks, isCrowded, type Lack } from '../../server/needs.ts'
+import { identifier } from '../../server/sql.ts'
 import { ifKnown } from '../facts/fact.ts'
 import type { Facts } from '../facts/gather.ts'
 import { type Examination, isStandby } from './examination.ts'
-import type { Fix, Meaning } from './meanings.ts'
+import type { FindingId, Fix, Meaning } from './meanings.ts'
 
 /** What the application's database holds for its role: as the administrator sees it, or only the application itself. */
 const contentsOf = ({ server, needs }: Facts): DatabaseContents | undefined =>
@@ -12,6 +14,59 @@ const contentsOf = ({ server, needs }: Facts): DatabaseContents | undefined =>
 export function isCrowdedDatabase(facts: Facts): boolean {
   const contents = contentsOf(facts)
   return contents !== undefined && isCrowded(contents)
+}
+
+const LEFT_OUT = 'nothing can be read in it: backup-postgres leaves it out, and says so'
+const RESTORED = 'what was in it may be in an older backup (restore-postgres --list)'
+
+/**
+ * The databases in which nobody can do anything, each by its name. Gives whether one of them keeps the setup from looking at
+ * the others.
+ */
+export function findClosed(exam: Examination): boolean {
+  const { server, settings, manifest } = exam.facts
+  if (server.state !== 'up') return false
+  // Who is no superuser is told so by the family of the server.
+  if (!server.closed.known) {
+    if (server.self.known) exam.blind('which databases take connections', server.closed)
+    return false
+  }
+  const isManaged = (name: string): boolean => manifest.databases.some(one => one.name === name)
+  for (const { name, state, why } of server.closed.value) {
+    const ours = name === settings.dbName
+    const halts = state === 'invalid' && isManaged(name)
+    const meaning = halts ? 'the setup cannot provision roles and databases, and fails' : LEFT_OUT
+    const remedy = halts
+      ? `DROP DATABASE ${identifier(name)}, then: postgres-endoreg-setup; ${RESTORED}`
+      : undefined
+    exam.find(`database-${state}`, name, why, {
+      ...(ours ? {} : { severity: halts ? 'error' : 'warning', meaning }),
+      ...(remedy === undefined ? {} : { remedy }),
+      // Its primary decides what is in the catalogs of a standby.
+      ...(isStandby(exam.facts) && state !== 'locale'
+        ? { remedy: 'on the primary, see why: debug-postgres' }
+        : {}),
+    })
+  }
+  return server.closed.value.some(({ name, state }) => state === 'invalid' && isManaged(name))
+}
+
+/** Whether the application's is known to be one of them. */
+export const isClosed = ({ server, settings }: Facts): boolean =>
+  server.state === 'up' && ifKnown(server.closed)?.some(({ name }) => name === settings.dbName) === true
+
+/** The finding for why nobody can connect to the application's database; undefined where that is not about the database. */
+export function closedBy({ kind }: Problem): FindingId | undefined {
+  switch (kind) {
+    case 'takes no connections':
+      return 'database-closed'
+    case 'invalid database':
+      return 'database-invalid'
+    case 'no locale':
+      return 'database-locale'
+    default:
+      return undefined
+  }
 }
 
 /** What the application needs of its database beyond the login. Why it cannot log in, others say. */

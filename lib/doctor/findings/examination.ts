@@ -86,6 +86,16 @@ export function isFixable(facts: Facts, fix: Fix): boolean {
   }
 }
 
+/** Whether there is no PostgreSQL on this host at all: no unit, no data, no programs, and no other host that should have it. */
+export function isUninstalled(facts: Facts): boolean {
+  const { settings, units, data, programs, patroni, server, attempts, foreign } = facts
+  const unit = ifKnown(units)?.find(({ name }) => name === 'postgresql.service')
+  const nowhere = server.state === 'absent' || server.state === 'unasked'
+  const answers = attempts.some(({ outcome }) => outcome.ok) || ifKnown(foreign) !== undefined
+  const traces = data !== undefined || programs || patroni !== undefined
+  return nowhere && !answers && !traces && unit?.load === 'not-found' && settings.host.startsWith('/')
+}
+
 /** A remedy that on NixOS is an option, and where Patroni has the cluster something for that to do. */
 export function remedyOn(facts: Facts, elsewhere: string, option: string, patroni = elsewhere): string {
   if (facts.patroni !== undefined) return patroni

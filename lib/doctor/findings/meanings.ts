@@ -136,6 +136,11 @@ export const FINDINGS = {
     'there is no database for the API; the setup waits for it, and the API with the setup',
     { remedy: 'start PostgreSQL; its log says why it stopped', fix: 'start', blocks: 'setup' },
   ),
+  'server-missing': error('there is no database for the API, and nothing to provision', {
+    remedy:
+      'install PostgreSQL (Debian: apt install postgresql; NixOS: services.postgresql.enable = true), or set PGHOST to where it is',
+    blocks: 'server',
+  }),
   'server-not-ready': error('nobody can log in yet; the setup waits until it is ready', { blocks: 'setup' }),
   'server-standby': notice(
     'roles, databases and passwords come from the primary, and the API cannot write here',
@@ -205,7 +210,10 @@ export const FINDINGS = {
   'database-missing': error('the API has nowhere to keep its data', SETUP),
   'database-owner': error("the API's migrations may not change it", { ...SETUP, blocks: 'api' }),
   'database-connect': error('the API is let in and then refused', { blocks: 'proof' }),
-  'database-closed': error(NO_LOGIN, { blocks: 'proof' }),
+  'database-closed': error(NO_LOGIN, {
+    remedy: database => `ALTER DATABASE "${database}" WITH ALLOW_CONNECTIONS true`,
+    blocks: 'proof',
+  }),
   'database-limit': error('the API gets no connection, or may soon get none', { blocks: 'proof' }),
   'objects-foreign': error('the API may not read or change them, and its migrations fail', { blocks: 'api' }),
   'schema-missing': error('the API finds none of its tables, and can make none', {
@@ -213,6 +221,21 @@ export const FINDINGS = {
     blocks: 'api',
   }),
   'search-path': error('the API finds none of its tables, and can make none', { blocks: 'api' }),
+  'database-invalid': error(NO_LOGIN, {
+    remedy: database =>
+      `DROP DATABASE "${database}"; what was in it may be in an older backup (restore-postgres --list)`,
+    blocks: 'proof',
+  }),
+  'database-locale': error(NO_LOGIN, {
+    remedy:
+      'install that locale (Debian: name it in /etc/locale.gen, then locale-gen; NixOS: the option i18n.supportedLocales), then: systemctl restart postgresql',
+    blocks: 'proof',
+  }),
+  'database-unusable': error(NO_LOGIN, {
+    remedy: database =>
+      `look whether the disk of its tablespace is mounted (findmnt); else drop ${database}, and restore it from a backup (restore-postgres --list)`,
+    blocks: 'proof',
+  }),
   'schema-create': error(
     "the API's migrations fail; since PostgreSQL 15 only the owner of the database has that right by itself",
     { blocks: 'api' },

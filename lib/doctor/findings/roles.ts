@@ -4,6 +4,7 @@ import { describeCluster, otherClusterAdvice } from '../../server/clusters.ts'
 import type { Cluster, CurrentRole } from '../../server/look.ts'
 import { identifier } from '../../server/sql.ts'
 import { toFact } from '../facts/fact.ts'
+import { findClosed } from './database.ts'
 import { type Examination, isStandby, onStandby, serverSelf } from './examination.ts'
 import type { Meaning } from './meanings.ts'
 
@@ -12,7 +13,9 @@ export function examineRoles(exam: Examination) {
   const { server, root } = exam.facts
   if (server.state !== 'up') return
   const { cluster, self } = server
+  const halts = findClosed(exam)
   if (!cluster.known) {
+    if (halts) return exam.blind('roles and databases', cluster)
     // The family of the server says that the administrative role may not look.
     if (!self.known) return
     if (!root) return exam.blind('roles and databases', cluster)
@@ -104,9 +107,5 @@ function rights(exam: Examination): void {
   if (self?.mayConnect === false)
     exam.find('database-connect', dbName, `${dbUser} has no right to connect to it`, {
       remedy: `${where}GRANT CONNECT ON DATABASE "${dbName}" TO "${dbUser}"`,
-    })
-  if (self?.takesConnections === false)
-    exam.find('database-closed', dbName, 'it takes no connections (ALLOW_CONNECTIONS false)', {
-      remedy: `${where}ALTER DATABASE "${dbName}" WITH ALLOW_CONNECTIONS true`,
     })
 }

@@ -51,6 +51,8 @@ export const letsIn = ({ decides }: Verdict): boolean => decides !== undefined &
 export type Cause = {
   readonly id: FindingId
   readonly address: string
+  /** What it is about, if not the addresses. */
+  readonly subject?: string
   /** The same text for the same reason. */
   readonly reason: string
   /** What was seen, of the addresses with that reason. */

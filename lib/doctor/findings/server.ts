@@ -4,15 +4,19 @@ import { identifier } from '../../server/sql.ts'
 import { startProblem } from '../../server/start-problem.ts'
 import { ifKnown, type Unknown } from '../facts/fact.ts'
 import type { ServerState } from '../facts/server.ts'
-import { type Examination, isStandby, remedyOn } from './examination.ts'
+import { type Examination, isStandby, isUninstalled, remedyOn } from './examination.ts'
 import { isInterrupted } from './host.ts'
 
+const NO_ADMINISTRATION = 'the setup cannot provision roles, databases and the password'
+
 /** Whether there is a server, whether it is ours, and how it is. */
-export function examineServer(exam: Examination): void {
+export function examineServer(exam: Examination) {
   const { server, settings, root, accounts, patroni } = exam.facts
   if (patroni !== undefined)
     exam.find('server-patroni', 'PostgreSQL', `the cluster belongs to Patroni: ${patroni}`)
   const taken = occupied(exam)
+  if (isUninstalled(exam.facts))
+    return exam.find('server-missing', 'PostgreSQL', 'there is no unit, no program and no data folder of it')
   switch (server.state) {
     case 'unasked':
       if (server.denied && !root) exam.blind('PostgreSQL', server)
@@ -30,7 +34,10 @@ export function examineServer(exam: Examination): void {
     }
     case 'refused': {
       const { cause, hint } = server.problem
-      if (root) refusedAdministrator(exam, { why: cause, hint })
+      const { adminDatabase } = settings
+      if (server.problem.kind === 'no locale')
+        exam.find('database-locale', adminDatabase, cause, { meaning: NO_ADMINISTRATION, remedy: hint })
+      else if (root) refusedAdministrator(exam, { why: cause, hint })
       else exam.blind('roles and databases', { why: `${cause} (run it as root)` })
       break
     }

@@ -143,7 +143,6 @@ export const self = (change: Partial<ServerState> = {}): ServerState => ({
   mostSessions: 97,
   pid: 100,
   mayConnect: true,
-  takesConnections: true,
   files: [],
   ruleErrors: [],
   settingErrors: [],
@@ -208,6 +207,7 @@ export const up = (change: Partial<ServerState> = {}, more: Partial<Server> = {}
   self: known(self(change)),
   cluster: known(cluster()),
   rules: rules(SOUND_RULES),
+  closed: known([]),
   contents: contents(),
   ...more,
 })
@@ -359,6 +359,7 @@ export const facts = (told: Partial<Facts> = {}): Facts => ({
     identFile: self().identFile,
     configFile: '/etc/postgresql/16/main/postgresql.conf',
   },
+  programs: true,
   words: SILENCE,
   elsewhere: undefined,
   other: undefined,

@@ -111,35 +111,55 @@ export const LOGINS: readonly Case[] = [
     finds: ['error address-not-served (::1)'],
     says: /services\.postgresql\.settings\.listen_addresses = lib\.mkForce "localhost,::1"/,
   },
+  {
+    name: 'no right to connect: that is why',
+    told: { ...refusedTwice('no right to connect', 'no right'), server: up({ mayConnect: false }) },
+    finds: [`error database-connect (${settings.dbName})`],
+    says: /GRANT CONNECT ON DATABASE "endoregDbLocal" TO/,
+  },
+  {
+    name: 'no right to connect, and no reason is known',
+    told: refusedOnce('no right to connect', 'no right'),
+    finds: ['error login-failed (::1)'],
+    says: /remedy: Look at the log of PostgreSQL for ::1\/128\./,
+  },
   ...(
     [
-      [
-        'no right to connect',
-        'no right to connect',
-        { mayConnect: false },
-        `database-connect (${settings.dbName})`,
-      ],
-      [
-        'takes no connections',
-        'it takes no connections',
-        { takesConnections: false },
-        `database-closed (${settings.dbName})`,
-      ],
+      ['takes no connections', 'closed', /WITH ALLOW_CONNECTIONS true/],
+      ['invalid database', 'invalid', /postgres-endoreg-setup; what was in it may be in an older backup/],
+      ['no locale', 'locale', /locale-gen.*i18n\.supportedLocales.*restart postgresql/],
     ] as const
-  ).flatMap(([answer, what, told, cause]) => [
+  ).flatMap(([kind, state, says]) => [
     {
-      name: `${what}: that is why`,
-      told: { ...refusedTwice(answer, what), server: up(told) },
-      finds: [`error ${cause}`],
-      says: /GRANT CONNECT ON DATABASE "endoregDbLocal" TO|WITH ALLOW_CONNECTIONS true/,
+      name: `nobody can connect to the API's database: ${kind}`,
+      told: {
+        ...refusedTwice(kind, 'sorry'),
+        server: up({}, { closed: known([{ name: settings.dbName, state, why: 'PostgreSQL said why' }]) }),
+      },
+      finds: [`error database-${state} (${settings.dbName})`],
+      says,
     },
     {
-      name: `${what}, and no reason is known`,
-      told: refusedOnce(answer, what),
-      finds: ['error login-failed (::1)'],
-      says: /remedy: Look at the log of PostgreSQL for ::1\/128\./,
+      name: `${kind}, as only the API's logins show, and both of them`,
+      told: {
+        ...notUp('refused', 'refused by rules', 'peer'),
+        root: false,
+        ...refusedTwice(kind, 'it is not so'),
+      },
+      finds: [`error database-${state} (${settings.dbName})`],
+      says: /it is not so.*remedy: Look at the log/s,
+      unseen: ['roles and databases: peer (run it as root)'],
     },
   ]),
+  {
+    name: "the administrator's own database has a locale that is gone",
+    told: {
+      ...notUp('refused', 'no locale', 'no such locale'),
+      ...refusedTwice('no locale', 'no such locale'),
+    },
+    finds: ['error database-locale (postgres)', `error database-locale (${settings.dbName})`],
+    says: /no such locale.*cannot provision/s,
+  },
   {
     name: 'no database: that is why',
     told: {

@@ -86,8 +86,69 @@ export const ROLES: readonly Case[] = [
   },
   {
     name: 'nothing is said of rights where there is nobody to have them',
-    told: { server: up({ mayConnect: null, takesConnections: null }) },
+    told: { server: up({ mayConnect: null }) },
     finds: [],
+  },
+  {
+    name: 'databases of others to which nobody can connect',
+    told: {
+      server: up(
+        {},
+        {
+          closed: known([
+            { name: 'devUser', state: 'closed', why: 'it takes no connections' },
+            { name: 'lab', state: 'invalid', why: 'it is marked invalid' },
+            { name: 'museum', state: 'locale', why: 'no such locale' },
+            { name: 'store', state: 'unusable', why: 'its folder is missing' },
+          ]),
+        },
+      ),
+    },
+    finds: [
+      'warning database-closed (devUser)',
+      'warning database-invalid (lab)',
+      'warning database-locale (museum)',
+      'warning database-unusable (store)',
+    ],
+    says: /backup-postgres leaves it out, and says so.*ALLOW_CONNECTIONS true.*DROP DATABASE "lab".*locale-gen.*findmnt/s,
+  },
+  {
+    name: 'a database of the manifest whose dropping was interrupted keeps the setup from all of them',
+    told: {
+      server: up(
+        {},
+        {
+          cluster: BROKEN,
+          closed: known([{ name: 'devUser', state: 'invalid', why: 'it is marked invalid' }]),
+        },
+      ),
+    },
+    finds: ['error database-invalid (devUser)'],
+    says: /the setup cannot provision.*remedy: DROP DATABASE "devUser", then: postgres-endoreg-setup; what was in it/s,
+    unseen: ['roles and databases: the device reports an input/output error'],
+  },
+  {
+    name: 'a standby has its databases from the primary, and its locales not',
+    told: {
+      server: up(
+        {},
+        {
+          cluster: known(cluster(STANDBY)),
+          closed: known([
+            { name: 'lab', state: 'closed', why: 'it takes no connections' },
+            { name: 'museum', state: 'locale', why: 'no such locale' },
+          ]),
+        },
+      ),
+    },
+    finds: ['warning database-closed (lab)', 'warning database-locale (museum)', standby],
+    says: /remedy: on the primary.*remedy: install that locale/s,
+  },
+  {
+    name: 'which databases take connections cannot be seen',
+    told: { server: up({}, { closed: BROKEN }) },
+    finds: [],
+    unseen: ['which databases take connections: the device reports an input/output error'],
   },
   {
     name: 'a standby, which is advice',
@@ -208,10 +269,16 @@ export const PASSWORDS: readonly Case[] = [
   {
     name: 'a standby has rights and the state of its databases from its primary',
     told: {
-      server: up({ mayConnect: false, takesConnections: false }, { cluster: known(cluster(STANDBY)) }),
+      server: up(
+        { mayConnect: false },
+        {
+          cluster: known(cluster(STANDBY)),
+          closed: known([{ name: DATABASE, state: 'closed', why: 'it takes no connections' }]),
+        },
+      ),
     },
-    finds: [`error database-connect (${DATABASE})`, `error database-closed (${DATABASE})`, standby],
-    says: /on the primary: GRANT CONNECT.*on the primary: ALTER DATABASE/s,
+    finds: [`error database-closed (${DATABASE})`, `error database-connect (${DATABASE})`, standby],
+    says: /on the primary, see why: debug-postgres.*on the primary: GRANT CONNECT/s,
   },
   {
     name: 'a standby has its subscriptions from its primary, and its libraries from nobody',

@@ -59,6 +59,40 @@ export const SERVER: readonly Case[] = [
     says: /remedy: PGPORT is 5432: set it to 5433$/m,
   },
   {
+    name: 'no PostgreSQL on the host at all, and no account of it',
+    told: {
+      server: { state: 'unasked', ...BROKEN },
+      ...NOBODY,
+      ...accounts({ postgres: undefined }),
+      ...units({ 'postgresql.service': { load: 'not-found', active: 'inactive' } }),
+      data: undefined,
+      programs: false,
+    },
+    finds: ['error server-missing (PostgreSQL)'],
+    says: /no unit, no program and no data folder.*remedy: install PostgreSQL \(Debian: apt install postgresql; NixOS/s,
+  },
+  {
+    name: 'no PostgreSQL on the host, and an account that it has left there',
+    told: {
+      ...ABSENT,
+      ...NOBODY,
+      ...units({ 'postgresql.service': { load: 'not-found', active: 'inactive' } }),
+      data: undefined,
+      programs: false,
+    },
+    finds: ['error server-missing (PostgreSQL)'],
+  },
+  {
+    name: 'no unit of PostgreSQL, but its programs: it may be started by something else',
+    told: {
+      ...ABSENT,
+      ...NOBODY,
+      ...units({ 'postgresql.service': { load: 'not-found', active: 'inactive' } }),
+      data: undefined,
+    },
+    finds: [`error server-down (${PORT}) start`],
+  },
+  {
     name: 'a server that has stopped, and said why',
     told: { ...ABSENT, ...units({ 'postgresql.service': { active: 'failed', lastError: 'out of memory' } }) },
     finds: [`error server-down (${PORT}) start`],
