@@ -10,7 +10,6 @@ import { describeCluster, findOtherCluster, otherClusterAdvice } from '../server
 import { administratorGoal, explain } from '../server/connection-problem.ts'
 import type { Cluster } from '../server/look.ts'
 import { byOwner, describeObjects, giveSql, inspectDatabase } from '../server/needs.ts'
-import { ask, type Session } from '../server/session.ts'
 import { planAccess } from './access-rules.ts'
 import { loadManifest } from './manifest.ts'
 import { planPassword } from './password.ts'
@@ -31,7 +30,7 @@ export async function setUp(run: Run): Promise<Concluded> {
     loadManifest,
     async host => {
       const { manifest, cluster, client, interrupted } = host
-      await refuseNewCluster(settings, cluster, client)
+      refuseNewCluster(settings, cluster)
       const vault = planVault(host)
       // PostgreSQL answers while the stored verifier is computed again.
       const access = planAccess(run, manifest, client, cluster.beside)
@@ -69,28 +68,21 @@ export async function setUp(run: Run): Promise<Concluded> {
   return { summary, amiss }
 }
 
-/** Milliseconds for a look at a cluster that has nothing of ours. */
-const LOOK = 10_000
-
 /**
  * Fails with 78 where this cluster is empty and another one of this host, which is down, has the application's data: a new
  * version or pg_createcluster(1) has made this one beside it, and to provision it would hide that. Looked at only where the
  * role and the database are missing. That the new one is meant, a person says by making the database in it: that names this
  * very cluster, stays there, and is no setting that would keep quiet about the next one.
  */
-async function refuseNewCluster(settings: Settings, cluster: Cluster, client: Session): Promise<void> {
+function refuseNewCluster(settings: Settings, cluster: Cluster): void {
   const { dbName, dbUser, host, postgresAccount } = settings
-  if (cluster.inRecovery || cluster.databases.has(dbName) || cluster.roles.has(dbUser)) return
+  if (cluster.inRecovery || cluster.holding || cluster.roles.has(dbUser)) return
   const postgres = findAccount(postgresAccount)
   if (!postgres || !host.startsWith('/')) return
-  const text = `SELECT current_setting('data_directory') AS data,
-    EXISTS (SELECT FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres') AS holding`
-  const [[row] = []] = await ask(client, text, LOOK, 'look at the cluster')
-  if (!row || row['holding'] === true) return
-  const other = findOtherCluster(settings, postgres, String(row['data']))
+  const other = findOtherCluster(settings, postgres, cluster.data)
   if (!other) return
   throw new Failure(ExitCode.configuration, {
-    message: `provision the cluster in ${String(row['data'])}`,
+    message: `provision the cluster in ${cluster.data}`,
     cause: `it is empty, while ${describeCluster(other)} has had ${dbName} and does not run`,
     hint: otherClusterAdvice(other, dbName),
   })

@@ -24,6 +24,10 @@ export type Cluster = {
   /** What tells it from every other cluster: pg_control's system identifier. */
   readonly identifier: string
   readonly inRecovery: boolean
+  /** Its data folder. */
+  readonly data: string
+  /** Whether there is a database that people have made. */
+  readonly holding: boolean
   /** What a new verifier gets; what a role or database has of its own for that is not the server's. */
   readonly scramIterations: number
   readonly roles: ReadonlyMap<string, CurrentRole>
@@ -52,7 +56,8 @@ export async function inspectCluster(
   const list = (names: readonly string[]): string =>
     names.length === 0 ? 'NULL' : names.map(literal).join(', ')
   const query = `${before};
-     SELECT pg_is_in_recovery() AS recovery,
+     SELECT pg_is_in_recovery() AS recovery, current_setting('data_directory') AS data,
+            EXISTS (SELECT FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres') AS holding,
             coalesce((SELECT CASE WHEN source IN ('database', 'user', 'database user') THEN boot_val ELSE setting END
                         FROM pg_settings WHERE name = 'scram_iterations'), '4096')::int AS iterations,
             (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS superuser,
@@ -79,6 +84,8 @@ export async function inspectCluster(
   if (facts?.['superuser'] !== true) throw notSuperuser()
   return {
     inRecovery: facts['recovery'] === true,
+    data: String(facts['data']),
+    holding: facts['holding'] === true,
     identifier: String(facts['identifier']),
     scramIterations: Number(facts['iterations']),
     roles: new Map((roleRows ?? []).map(row => [String(row['name']), currentRole(row)])),

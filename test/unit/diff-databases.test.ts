@@ -27,6 +27,8 @@ function diff(
   const cluster: Cluster = {
     identifier: '1',
     inRecovery: false,
+    data: '/var/lib/postgresql/16',
+    holding: true,
     scramIterations: 4096,
     roles: new Map(present.map(name => [name, current])),
     databases: new Map(Object.entries(owners).map(([name, owner]) => [name, String(owner)])),

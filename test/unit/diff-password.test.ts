@@ -11,6 +11,8 @@ const prepared = (text: string): Promise<ScramPassword> => ScramPassword.from(ne
 const cluster = (verifier: string | null, scramIterations = 7): Cluster => ({
   identifier: '1',
   inRecovery: false,
+  data: '/var/lib/postgresql/16',
+  holding: true,
   scramIterations,
   roles: new Map([
     [

@@ -21,6 +21,8 @@ const CURRENT: CurrentRole = {
 const cluster = (roles: Record<string, CurrentRole>): Cluster => ({
   identifier: '1',
   inRecovery: false,
+  data: '/var/lib/postgresql/16',
+  holding: true,
   scramIterations: 4096,
   roles: new Map(Object.entries(roles)),
   databases: new Map(),

@@ -8,7 +8,6 @@ import { planRemedies } from '../../lib/doctor/remedies/all.ts'
 import { describe, type Finding, SEVERITIES } from '../../lib/frame/finding.ts'
 import { Report } from '../../lib/frame/report.ts'
 import {
-  ADDRESSES,
   accounts,
   BROKEN,
   checkout,
@@ -18,6 +17,7 @@ import {
   notUp,
   problem,
   refused,
+  refusedTwice,
   units,
   up,
   withRole,
@@ -190,16 +190,13 @@ t.test('what two families find is told once', async t => {
     [{ subject: 'postgres', meaning: /the API and endo-api-boot run as it/, fix: 'accounts' }],
     'as the first has it that found it',
   )
-  const [other, one] = ADDRESSES
-  const two = diagnose(
-    facts({
-      attempts: [
-        refused(one, problem(undefined, 'one reason')),
-        refused(other, problem(undefined, 'another reason')),
-      ],
-    }),
-  )
-  t.equal(two.findings.length, 2, 'and one of each subject')
+  const one = diagnose(facts(refusedTwice('wrong password', 'PostgreSQL refused the password')))
+  t.match(one.findings, [{ subject: '::1, 127.0.0.1' }], 'and one of each reason')
+  const attempts = [
+    refused('::1', problem(undefined, 'this')),
+    refused('127.0.0.1', problem(undefined, 'that')),
+  ]
+  t.equal(diagnose(facts({ attempts })).findings.length, 2, 'and each subject')
 })
 
 t.test("the API's logins are told as the other commands tell them", async t => {

@@ -241,6 +241,24 @@ t.test('TLS is tried where the rules refuse, and only there', async t => {
   }
 })
 
+t.test('by its sslmode a login is tried without TLS, with it, or both', async t => {
+  const refusal = complaint('E', '28000', 'no pg_hba.conf entry, no encryption')
+  const request = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47])
+  const tries = async (sslMode: string) => {
+    const server = await backend(t, () => [said => (request.equals(said) ? Buffer.from('N') : refusal)])
+    const target = { address: '127.0.0.1', port: server.port, role: 'me', database: 'mine', sslMode }
+    const error = await failure(Login.open(target, await password, LIMIT))
+    const ways = server.heard.map(said => (request.equals(said.subarray(0, 8)) ? 'TLS' : 'plain'))
+    return `${ways.join(', ')}: ${error instanceof Error ? error.message : ''}`
+  }
+  const both = 'plain, TLS: no pg_hba.conf entry, no encryption'
+  t.equal(await tries('disable'), 'plain: no pg_hba.conf entry, no encryption')
+  t.equal(await tries('allow'), both)
+  t.equal(await tries('prefer'), both)
+  for (const mode of ['require', 'verify-ca', 'verify-full'])
+    t.equal(await tries(mode), 'TLS: it offers no TLS', mode)
+})
+
 t.test('a server that says nothing, or not enough, has a limit', async t => {
   const halves: readonly [name: string, turns: readonly Turn[]][] = [
     ['nothing', []],

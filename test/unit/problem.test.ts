@@ -1,5 +1,6 @@
 import pg from 'pg'
 import t from 'tap'
+import { loadSettings } from '../../lib/host/settings-file.ts'
 import { explain, type Goal } from '../../lib/server/connection-problem.ts'
 import {
   isAnswer,
@@ -8,7 +9,7 @@ import {
   statementFailure,
   withoutQuotation,
 } from '../../lib/server/problem.ts'
-import { ServerError } from '../../lib/server/wire.ts'
+import { NoTlsError, ServerError } from '../../lib/server/wire.ts'
 
 /** An answer of PostgreSQL as the driver has it. */
 const answer = (code: string, message: string, fields: Partial<pg.DatabaseError> = {}): pg.DatabaseError =>
@@ -111,15 +112,60 @@ t.test('whose limit of connections it is, where PostgreSQL says so', async t => 
     hint: /raise max_connections\.$/,
   })
   t.match(met('CheckMyDatabase', 'zu viele Verbindungen für Datenbank »data«'), {
+    kind: 'database crowded',
     cause: /^all connections that the database data may have are taken: zu viele/,
     hint: /ALTER DATABASE "data" CONNECTION LIMIT/,
   })
   t.match(met('InitializeSessionUserId', 'too many connections for role "app"'), {
+    kind: 'role crowded',
     cause: /^all connections that the role app may have are taken: too many/,
     hint: /ALTER ROLE "app" CONNECTION LIMIT/,
   })
+  const reserved = met('InitPostgres', 'reservierte Verbindungen: SUPERUSER')
+  t.match(reserved, {
+    kind: 'connections taken',
+    cause:
+      /^all connections but those reserved for superusers \(superuser_reserved_connections\) are taken: /,
+    hint: /raise max_connections, of which superuser_reserved_connections are kept free\.$/,
+  })
+  t.match(met('InitPostgres', 'roles with privileges of the "pg_use_reserved_connections" role'), {
+    cause: /reserved for roles of pg_use_reserved_connections \(reserved_connections\)/,
+    hint: /, of which reserved_connections are kept free\.$/,
+  })
+  t.match(
+    met('InitWalSnd', 'number of requested standby connections exceeds "max_wal_senders" (currently 1)'),
+    {
+      cause: /^all WAL senders are taken/,
+      hint: /raise max_wal_senders\.$/,
+    },
+  )
   t.match(met(undefined, 'no more'), { cause: 'all connections are taken: no more' })
 })
+
+t.test('what is advised is of the kind of address', async t => {
+  const none = Object.assign(new Error('x'), { code: 'EADDRNOTAVAIL' })
+  t.match(explain(none, GOAL), { kind: 'no address', hint: /^Is IPv6 turned off/ })
+  t.match(explain(none, { ...GOAL, place: '192.0.2.1 port 5432' }), {
+    hint: /^Has an interface an IPv4 address/,
+  })
+})
+
+t.test(
+  'an encryption that is not to be had, or breaks, is told with the setting that asks for it',
+  async t => {
+    const settings = loadSettings({ ENDOREG_DB_SSLMODE: 'verify-full' }, '/dev/null')
+    t.match(explain(new NoTlsError('it offers no TLS'), { ...GOAL, settings }), {
+      code: 78,
+      cause: '::1 port 5432 offers no TLS, which ENDOREG_DB_SSLMODE=verify-full asks for',
+    })
+    for (const code of ['ERR_SSL_WRONG_VERSION_NUMBER', 'EPROTO'])
+      t.match(explain(Object.assign(new Error('wrong version number'), { code }), GOAL), {
+        code: 78,
+        cause: /do not agree: wrong version number/,
+        hint: /^Look at ENDOREG_DB_SSLMODE/,
+      })
+  },
+)
 
 t.test('a connection that PostgreSQL refuses is told with all that it says', async t => {
   const gone = answer('3D000', 'database "data" does not exist', {

@@ -204,8 +204,8 @@ function locatePostmaster(
 }
 
 /** Whether nothing has ever been made in the cluster, neither ours nor anybody's. */
-function isEmpty({ dbName, dbUser }: Settings, server: ServerFacts): boolean {
-  if (server.state !== 'up' || !server.cluster.known || !server.self.known) return false
-  const { inRecovery, roles, databases } = server.cluster.value
-  return !inRecovery && !roles.has(dbUser) && !databases.has(dbName) && !server.self.value.holding
+function isEmpty({ dbUser }: Settings, server: ServerFacts): boolean {
+  if (server.state !== 'up' || !server.cluster.known) return false
+  const { inRecovery, roles, holding } = server.cluster.value
+  return !inRecovery && !roles.has(dbUser) && !holding
 }

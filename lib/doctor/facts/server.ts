@@ -37,8 +37,6 @@ const serverState = v.strictObject({
   /** Whether it offers TLS. */
   tls: v.boolean(),
   pendingRestart: v.array(v.string()),
-  /** Whether there is a database that people have made. */
-  holding: v.boolean(),
   sessions: v.number(),
   mostSessions: v.number(),
   /** About the application; null where there is no such role or database. */
@@ -59,7 +57,6 @@ const serverQuery = ({ dbUser, dbName }: Settings, major: number): string => `
   SELECT json_build_object(${IDENTITY},${servedQuery(major)},
     'listenAddresses', current_setting('listen_addresses'),
     'tls', current_setting('ssl')::bool,
-    'holding', EXISTS (SELECT FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres'),
     'pendingRestart', (SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM pg_settings WHERE pending_restart),
     'sessions', (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
     'mostSessions', current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int

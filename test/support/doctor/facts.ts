@@ -138,7 +138,6 @@ export const self = (change: Partial<ServerState> = {}): ServerState => ({
   checksums: true,
   tls: false,
   pendingRestart: [],
-  holding: true,
   sessions: 1,
   mostSessions: 97,
   pid: 100,
@@ -190,6 +189,8 @@ export function cluster(change: Partial<Cluster> = {}): Cluster {
   return {
     identifier: '1',
     inRecovery: false,
+    data: '/var/lib/postgresql/16/main',
+    holding: true,
     scramIterations: 4096,
     roles: new Map(
       manifest.roles.map(({ name, ...declared }) => [name, role({ ...declared, validUntil: null })]),

@@ -231,8 +231,11 @@ export const SERVER: readonly Case[] = [
       ...refusedTwice('wrong password', 'PostgreSQL refused the password'),
       agreement: { copyIsVault: true, vaultIsVerifier: undefined, copyIsVerifier: undefined },
       server: up(
-        { holding: false },
-        { cluster: known(cluster({ roles: new Map(), databases: new Map() })), contents: undefined },
+        {},
+        {
+          cluster: known(cluster({ roles: new Map(), databases: new Map(), holding: false })),
+          contents: undefined,
+        },
       ),
       needs: undefined,
       other: { path: '/var/lib/postgresql/15/main', major: '15', port: 5432 },
