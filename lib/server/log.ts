@@ -81,14 +81,14 @@ function toLine(line: string): Line | undefined {
 
 /** As it is called in English and in German. */
 const isFatal = ({ level }: Line): boolean => ['FATAL', 'PANIC', 'PANIK'].includes(level)
-const BESIDE = ['DETAIL', 'HINT', 'TIPP', 'CONTEXT', 'ZUSAMMENHANG']
+const BESIDE = ['DETAIL', 'HINT', 'CONTEXT']
 /** The version and what it was built with are never translated (postmaster.c, "starting %s"). */
 const isStart = ({ level, text }: Line): boolean => level === 'LOG' && /PostgreSQL \d.* on .*-bit/.test(text)
 const isEnd = ({ text }: Line): boolean =>
   /database system is shut down|Datenbanksystem ist heruntergefahren/.test(text)
 /** A process that ends because the server is told to. */
 const isStopped = ({ text }: Line): boolean => /: {2}terminating |abgebrochen/.test(text)
-const isListening = ({ text }: Line): boolean => /^LOG: {2}(?:listening on|erwartet Verbindungen)/.test(text)
+const isListening = ({ text }: Line): boolean => /^LOG: {2}(?:listening on|erwarte Verbindungen)/.test(text)
 
 /** Lines that are quoted at most. */
 const MOST = 5

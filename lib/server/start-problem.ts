@@ -38,7 +38,7 @@ const START_PROBLEMS: readonly Known[] = [
       'a file system there is mounted read-only, as the kernel does after errors of a disk: look at dmesg and findmnt, and make it writable again',
   ),
   known(
-    /No space left on device|Disk quota exceeded|kein Speicherplatz mehr|Plattenplatzbeschränkung/,
+    /No space left on device|Disk quota exceeded|kein Speicherplatz mehr|Der zugewiesene Plattenplatz/,
     () => 'free some space on the disk that it names (df -h; df -i)',
   ),
   passing(
@@ -54,7 +54,7 @@ const START_PROBLEMS: readonly Known[] = [
   passing(/oom-kill|OOM killer/, () => 'see what took the memory: journalctl -k --grep=oom'),
   // miscinit.c: the lock file, the data folder and its version.
   known(
-    /postmaster\.pid["«][\s\S]*\(PID (\d+)\)/,
+    /(?:postmaster\.pid|\.s\.PGSQL\.\d+\.lock)["«][\s\S]*\(PID (\d+)\)/,
     pid =>
       `see what that process is (ps -fp ${pid}): if it is a PostgreSQL, stop it by what started it; if it is something else that got its number, end it or restart the host`,
   ),
@@ -117,12 +117,12 @@ const START_PROBLEMS: readonly Known[] = [
       `chmod 0600 it and let it belong to the account of PostgreSQL: ${path}, in the data folder if it has no path`,
   ),
   known(
-    /(?:could not|konnte) .*(?:certificate|private key|Zertifikat|Schlüssel).*?["»]([^"»«]+)["«].*: (?!No such|Permission|Datei|Keine)/,
+    /(?:could not|konnte) .*(?:certificate|private key|[Zz]ertifikat|Schlüssel).*?["»]([^"»«]+)["«].*: (?!No such|Permission|Datei|Keine)/,
     path =>
       `put a certificate there that is one, and the key that belongs to it: ${path} (ssl_cert_file, ssl_key_file)`,
   ),
   known(
-    /(?:could not|konnte) .*(?:certificate|private key|Zertifikat|Schlüssel).*?["»]([^"»«]+)["«]/,
+    /(?:could not|konnte) .*(?:certificate|private key|[Zz]ertifikat|Schlüssel).*?["»]([^"»«]+)["«]/,
     path =>
       `put it back where the account of PostgreSQL can read it: ${path}, in the data folder if it has no path; or name another one (ssl_cert_file, ssl_key_file, ssl_ca_file)`,
   ),
@@ -143,7 +143,7 @@ const START_PROBLEMS: readonly Known[] = [
     () => `its log of changes is damaged, or was taken away: ${RESTORE}; pg_resetwal loses data`,
   ),
   known(
-    /control file|pg_control\b|could not find the database system|is not a valid data directory|kein gültiges Datenverzeichnis|Kontrolldatei/,
+    /control file|pg_control\b|could not find the database system|konnte das Datenbanksystem nicht finden|is not a valid data directory|kein gültiges Datenverzeichnis|Kontrolldatei/,
     () => `the data folder is not whole: look whether its disk is mounted (findmnt); if it is, ${RESTORE}`,
   ),
   // Whatever else is wrong with a file.
@@ -155,7 +155,7 @@ const START_PROBLEMS: readonly Known[] = [
 
 /** Words that only say that there is something wrong with the settings, or what. */
 const SETTINGS =
-  /configuration file ["»].*contains errors|Konfigurationsdatei .* enthält Fehler|in file ".*" line \d+|unrecognized configuration parameter|invalid value for parameter/
+  /configuration file ["»].*contains errors|Konfigurationsdatei .* enthält Fehler|in (?:file|Datei) ["»].*["«],? (?:line|Zeile) \d+|(?:unrecognized configuration|invalid value for) parameter|unbekannter Konfigurationsparameter|ungültiger Wert für Parameter/
 
 /**
  * What the words mean with which a server did not start.
@@ -173,7 +173,7 @@ export function startProblem(log: readonly string[], settings: readonly string[]
       if (found) return { remedy: remedy(found[1] ?? '', found[2] ?? ''), mayStart: mayStart === true }
     }
     if (said === settings && settings.length > 0)
-      return { remedy: 'correct the line that it names, or take it out', mayStart: false }
+      return { remedy: 'correct what it names there, or take it out', mayStart: false }
   }
   return undefined
 }

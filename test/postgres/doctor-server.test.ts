@@ -134,7 +134,7 @@ const ROWS: readonly Row[] = [
     },
     env: host => ({ ...data(host), PATH: `${host.env['PATH']}:${process.env['TEST_POSTGRES_BIN']}` }),
     finds: ['server-down'],
-    says: /; it does not take its settings: syntax error in file ".*postgresql\.conf" line \d+; configuration.*\ncorrect the line/s,
+    says: /; it does not take its settings: syntax error in file ".*postgresql\.conf" line \d+; configuration.*\ncorrect what it names/s,
     restores: asBefore,
   },
   {

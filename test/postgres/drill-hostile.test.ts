@@ -54,7 +54,8 @@ async function reaches(t: Test, host: Host): Promise<void> {
   await host.cluster.query(trap('tenant', telling(script)), 'tenant')
   await backUp(host)
   const { json, err } = ended(await drill(host), 74)
-  const { cause = '' } = json.error ?? {}
+  const { cause = '', hint = '' } = json.error ?? {}
+  t.match(hint, /The archive is sound/, 'the disk is not to blame')
   t.match(cause, /^the database tenant: .*seen: /, err)
   t.match(
     cause,

@@ -190,7 +190,7 @@ t.test('a server that does not start says why, and what to do is known', async t
       const problem = startProblem(said, inSettings ? said : [])
       if (remedy.source === '^$') {
         t.equal(problem, undefined, 'of settings that are right by now nothing is said')
-        t.match(startProblem(said, ['syntax error']), { remedy: /correct the line/, mayStart: false })
+        t.match(startProblem(said, ['syntax error']), { remedy: /correct what it names/, mayStart: false })
       } else t.match(problem, { remedy, mayStart: false })
       if (typeof mends === 'function') mends()
       rmSync(cluster.data, { recursive: true })

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { complaints, MANAGER, STARTER } from '../../lib/doctor/facts/words.ts'
 import { lastFailure, logFiles } from '../../lib/server/log.ts'
+import { startProblem } from '../../lib/server/start-problem.ts'
 
 t.test('where a server that is down has written', async t => {
   const folder = (configFile: string) => ({
@@ -115,4 +116,36 @@ Failed to start postgresql@15-main.service - PostgreSQL Cluster 15-main.
     ['Error: Invalid data directory for cluster 15 main'],
   )
   t.same(complaints('Stopped it.\n', MANAGER), [])
+})
+
+t.test('a German server', async t => {
+  const said = lastFailure(
+    log(
+      [1, 'LOG:  PostgreSQL 15.18 on x86_64-pc-linux-gnu, compiled by gcc 12.2.0, 64-bit startet'],
+      [2, 'FATAL:  Passwort-Authentifizierung für Benutzer »x« fehlgeschlagen'],
+      [1, 'LOG:  Datenbanksystem ist heruntergefahren'],
+      [3, 'FATAL:  Datenverzeichnis »/x« hat ungültige Zugriffsrechte'],
+      [3, 'DETAIL:  Rechte sollten u=rwx (0700) oder u=rwx,g=rx (0750) sein.'],
+    ),
+  )
+  t.match(said, [/ungültige Zugriffsrechte/, /0700/])
+  t.same(startProblem(said, []), { remedy: 'chmod 0700 /x', mayStart: false })
+  const remedies = (text: string): string => startProblem([text], [])?.remedy ?? ''
+  t.match(
+    remedies('konnte Serverzertifikatsdatei »a.crt« nicht laden: Datei oder Verzeichnis nicht gefunden'),
+    /put it back .*a\.crt/,
+  )
+  t.match(
+    remedies('konnte nicht auf Datei »x« zugreifen: Datei oder Verzeichnis nicht gefunden'),
+    /library x/,
+  )
+  t.match(
+    remedies('Das Datenverzeichnis wurde von PostgreSQL Version 14 initialisiert'),
+    /have PostgreSQL 14/,
+  )
+  t.match(
+    remedies('konnte Sperrdatei »postmaster.pid« nicht erstellen: Das Dateisystem ist nur lesbar'),
+    /read-only/,
+  )
+  t.equal(startProblem(['Konfigurationsdatei »/x« enthält Fehler'], []), undefined)
 })

@@ -157,7 +157,7 @@ export const SERVER: readonly Case[] = [
     name: 'a server that does not take its settings, of which it names many',
     told: { ...ABSENT, words: { log: [], settings: ['one', 'two', 'three', 'four'], unheard: [] } },
     finds: [`error server-down (${PORT})`],
-    says: /main; it does not take its settings: one; two; three$.*remedy: correct the line that it names, or take it out; then: systemctl start/ms,
+    says: /main; it does not take its settings: one; two; three$.*remedy: correct what it names there, or take it out; then: systemctl start/ms,
   },
   {
     name: 'no server, because another program has its port',
