@@ -96,15 +96,18 @@ const absent = (cause: (goal: Goal) => string): Known =>
   waiting(
     'absent',
     goal => [cause(goal), insteadOf(goal)?.there].filter(Boolean).join('; '),
-    goal => `${insteadOf(goal)?.hint ?? question(goal)} ${JOURNAL}`,
+    goal => `${insteadOf(goal)?.hint ?? question(goal) ?? 'Is PostgreSQL running?'} ${JOURNAL}`,
   )
 
-function question({ as, settings }: Goal): string {
-  const named = as === 'application' && settings !== undefined && settings.dbHost !== 'localhost'
-  return named
-    ? `Is PostgreSQL running, and is ENDOREG_DB_HOST right, which is ${settings.dbHost}?`
-    : 'Is PostgreSQL running?'
+/** Asks whether a host is right that somebody has named; undefined of a folder, and of this host. */
+function question({ as, settings }: Goal): string | undefined {
+  const [name, host = 'localhost'] =
+    as === 'application' ? ['ENDOREG_DB_HOST', settings?.dbHost] : ['PGHOST', settings?.host]
+  return host === 'localhost' || host.startsWith('/')
+    ? undefined
+    : `Is PostgreSQL running, and is ${name} right, which is ${host}?`
 }
+
 const starting = waiting(
   'starting',
   (_, { message }) => `PostgreSQL is not ready: ${message}`,
@@ -240,7 +243,8 @@ const noAddress = refused(
   'no address',
 )
 
-const silent = (cause: (goal: Goal) => string): Known => waiting('starting', cause, () => JOURNAL)
+const silent = (cause: (goal: Goal) => string): Known =>
+  waiting('starting', cause, goal => [question(goal), JOURNAL].filter(Boolean).join(' '))
 const closed = silent(goal => `${goal.place} closed the connection`)
 const unreachable = absent(goal => `${goal.place} is not reachable`)
 
