@@ -20,6 +20,7 @@ import {
   type Unwritten,
 } from './access-drift.ts'
 import { changedAt, refuseFaulty, type Writing, whyNotOurs, writeAccess } from './apply-access.ts'
+import { refuseUnfit } from './manifest.ts'
 import { statementLimit } from './provision.ts'
 
 /** Where Debian's packages have PostgreSQL's configuration: there it is the host's own, and written. */
@@ -87,6 +88,7 @@ export async function planAccess(
   const { settings, report, check } = run
   const limit = statementLimit(settings)
   const access = await inspectAccessFiles(client, limit, answer)
+  refuseUnfit(manifest, settings, access.major)
   const compared = await compareAccess(settings, manifest, access, client, limit)
   const { drift, unwritten } = compared
   if (drift.trust) {

@@ -7,6 +7,7 @@ import { databaseName, type Rule, roleName, text } from '../frame/rules.ts'
 import type { Settings } from '../frame/settings.ts'
 import type { AccessRule, Manifest } from '../frame/terms.ts'
 import { readTrustedFile } from '../host/configuration-file.ts'
+import { readDeclared, type Token } from '../server/access/fields.ts'
 
 /** The application role and database in the manifest that ships; settings may call them otherwise. */
 const APPLICATION = 'endoregDbLocal'
@@ -47,14 +48,15 @@ const role = v.strictObject({
 const ADDRESS = /^(?:loopback|all|samehost|samenet|[0-9A-Fa-f.:]+\/\d{1,3}|\.?[A-Za-z0-9][A-Za-z0-9.-]*)$/
 const rule = v.strictObject({
   type: v.picklist(['local', 'host', 'hostssl', 'hostnossl']),
-  database: name,
-  role: name,
+  // Of a list each part is a name.
+  database: ruled(text),
+  role: ruled(text),
   address: v.optional(v.pipe(v.string(), v.regex(ADDRESS, 'is no address, range, host name or keyword'))),
   method: v.pipe(v.string(), v.regex(/^[a-z0-9-]+$/, 'is no method of authentication')),
   map: v.optional(name),
 })
 const database = v.strictObject({ name, owner: name })
-const mapping = v.strictObject({ map: name, account: name, role: name })
+const mapping = v.strictObject({ map: name, account: ruled(text), role: ruled(text) })
 /** What a manifest file may say. */
 export const manifestSchema = v.strictObject({
   /** For editors, which complete from it. */
@@ -160,11 +162,71 @@ const METHODS = ['trust', 'reject', 'md5', 'password', 'scram-sha-256', 'ident',
 const WITH_MAP = ['ident', 'peer', 'cert', 'gss']
 
 /** What PostgreSQL would not take, as far as the fields tell; regular expressions it looks at itself. */
-const accessProblems = ({ hba }: Pick<Manifest, 'hba'>): string[] =>
-  hba.flatMap((rule, index) => {
+const accessProblems = ({ hba, ident }: Pick<Manifest, 'hba' | 'ident'>): string[] => [
+  ...hba.flatMap((rule, index) => {
     const problem = ruleProblem(rule)
-    return problem === undefined ? [] : [`hba.${index}: ${problem}`]
+    return [
+      ...(problem === undefined ? [] : [`hba.${index}: ${problem}`]),
+      ...fieldProblems(`hba.${index}.database`, rule.database),
+      ...fieldProblems(`hba.${index}.role`, rule.role),
+    ]
+  }),
+  ...ident.flatMap(({ account, role }, index) =>
+    Object.entries({ account, role }).flatMap(([key, text]) => {
+      const place = `ident.${index}.${key}`
+      const several = readDeclared(text).length > 1
+      return several
+        ? [
+            `${place}: an identity map has one ${key} in a line; write one for each (a name with a comma: ${inQuotes(text)})`,
+          ]
+        : fieldProblems(place, text)
+    }),
+  ),
+]
+
+/** What a list of databases or roles, or one of them, has wrong. */
+const fieldProblems = (place: string, field: string): string[] =>
+  readDeclared(field).flatMap(({ text, quoted }) => {
+    if (text === '') return [`${place}: has an empty part`]
+    if (!quoted && /^@./s.test(text))
+      return [
+        `${place}: "${text}" would be a file of names, which is not taken: write them here, with commas between them (a name: ${inQuotes(text)})`,
+      ]
+    const problem = text.startsWith('/') ? undefined : databaseName(quoted ? text : text.replace(/^\+/, ''))
+    return problem === undefined ? [] : [`${place}: ${JSON.stringify(text)} ${problem}`]
   })
+
+/** As a manifest has a name that looks like something else, a JSON string with quotes inside. */
+const inQuotes = (name: string): string => JSON.stringify(`"${name.replaceAll('"', '""')}"`)
+
+/** The first version that takes regular expressions for databases and roles, and more than a name for a map's role. */
+const PATTERNS = 16
+
+/**
+ * Refuses, with 78, what a server of this major version would take for a mere name, so that the rule would be for nobody.
+ */
+export function refuseUnfit({ hba, ident }: Manifest, settings: Settings, major: number): void {
+  if (major >= PATTERNS) return
+  const isPattern = ({ text }: Token): boolean => text.startsWith('/')
+  const isMore = (token: Token): boolean =>
+    isPattern(token) || (!token.quoted && (token.text === 'all' || token.text.startsWith('+')))
+  const problems = [
+    ...hba.flatMap(({ database, role }, index) =>
+      Object.entries({ database, role }).flatMap(([key, text]) =>
+        readDeclared(text).some(isPattern) ? [`hba.${index}.${key}: ${JSON.stringify(text)}`] : [],
+      ),
+    ),
+    ...ident.flatMap(({ role }, index) =>
+      readDeclared(role).some(isMore) ? [`ident.${index}.role: ${JSON.stringify(role)}`] : [],
+    ),
+  ]
+  if (problems.length === 0) return
+  throw new Failure(ExitCode.configuration, {
+    message: `take the access rules of ${settings.manifestFile ?? 'the manifest that ships'}`,
+    cause: `PostgreSQL ${major} takes this for a mere name, so that it is for nobody: ${problems.join('; ')}`,
+    hint: `Write the names in its place, with commas between them or a line of a map for each; PostgreSQL ${PATTERNS} is the first to take it.`,
+  })
+}
 
 function ruleProblem({ type, address, method, map }: AccessRule): string | undefined {
   if (type === 'local' && address !== undefined) return 'a local rule has no address'

@@ -29,7 +29,7 @@ const HOSTS: Readonly<Record<string, string>> = {
     manifest.roles = [ { name = "two words"; } ];
     manifest.hba = [
       { type = "local"; database = "a \\"quoted\\" one"; role = "+two words"; method = "peer"; map = "a map"; }
-      { type = "host"; database = "comma,ted"; role = "+group"; address = "loopback"; method = "scram-sha-256"; }
+      { type = "host"; database = "\\"comma,ted\\",\\"a \\"\\"b\\",shop"; role = "eve, +group"; address = "loopback"; method = "scram-sha-256"; }
       { type = "host"; database = "all"; role = "+"; address = "samenet"; method = "md5"; }
       { type = "host"; database = "#no comment"; role = "/^lx_.*$"; address = "::1/128"; method = "scram-sha-256"; }
     ];

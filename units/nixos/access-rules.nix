@@ -6,12 +6,32 @@ let
   isPlain = name: builtins.match "[A-Za-z0-9_./:\\\\^()*$-]+" name != null;
   quoted = name: ''"${lib.replaceStrings [ ''"'' ] [ ''""'' ] name}"'';
   quotedUnlessPlain = name: if isPlain name then name else quoted name;
-  field =
+  part =
     name:
     if !isPlain name && lib.hasPrefix "+" name then
       "+" + quotedUnlessPlain (lib.removePrefix "+" name)
     else
       quotedUnlessPlain name;
+
+  # Commas between parts, of which one in quotes is a name and stays in them; a regular expression is one part.
+  blanks = "[[:space:]]*";
+  trimmed =
+    name:
+    let
+      inner = builtins.head (builtins.match "${blanks}(.*[^[:space:]])?${blanks}" name);
+    in
+    if inner == null then "" else inner;
+  parts =
+    text:
+    let
+      name = builtins.match ''${blanks}("([^"]|"")*")${blanks}(,(.*))?'' text;
+      plain = builtins.match "([^,]*)(,(.*))?" text;
+      found = if name != null then name else plain;
+      rest = lib.last found;
+    in
+    [ (if name != null then builtins.head name else part (trimmed (builtins.head plain))) ]
+    ++ (if rest == null then [ ] else parts rest);
+  field = text: if lib.hasPrefix "/" text then part text else lib.concatStringsSep "," (parts text);
 
   # JavaScript counts a string's length in UTF-16 and Nix in bytes, and columns are made by that length. In UTF-8 a
   # byte that continues a character counts nothing, and the first of four counts twice.
@@ -84,7 +104,7 @@ in
           (field rule.database)
           (field rule.role)
           (if rule.address == null then "" else rule.address)
-          (if rule.map == null then rule.method else "${rule.method} map=${field rule.map}")
+          (if rule.map == null then rule.method else "${rule.method} map=${part rule.map}")
         ]) (declaredRules manifest)
       )
     );
@@ -94,7 +114,7 @@ in
     text (
       columns (
         map (mapping: [
-          (field mapping.map)
+          (part mapping.map)
           (field mapping.account)
           (field mapping.role)
         ]) manifest.ident

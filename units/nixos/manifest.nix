@@ -97,8 +97,12 @@ in
         "hostssl"
         "hostnossl"
       ]) "host" "The type of connection.";
-      database = field types.databaseName "grafana" "The database, or a keyword such as `all`.";
-      role = field types.databaseName "grafana" "The role, `+` and a group, or a keyword such as `all`.";
+      database =
+        field types.text "grafana"
+          "The database, `/` and a regular expression, or a keyword such as `all`; or several, with commas between them. A name that looks like something else is in double quotes.";
+      role =
+        field types.text "grafana"
+          "The role, `+` and a group, `/` and a regular expression, or `all`; or several, with commas between them.";
       address =
         optional (nullOr types.text) null "172.16.255.0/24"
           "The client's address: a range, a host, a keyword, or `loopback`, which is 127.0.0.1/32 and ::1/128.";
@@ -116,8 +120,8 @@ in
 
     ident = list "Lines of identity maps, in their order." {
       map = field types.databaseName "superuser_map" "The map's name.";
-      account = field types.databaseName "backup" "The account, or `/` and a regular expression.";
-      role = field types.databaseName "postgres" "The role that it may log in as.";
+      account = field types.text "backup" "The account, or `/` and a regular expression.";
+      role = field types.text "postgres" "The role that it may log in as.";
     } [
       {
         map = "superuser_map";

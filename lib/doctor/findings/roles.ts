@@ -1,4 +1,5 @@
 import { count } from '../../frame/report.ts'
+import { refuseUnfit } from '../../provision/manifest.ts'
 import { diffDatabases, diffRoles } from '../../provision/roles.ts'
 import { describeCluster, otherClusterAdvice } from '../../server/clusters.ts'
 import type { Cluster, CurrentRole } from '../../server/look.ts'
@@ -29,7 +30,7 @@ export function examineRoles(exam: Examination) {
     return
   }
   application(exam, cluster.value)
-  others(exam, cluster.value)
+  others(exam, cluster.value, server.major)
   rights(exam)
   if (exam.findings.length === 0)
     exam.good('roles and databases are there, with their attributes, owners and rights')
@@ -83,10 +84,13 @@ function limit(exam: Examination, { connectionLimit }: CurrentRole, primary: Par
 }
 
 /** What else the manifest declares. */
-function others(exam: Examination, cluster: Cluster) {
+function others(exam: Examination, cluster: Cluster, major: number) {
   const { settings, manifest } = exam.facts
   const named = new Set(exam.findings.map(({ id, subject }) => `${id.split('-')[0]} ${subject}`))
-  const changes = toFact(() => [...diffRoles(manifest, cluster), ...diffDatabases(manifest, cluster)])
+  const changes = toFact(() => {
+    refuseUnfit(manifest, settings, major)
+    return [...diffRoles(manifest, cluster), ...diffDatabases(manifest, cluster)]
+  })
   if (!changes.known) {
     const { why, hint } = changes
     return exam.find('manifest-unusable', settings.manifestFile ?? 'the manifest that ships', why, {

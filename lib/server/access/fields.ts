@@ -58,6 +58,31 @@ function readFields(line: string): Field[] {
   return fields
 }
 
+/** A name in quotes, or what there is up to the next comma. */
+const PART = /\s*(?:"((?:[^"]|"")*)"|([^,]*?))\s*(,|$)/y
+
+/**
+ * The parts of a field for databases or roles as a manifest has it: as in pg_hba.conf there are commas between them, and
+ * what is in quotes is a name whatever it looks like. Unlike there, blanks belong to a part, and what begins with a
+ * slash is one regular expression, commas and all.
+ */
+export function readDeclared(text: string): Token[] {
+  if (text.startsWith('/')) return [{ text, quoted: false }]
+  const parts: Token[] = []
+  PART.lastIndex = 0
+  let comma: string | undefined
+  do {
+    const [, quoted, plain = '', end] = PART.exec(text) ?? []
+    comma = end
+    parts.push(
+      quoted === undefined
+        ? { text: plain, quoted: false }
+        : { text: quoted.replaceAll('""', '"'), quoted: true },
+    )
+  } while (comma === ',')
+  return parts
+}
+
 const INCLUDES: readonly unknown[] = ['include', 'include_if_exists', 'include_dir']
 
 /** What a line includes, from PostgreSQL 16 on; undefined where it is a rule or a mapping. */

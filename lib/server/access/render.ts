@@ -1,6 +1,6 @@
 import type { AccessRule, IdentityMapping, Manifest } from '../../frame/terms.ts'
 import { bitsOf, parseAddress } from './address.ts'
-import type { Token } from './fields.ts'
+import { readDeclared, type Token } from './fields.ts'
 import type { Clients, Rule } from './rules.ts'
 
 /** What `loopback` stands for: one without the other is the bug that started this project. */
@@ -34,11 +34,14 @@ export function writeRule({ type, databases, roles, clients, method, options }: 
   return [type, ...names, ...(clients ? [writeClients(clients)] : []), method, ...given].join(' ')
 }
 
-/** `name` as a field of a line of ours: what is no plain word is in quotes; a keyword means the keyword, "+group" a group. */
-function field(name: string): string {
-  const [, plus = '', word = ''] = /^(\+?)(.*)$/s.exec(name) ?? []
+/** A part of a field of a line of ours: what is no plain word is in quotes; a keyword means the keyword, "+group" a group. */
+function part({ text, quoted }: Token): string {
+  if (quoted) return inQuotes(text)
+  const [, plus = '', word = ''] = /^(\+?)(.*)$/s.exec(text) ?? []
   return plus + (/^[\w./:\\^()*$-]+$/.test(word) ? word : inQuotes(word))
 }
+
+const field = (declared: string): string => readDeclared(declared).map(part).join(',')
 
 /** The declared rules with `loopback` spelt out and those of the remote administrator behind them, in order. */
 export function declaredRules({
@@ -68,13 +71,19 @@ export const renderRules = (rules: readonly AccessRule[]): string[] =>
       field(database),
       field(role),
       address ?? '',
-      map === undefined ? method : `${method} map=${field(map)}`,
+      map === undefined ? method : `${method} map=${part({ text: map, quoted: false })}`,
     ]),
   )
 
 /** `mappings` as lines of pg_ident.conf, in columns. */
 export const renderMappings = (mappings: readonly IdentityMapping[]): string[] =>
-  columns(mappings.map(({ map, account, role }) => [field(map), field(account), field(role)]))
+  columns(
+    mappings.map(({ map, account, role }) => [
+      part({ text: map, quoted: false }),
+      field(account),
+      field(role),
+    ]),
+  )
 
 function columns(rows: readonly (readonly string[])[]): string[] {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map(row => row[column]?.length ?? 0)))

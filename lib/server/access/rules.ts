@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import type { AccessRule, IdentityMapping } from '../../frame/terms.ts'
 import type { FileError, Place } from '../files.ts'
 import { isWithin, maskOf, parseAddress, writeAddress } from './address.ts'
-import { type Field, type Line, readLines, type Token } from './fields.ts'
+import { type Field, type Line, readDeclared, readLines, type Token } from './fields.ts'
 
 /** The clients that a rule is for. */
 export type Clients =
@@ -140,17 +140,14 @@ function optionsOf({ type, netmask, options }: RuleRow, fields: readonly Field[]
   })
 }
 
-/** What a word of the manifest means in a file: quotes are put around it only where it is no keyword. */
-const declared = (name: string): Token => ({ text: name, quoted: false })
-
 /** Declared rules as if they were lines of a file, from its first line on. */
 export const asRules = (rules: readonly AccessRule[], file: string): Rule[] =>
   rules.map(({ type, database, role, address, method, map }, index) => ({
     file,
     line: index + 1,
     type,
-    databases: [declared(database)],
-    roles: [declared(role)],
+    databases: readDeclared(database),
+    roles: readDeclared(role),
     ...(type === 'local' || address === undefined ? {} : { clients: clientsOf(address) }),
     // An old name of it.
     method: type === 'local' && method === 'ident' ? 'peer' : method,
@@ -163,9 +160,15 @@ export const asMappings = (mappings: readonly IdentityMapping[], file: string): 
     file,
     line: index + 1,
     map,
-    account: declared(account),
-    role: declared(role),
+    account: declaredOne(account),
+    role: declaredOne(role),
   }))
+
+/** A map has one of each in a line, which the manifest is checked for. */
+function declaredOne(text: string): Token {
+  const [first = { text, quoted: false }] = readDeclared(text)
+  return first
+}
 
 /** @param text a keyword, a range or a host name, as the manifest has it */
 function clientsOf(text: string): Clients {
