@@ -1,4 +1,4 @@
-import { execFileSync, spawn } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import {
   appendFileSync,
@@ -16,7 +16,7 @@ import t from 'tap'
 import { lastFailure } from '../../lib/server/log.ts'
 import { startProblem } from '../../lib/server/start-problem.ts'
 import { until } from '../support/cluster.ts'
-import { Host, runner } from '../support/host.ts'
+import { Host, needsRoot, runner } from '../support/host.ts'
 
 /** Why a server does not start, and what is said of it. */
 type Row = {
@@ -29,6 +29,7 @@ type Row = {
   readonly remedy: RegExp
   /** Whether it is told of its settings as they are, too. */
   readonly inSettings?: true
+  readonly skip?: string | false
 }
 
 const file = (host: Host, name: string): string => join(host.cluster.data, name)
@@ -37,6 +38,8 @@ const put = (host: Host, name: string, text: string, mode = 0o600): void => {
   execFileSync('chown', ['--reference', host.cluster.data, file(host, name)])
 }
 const nothing = (): void => {}
+
+const hasOpenssl = spawnSync('openssl', ['version']).status === 0
 
 const ROWS: readonly Row[] = [
   {
@@ -140,6 +143,43 @@ const ROWS: readonly Row[] = [
     remedy: /see what that process is \(ps -fp \d+\)/,
   },
   {
+    name: 'a TLS key that others may read',
+    breaks: host => {
+      const [certificate, key] = [file(host, 'server.crt'), file(host, 'server.key')]
+      const made = ['req', '-new', '-x509', '-nodes', '-subj', '/CN=x', '-keyout', key, '-out', certificate]
+      execFileSync('openssl', made, { stdio: 'ignore' })
+      execFileSync('chown', ['--reference', host.cluster.data, certificate, key])
+      chmodSync(key, 0o644)
+    },
+    settings: 'ssl = on',
+    says: /^FATAL: {2}private key file "server\.key" has group or world access\nDETAIL: /,
+    remedy: /^chmod 0600 it .*: server\.key, in the data folder/,
+    skip: hasOpenssl ? false : 'needs openssl, which makes a certificate',
+  },
+  {
+    name: 'a file system that cannot be written',
+    breaks: ({ cluster: { data } }) => {
+      execFileSync('mount', ['--bind', data, data])
+      execFileSync('mount', ['-o', 'remount,ro,bind', data])
+      return () => execFileSync('umount', [data])
+    },
+    says: /^FATAL: .*Read-only file system$/m,
+    remedy: /is mounted read-only.*dmesg/,
+    skip: needsRoot.skip,
+  },
+  {
+    name: 'a disk that is full',
+    breaks: ({ cluster: { data } }) => {
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=120m,mode=700', 'tmpfs', data])
+      execFileSync('cp', ['-a', `${data}.kept/.`, data])
+      execFileSync('sh', ['-c', `cat /dev/zero >${data}/fill 2>/dev/null; true`])
+      return () => execFileSync('umount', [data])
+    },
+    says: /No space left on device/,
+    remedy: /^free some space/,
+    skip: needsRoot.skip,
+  },
+  {
     name: 'no folder for the socket',
     breaks: nothing,
     settings: "unix_socket_directories = '/nosuch/run'",
@@ -179,8 +219,8 @@ t.test('a server that does not start says why, and what to do is known', async t
   t.same(lastFailure(cluster.logText()), [], 'a server that was stopped has not failed')
   execFileSync('cp', ['-a', cluster.data, kept])
 
-  for (const { name, breaks, settings, says, remedy, inSettings } of ROWS) {
-    t.test(name, async t => {
+  for (const { name, breaks, settings, says, remedy, inSettings, skip = false } of ROWS) {
+    t.test(name, { skip }, async t => {
       if (settings) appendFileSync(file(host, 'postgresql.conf'), `${settings}\n`)
       const mends = breaks(host)
       await start()

@@ -100,15 +100,13 @@ function moved(exam: Examination, { data: path, pid, port, folder }: Postmaster)
 const MOST = 3
 
 function down(exam: Examination, problem: Problem): void {
-  const { units, data, words, settings, systemd, patroni } = exam.facts
+  const { data, words, settings, systemd, patroni } = exam.facts
   const { log, settings: refused } = words
-  const unit = ifKnown(units)?.find(({ name }) => name === 'postgresql.service')
-  const last = unit?.lastError ? `; its last error: ${unit.lastError}` : ''
-  const said = log.length > 0 ? `; its last start failed: ${log.join(' | ')}` : last
+  const said = log.length > 0 ? `; its last start failed: ${log.join(' | ')}` : ''
   const wrong =
     refused.length > 0 ? `; it does not take its settings: ${refused.slice(0, MOST).join('; ')}` : ''
   const where = data ? `, data of version ${data.major} is in ${data.path}` : ''
-  const known = startProblem(log.length > 0 ? log : [last], refused)
+  const known = startProblem(log, refused)
   const starter = patroni === undefined ? 'postgresql' : 'patroni'
   const start = systemd ? `systemctl start ${starter}` : 'start PostgreSQL'
   const bySystemd = `${start}; if it fails: journalctl -u postgresql -u "postgresql@*"`

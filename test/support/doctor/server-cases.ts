@@ -93,10 +93,13 @@ export const SERVER: readonly Case[] = [
     finds: [`error server-down (${PORT}) start`],
   },
   {
-    name: 'a server that has stopped, and said why',
-    told: { ...ABSENT, ...units({ 'postgresql.service': { active: 'failed', lastError: 'out of memory' } }) },
+    name: 'a server that was stopped: what its unit once complained of is no reason',
+    told: {
+      ...ABSENT,
+      ...units({ 'postgresql.service': { active: 'inactive', lastError: 'out of memory' } }),
+    },
     finds: [`error server-down (${PORT}) start`],
-    says: /; its last error: out of memory$/m,
+    says: /main$.*remedy: systemctl start postgresql/ms,
   },
   {
     name: 'a server that does not start, and said why in its own log',
