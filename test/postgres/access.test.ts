@@ -148,15 +148,46 @@ t.test('a declared regular expression that is none ends the setup, and it says s
     ]
     const host = await hostWith(t, `${OWN}${EVERYBODY}`, { hba })
     const [row] = await host.cluster.query('SHOW server_version_num')
-    // Before 16 it is a name.
-    if (Number(row?.['server_version_num']) < 160_000) return
     const result = await host.setup()
     t.equal(result.code, 78, result.err)
+    if (Number(row?.['server_version_num']) < 160_000) {
+      t.match(
+        result.json.error?.cause,
+        /PostgreSQL 15 takes this for a mere name, .*: hba\.6\.(?:database|role): /,
+      )
+      t.same(result.json.changes, [])
+      const found = await host.run('debug-postgres')
+      t.match(found.err, /error manifest-unusable .*: PostgreSQL 15 takes this for a mere name/)
+      continue
+    }
     t.match(result.json.error?.message, /ask PostgreSQL which access rule decides/)
     t.match(result.json.error?.cause, /invalid regular expression: /)
     t.match(result.json.error?.hint, /Correct the regular expression in the manifest/)
     t.equal(read(host), `${OWN}${EVERYBODY}`)
   }
+})
+
+t.test('a list in a field is one, and a name with a comma in quotes a name', needsRoot, async t => {
+  const rule = { type: 'host', address: '127.0.0.1/32', method: 'scram-sha-256' }
+  const hba = [
+    { ...rule, database: 'shop, stock', role: 'eve,+staff' },
+    { ...rule, database: '"a,b"', role: 'all' },
+    ...shipped.hba,
+  ]
+  const site = ['stock eve', 'a eve', '"a,b" bob'].map(who => `host ${who} 127.0.0.1/32 reject\n`)
+  const host = await hostWith(t, `${OWN}${site.join('')}${EVERYBODY}`, { hba })
+  await host.cluster.query('CREATE ROLE staff')
+  const first = await host.setup()
+  t.equal(first.code, 0, first.err)
+  t.match(read(host), /\nhost +shop,stock +eve,\+staff +127\.0\.0\.1\/32 +scram-sha-256\nhost +"a,b" +all /)
+  t.match(
+    first.err,
+    /whoever "host shop,stock eve,\+staff .*" is declared for is decided .* no longer by line 3 of /,
+  )
+  t.match(first.err, /the role eve in the database a from .* no longer by line 4 of /)
+  t.match(first.err, /whoever "host "a,b" all .*" is declared for.* no longer by line 5 of /)
+  t.same((await host.setup()).json.changes, [])
+  t.notMatch((await host.run('debug-postgres')).err, /rules-differ/)
 })
 
 t.test('a rule for a database and one for a role meet', async t => {
