@@ -94,7 +94,10 @@ export function ruleRemedy(facts: Facts, addresses: readonly string[]): Partial<
     .map(address => `host "${settings.dbName}" "${settings.dbUser}" ${rangeOf(address)} scram-sha-256`)
     .join(' and ')
   const by = `above all that would fit: ${wanted}; then: systemctl reload postgresql`
-  if (patroni === undefined && data && accessMode(settings, data.hbaFile) === 'write') {
+  const difference = ifKnown(facts.rules)?.difference
+  const unwritten = difference && ifKnown(difference)?.unwritten
+  const writes = data && accessMode(settings, data.hbaFile) === 'write' && unwritten === undefined
+  if (patroni === undefined && writes) {
     return { remedy: `postgres-endoreg-setup puts the rule where it counts; by hand, ${by}`, fix: 'setup' }
   }
   const remedy = remedyOn(

@@ -63,6 +63,12 @@ export const ACCESS: readonly Case[] = [
     finds: ['error hba-no-rule (::1) setup'],
   },
   {
+    name: 'no rule for ::1, where the setup would let in somebody else who is turned away',
+    told: { ...NO_ENTRY, rules: rules(OWN + IPV4, [], differing('the role eve is decided otherwise')) },
+    finds: ['error hba-no-rule (::1)'],
+    says: /remedy: put above all that would fit: .*ENDOREG_MANAGE_HBA=write/,
+  },
+  {
     name: 'declared rules that are not in force, which the setup writes',
     told: { rules: rules(OWN + IPV4 + IPV6, [], differing(undefined)) },
     finds: [`warning rules-differ (${HBA}) setup`],
