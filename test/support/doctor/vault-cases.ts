@@ -9,6 +9,8 @@ import {
   DENIED,
   GID,
   password,
+  refusedOnce,
+  rules,
   settings,
   stat,
   traversals,
@@ -136,6 +138,21 @@ export const VAULTS: readonly Case[] = [
     told: { ...STANDBY, vault: vault({ state: 'missing' }), vaultForService: BROKEN, vaultTarget: undefined },
     finds: [`error vault-missing (${VAULT})`, 'notice server-standby (PostgreSQL)'],
     says: /copy the vault file of the primary to \S+ \(\S+db_pwd holds the same password\), then: postgres-endoreg-setup$/m,
+  },
+  {
+    name: 'no vault file on a standby, where the setup fails without it and can mend nothing else',
+    told: {
+      ...STANDBY,
+      vault: vault({ state: 'missing' }),
+      vaultForService: BROKEN,
+      rules: rules('host all all 127.0.0.1/32 scram-sha-256\n'),
+      ...refusedOnce('no rule', 'no pg_hba.conf entry for host "::1"'),
+    },
+    finds: [
+      `error vault-missing (${VAULT})`,
+      'error hba-no-rule (::1)',
+      'notice server-standby (PostgreSQL)',
+    ],
   },
   {
     name: 'a vault file of a standby that everybody can read: a new password comes from the primary',
