@@ -11,6 +11,7 @@ void script(
     runsAs: 'root',
     flags: { 'check-manifest': 'only read the settings and the manifest, without PostgreSQL' },
     kinds: ['check-manifest'],
+    exitOne: 'drift (--check), access rules too that are only compared',
   },
   async run => {
     if (!run.flags.has('check-manifest')) return setUp(run)

@@ -50,6 +50,10 @@ t.test('in recovery nothing is written, and the login is proved', async t => {
       /error vault-missing .*\n.*\n.*remedy: copy the vault file of the primary to .*db_pwd holds the same/,
     )
     t.notMatch(found.err, /fix-postgres does it/)
+    await host.cluster.stop()
+    const down = await host.run('debug-postgres', [], { env: { ENDOREG_PG_DATA: host.cluster.data } })
+    t.match(down.err, /error server-down .*/)
+    t.match(down.err, /error vault-missing .*\n.*\n.*remedy: copy the vault file of the primary to [^(]*\n/)
   })
 })
 

@@ -8,6 +8,7 @@ import { hasSystemd } from '../../host/units.ts'
 import { loadManifest } from '../../provision/manifest.ts'
 import { findStrays } from '../../provision/strays.ts'
 import { readVault } from '../../provision/vault.ts'
+import { filesOf } from '../../server/as-postgres.ts'
 import { findOtherCluster, findPostmaster, type Postmaster } from '../../server/clusters.ts'
 import { type DataFolder, findDataFolder } from '../../server/data-folder.ts'
 import { inspectPatroni } from '../../server/patroni.ts'
@@ -116,6 +117,12 @@ export async function gather(settings: Settings) {
     data,
     /** Whether the programs of a server are there. */
     programs: isServerInstalled(),
+    /** Whether a server that is down comes up as a standby, as its data folder says. */
+    standbyDown:
+      server.state === 'absent' &&
+      data !== undefined &&
+      postgres !== undefined &&
+      isSignalled(data, postgres),
     /** What a server that is down says of why it is. */
     words: server.state === 'absent' ? await gatherWords(data, postgres, quote) : SILENCE,
     /** Our server, where it is up and has no socket where the settings say. */
@@ -190,6 +197,12 @@ function locate(
   }
   if (!postgres || !settings.host.startsWith('/')) return known(undefined)
   return toFact(() => findDataFolder(settings, postgres))
+}
+
+/** PostgreSQL looks for this file at its start (manual, 27.2.4). */
+function isSignalled({ path }: DataFolder, postgres: Account): boolean {
+  const signal = `${path}/standby.signal`
+  return toFact(() => filesOf(postgres, [signal]).read(signal)).known
 }
 
 /** Who is at work in the data folder of a server that does not answer. */

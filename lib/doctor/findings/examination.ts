@@ -110,8 +110,9 @@ export const serverSelf = ({ server }: Facts): ServerState | undefined =>
 export const currentRole = ({ server, settings }: Facts): CurrentRole | undefined =>
   server.state === 'up' ? ifKnown(server.cluster)?.roles.get(settings.dbUser) : undefined
 
-export const isStandby = ({ server }: Facts): boolean =>
-  server.state === 'up' && ifKnown(server.cluster)?.inRecovery === true
+/** Whether PostgreSQL has everything from a primary, or will have when it is up. */
+export const isStandby = ({ server, standbyDown }: Facts): boolean =>
+  standbyDown || (server.state === 'up' && ifKnown(server.cluster)?.inRecovery === true)
 
 /** How a standby comes by the password of its primary, which is the one that PostgreSQL has here too. */
 export function fromPrimary({ settings, manifest }: Facts): string {

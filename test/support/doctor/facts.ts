@@ -353,6 +353,7 @@ export const facts = (told: Partial<Facts> = {}): Facts => ({
   strays: known([]),
   names: { hosts: known(''), resolved: known([...ADDRESSES]), ipv6: true },
   server: up(),
+  standbyDown: false,
   data: {
     path: '/var/lib/postgresql/16/main',
     major: 16,

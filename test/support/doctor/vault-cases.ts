@@ -8,6 +8,7 @@ import {
   cluster,
   DENIED,
   GID,
+  notUp,
   password,
   refusedOnce,
   rules,
@@ -138,6 +139,18 @@ export const VAULTS: readonly Case[] = [
     told: { ...STANDBY, vault: vault({ state: 'missing' }), vaultForService: BROKEN, vaultTarget: undefined },
     finds: [`error vault-missing (${VAULT})`, 'notice server-standby (PostgreSQL)'],
     says: /copy the vault file of the primary to \S+ \(\S+db_pwd holds the same password\), then: postgres-endoreg-setup$/m,
+  },
+  {
+    name: 'no vault file on a standby that is down',
+    told: {
+      ...notUp('absent', undefined, 'there is no socket'),
+      attempts: [],
+      standbyDown: true,
+      vault: vault({ state: 'missing' }),
+      vaultForService: BROKEN,
+    },
+    finds: [`error vault-missing (${VAULT})`, 'error server-down (port 5432) start'],
+    says: /copy the vault file of the primary/,
   },
   {
     name: 'no vault file on a standby, where the setup fails without it and can mend nothing else',
