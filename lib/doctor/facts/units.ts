@@ -31,7 +31,7 @@ export type Unit = {
   readonly restarts: number
   /** For how many seconds it has been as it is. */
   readonly age: number
-  /** The last error it wrote since the boot, where it is not well. */
+  /** The last error it wrote since the boot, where it is not well; none of PostgreSQL's. */
   readonly lastError: string | undefined
   /** Whether its start was given up because what it requires had failed. */
   readonly dropped: boolean
@@ -79,18 +79,16 @@ export function toUnits(shown: string, now: number): Unit[] {
 
 /** The journal is asked only about what is not well: there is none of it to read on a healthy host. */
 async function withJournal(unit: Unit): Promise<Unit> {
+  // Why PostgreSQL does not run, words.ts asks its last start.
+  if (unit.name === 'postgresql.service') return unit
   if (unit.load !== 'loaded' || (unit.active === 'active' && unit.restarts === 0)) return unit
   const last = (...options: readonly string[]): Promise<Said> =>
     ask('journalctl', '--boot', '--no-pager', '--lines=1', ...options)
-  // What a unit says itself says more than systemd does of it; PostgreSQL's is a parent of others.
-  const itself =
-    unit.name === 'postgresql.service'
-      ? [`--unit=${unit.name}`, '--unit=postgresql@*']
-      : [`_SYSTEMD_UNIT=${unit.name}`]
   // The API writes its errors, and all else, without a priority.
   const which = unit.name === API ? ['--lines=200'] : ['--lines=5', '--priority=err']
   const [said, start] = await Promise.all([
-    last('--output=cat', ...which, ...itself),
+    // What a unit says itself says more than systemd does of it.
+    last('--output=cat', ...which, `_SYSTEMD_UNIT=${unit.name}`),
     last('--output=json', `UNIT=${unit.name}`, 'JOB_TYPE=start'),
   ])
   return {

@@ -93,19 +93,10 @@ export const SERVER: readonly Case[] = [
     finds: [`error server-down (${PORT}) start`],
   },
   {
-    name: 'a server that was stopped: what its unit once complained of is no reason',
-    told: {
-      ...ABSENT,
-      ...units({ 'postgresql.service': { active: 'inactive', lastError: 'out of memory' } }),
-    },
-    finds: [`error server-down (${PORT}) start`],
-    says: /main$.*remedy: systemctl start postgresql/ms,
-  },
-  {
     name: 'a server that does not start, and said why in its own log',
     told: {
       ...ABSENT,
-      ...units({ 'postgresql.service': { active: 'failed', lastError: 'Failed to start it.' } }),
+      ...units({ 'postgresql.service': { active: 'failed' } }),
       words: { log: ['FATAL:  no rest', 'DETAIL:  none'], settings: [], unheard: [] },
     },
     finds: [`error server-down (${PORT}) start`],
