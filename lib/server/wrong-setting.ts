@@ -27,11 +27,10 @@ function portsIn(folder: string): readonly number[] | undefined {
 
 /** Another folder in which PostgreSQL's account has a socket for the port: one in /tmp may be anybody's. */
 function otherFolder({ host, port, postgresAccount }: Settings): string | undefined {
-  const uid = findAccount(postgresAccount)?.uid
   return FOLDERS.filter(folder => folder !== host).find(folder => {
     try {
       const there = lstatSync(`${folder}/.s.PGSQL.${port}`)
-      return there.isSocket() && there.uid === uid
+      return there.isSocket() && there.uid === findAccount(postgresAccount)?.uid
     } catch {
       return false
     }

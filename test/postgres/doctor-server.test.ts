@@ -334,6 +334,20 @@ const ROWS: readonly Row[] = [
     restores: disperse,
   },
   {
+    name: 'all connections are taken but those that are kept for some roles',
+    breaks: async host => {
+      await restarted(host, { reserved_connections: '5' })
+      await crowd(host, 52)
+    },
+    finds: ['connections-exhausted'],
+    says: /reserved for roles of pg_use_reserved_connections \(reserved_connections\) are taken: .*\n.*\n.*of which reserved_connections are kept free/,
+    skip: major < 16 ? 'reserved_connections is of PostgreSQL 16' : false,
+    restores: async host => {
+      await disperse()
+      await asBefore(host)
+    },
+  },
+  {
     name: 'settings that are not loaded',
     breaks: async host => {
       await nextSecond()
