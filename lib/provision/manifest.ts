@@ -8,6 +8,7 @@ import type { Settings } from '../frame/settings.ts'
 import type { AccessRule, Manifest } from '../frame/terms.ts'
 import { readTrustedFile } from '../host/configuration-file.ts'
 import { readDeclared, type Token } from '../server/access/fields.ts'
+import { declaredName, inQuotes } from '../server/access/render.ts'
 
 /** The application role and database in the manifest that ships; settings may call them otherwise. */
 const APPLICATION = 'endoregDbLocal'
@@ -177,7 +178,7 @@ const accessProblems = ({ hba, ident }: Pick<Manifest, 'hba' | 'ident'>): string
       const several = readDeclared(text).length > 1
       return several
         ? [
-            `${place}: an identity map has one ${key} in a line; write one for each (a name with a comma: ${inQuotes(text)})`,
+            `${place}: an identity map has one ${key} in a line; write one for each (a name with a comma: ${JSON.stringify(inQuotes(text))})`,
           ]
         : fieldProblems(place, text)
     }),
@@ -190,14 +191,11 @@ const fieldProblems = (place: string, field: string): string[] =>
     if (text === '') return [`${place}: has an empty part`]
     if (!quoted && /^@./s.test(text))
       return [
-        `${place}: "${text}" would be a file of names, which is not taken: write them here, with commas between them (a name: ${inQuotes(text)})`,
+        `${place}: "${text}" would be a file of names, which is not taken: write them here, with commas between them (a name: ${JSON.stringify(inQuotes(text))})`,
       ]
     const problem = text.startsWith('/') ? undefined : databaseName(quoted ? text : text.replace(/^\+/, ''))
     return problem === undefined ? [] : [`${place}: ${JSON.stringify(text)} ${problem}`]
   })
-
-/** As a manifest has a name that looks like something else, a JSON string with quotes inside. */
-const inQuotes = (name: string): string => JSON.stringify(`"${name.replaceAll('"', '""')}"`)
 
 /** The first version that takes regular expressions for databases and roles, and more than a name for a map's role. */
 const PATTERNS = 16
@@ -256,7 +254,11 @@ function rename(content: typeof shipped, settings: Settings): unknown {
   return {
     roles: content.roles.map(entry => ({ ...entry, name: role(entry.name) })),
     databases: content.databases.map(entry => ({ name: database(entry.name), owner: role(entry.owner) })),
-    hba: content.hba.map(entry => ({ ...entry, role: role(entry.role), database: database(entry.database) })),
+    hba: content.hba.map(entry => ({
+      ...entry,
+      role: entry.role === APPLICATION ? declaredName(settings.dbUser) : entry.role,
+      database: entry.database === APPLICATION ? declaredName(settings.dbName) : entry.database,
+    })),
     ident: content.ident,
   }
 }

@@ -28,6 +28,20 @@ const MAPPINGS = [
   'superuser_map /^(.*)$ \\1',
 ]
 
+t.test('an application by a name that would be something else in a rule is in quotes there', async t => {
+  for (const [name, field] of [
+    ['a,b', '"a,b"'],
+    ['all', '"all"'],
+    ['/x', '"/x"'],
+    ['say "x"', '"say ""x"""'],
+    ['data of the app', 'data of the app'],
+  ]) {
+    const { hba } = load({ ENDOREG_DB_NAME: name, ENDOREG_DB_USER: name })
+    t.match(hba.at(-1), { database: field, role: field })
+    t.match(hba[0], { database: 'all', role: 'postgres' })
+  }
+})
+
 t.test('the roles', async t => {
   const { roles } = load({})
   t.strictSame(

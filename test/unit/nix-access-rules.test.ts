@@ -15,6 +15,8 @@ const HOSTS: Readonly<Record<string, string>> = {
   'one with an IPv6 address': '{ remoteAdmin.enable = true; remoteAdmin.address = "fd00::6a"; }',
   'the application by other names':
     '{ settings.ENDOREG_DB_USER = "app"; settings.ENDOREG_DB_NAME = "data of the app"; }',
+  'the application by names that would be something else in a rule':
+    '{ settings.ENDOREG_DB_USER = "a,b"; settings.ENDOREG_DB_NAME = "all"; }',
   'more of everything': `{
     manifest.roles = [ { name = "grafana"; connectionLimit = 20; validUntil = "2030-01-31"; } ];
     manifest.databases = [ { name = "grafana"; owner = "grafana"; } ];

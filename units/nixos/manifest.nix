@@ -50,6 +50,17 @@ let
   renameRole = name: if name == application then cfg.settings.ENDOREG_DB_USER else cfg.names.roles.${name} or name;
   renameDatabase =
     name: if name == application then cfg.settings.ENDOREG_DB_NAME else cfg.names.roles.${name} or name;
+  # In a field of a rule a name that looks like something else is in quotes (declaredName in lib/server/access/render.ts).
+  noName = ".*[\",].*|[/@+[:space:]].*|.*[[:space:]]|all|sameuser|samerole|samegroup|replication";
+  inField =
+    rename: name:
+    let
+      renamed = rename name;
+    in
+    if renamed == name || builtins.match noName renamed == null then
+      renamed
+    else
+      ''"${lib.replaceStrings [ ''"'' ] [ ''""'' ] renamed}"'';
   renameAccount = name: cfg.names.accounts.${name} or name;
 
   # The commands take a key that is not there for one that is not set, and null for a value.
@@ -150,8 +161,8 @@ in
         rule:
         rule
         // {
-          database = renameDatabase rule.database;
-          role = renameRole rule.role;
+          database = inField renameDatabase rule.database;
+          role = inField renameRole rule.role;
         }
       ) shipped.hba;
       ident = map (

@@ -6,7 +6,8 @@ import type { Clients, Rule } from './rules.ts'
 /** What `loopback` stands for: one without the other is the bug that started this project. */
 const LOOPBACK = ['127.0.0.1/32', '::1/128'] as const
 
-const inQuotes = (text: string): string => `"${text.replaceAll('"', '""')}"`
+/** A name in quotes, in which it is a name whatever it looks like, in a file as in a manifest. */
+export const inQuotes = (text: string): string => `"${text.replaceAll('"', '""')}"`
 
 /** A text in quotes where it has to be in them. */
 export const written = (text: string): string => (/^[^\s",#]+$/.test(text) ? text : inQuotes(text))
@@ -40,6 +41,12 @@ function part({ text, quoted }: Token): string {
   const [, plus = '', word = ''] = /^(\+?)(.*)$/s.exec(text) ?? []
   return plus + (/^[\w./:\\^()*$-]+$/.test(word) ? word : inQuotes(word))
 }
+
+/** What is something else in a field of a manifest than a name without blanks at its ends. */
+const NO_NAME = /[",]|^[/@+\s]|\s$|^(?:all|sameuser|samerole|samegroup|replication)$/
+
+/** A name as a field of a manifest. */
+export const declaredName = (name: string): string => (NO_NAME.test(name) ? inQuotes(name) : name)
 
 const field = (declared: string): string => readDeclared(declared).map(part).join(',')
 
