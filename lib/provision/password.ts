@@ -46,9 +46,12 @@ export async function planPassword({
   run: { settings, report },
   cluster,
   scram,
-}: Pick<LockedHost, 'run' | 'cluster' | 'scram'>): Promise<Change[]> {
+  vault,
+}: Pick<LockedHost, 'run' | 'cluster' | 'scram' | 'vault'>): Promise<Change[]> {
   if (cluster.inRecovery) return []
-  const { dbUser } = settings
+  const { dbUser, vaultFile } = settings
+  // Where another tool has it, the path may be a unit's own.
+  const kept = vault.file.state === 'link' ? undefined : vaultFile
   const [change] = await diffPassword(cluster, dbUser, scram)
   const remembered = new RememberedVerifiers(settings.stateDir, cluster.identifier)
   const tidying = remembered.litter().map(
@@ -61,27 +64,28 @@ export async function planPassword({
   )
   const current = cluster.roles.get(dbUser)
   const remember = (verifier: string): boolean => {
-    const why = remembered.remember(dbUser, verifier)
+    const why = remembered.remember(dbUser, verifier, kept)
     if (why) report.warning(`the state folder ${settings.stateDir} could not be written: ${why}`)
     return !why
   }
   if (!change) {
     const stored = current?.verifier
     // Set before this program came to the host: a password that somebody else sets later shall be told from it.
-    if (!stored || !remembered.isEmpty()) return tidying
+    const moved = kept !== undefined && remembered.isVaultElsewhere(kept)
+    if (!stored || !(remembered.isEmpty() || moved)) return tidying
     return [
       ...tidying,
       {
         by: 'file',
         resource: `state folder ${settings.stateDir}`,
-        action: `remember that the password of the role ${dbUser} is the one from the vault`,
+        action: `remember that the password of the role ${dbUser} is the one from the vault${moved ? ` file ${kept}` : ''}`,
         run: () => remember(stored),
       },
     ]
   }
   const foreign = current !== undefined && remembered.isForeign(dbUser, current.verifier)
   const when = current?.verifierSince ? ` at ${current.verifierSince}` : ''
-  if (foreign && settings.onForeignChange === 'refuse') throw refused(dbUser, settings.vaultFile, when)
+  if (foreign && settings.onForeignChange === 'refuse') throw refused(dbUser, vaultFile, when)
   if (foreign) report.warning(`somebody else changed the password of the role ${dbUser}${when}`)
   return [
     ...tidying,

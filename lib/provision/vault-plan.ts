@@ -6,11 +6,13 @@ import type { Settings } from '../frame/settings.ts'
 import type { Change, Manifest } from '../frame/terms.ts'
 import { create, remove } from '../host/file.ts'
 import { inFolderOf, splitPath, withFolder, withOpen } from '../host/folder.ts'
+import type { Account } from '../host/identity.ts'
 import { job } from '../host/job.ts'
 import { describeOwnership, ownership, ownershipDrift, type State, setOwnership } from '../host/ownership.ts'
 import type { VaultOwnership } from './owners.ts'
+import { RememberedVerifiers } from './remembered-verifiers.ts'
 import type { InterruptedRotation } from './rotation-journal.ts'
-import type { Vault } from './vault.ts'
+import { inspectVault, type Vault } from './vault.ts'
 
 /** What the vault is like and is to be. */
 type Planned = {
@@ -140,6 +142,40 @@ function refuseSecondName(stat: State, vault: Vault): void {
     hint: `Find them (find / -xdev -inum ${stat.ino}) and remove those that should not be there.`,
   })
 }
+
+/**
+ * The vault file that held the password of the cluster `identifier` the last time, where that is another one than the
+ * settings name and is still there; undefined else, and where nothing is remembered.
+ *
+ * @param owner whose rights open its folder where this process's do not
+ */
+export function vaultBefore(
+  { stateDir, vaultFile }: Pick<Settings, 'stateDir' | 'vaultFile'>,
+  identifier: string,
+  owner: Account,
+): string | undefined {
+  const before = new RememberedVerifiers(stateDir, identifier).vaultFile()
+  if (before === undefined || before === vaultFile) return undefined
+  try {
+    return inspectVault(before, owner).file.state === 'missing' ? undefined : before
+  } catch (error) {
+    // There is something, whatever it is.
+    if (error instanceof Failure) return before
+    throw error
+  }
+}
+
+/** A new password beside the vault file `before`, which nobody has asked for: its path was mistyped. */
+export const vaultElsewhere = (path: string, before: string): Failure =>
+  new Failure(ExitCode.configuration, {
+    message: `generate the password in ${path}`,
+    cause: `the password of this PostgreSQL's role is in another vault file, ${before}, which was used so far`,
+    hint: movingVault(path, before),
+  })
+
+/** What to do where the settings name another vault file than `before`. */
+export const movingVault = (path: string, before: string): string =>
+  `Correct ENDOREG_VAULT_FILE. Where the new place is meant, move the file there: mkdir -p ${splitPath(path).folder} && mv ${before} ${path}`
 
 /** Whoever puts the password into the vault file, where that is not this program, and what says so. */
 export type Manager = { readonly tool: string; readonly saidBy: string }

@@ -8,6 +8,7 @@ import { hasSystemd } from '../../host/units.ts'
 import { loadManifest } from '../../provision/manifest.ts'
 import { findStrays } from '../../provision/strays.ts'
 import { readVault } from '../../provision/vault.ts'
+import { vaultBefore } from '../../provision/vault-plan.ts'
 import { filesOf } from '../../server/as-postgres.ts'
 import { findOtherCluster, findPostmaster, type Postmaster } from '../../server/clusters.ts'
 import { type DataFolder, findDataFolder } from '../../server/data-folder.ts'
@@ -24,6 +25,7 @@ import {
   compare,
   gatherNeeds,
   gatherPasswordFiles,
+  ROOT,
   readable,
   requireRight,
   secretsIn,
@@ -49,7 +51,7 @@ export async function gather(settings: Settings) {
   ])
   waiting.catch(() => {})
   const accounts = gatherAccounts(settings)
-  const { postgres, service } = ifKnown(accounts) ?? {}
+  const { postgres, service, vaultOwner } = ifKnown(accounts) ?? {}
   const vaultFolder = splitPath(settings.vaultFile).folder
   const { vault, checkout } = gatherPasswordFiles(settings, accounts)
   const passwords = readable(vault, checkout)
@@ -59,6 +61,7 @@ export async function gather(settings: Settings) {
   const hearing = new Hearing()
   const data = hearing.take('where the data of PostgreSQL is', locate(settings, server, postgres))
   const self = server.state === 'up' ? ifKnown(server.self) : undefined
+  const cluster = server.state === 'up' ? ifKnown(server.cluster) : undefined
   const attempts = await attempting
   const elsewhere = hearing.take(
     'whether PostgreSQL runs elsewhere',
@@ -91,6 +94,9 @@ export async function gather(settings: Settings) {
     pathToVault: gatherTraversals(vaultFolder, service),
     pathToCheckout: gatherTraversals(settings.apiDir, service),
     vault,
+    /** The vault file of this cluster so far, where the settings name another one; undefined where nothing is known of one. */
+    vaultBefore:
+      cluster && ifKnown(toFact(() => vaultBefore(settings, cluster.identifier, vaultOwner ?? ROOT))),
     /** The vault file itself, where links lead to it, and its mode; undefined where it cannot be seen. */
     vaultTarget: ifKnown(
       toFact(() => {

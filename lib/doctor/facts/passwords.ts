@@ -132,7 +132,7 @@ export function secretsIn({ vault, checkout }: PasswordFiles): string[] {
 export const secretsOf = (settings: Settings): string[] =>
   secretsIn(gatherPasswordFiles(settings, gatherAccounts(settings)))
 
-const ROOT: Account = { name: 'root', uid: 0, gid: 0 }
+export const ROOT: Account = { name: 'root', uid: 0, gid: 0 }
 
 /** An ordinary account may lack the right to look, which says nothing about the vault. Fails with EACCES. */
 export function requireRight(path: string): void {

@@ -94,6 +94,9 @@ export const FINDINGS = {
     fix: 'setup',
     blocks: 'setup',
   }),
+  'vault-elsewhere': error('the setup makes no new password beside the one in use, and ends with that', {
+    remedy: 'correct ENDOREG_VAULT_FILE, or move the vault file to its new place',
+  }),
   'vault-in-store': warning(
     'every account can read the store, and copies of it, so the password is no secret',
     { remedy: 'keep it outside of the store (sops-nix, agenix), then run: sync-password --rotate' },

@@ -1,7 +1,7 @@
 import { splitPath } from '../../host/folder.ts'
 import { octal, ownershipDrift } from '../../host/ownership.ts'
 import { VAULT_MODES, vaultOf } from '../../provision/owners.ts'
-import { vaultManager } from '../../provision/vault-plan.ts'
+import { movingVault, vaultManager } from '../../provision/vault-plan.ts'
 import { ifKnown, type Unknown } from '../facts/fact.ts'
 import { type Examination, fromPrimary, isStandby, onStandby } from './examination.ts'
 import { describeDrift, findClosedFolder, ownershipCommand } from './folders.ts'
@@ -27,9 +27,16 @@ function unusable(exam: Examination, unknown: Unknown) {
   exam.find('vault-unusable', path, `it gives no password: ${why}`, hint ? { remedy: hint } : {})
 }
 
-function missing(exam: Examination): void {
-  const { settings, manifest, agreement } = exam.facts
+function missing(exam: Examination) {
+  const { settings, manifest, agreement, vaultBefore } = exam.facts
   const { vaultFile, apiDir } = settings
+  if (vaultBefore !== undefined)
+    return exam.find(
+      'vault-elsewhere',
+      vaultFile,
+      `there is nothing, and the password of PostgreSQL's role is in ${vaultBefore}, which was used so far`,
+      { remedy: movingVault(vaultFile, vaultBefore) },
+    )
   const tool = vaultManager(settings, manifest)?.tool
   const same = agreement.copyIsVerifier === 'same' ? ` (${apiDir}/conf/db_pwd holds the same password)` : ''
   const primary = onStandby(exam.facts, `${fromPrimary(exam.facts)}${same}, then: postgres-endoreg-setup`)

@@ -126,6 +126,17 @@ export const VAULTS: readonly Case[] = [
     says: /remedy: postgres-endoreg-setup generates a new one; to keep the old one, copy it there first/,
   },
   {
+    name: 'no vault file where the settings say, and the one that was used is elsewhere',
+    told: {
+      vault: vault({ state: 'missing' }),
+      vaultBefore: '/etc/secrets/before',
+      vaultForService: BROKEN,
+      vaultTarget: undefined,
+    },
+    finds: [`error vault-elsewhere (${VAULT})`],
+    says: /nothing, and the password of .* is in \/etc\/secrets\/before.*remedy: Correct ENDOREG_VAULT_FILE.* mv \/etc\/secrets\/before \/etc/s,
+  },
+  {
     name: 'no vault file, and no other place with the password',
     told: {
       vault: vault({ state: 'missing' }),
