@@ -4,10 +4,9 @@ import { promisify } from 'node:util'
 import { doing, ExitCode, Failure, isSystemError, reasonOf, systemError } from '../frame/failure.ts'
 import type { Run } from '../frame/run.ts'
 import type { Settings } from '../frame/settings.ts'
-import { accountName } from '../host/accounts.ts'
 import { readRegular } from '../host/file.ts'
 import { type Folder, inFolder, makeFolder, openFolder } from '../host/folder.ts'
-import { effectiveUid } from '../host/identity.ts'
+import { requireOurs } from '../host/ownership.ts'
 import {
   type Backup,
   DESCRIPTION,
@@ -55,14 +54,8 @@ export function openBackups({ backupDir }: Settings): Folder {
   return folder
 }
 
-function refuseUnsafe(folder: Folder): void {
-  if (folder.isOurs()) return
-  throw new Failure(ExitCode.configuration, {
-    message: using(folder.path),
-    cause: `others than ${accountName(effectiveUid())} can write there or lead elsewhere, and what is restored runs as PostgreSQL's superuser`,
-    hint: `See who can: namei -l ${folder.path}. Let root own it: chown root ${folder.path} && chmod 0700 ${folder.path}`,
-  })
-}
+const refuseUnsafe = (folder: Folder): void =>
+  requireOurs(folder, using(folder.path), "what is restored runs as PostgreSQL's superuser", '0700')
 
 /** What the folder of the backups holds: the complete ones, oldest first, and what only has such a name, with the reason. */
 export type Shelf = {

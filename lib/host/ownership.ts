@@ -2,6 +2,7 @@ import { fchmodSync, fchownSync, fstatSync, type Stats } from 'node:fs'
 import * as v from 'valibot'
 import { ExitCode, errnoOf, Failure, systemFailure } from '../frame/failure.ts'
 import { accountName, groupName } from './accounts.ts'
+import type { Folder } from './folder.ts'
 import { effectiveUid } from './identity.ts'
 
 /** Who a file belongs to and what it allows. */
@@ -66,4 +67,30 @@ export function setOwnership(handle: number, owner: Ownership, shown: string): v
       hint: `Run it as root, or once by hand: chown ${owner.names} ${shown} && chmod ${octal(owner.mode)} ${shown}`,
     })
   }
+}
+
+/**
+ * Fails where others than this process's account decide what is in `folder`: with 77 where it is another account's, which an
+ * ordinary account is not to mend; else with 78.
+ *
+ * @param message what is being done
+ * @param because why that matters, to go on with after "and"
+ * @param mode what it is to have, for chmod(1)
+ */
+export function requireOurs(folder: Folder, message: string, because: string, mode: string): void {
+  if (folder.isOurs()) return
+  const { path } = folder
+  const { uid } = folder.stat()
+  const me = effectiveUid()
+  if (me !== 0 && uid !== me)
+    throw new Failure(ExitCode.notPermitted, {
+      message,
+      cause: `the folder belongs to ${accountName(uid)}, and ${accountName(me)} has started this`,
+      hint: `Run it as ${accountName(uid)}${uid === 0 ? ' (sudo)' : ''}.`,
+    })
+  throw new Failure(ExitCode.configuration, {
+    message,
+    cause: `others than ${accountName(me)} can write there or lead elsewhere, and ${because}`,
+    hint: `See who can: namei -l ${path}. Let ${accountName(me)} own it: chown ${accountName(me)} ${path} && chmod ${mode} ${path}`,
+  })
 }

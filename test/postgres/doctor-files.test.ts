@@ -52,7 +52,7 @@ const ROWS: readonly Row[] = [
     name: 'a backup without its description',
     breaks: host => mkdirSync(join(backups(host), OLD), { recursive: true, mode: 0o700 }),
     finds: ['backup-unusable'],
-    says: /manifest\.json cannot be read: /,
+    says: /manifest\.json cannot be read: no such file or folder/,
     restores: host => rmSync(backups(host), { recursive: true }),
   },
   {

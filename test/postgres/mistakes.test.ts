@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writ
 import { dirname, join } from 'node:path'
 import t from 'tap'
 import { isRoot } from '../support/command.ts'
-import { Host } from '../support/host.ts'
+import { Host, needsRoot } from '../support/host.ts'
 
 /** What somebody types, what is printed, and the exit code. Each is refused before anything is touched. */
 type Mistake = {
@@ -104,6 +104,25 @@ t.test('what is typed wrong is named, and nothing is touched', async t => {
     })
   }
   t.notOk(existsSync(host.vaultFile))
+  await t.test('another account than root', needsRoot, async t => {
+    mkdirSync(join(host.folder, 'backups'), { mode: 0o700 })
+    for (const [command, says] of [
+      [
+        'restore-postgres',
+        /the folder belongs to root, and stranger has started this\n.*what to do: Run it as root \(sudo\)\./,
+      ],
+      [
+        'fix-postgres',
+        /cannot run fix-postgres: only root can do this, and another account has started it\n/,
+      ],
+      ['reset-psql-safe', /cannot run reset-psql-safe: only root/],
+    ] as const) {
+      const { code, err } = await host.run(command, [], { as: 'stranger' })
+      t.equal(code, 77, err)
+      t.match(err, says)
+      t.notMatch(err, /terminal|chmod|namei/)
+    }
+  })
   await t.test('a manifest', async t => {
     const manifest = join(host.folder, 'manifest.json')
     const role = { name: 'endoregDbLocal', lgoin: true }

@@ -44,7 +44,7 @@ t.test('what is refused changes nothing', needsPrograms, async t => {
   await refused(['--yes-overwrite', 'another'], 64, { cause: /not "another"/ })
   await refused([...yes, '--backup', '2020-01-01T00-00-00Z'], 64, { hint: `The newest are: ${name}` })
   await refused([...yes, '--database', 'x'], 64, { hint: /^It has: endoregDbLocal, odd/ })
-  await refused(['--drill', '--no-backup'], 64, { cause: /--no-backup does not go with it/ })
+  await refused(['--drill', '--no-backup'], 64, { cause: '--drill and --no-backup do not go together' })
   edited(told => {
     told.server.major++
   })

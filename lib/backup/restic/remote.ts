@@ -3,10 +3,11 @@ import { ExitCode, Failure } from '../../frame/failure.ts'
 import type { Run } from '../../frame/run.ts'
 import { scrubber } from '../../frame/scrub.ts'
 import type { Settings } from '../../frame/settings.ts'
-import { accountById, accountName, homeOf } from '../../host/accounts.ts'
+import { accountById, homeOf } from '../../host/accounts.ts'
 import { readTrustedFile } from '../../host/configuration-file.ts'
 import { openFolder } from '../../host/folder.ts'
 import { effectiveUid } from '../../host/identity.ts'
+import { requireOurs } from '../../host/ownership.ts'
 import { ask } from '../../host/shell.ts'
 
 /** Where the repository is, as the settings say it. */
@@ -88,11 +89,7 @@ async function refuseForeignFolder(path: string): Promise<void> {
   try {
     if (folder.isOurs()) return
     if (folder.safe && OF_A_SERVER.test((await ask('stat', '-f', '-c', '%T', '--', path)).out ?? '')) return
-    throw wrong(
-      `others than ${accountName(effectiveUid())} can write there or lead elsewhere, and root follows nobody else's links`,
-      `See who can: namei -l ${path}. Let root own it: chown root ${path} && chmod go-w ${path}`,
-      `use the restic repository ${path}`,
-    )
+    requireOurs(folder, `use the restic repository ${path}`, "root follows nobody else's links", 'go-w')
   } finally {
     folder.close()
   }
