@@ -39,7 +39,7 @@ t.test('a newer one that is not complete', async t => {
   t.throws(() => choose(true), {
     code: 74,
     message: `read the backup ${folder}/${on(22)}`,
-    reason: 'manifest.json cannot be read: ENOENT',
+    reason: 'manifest.json cannot be read: no such file or folder',
   })
   t.equal(choose(false), on(21))
   t.match(run.report.warnings, [`${folder}/${on(22)} is newer, but no complete backup: manifest.json`])
