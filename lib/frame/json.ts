@@ -12,11 +12,22 @@ export function parseJson(text: string): unknown {
     return JSON.parse(text)
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error
-    const { at, expected } = firstMistake(text)
-    const before = text.slice(0, at).split('\n')
-    const column = (before.at(-1)?.length ?? 0) + 1
-    throw new SyntaxError(`it is no JSON: line ${before.length}, column ${column}: expected ${expected}`)
+    throw mistaken(text, 'it is no JSON')
   }
+}
+
+/** The same of a text that a person has written: of a name that stands twice in an object JSON.parse takes the last value, in silence. */
+export function parseTyped(text: string): unknown {
+  const value = parseJson(text)
+  if (firstMistake(text).expected !== GRAMMAR.end.expected) throw mistaken(text, 'it says something twice')
+  return value
+}
+
+function mistaken(text: string, what: string): SyntaxError {
+  const { at, expected } = firstMistake(text)
+  const before = text.slice(0, at).split('\n')
+  const column = (before.at(-1)?.length ?? 0) + 1
+  return new SyntaxError(`${what}: line ${before.length}, column ${column}: expected ${expected}`)
 }
 
 /** A token of JSON (RFC 8259, 2), white space before it. */
@@ -41,7 +52,7 @@ const GRAMMAR: Readonly<Record<State, Row>> = {
 
 /** Where a text stops to be JSON, and what would have had to stand there. */
 function firstMistake(text: string): { at: number; expected: string } {
-  const open: string[] = []
+  const open: { sign: string; names: Set<unknown> }[] = []
   let state: State = 'value'
   for (TOKEN.lastIndex = 0; ; ) {
     const from = TOKEN.lastIndex
@@ -53,9 +64,15 @@ function firstMistake(text: string): { at: number; expected: string } {
       : undefined
     if (to === undefined)
       return { at: from + text.slice(from).search(/[^ \t\r\n]|$/), expected: row.expected }
-    if (sign === '{' || sign === '[') open.push(sign)
+    if (to === 'colon' && string !== undefined) {
+      const names = open.at(-1)?.names
+      const name: unknown = JSON.parse(string)
+      if (names?.has(name)) return { at: TOKEN.lastIndex - string.length, expected: 'another name' }
+      names?.add(name)
+    }
+    if (sign === '{' || sign === '[') open.push({ sign, names: new Set() })
     if (sign === '}' || sign === ']') open.pop()
-    const holder = open.at(-1)
+    const holder = open.at(-1)?.sign
     state = to !== 'after' ? to : holder === undefined ? 'end' : holder === '{' ? 'more names' : 'more values'
   }
 }

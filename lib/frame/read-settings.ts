@@ -40,10 +40,16 @@ export function readSettings(env: NodeJS.ProcessEnv, file: EnvFile): Settings {
     if (!source || (source.value === '' && usual === undefined)) return undefined
     const problem = source.value === '' ? 'is empty' : problemWith(row, source.value)
     if (problem) {
-      wrong.push(`${name} (${source.from}) ${problem}: ${JSON.stringify(withoutPassword(source.value))}`)
+      const shown = source.value === '' ? '' : `: ${JSON.stringify(withoutPassword(source.value))}`
+      wrong.push(`${name} (${source.from}) ${problem}${shown}`)
     }
     return source.value
   })
+  const chosen = given.get(ENV_FILE)
+  if (chosen && chosen.from !== ENVIRONMENT)
+    wrong.push(
+      `${ENV_FILE} (${chosen.from}) says in the environment which settings file is read, and nothing in it`,
+    )
   if (settings.dbUser === settings.adminRole) {
     wrong.push(
       `ENDOREG_DB_USER and PGUSER are both ${JSON.stringify(settings.dbUser)}: the application must not be the administrative role`,
@@ -90,6 +96,31 @@ const FAMILIES = /^(?:ENDOREG_|PG|RESTIC_|DJANGO_)/
 
 /** An address may hold one, between the colon and the @. */
 const withoutPassword = (value: string): string => value.replace(/(:\/\/[^/@:]*):[^/@]*@/, '$1:...@')
+
+/**
+ * A failure that speaks of a path in the settings, with the names of the settings that have that path. Whoever meets it
+ * knows paths only.
+ */
+export function naming(failure: Failure, settings: Settings): Failure {
+  const [path] = /\/\S+/.exec(failure.message) ?? []
+  if (path === undefined || !SPOKEN_OF.test(failure.hint)) return failure
+  const values = new Map(Object.entries(settings))
+  const names = Object.entries(settingsFrom(row => row.name)).flatMap(([field, name]) => {
+    const value: unknown = values.get(field)
+    const is = typeof value === 'string' && (isWithin(value, path) || isWithin(path, value))
+    return is && typeof name === 'string' ? [name] : []
+  })
+  if (names.length === 0) return failure
+  const { code, message, reason: cause } = failure
+  return new Failure(code, {
+    message,
+    cause,
+    hint: failure.hint.replace(SPOKEN_OF, `$1${names.join(' or ')}`),
+  })
+}
+
+const SPOKEN_OF = /(the real path into )the settings|the path in the settings/
+const isWithin = (path: string, folder: string): boolean => path === folder || path.startsWith(`${folder}/`)
 
 function invalid(problems: readonly string[]): Failure {
   return new Failure(ExitCode.configuration, {

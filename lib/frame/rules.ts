@@ -1,5 +1,5 @@
 import { isIP } from 'node:net'
-import { parseJson, whyNoDocument } from './json.ts'
+import { parseTyped, whyNoDocument } from './json.ts'
 import { PLAIN } from './text.ts'
 
 /** What is wrong with a text, or undefined. */
@@ -82,7 +82,7 @@ const pythonModule: Rule = value =>
 const djangoSettings: Rule = value => {
   let parsed: unknown
   try {
-    parsed = parseJson(value)
+    parsed = parseTyped(value)
   } catch (error) {
     return whyNoDocument(error).replace(/^it /, '')
   }

@@ -4,6 +4,7 @@ import { type Clock, Deadline, systemClock } from './deadline.ts'
 import { ExitCode, Failure } from './failure.ts'
 import { Interruption } from './interruption.ts'
 import { writeAll } from './output.ts'
+import { naming } from './read-settings.ts'
 import { Report } from './report.ts'
 import { type Command, misused, type Run, type Steps } from './run.ts'
 import type { Settings } from './settings.ts'
@@ -88,6 +89,7 @@ async function runCommand(
 ): Promise<number> {
   let report = startReport(command, args)
   let metrics: Metrics | undefined
+  let settings: Settings | undefined
   const stop = (failure: Failure): never => {
     metrics?.interrupted(failure.code)
     report.failure(failure)
@@ -103,7 +105,7 @@ async function runCommand(
     requireRoot(command, options)
     const { check, json, flags, values } = options
     report = new Report({ command: command.name, check, json, clock })
-    const settings = host.loadSettings(process.env, options.envFile)
+    settings = host.loadSettings(process.env, options.envFile)
     const deadline = new Deadline(settings.readyTimeout, clock)
     const run: Run = { settings, check, flags, values, report, deadline, interruption }
     metrics = settings.metricsDir === undefined ? undefined : await host.metrics(command, run)
@@ -114,7 +116,8 @@ async function runCommand(
     report.summary(summary)
     return code
   } catch (error) {
-    const failure = error instanceof Failure ? error : bug(error)
+    const understood = error instanceof Failure ? error : bug(error)
+    const failure = settings ? naming(understood, settings) : understood
     await metrics?.end(failure.code)
     report.failure(failure)
     return failure.code
@@ -186,6 +189,9 @@ function parseOptions(command: Command, args: readonly string[]): Options {
       )
     const { name, rawName, value, inlineValue } = token
     if (!Object.hasOwn(known, name)) {
+      // -check is several options of one letter for Node.js.
+      const typed = args[token.index] ?? rawName
+      if (/^-\w{2}/.test(typed)) throw refuse(`Unknown option '${typed}'`, didYouMean(`-${typed}`))
       throw refuse(`Unknown option '${rawName}'`, didYouMean(rawName))
     }
     const [what] = valued[name] ?? []

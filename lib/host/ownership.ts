@@ -69,6 +69,9 @@ export function setOwnership(handle: number, owner: Ownership, shown: string): v
   }
 }
 
+/** Such a folder is for everybody (inode(7)). */
+const STICKY = 0o1000
+
 /**
  * Fails where others than this process's account decide what is in `folder`: with 77 where it is another account's, which an
  * ordinary account is not to mend; else with 78.
@@ -88,9 +91,12 @@ export function requireOurs(folder: Folder, message: string, because: string, mo
       cause: `the folder belongs to ${accountName(uid)}, and ${accountName(me)} has started this`,
       hint: `Run it as ${accountName(uid)}${uid === 0 ? ' (sudo)' : ''}.`,
     })
+  const shared = (folder.stat().mode & STICKY) !== 0
   throw new Failure(ExitCode.configuration, {
     message,
     cause: `others than ${accountName(me)} can write there or lead elsewhere, and ${because}`,
-    hint: `See who can: namei -l ${path}. Let ${accountName(me)} own it: chown ${accountName(me)} ${path} && chmod ${mode} ${path}`,
+    hint: shared
+      ? `Every account uses ${path}: name a folder of its own.`
+      : `See who can: namei -l ${path}. Let ${accountName(me)} own it: chown ${accountName(me)} ${path} && chmod ${mode} ${path}`,
   })
 }

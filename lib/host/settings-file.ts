@@ -44,8 +44,9 @@ function parseEnvFile(content: string, file: string): Pick<EnvFile, 'variables' 
     .map(({ line, index }) => {
       const key = /^\s*(?:export\s+)?((?:ENDOREG_|PG)\w*)[^=:]*$/.exec(line)?.[1]
       if (key !== undefined) return `${key} (${where(index)}) has no = behind it`
+      if (/^\s*\[/.test(line)) return `${where(index)} is a section, and the file has none`
       // Not quoted: a password may stand there.
-      return `${where(index)} is ${/^\s*\[/.test(line) ? 'a section, and the file has none' : 'no setting (NAME=VALUE)'}; a comment begins with #`
+      return `${where(index)} is no setting (NAME=VALUE) and no comment (#)`
     })
   const problems = [...silent, ...repeated(lines, parsed, without, file)]
   return { variables: Object.entries(parsed).map(([key, value]) => [key, { value, from: file }]), problems }

@@ -2,7 +2,7 @@ import { isIP } from 'node:net'
 import * as v from 'valibot'
 import shipped from '../../units/manifest.json' with { type: 'json' }
 import { ExitCode, Failure } from '../frame/failure.ts'
-import { describeIssue, parseJson, whyNoDocument } from '../frame/json.ts'
+import { describeIssue, parseTyped, whyNoDocument } from '../frame/json.ts'
 import { databaseName, type Rule, roleName, text } from '../frame/rules.ts'
 import type { Settings } from '../frame/settings.ts'
 import type { AccessRule, Manifest } from '../frame/terms.ts'
@@ -87,7 +87,7 @@ export function loadManifest(settings: Settings): Manifest {
   const json = readTrustedFile(file, 'read the manifest', false) ?? ''
   let content: unknown
   try {
-    content = parseJson(json)
+    content = parseTyped(json)
   } catch (error) {
     throw refuse(file, [whyNoDocument(error)])
   }

@@ -2,6 +2,7 @@ import { Deadline } from '../frame/deadline.ts'
 import { ExitCode, Failure } from '../frame/failure.ts'
 import type { Report } from '../frame/report.ts'
 import type { Run } from '../frame/run.ts'
+import { sentences } from '../frame/text.ts'
 import { administratorGoal, explain, type Problem, toFailure } from './connection-problem.ts'
 import { abandon, openSession, type Session } from './session.ts'
 
@@ -81,7 +82,7 @@ const late = (problem: Problem, what: string, deadline: Deadline): Failure =>
   new Failure(ExitCode.tryLater, {
     message: `wait for ${what}`,
     cause: `not ready within ${deadline.seconds} s: ${problem.cause}`,
-    hint: `${problem.hint.replace(/[^.?]$/, '$&.')} ENDOREG_READY_TIMEOUT is how long to wait.`,
+    hint: sentences(problem.hint, 'ENDOREG_READY_TIMEOUT is how long to wait.'),
   })
 
 /**

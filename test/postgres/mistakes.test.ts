@@ -80,6 +80,28 @@ const MISTAKES: readonly Mistake[] = [
     says: /--check and --yes do not go together/,
   },
   {
+    name: 'a folder of the state that is a file',
+    command: 'backup-postgres',
+    env: { ENDOREG_STATE_DIR: '/etc/passwd/state' },
+    code: 78,
+    says: /below \/etc is not a folder\n.*what to do: Move the file that stands in the way, or correct ENDOREG_STATE_DIR\./,
+  },
+  {
+    name: 'a folder of backups that everybody uses',
+    command: 'restore-postgres',
+    args: ['--list'],
+    env: { ENDOREG_BACKUP_DIR: '/tmp' },
+    code: isRoot ? 78 : 77,
+    says: isRoot ? /Every account uses \/tmp: name a folder of its own/ : /the folder belongs to root/,
+  },
+  {
+    name: 'a short option that was meant to be a long one',
+    command: 'sync-password',
+    args: ['-check'],
+    code: 64,
+    says: /Unknown option '-check'\n.*Did you mean --check\?/,
+  },
+  {
     name: 'a backup that is not there',
     command: 'restore-postgres',
     args: ['--backup', '2026-01-01T00-00-00Z'],

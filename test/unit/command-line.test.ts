@@ -62,6 +62,7 @@ const WRONG: readonly [args: readonly string[], says: string][] = [
   [['check'], 'Did you mean --check?'],
   [['--env-fil', '/x'], 'Did you mean --env-file?'],
   [['extra'], 'extra'],
+  [['-check'], "Unknown option '-check'\nsync-password: what to do: Did you mean --check?"],
   [['-c'], '-c'],
   [['--check', '--nonsense', '--json'], '--nonsense'],
 ]

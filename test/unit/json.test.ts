@@ -1,5 +1,5 @@
 import t from 'tap'
-import { parseJson } from '../../lib/frame/json.ts'
+import { parseJson, parseTyped } from '../../lib/frame/json.ts'
 import { Random } from '../support/random.ts'
 
 /** Texts that are no JSON, and what is said of them. */
@@ -31,6 +31,16 @@ t.test('what is no JSON is said with line and column, and nothing of it is quote
     const error = t.throws(() => parseJson(text))
     t.equal(error instanceof Error && error.message, `it is no JSON: ${says}`)
   }
+})
+
+t.test('a name that stands twice', async t => {
+  const text = '{"a": {"b": 1, "c": 2},\n "b": [{"b": 1}, {"b": 2}], "a": 1}'
+  t.throws(() => parseTyped(text), {
+    message: 'it says something twice: line 2, column 29: expected another name',
+  })
+  t.same(parseJson(text), JSON.parse(text))
+  t.throws(() => parseTyped('{"a": 1, "\\u0061": 1}'), { message: /column 10/ })
+  t.same(parseTyped(' {"a": {"a": []}}\n'), { a: { a: [] } })
 })
 
 t.test('each text is JSON or has a place where it stops to be', async t => {

@@ -94,9 +94,10 @@ const MISTAKES: readonly [content: string, says: RegExp][] = [
   ['PGPROT=5433\n', /did you mean PGPORT\?$/],
   ['RESTIC_REPOSITORYFILE=/x\n', /did you mean RESTIC_REPOSITORY_FILE\?$/],
   ['[database]\nPGPORT=5433\n', /line 1 is a section, and the file has none/],
-  ['# words\nset the port to 5433\n', /line 2 is no setting \(NAME=VALUE\); a comment begins with #$/],
+  ['# words\nset the port to 5433\n', /line 2 is no setting \(NAME=VALUE\) and no comment \(#\)$/],
   ['ENDOREG DB NAME=x\n', /line 1 is no setting/],
   ['=x\n', /line 1 is no setting/],
+  ['ENDOREG_ENV_FILE=/x\n', /^ENDOREG_ENV_FILE \(.*\) says in the environment which settings file is read/],
   ['PGPORT=5433\n#\nPGPORT=5434\r\n', /^PGPORT \(.*\) is set in the lines 1 and 3: keep one$/],
   ['export PGPORT=1\nPGPORT: 2\nPGPORT=3', /lines 1 and 2 and 3/],
 ]
