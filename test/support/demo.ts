@@ -80,6 +80,7 @@ async function demo(): Promise<void> {
     ENDOREG_SERVICE_USER: me,
     ENDOREG_SERVICE_GROUP: group,
     ENDOREG_API_DIR: apiDir,
+    ENDOREG_STATE_DIR: join(folder, 'state'),
   }
 
   step('First run: vault password, roles, databases, password, and the proof over both loopbacks.')
