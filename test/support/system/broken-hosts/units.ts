@@ -113,10 +113,11 @@ ${fails}`,
     },
     {
       name: 'the disk of the data is nearly full',
-      breaks: `${stopServer(here)}; mount -t tmpfs -o size=200m,mode=700,uid=postgres,gid=postgres tmpfs /mnt && cp -a ${data}/. /mnt && mount --move /mnt ${data} && systemctl start ${cluster}
+      breaks: `${stopServer(here)}; cp -a ${data} /srv/data && mount -t tmpfs -o size=200m tmpfs ${data} && cp -a /srv/data/. ${data} && rm -r /srv/data
+systemctl reset-failed ${cluster}; systemctl start postgresql.service ${cluster}
 head -c "$(($(stat -f --format='%a*%S' ${data}) - 4000000))" /dev/zero >${data}/filled`,
-      finds: ['disk-full'],
-      leaves: ['disk-full'],
+      finds: [`disk-full ${data}`],
+      leaves: [`disk-full ${data}`],
       restores: `${stopServer(here)}; umount ${data}; ${restartServer(here)}`,
     },
     // addresses and files, with a unit that has failed for them
@@ -150,7 +151,7 @@ head -c "$(($(stat -f --format='%a*%S' ${data}) - 4000000))" /dev/zero >${data}/
       restores: `rm ${CHECKOUT}/conf/db.yaml`,
     },
     {
-      name: 'a setting that is none, and the setup has failed for it',
+      name: 'the name of the database server leads nowhere, and the setup has failed for it',
       breaks: `cp ${SETTINGS} /root/env; echo 'ENDOREG_DB_HOST=nowhere.invalid' >>${SETTINGS}\n${again(SETUP)}`,
       finds: ['name-unresolved'],
       leaves: ['name-unresolved'],
