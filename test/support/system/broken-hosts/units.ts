@@ -129,12 +129,20 @@ head -c "$(($(stat -f --format='%a*%S' ${data}) - 4000000))" /dev/zero >${data}/
       restores: `echo 0 >${IPV6}/all/disable_ipv6; echo 0 >${IPV6}/lo/disable_ipv6\n${restartServer(here)}`,
     },
     {
-      name: 'the folder of the vault is a link to another one, and the setup has failed for it',
+      name: '/etc/secrets is a link to another folder, which is as good as any',
       breaks: `mv /etc/secrets /srv/secrets && ln -s /srv/secrets /etc/secrets\n${again(SETUP)}`,
-      finds: ['vault-unusable'],
-      leaves: ['vault-unusable'],
-      says: /\/etc\/secrets/,
+      finds: [],
+      leaves: [],
+      says: /no errors, no warnings/,
       restores: 'rm /etc/secrets && mv /srv/secrets /etc/secrets',
+    },
+    {
+      name: '/etc/secrets is a link into a home, which the units do not see, and the setup has failed for it',
+      breaks: `mv /etc/secrets /root/secrets && ln -s /root/secrets /etc/secrets\n${again(SETUP)}`,
+      finds: [`vault-unreadable ${VAULT}`],
+      leaves: [`vault-unreadable ${VAULT}`],
+      says: /may not enter \/root/,
+      restores: 'rm /etc/secrets && mv /root/secrets /etc/secrets',
     },
     {
       name: 'there is no checkout, and the boot has failed for it',
@@ -187,6 +195,24 @@ until [ "$(systemctl show -P NRestarts ${API})" -gt 0 ] || journalctl -q -b -u $
       leaves: [`unit-starting ${API}`],
       says: /no module named endoreg/,
       restores: `cat /root/api.py >${CHECKOUT}/api.py; systemctl restart ${API}`,
+    },
+    {
+      name: 'the file of a unit is gone, while the unit is still at work',
+      breaks: `mv /usr/lib/systemd/system/${BOOT} /root/; systemctl daemon-reload`,
+      finds: [`units-missing ${BOOT}`],
+      leaves: [`units-missing ${BOOT}`],
+      restores: `mv /root/${BOOT} /usr/lib/systemd/system/; systemctl daemon-reload`,
+    },
+    {
+      name: 'the setup fails without a word, and what it said of another failure is of no concern',
+      breaks: `${BAD_VAULT}; systemctl restart ${SETUP}; ${GOOD_VAULT}; ${again(SETUP)}
+mkdir -p /run/systemd/system/${SETUP}.d; printf '[Service]\\nRestart=no\\nExecStartPre=/bin/false\\n' >/run/systemd/system/${SETUP}.d/test.conf
+systemctl daemon-reload; ${again(SETUP)}`,
+      finds: [`unit-failed ${SETUP}`, `unit-overridden ${SETUP}`],
+      fix: 'units',
+      leaves: [`unit-failed ${SETUP}`, `unit-overridden ${SETUP}`],
+      says: /^(?!.*control character)it has failed/,
+      restores: `rm -r /run/systemd/system/${SETUP}.d; systemctl daemon-reload`,
     },
     {
       name: 'units that are not enabled',
