@@ -116,10 +116,10 @@ cp /usr/bin/systemctl /srv/systemctl; tar -C / -cpf /srv/sound.tar ${KEPT}
 ${begin(release)}`
 
 const recover = (release: Release): string => `cp /srv/systemctl /usr/bin/systemctl
-rm -rf /usr/bin/systemctl.kept; systemctl unmask postgresql.service ${UNITS}
+rm -rf /usr/bin/systemctl.kept /run/systemd/system/*.service.d; systemctl unmask postgresql.service ${UNITS}
 ${end(release)}
 umount ${places(release).data}; for name in all lo; do echo 0 >/proc/sys/net/ipv6/conf/$name/disable_ipv6; done
-cd / && rm -rf /srv/secrets /srv/kept etc/secrets etc/postgresql/* var/lib/postgresql/* etc/systemd/system var/endoreg-service-user/endo-api
+cd / && rm -rf /srv/secrets /srv/kept root/secrets etc/secrets etc/postgresql/* var/lib/postgresql/* etc/systemd/system var/endoreg-service-user/endo-api
 tar -C / -xpf /srv/sound.tar
 ${begin(release)}`
 
