@@ -4,6 +4,7 @@ import { sentences } from '../../frame/text.ts'
 import { keepBefore } from '../../host/configuration-file.ts'
 import { remove } from '../../host/file.ts'
 import { withMaintenanceLock } from '../../host/lock.ts'
+import { control } from '../../host/units.ts'
 import { accessMode } from '../../provision/access-rules.ts'
 import { provideCheckout } from '../../provision/checkout.ts'
 import { inspectCheckout } from '../../provision/checkout-files.ts'
@@ -16,6 +17,7 @@ import { finishInterrupted } from '../../reset/undo.ts'
 import { ifKnown, toFact } from '../facts/fact.ts'
 
 import type { Facts } from '../facts/gather.ts'
+import { API } from '../facts/units.ts'
 import type { DoctorFinding } from '../findings/examination.ts'
 import type { Fix } from '../findings/meanings.ts'
 import { objects, schema } from './database.ts'
@@ -44,10 +46,23 @@ const setup: Remedy = {
   },
 }
 
+/** What has read the API's files at its start, and goes by what stood there. */
+const READERS: readonly string[] = ['endo-api-boot.service', API]
+
+/** Restarts what works with the API's files as they were before, and waits until it has. */
+async function restartReaders(run: Run, { units: looked }: Facts): Promise<void> {
+  const names = (ifKnown(looked) ?? [])
+    .filter(({ name, active }) => READERS.includes(name) && active === 'active')
+    .map(({ name }) => name)
+  await control(run, 'restart', ...names)
+  for (const name of names) run.report.change({ resource: name, action: 'restart' })
+}
+
 const install: Remedy = {
   fix: 'install',
-  does: subjects => `do what endo-api-boot does: ${subjects}`,
-  apply: async (run, findings, { accounts }) => {
+  does: subjects => `do what endo-api-boot does, and restart the API: ${subjects}`,
+  apply: async (run, findings, facts) => {
+    const { accounts } = facts
     // Not db_pwd: the password is in no other place.
     const service = ifKnown(accounts)?.service
     for (const { id, subject } of findings) {
@@ -57,6 +72,7 @@ const install: Remedy = {
     await provideCheckout(within(run), of.service)
     const waiting = within(run)
     await installCopies(waiting, of, await waitForLogin(waiting, of.service))
+    await restartReaders(run, facts)
   },
 }
 
