@@ -32,10 +32,27 @@ const within = (run: Run): Run => ({
   flags: new Set(),
 })
 
+/** What goes by what it found at its start: the files of the API, and its tables, which it makes then. */
+const READERS: readonly string[] = ['endo-api-boot.service', API]
+/** One that ends again and again is about to be started when it is looked at. */
+const AT_WORK: readonly string[] = ['active', 'activating']
+/** After these the setup makes a database without a table. */
+const MAKES_IT_EMPTY: readonly string[] = ['database-missing', 'role-missing']
+
+/** Restarts what works with what was there before, and waits until it has. */
+async function restartReaders(run: Run, { units: looked }: Facts): Promise<void> {
+  const names = (ifKnown(looked) ?? [])
+    .filter(({ name, active }) => READERS.includes(name) && AT_WORK.includes(active))
+    .map(({ name }) => name)
+  await control(run, 'restart', ...names)
+  for (const name of names) run.report.change({ resource: name, action: 'restart' })
+}
+
 const setup: Remedy = {
   fix: 'setup',
   does: subjects => `do what postgres-endoreg-setup does: ${subjects}`,
-  apply: async (run, _, { data, settings, accounts }) => {
+  apply: async (run, findings, facts) => {
+    const { data, settings, accounts } = facts
     const postgres = ifKnown(accounts)?.postgres
     // Its block of access rules changes these two, if they are PostgreSQL's own; where its account may keep no copy
     // beside them, it may not change them either.
@@ -43,19 +60,8 @@ const setup: Remedy = {
       for (const file of [data.hbaFile, data.identFile]) toFact(() => keepBefore.as(postgres, file))
     }
     await setUp(within(run))
+    if (findings.some(({ id }) => MAKES_IT_EMPTY.includes(id))) await restartReaders(run, facts)
   },
-}
-
-/** What has read the API's files at its start, and goes by what stood there. */
-const READERS: readonly string[] = ['endo-api-boot.service', API]
-
-/** Restarts what works with the API's files as they were before, and waits until it has. */
-async function restartReaders(run: Run, { units: looked }: Facts): Promise<void> {
-  const names = (ifKnown(looked) ?? [])
-    .filter(({ name, active }) => READERS.includes(name) && active === 'active')
-    .map(({ name }) => name)
-  await control(run, 'restart', ...names)
-  for (const name of names) run.report.change({ resource: name, action: 'restart' })
 }
 
 const install: Remedy = {
