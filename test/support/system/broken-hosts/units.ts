@@ -194,7 +194,7 @@ until [ "$(systemctl show -P NRestarts ${API})" -gt 0 ] || journalctl -q -b -u $
       finds: [`unit-starting ${API}`],
       leaves: [`unit-starting ${API}`],
       says: /no module named endoreg/,
-      restores: `cat /root/api.py >${CHECKOUT}/api.py; systemctl restart ${API}`,
+      restores: `cat /root/api.py >${CHECKOUT}/api.py; ${again(API)}`,
     },
     {
       name: 'the file of a unit is gone, while the unit is still at work',
