@@ -25,7 +25,6 @@ function failedStep({ id, subject }: DoctorFinding): Step | undefined {
     case 'api-unwell':
       return 'api'
     // What the setup and endo-api-boot bring about is not there, or as it was before, where they cannot do their work.
-    case 'vault-missing':
     case 'role-missing':
     case 'role-no-password':
     case 'database-missing':
