@@ -112,7 +112,7 @@ export function settingsFrom(value: ValueOf) {
       kind: ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'],
       default: 'prefer',
       example: 'require',
-      help: 'Whether the application encrypts its connection (`sslmode` of libpq).',
+      help: 'Whether the application encrypts its connection (`sslmode` of libpq); so do the logins that prove it.',
     }),
     vaultFile: need({
       name: 'ENDOREG_VAULT_FILE',
@@ -229,7 +229,7 @@ export function settingsFrom(value: ValueOf) {
       kind: 'absolutePath',
       default: '/var/lib/endoreg-provision',
       example: '/persistent/var/lib/endoreg-provision',
-      help: 'Where hashes of the verifiers that were set are kept, to tell a password that somebody else has set.',
+      help: 'Where hashes of the verifiers that were set are kept, to tell a password that somebody else has set, and where the vault file was.',
       more: 'Another place needs drop-ins with ReadWritePaths= for postgres-endoreg-setup.service and endoreg-rotate-password.service.',
     }),
     onForeignChange: need({
