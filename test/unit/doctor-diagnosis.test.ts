@@ -3,6 +3,7 @@ import { type Diagnosis, diagnose, isAmiss, sumUp, tellChecks } from '../../lib/
 import { known, unknown } from '../../lib/doctor/facts/fact.ts'
 import type { Facts } from '../../lib/doctor/facts/gather.ts'
 import type { Unit, UnitName } from '../../lib/doctor/facts/units.ts'
+import { SILENCE } from '../../lib/doctor/facts/words.ts'
 import type { DoctorFinding } from '../../lib/doctor/findings/examination.ts'
 import { planRemedies } from '../../lib/doctor/remedies/all.ts'
 import { describe, type Finding, SEVERITIES } from '../../lib/frame/finding.ts'
@@ -10,6 +11,7 @@ import { Report } from '../../lib/frame/report.ts'
 import {
   accounts,
   BROKEN,
+  backup,
   checkout,
   cluster,
   facts,
@@ -81,6 +83,15 @@ t.test('the worst comes first, and what is equally bad in the order in which a h
   )
 })
 
+const EMPTY_DISK = {
+  path: '/data',
+  device: 1,
+  free: 100 * 1024 ** 3,
+  size: 100 * 1024 ** 3,
+  freeInodes: 1000,
+  inodes: 1000,
+  holds: 'data',
+}
 const SETUP = 'postgres-endoreg-setup.service'
 const BOOT = 'endo-api-boot.service'
 const failed = (name: UnitName, more: Partial<Unit> = {}) => units({ [name]: { active: 'failed', ...more } })
@@ -132,6 +143,29 @@ t.test('what was never brought about waits for what keeps it from that', async t
   ])
   t.same(plan, [])
 })
+
+t.test(
+  'a full disk is why PostgreSQL does not run where it says so, and a closed database why it is in no backup',
+  async t => {
+    const full = {
+      disks: known([{ ...EMPTY_DISK, free: 0, freeInodes: 0 }]),
+      ...notUp('absent', undefined, 'no socket'),
+    }
+    const blind = { rules: BROKEN, attempts: [], needs: undefined }
+    const log = ['FATAL:  could not write lock file "postmaster.pid": No space left on device']
+    t.same(settled({ ...full, ...blind, words: { ...SILENCE, log } }).causes, [
+      ['disk-full /data', 'server-down port 5432'],
+    ])
+    t.same(settled({ ...full, ...blind }).causes, [['server-down port 5432'], ['disk-full /data']])
+    const unread = [{ name: 'lab', why: 'it takes no connections' }]
+    const lacking = { backups: known({ backups: [backup(facts().now, { unread })], unusable: [] }) }
+    const closed = known([{ name: 'lab', state: 'closed', why: 'it takes no connections' } as const])
+    t.same(settled({ ...lacking, server: up({}, { closed }) }).causes, [
+      ['database-closed lab', 'backup-lacking lab'],
+    ])
+    t.same(settled(lacking).causes, [['backup-lacking lab']])
+  },
+)
 
 t.test('what does not stand in the way of a unit has another cause than that', async t => {
   const expired = withRole({ login: false })

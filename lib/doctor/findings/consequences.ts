@@ -1,6 +1,6 @@
 import { API, CHAIN, type UnitName } from '../facts/units.ts'
 import type { DoctorFinding } from './examination.ts'
-import { type Fix, STEPS, type Step } from './meanings.ts'
+import { type FindingId, type Fix, STEPS, type Step } from './meanings.ts'
 
 /** The last step that a unit takes: while something stands in the way up to there, it does not succeed. */
 const STEP_OF_UNIT: Readonly<Record<UnitName, Step>> = {
@@ -9,6 +9,14 @@ const STEP_OF_UNIT: Readonly<Record<UnitName, Step>> = {
   'endo-api-boot.service': 'boot',
   [API]: 'api',
 }
+
+/** Why a database is not in a backup. */
+const CLOSED: readonly FindingId[] = [
+  'database-closed',
+  'database-invalid',
+  'database-locale',
+  'database-unusable',
+]
 
 /** The step that has not succeeded where there is such a finding; undefined where it is not about one. */
 function failedStep({ id, subject }: DoctorFinding): Step | undefined {
@@ -74,6 +82,9 @@ export function standsBefore(finding: DoctorFinding, step: Step): boolean {
 export function settle(all: readonly DoctorFinding[]): DoctorFinding[] {
   const known = all.map(finding => possible(finding, all))
   const causeOf = (finding: DoctorFinding): DoctorFinding | undefined => {
+    // What nobody could connect to is in no backup.
+    if (finding.id === 'backup-lacking')
+      return known.find(({ id, subject }) => CLOSED.includes(id) && subject === finding.subject)
     const step = failedStep(finding)
     return step && known.find(other => other !== finding && standsBefore(other, step))
   }

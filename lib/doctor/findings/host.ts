@@ -1,6 +1,7 @@
 import { isAhead } from '../../backup/terms.ts'
 import { durationText } from '../../frame/text.ts'
 import { describeBegun } from '../../reset/journal.ts'
+import { isDiskFull } from '../../server/problem.ts'
 import { ifKnown } from '../facts/fact.ts'
 import type { Facts } from '../facts/gather.ts'
 import type { Begun, Disk } from '../facts/host.ts'
@@ -42,7 +43,8 @@ const NOTHING = 0.01
 
 /** Free space where data, write-ahead log and vault live. */
 export function examineDisks(exam: Examination) {
-  const { disks } = exam.facts
+  const { disks, words } = exam.facts
+  const stopped = words.log.some(isDiskFull)
   if (!disks.known) return exam.blind('free space', disks)
   for (const disk of disks.value) {
     const { path, holds, free, size, freeInodes, inodes } = disk
@@ -54,7 +56,10 @@ export function examineDisks(exam: Examination) {
         'disk-full',
         path,
         `the disk of ${holds} has ${describe(disk)} left`,
-        share < NOTHING ? { severity: 'error' } : {},
+        // PostgreSQL says itself that this is why it does not run.
+        share < NOTHING
+          ? { severity: 'error', blocks: stopped && holds !== 'vault' ? 'server' : undefined }
+          : {},
       )
   }
 }

@@ -96,6 +96,7 @@ export const FINDINGS = {
   }),
   'vault-elsewhere': error('the setup makes no new password beside the one in use, and ends with that', {
     remedy: 'correct ENDOREG_VAULT_FILE, or move the vault file to its new place',
+    blocks: 'setup',
   }),
   'vault-in-store': warning(
     'every account can read the store, and copies of it, so the password is no secret',
