@@ -130,7 +130,7 @@ head -c "$(($(stat -f --format='%a*%S' ${data}) - 4000000))" /dev/zero >${data}/
     },
     {
       name: '/etc/secrets is a link to another folder, which is as good as any',
-      breaks: `mv /etc/secrets /srv/secrets && ln -s /srv/secrets /etc/secrets\n${again(SETUP)}`,
+      breaks: `mv /etc/secrets /srv/secrets && ln -s /srv/secrets /etc/secrets\n${again(SETUP)}; systemctl start ${BOOT} ${API}`,
       finds: [],
       leaves: [],
       says: /no errors, no warnings/,
