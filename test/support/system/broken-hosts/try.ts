@@ -1,17 +1,16 @@
-import t from 'tap'
-import { places, SETUP } from '../support/system/broken-hosts/row.ts'
-import { brokenHosts, Patient, surprises } from '../support/system/broken-hosts/table.ts'
-import { apiAnswers, boots, CHECKOUT, clinic, host, RELEASES, VAULT } from '../support/system/clinic.ts'
-import { load } from '../support/system/load.ts'
-import { Machine } from '../support/system/machine.ts'
-import { fastPostgres } from '../support/system/options.ts'
+import type { Test } from 'tap'
+import type { Release } from '../base.ts'
+import { apiAnswers, boots, CHECKOUT, clinic, host, VAULT } from '../clinic.ts'
+import { load } from '../load.ts'
+import { Machine } from '../machine.ts'
+import { fastPostgres } from '../options.ts'
+import { places, SETUP } from './row.ts'
+import { brokenHosts, Patient, surprises } from './table.ts'
 
-// The releases beside each other: one machine each, on which one row after the other is tried.
-t.jobs = RELEASES.length
-load(t)
-
-for (const release of RELEASES)
-  t.test(`${release}: hosts that are broken, one after the other`, { ...boots, buffered: true }, async t => {
+/** Breaks a booted machine of this release in one way after the other, and sees what is said of it. */
+export function tryBrokenHosts(t: Test, release: Release): void {
+  load(t)
+  t.test(`${release}: hosts that are broken, one after the other`, boots, async t => {
     const { hba, data } = places(release)
     const machine = await Machine.boot(t, await clinic(release), host({}, { dropIns: fastPostgres(release) }))
     await apiAnswers(machine)
@@ -90,3 +89,4 @@ true`,
       )
     })
   })
+}
