@@ -1,5 +1,4 @@
 import { type Diagnosis, diagnose, isAmiss, lookAround, sumUp, tellChecks } from '../lib/doctor/diagnose.ts'
-import type { Fix } from '../lib/doctor/findings/meanings.ts'
 import { applyRemedies, planRemedies } from '../lib/doctor/remedies/all.ts'
 import { canAsk, typed } from '../lib/frame/confirm.ts'
 import { ExitCode, Failure } from '../lib/frame/failure.ts'
@@ -25,9 +24,8 @@ void script(
     let facts = await lookAround(run)
     let diagnosis = diagnose(facts)
     report.found(diagnosis.findings)
-    const failed = new Set<Fix>()
     for (let round = 1; round <= ROUNDS; round++) {
-      const plan = planRemedies(diagnosis.findings).filter(({ remedy }) => !failed.has(remedy.fix))
+      const plan = planRemedies(diagnosis.findings)
       if (plan.length === 0) break
       if (check) {
         for (const { remedy, does } of plan) report.change({ resource: `remedy ${remedy.fix}`, action: does })
@@ -36,14 +34,19 @@ void script(
       for (const { does } of plan) report.note(`will ${does}`)
       if (!(await isWanted(run))) break
       const before = identity(diagnosis)
-      for (const fix of await applyRemedies(run, plan, facts)) failed.add(fix)
+      await applyRemedies(run, plan, facts)
       facts = await lookAround(run)
       diagnosis = diagnose(facts)
       report.found(diagnosis.findings)
       if (identity(diagnosis) === before) break
     }
     tellChecks(report, diagnosis)
-    const done = check || report.changes.length > 0 ? report.tally() : 'nothing was changed'
+    const done =
+      report.changes.length > 0
+        ? report.tally()
+        : check
+          ? 'there is nothing that this can mend'
+          : 'nothing was changed'
     return { summary: `${done}; ${check ? '' : 'left: '}${sumUp(diagnosis)}`, amiss: isAmiss(diagnosis) }
   },
 )

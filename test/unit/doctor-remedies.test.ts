@@ -203,9 +203,8 @@ t.test('a remedy that fails leaves the others to be tried', async t => {
     throw new Failure(69, { message: 'start it', cause: 'no systemd', hint: 'Start it by hand.' })
   })
   const run = plainRun(t)
-  t.same(await applyRemedies(run, [works('accounts'), fails, works('setup')], facts({})), ['start'])
+  await applyRemedies(run, [works('accounts'), fails, works('setup')], facts({}))
   t.same(applied, ['accounts', 'setup'])
-  t.same(await applyRemedies(run, [works('reload')], facts({})), [])
   const broken = planned('start', async () => {
     throw new Error('a bug')
   })

@@ -110,7 +110,7 @@ function noCheckout(exam: Examination) {
     apiDir,
     'there is no such folder',
     apiRepository
-      ? { remedy: 'endo-api-boot clones it: systemctl restart endo-api-boot', fix: 'install' }
+      ? { remedy: 'endo-api-boot clones it: systemctl restart endo-api-boot', fix: 'install', blocks: 'api' }
       : {
           remedy: `clone it: sudo -u ${serviceUser} git clone --branch ${apiBranch} REPOSITORY ${apiDir}; or set ENDOREG_API_DIR`,
         },

@@ -10,6 +10,8 @@ const STEP_OF_UNIT: Readonly<Record<UnitName, Step>> = {
   [API]: 'api',
 }
 
+/** What the application's role would own. */
+const OF_ROLE: readonly FindingId[] = ['database-missing', 'database-owner']
 /** Why a database is not in a backup. */
 const CLOSED: readonly FindingId[] = [
   'database-closed',
@@ -19,7 +21,7 @@ const CLOSED: readonly FindingId[] = [
 ]
 
 /** The step that has not succeeded where there is such a finding; undefined where it is not about one. */
-function failedStep({ id, subject }: DoctorFinding): Step | undefined {
+function failedStep({ id, subject, blocks }: DoctorFinding): Step | undefined {
   switch (id) {
     case 'server-down':
       return 'server'
@@ -45,6 +47,9 @@ function failedStep({ id, subject }: DoctorFinding): Step | undefined {
     case 'local-settings-differ':
     case 'key-missing':
       return 'boot'
+    // Where endo-api-boot clones it.
+    case 'checkout-missing':
+      return blocks === 'api' ? 'boot' : undefined
     default:
       return undefined
   }
@@ -82,6 +87,11 @@ export function standsBefore(finding: DoctorFinding, step: Step): boolean {
 export function settle(all: readonly DoctorFinding[]): DoctorFinding[] {
   const known = all.map(finding => possible(finding, all))
   const causeOf = (finding: DoctorFinding): DoctorFinding | undefined => {
+    // A role without which its database can be nobody's.
+    if (OF_ROLE.includes(finding.id)) {
+      const missing = known.find(({ id }) => id === 'role-missing')
+      if (missing) return missing
+    }
     // What nobody could connect to is in no backup.
     if (finding.id === 'backup-lacking')
       return known.find(({ id, subject }) => CLOSED.includes(id) && subject === finding.subject)

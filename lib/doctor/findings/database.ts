@@ -41,7 +41,7 @@ export function findClosed(exam: Examination): boolean {
       : undefined
     exam.find(`database-${state}`, name, why, {
       ...(ours ? {} : { severity: halts ? 'error' : 'warning', meaning }),
-      ...(remedy === undefined ? {} : { remedy }),
+      ...(remedy === undefined ? {} : { remedy, blocks: 'setup' }),
       // Its primary decides what is in the catalogs of a standby.
       ...(isStandby(exam.facts) && state !== 'locale'
         ? { remedy: 'on the primary, see why: debug-postgres' }

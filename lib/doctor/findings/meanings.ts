@@ -195,7 +195,9 @@ export const FINDINGS = {
     blocks: 'proof',
   }),
   'rules-differ': warning('who may log in, and how, is decided otherwise than the manifest declares'),
-  'trust-superuser': warning('every account of this host can read and change everything, passwords too'),
+  'trust-superuser': warning('every account of this host can read and change everything, passwords too', {
+    blocks: 'proof',
+  }),
   'trust-rule': warning('every account of this host can work as that role', { blocks: 'proof' }),
   'address-not-served': error(
     addresses =>
@@ -267,12 +269,18 @@ export const FINDINGS = {
   }),
   'copy-missing': error(NO_PASSWORD, INSTALL),
   'copy-unusable': error(NO_PASSWORD, INSTALL),
-  'copy-ownership': error('the API may not be able to read it, or others may', INSTALL),
+  'copy-ownership': error('the API may not be able to read it, or others may', {
+    ...INSTALL,
+    blocks: undefined,
+  }),
   'settings-missing': error('the API connects somewhere else, or not at all', INSTALL),
   'settings-unusable': error('the API cannot read where its database is', { blocks: 'boot' }),
   'settings-differ': error('the API connects somewhere else, or not at all', INSTALL),
 
-  'local-settings-missing': error('the API makes its settings itself, with the password in plain', INSTALL),
+  'local-settings-missing': error('the API makes its settings itself, with the password in plain', {
+    ...INSTALL,
+    blocks: undefined,
+  }),
   'local-settings-differ': warning('the API goes by settings from before', INSTALL),
   'local-settings-foreign': warning('the file is yours, and left as it is; the API goes by it', {
     remedy: path => `correct it, or move it away: mv ${path} ${path}.old; then endo-api-boot installs one`,

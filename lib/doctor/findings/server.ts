@@ -36,7 +36,11 @@ export function examineServer(exam: Examination) {
       const { cause, hint } = server.problem
       const { adminDatabase } = settings
       if (server.problem.kind === 'no locale')
-        exam.find('database-locale', adminDatabase, cause, { meaning: NO_ADMINISTRATION, remedy: hint })
+        exam.find('database-locale', adminDatabase, cause, {
+          meaning: NO_ADMINISTRATION,
+          remedy: hint,
+          blocks: 'setup',
+        })
       else if (root) refusedAdministrator(exam, { why: cause, hint })
       else exam.blind('roles and databases', { why: `${cause} (run it as root)` })
       break
@@ -58,15 +62,18 @@ const TAKEN: ReadonlySet<Problem['kind']> = new Set(['connections taken', 'datab
 
 /** Tells of another program at the server's port. Gives whether there is one. */
 function occupied(exam: Examination): boolean {
-  const { foreign, settings } = exam.facts
+  const { foreign, settings, server, attempts } = exam.facts
   const { port, host } = settings
   if (!foreign.known) exam.blind(`who listens at port ${port}`, foreign)
   const holder = ifKnown(foreign)
-  if (!holder) return false
+  // At addresses of which nobody speaks others may listen.
+  const proved = attempts.length > 0 && attempts.every(({ outcome }) => outcome.ok)
+  if (!holder || proved) return false
   const who = holder.process ? `${holder.process.name} (pid ${holder.process.pid})` : 'another process'
   const seen = `${who} of the account ${holder.account} listens at it, which is not the server behind ${host}`
   exam.find('port-foreign', `port ${port}`, seen, {
     remedy: `find out what it is (ss -ltnp 'sport = :${port}') and stop it, or set PGPORT, then restart PostgreSQL`,
+    blocks: server.state === 'up' ? 'proof' : 'setup',
   })
   return true
 }
@@ -146,7 +153,10 @@ function sessions(exam: Examination, { sessions, mostSessions }: ServerState): v
   )
   // What is reserved for the administrator lets this session in.
   if (refusal && settings.dbPort === settings.port)
-    exam.find('connections-exhausted', 'PostgreSQL', `${refusal.cause}; ${used}`, { remedy: refusal.hint })
+    exam.find('connections-exhausted', 'PostgreSQL', `${refusal.cause}; ${used}`, {
+      remedy: refusal.hint,
+      blocks: 'proof',
+    })
   else if (sessions < mostSessions * MANY) exam.good(used)
   else exam.find('connections-many', 'PostgreSQL', used)
 }

@@ -1,6 +1,7 @@
 import { count } from '../../frame/report.ts'
 import { durationText } from '../../frame/text.ts'
-import { API, type Unit } from '../facts/units.ts'
+import type { Facts } from '../facts/gather.ts'
+import { API, type Unit, type UnitName } from '../facts/units.ts'
 import { stepOf } from './consequences.ts'
 import type { Examination } from './examination.ts'
 
@@ -9,7 +10,7 @@ const LATELY = 3600
 
 /** The units: each needs the one before it, so of those that did not start the first is what matters. */
 export function examineUnits(exam: Examination) {
-  const { units, patroni, server } = exam.facts
+  const { units, patroni } = exam.facts
   if (!units.known) return exam.blind('units', units)
   const ours = units.value.filter(({ name }) => name !== 'postgresql.service')
   if (ours.every(({ load }) => load === 'not-found'))
@@ -26,9 +27,7 @@ export function examineUnits(exam: Examination) {
     installed(exam, unit)
     // PostgreSQL itself is the server's family.
     if (whole && unit.name !== 'postgresql.service') running(exam, unit)
-    // A server that runs without its unit is no reason for the others not to.
-    const serves = unit.name === 'postgresql.service' && server.state === 'up'
-    whole = whole && (serves || unit.active === 'active')
+    whole = whole && (isServed(exam.facts, unit.name) || unit.active === 'active')
     if (unit.name === API && unit.active === 'active') healthy(exam)
     if (exam.findings.length === before && unit.active === 'active') exam.good(`${unit.name} is active`)
     overridden(exam, unit)
@@ -46,11 +45,15 @@ function healthy(exam: Examination) {
   else exam.find('api-unwell', url, `it answers: ${health.value}`)
 }
 
+/** Whether it is the server's unit and the server runs without it, which is no reason for the others not to. */
+export const isServed = ({ server }: Facts, name: UnitName): boolean =>
+  name === 'postgresql.service' && server.state === 'up'
+
 /** How its file is. */
 function installed(exam: Examination, { name, load, file, active }: Unit): void {
   if (load === 'masked' || file === 'masked')
     exam.find('unit-masked', name, 'it is masked, so that nothing can start it', {
-      blocks: active === 'active' ? undefined : stepOf(name),
+      blocks: active === 'active' || isServed(exam.facts, name) ? undefined : stepOf(name),
     })
   else if (file === 'disabled') exam.find('unit-disabled', name, 'it is not enabled')
 }
@@ -61,7 +64,10 @@ function running(exam: Examination, unit: Unit): void {
   if (load === 'masked' || load === 'not-found') return
   const said = lastError ? `; its last error: ${lastError}` : ''
   if (active === 'failed')
-    exam.find('unit-failed', name, `it has failed (${result}${status === 0 ? '' : `, ${status}`})${said}`)
+    exam.find('unit-failed', name, `it has failed (${result}${status === 0 ? '' : `, ${status}`})${said}`, {
+      // What it would install is not there then.
+      ...(name === 'endo-api-boot.service' ? { blocks: 'boot' } : {}),
+    })
   else if (active === 'inactive' && dropped)
     exam.find('unit-dropped', name, `its start was given up when a unit that it requires had failed${said}`)
   else if (active === 'inactive') exam.find('unit-inactive', name, `it is not started${said}`)

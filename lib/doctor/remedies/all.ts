@@ -19,7 +19,6 @@ import { ifKnown, toFact } from '../facts/fact.ts'
 import type { Facts } from '../facts/gather.ts'
 import { API } from '../facts/units.ts'
 import type { DoctorFinding } from '../findings/examination.ts'
-import type { Fix } from '../findings/meanings.ts'
 import { objects, schema } from './database.ts'
 import { accounts, folders, hosts, starting, unitFiles } from './host.ts'
 import type { Remedy } from './remedy.ts'
@@ -50,7 +49,8 @@ async function restartReaders(run: Run, { units: looked }: Facts): Promise<void>
 
 const setup: Remedy = {
   fix: 'setup',
-  does: subjects => `do what postgres-endoreg-setup does: ${subjects}`,
+  does: subjects =>
+    `do what postgres-endoreg-setup does, and restart the API where its database is made anew: ${subjects}`,
   apply: async (run, findings, facts) => {
     const { data, settings, accounts } = facts
     const postgres = ifKnown(accounts)?.postgres
@@ -75,10 +75,11 @@ const install: Remedy = {
       if (service && id === 'settings-differ') keepBefore.as(service, subject)
     }
     const of = serviceOwnership(run.settings)
+    const { length: before } = run.report.changes
     await provideCheckout(within(run), of.service)
     const waiting = within(run)
     await installCopies(waiting, of, await waitForLogin(waiting, of.service))
-    await restartReaders(run, facts)
+    if (run.report.changes.length > before) await restartReaders(run, facts)
   },
 }
 
@@ -140,13 +141,8 @@ export const planRemedies = (found: readonly DoctorFinding[]): Planned[] =>
     return its.length === 0 ? [] : [{ remedy, findings: its, does: remedy.does(subjects) }]
   })
 
-/**
- * Applies remedies in their order; one that fails leaves the others to be tried, and is warned of.
- *
- * @returns those that failed
- */
-export async function applyRemedies(run: Run, plan: readonly Planned[], facts: Facts): Promise<Fix[]> {
-  const failed: Fix[] = []
+/** Applies remedies in their order; one that fails leaves the others to be tried, and is warned of. */
+export async function applyRemedies(run: Run, plan: readonly Planned[], facts: Facts): Promise<void> {
   for (const { remedy, findings } of plan) {
     try {
       await remedy.apply(run, findings, facts)
@@ -155,8 +151,6 @@ export async function applyRemedies(run: Run, plan: readonly Planned[], facts: F
       run.report.warning(
         sentences(`the remedy ${remedy.fix} cannot ${error.message}: ${error.reason}`, error.hint),
       )
-      failed.push(remedy.fix)
     }
   }
-  return failed
 }

@@ -14,6 +14,7 @@ import { standsBefore, stepOf } from '../findings/consequences.ts'
 import type { DoctorFinding } from '../findings/examination.ts'
 import { type FolderPlan, planFolder } from '../findings/folders.ts'
 import type { FindingId } from '../findings/meanings.ts'
+import { isServed } from '../findings/units.ts'
 import type { Remedy } from './remedy.ts'
 
 const FILES = ['/etc/passwd', '/etc/group', '/etc/shadow', '/etc/gshadow']
@@ -119,7 +120,7 @@ export function startable(facts: Facts): UnitName[] {
   const left = diagnose(facts).findings.filter(({ fix }) => fix === undefined)
   const all = ifKnown(facts.units) ?? []
   return all.flatMap(({ name, load, active }) => {
-    if (active === 'active' || load === 'not-found') return []
+    if (active === 'active' || load === 'not-found' || isServed(facts, name)) return []
     const step = stepOf(name)
     return step && left.some(finding => standsBefore(finding, step)) ? [] : [name]
   })

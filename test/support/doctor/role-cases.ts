@@ -46,8 +46,8 @@ export const ROLES: readonly Case[] = [
   {
     name: "no role for the API, whose database is another role's then",
     told: has({ roles: less(roles, ROLE), databases: less(databases, DATABASE) }),
-    finds: [`error role-missing (${ROLE}) setup`, `error database-missing (${DATABASE}) setup`],
-    says: /password authentication fails.*the API has nowhere to keep its data/s,
+    finds: [`error role-missing (${ROLE}) setup`],
+    says: /password authentication fails.*so it follows: database-missing/s,
   },
   {
     name: 'roles and databases of others that are missing or differ',
