@@ -18,7 +18,7 @@ import { type VaultOwnership, vaultOwnership } from './owners.ts'
 import { prove } from './proof.ts'
 import { type InterruptedRotation, resolveInterrupted } from './rotation-journal.ts'
 import { inspectVault, type Vault } from './vault.ts'
-import { type Manager, notOursToGenerate, vaultBefore, vaultElsewhere, vaultManager } from './vault-plan.ts'
+import { type Manager, notOursToGenerate, vaultElsewhere, vaultInUse, vaultManager } from './vault-plan.ts'
 
 /** What a run has from its beginning to its end. */
 type Opened = {
@@ -164,8 +164,7 @@ async function look({ run, manifest, client, owner }: Opened, beside?: string): 
   const manager = vaultManager(settings, manifest)
   if (!known && cluster.inRecovery) throw noVaultOnStandby(settings.vaultFile, manager)
   if (!known && manager) throw notOursToGenerate(manager, settings.vaultFile)
-  const hasPassword = (cluster.roles.get(settings.dbUser)?.verifier ?? null) !== null
-  const before = !known && hasPassword && vaultBefore(settings, cluster.identifier, owner.account)
+  const before = known ? undefined : vaultInUse(settings, manifest, cluster, owner.account)
   if (before) throw vaultElsewhere(settings.vaultFile, before)
   if (!known) {
     doing(`generate the password in ${settings.vaultFile}`, () =>

@@ -9,6 +9,7 @@ import { inFolderOf, splitPath, withFolder, withOpen } from '../host/folder.ts'
 import type { Account } from '../host/identity.ts'
 import { job } from '../host/job.ts'
 import { describeOwnership, ownership, ownershipDrift, type State, setOwnership } from '../host/ownership.ts'
+import type { Cluster } from '../server/look.ts'
 import type { VaultOwnership } from './owners.ts'
 import { RememberedVerifiers } from './remembered-verifiers.ts'
 import type { InterruptedRotation } from './rotation-journal.ts'
@@ -144,12 +145,24 @@ function refuseSecondName(stat: State, vault: Vault): void {
 }
 
 /**
- * The vault file that held the password of the cluster `identifier` the last time, where that is another one than the
- * settings name and is still there; undefined else, and where nothing is remembered.
+ * The vault file that holds the password in use, where the settings name another one, and the setup would make a new password
+ * there. Undefined where nothing is known of one, and where the password comes from elsewhere or no role has one.
  *
  * @param owner whose rights open its folder where this process's do not
  */
-export function vaultBefore(
+export function vaultInUse(
+  settings: Settings,
+  manifest: Pick<Manifest, 'passwordManagedBy'>,
+  { identifier, inRecovery, roles }: Pick<Cluster, 'identifier' | 'inRecovery' | 'roles'>,
+  owner: Account,
+): string | undefined {
+  if (inRecovery || vaultManager(settings, manifest)) return undefined
+  const verifier = roles.get(settings.dbUser)?.verifier ?? null
+  return verifier === null ? undefined : vaultBefore(settings, identifier, owner)
+}
+
+/** The vault file of the last time, where that is another one than the settings name and is still there. */
+function vaultBefore(
   { stateDir, vaultFile }: Pick<Settings, 'stateDir' | 'vaultFile'>,
   identifier: string,
   owner: Account,

@@ -20,8 +20,10 @@ import type { Change } from '../../lib/frame/terms.ts'
 import { effectiveUid } from '../../lib/host/identity.ts'
 import { ownershipDrift, type State } from '../../lib/host/ownership.ts'
 import type { VaultOwnership } from '../../lib/provision/owners.ts'
+import { RememberedVerifiers } from '../../lib/provision/remembered-verifiers.ts'
 import { inspectVault, type Vault } from '../../lib/provision/vault.ts'
-import { planVault } from '../../lib/provision/vault-plan.ts'
+import { planVault, vaultInUse } from '../../lib/provision/vault-plan.ts'
+import { cluster, settings, withRole } from '../support/doctor/facts.ts'
 import { needsRoot } from '../support/host.ts'
 import { accountOf, scratch } from '../support/scratch.ts'
 
@@ -219,5 +221,28 @@ t.test('a link in the place of the folder is not followed to one of somebody els
   symlinkSync(join(top, 'ours'), join(top, 'theirs/vault'))
   t.throws(apply, { code: 78, reason: 'is a link in a folder that stranger' })
   t.same(readdirSync(join(top, 'ours')), [])
+  t.end()
+})
+
+t.test('a vault file used so far matters where the setup would make a new password, and nowhere else', t => {
+  const top = scratch(t)
+  const before = join(top, 'before')
+  const here = { ...settings, stateDir: join(top, 'state'), vaultFile: join(top, 'mistyped') }
+  const manifest = { passwordManagedBy: undefined }
+  const verifier = 'SCRAM-SHA-256$'
+  const look = (settings = here, change = cluster(), declared: { passwordManagedBy?: string } = {}) =>
+    vaultInUse(settings, { ...manifest, ...declared }, change, OWNER.account)
+  writeFileSync(before, 'in use\n')
+  t.equal(look(), undefined, 'nothing is remembered')
+  new RememberedVerifiers(here.stateDir, cluster().identifier).remember(settings.dbUser, verifier, before)
+  t.equal(look(), before)
+  t.equal(look({ ...here, vaultFile: before }), undefined, 'it is the one of the settings')
+  t.equal(look(here, withRole({ verifier: null })), undefined, 'the role has no password')
+  t.equal(look(here, cluster({ roles: new Map() })), undefined, 'there is no such role')
+  t.equal(look(here, cluster({ inRecovery: true })), undefined, 'it comes from the primary')
+  t.equal(look({ ...here, vaultManagedBy: 'sops-nix' }), undefined, 'another tool has it')
+  t.equal(look(here, cluster(), { passwordManagedBy: 'sops-nix' }), undefined, 'as the manifest says')
+  rmSync(before)
+  t.equal(look(), undefined, 'it is gone')
   t.end()
 })

@@ -8,7 +8,7 @@ import { hasSystemd } from '../../host/units.ts'
 import { loadManifest } from '../../provision/manifest.ts'
 import { findStrays } from '../../provision/strays.ts'
 import { readVault } from '../../provision/vault.ts'
-import { vaultBefore } from '../../provision/vault-plan.ts'
+import { vaultInUse } from '../../provision/vault-plan.ts'
 import { filesOf } from '../../server/as-postgres.ts'
 import { findOtherCluster, findPostmaster, type Postmaster } from '../../server/clusters.ts'
 import { type DataFolder, findDataFolder } from '../../server/data-folder.ts'
@@ -94,9 +94,8 @@ export async function gather(settings: Settings) {
     pathToVault: gatherTraversals(vaultFolder, service),
     pathToCheckout: gatherTraversals(settings.apiDir, service),
     vault,
-    /** The vault file of this cluster so far, where the settings name another one; undefined where nothing is known of one. */
-    vaultBefore:
-      cluster && ifKnown(toFact(() => vaultBefore(settings, cluster.identifier, vaultOwner ?? ROOT))),
+    /** The vault file with the password in use, where for its sake the setup makes none where the settings say. */
+    vaultInUse: cluster && ifKnown(toFact(() => vaultInUse(settings, manifest, cluster, vaultOwner ?? ROOT))),
     /** The vault file itself, where links lead to it, and its mode; undefined where it cannot be seen. */
     vaultTarget: ifKnown(
       toFact(() => {

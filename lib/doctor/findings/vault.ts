@@ -28,14 +28,14 @@ function unusable(exam: Examination, unknown: Unknown) {
 }
 
 function missing(exam: Examination) {
-  const { settings, manifest, agreement, vaultBefore } = exam.facts
+  const { settings, manifest, agreement, vaultInUse } = exam.facts
   const { vaultFile, apiDir } = settings
-  if (vaultBefore !== undefined)
+  if (vaultInUse !== undefined)
     return exam.find(
       'vault-elsewhere',
       vaultFile,
-      `there is nothing, and the password of PostgreSQL's role is in ${vaultBefore}, which was used so far`,
-      { remedy: movingVault(vaultFile, vaultBefore) },
+      `there is nothing, and the password of PostgreSQL's role is in ${vaultInUse}, which was used so far`,
+      { remedy: movingVault(vaultFile, vaultInUse) },
     )
   const tool = vaultManager(settings, manifest)?.tool
   const same = agreement.copyIsVerifier === 'same' ? ` (${apiDir}/conf/db_pwd holds the same password)` : ''

@@ -347,7 +347,7 @@ export const facts = (told: Partial<Facts> = {}): Facts => ({
   pathToVault: traversals(VAULT_FOLDER, known({ folders: [] })),
   pathToCheckout: traversals(CHECKOUT, known({ folders: [] })),
   vault: vault(vaultFile()),
-  vaultBefore: undefined,
+  vaultInUse: undefined,
   vaultTarget: { path: VAULT, mode: 0o100640 },
   vaultForService: known(true),
   ...checkout(),

@@ -129,7 +129,7 @@ export const VAULTS: readonly Case[] = [
     name: 'no vault file where the settings say, and the one that was used is elsewhere',
     told: {
       vault: vault({ state: 'missing' }),
-      vaultBefore: '/etc/secrets/before',
+      vaultInUse: '/etc/secrets/before',
       vaultForService: BROKEN,
       vaultTarget: undefined,
     },
