@@ -57,7 +57,8 @@ function planFile({ vault, owner, interrupted, password }: Planned): Change[] {
   } else {
     const drift = ownershipDrift(folder.stat, owner.folder)
     if (drift) {
-      refuseSharedFolder(folder, vault.path)
+      const shared = sharedFolder(folder, vault.path)
+      if (shared) throw shared
       changes.push(folderChange(drift))
     }
     for (const leftover of vault.litter) {
@@ -84,7 +85,8 @@ function planFile({ vault, owner, interrupted, password }: Planned): Change[] {
   const { stat } = vault.file
   const drift = ownershipDrift(stat, owner.file)
   if (drift && folder) {
-    refuseSecondName(stat, vault)
+    const second = secondName(stat, vault)
+    if (second) throw second
     const exposed = (stat.mode & 0o004) !== 0 ? '; every account could read it, so rotate the password' : ''
     changes.push(
       file(drift + exposed, () =>
@@ -120,24 +122,30 @@ const mend = job(
     ) ?? false,
 )
 
-/** A folder that others use as well would stop to work for them: never chown /etc or /tmp. */
-function refuseSharedFolder(folder: NonNullable<Vault['folder']>, path: string): void {
+/**
+ * Why the folder of the vault file `path` does not get owner and mode; undefined where it does. One that others use as well
+ * would stop to work for them: never chown /etc or /tmp.
+ */
+export function sharedFolder(folder: NonNullable<Vault['folder']>, path: string): Failure | undefined {
   const sticky = (folder.stat.mode & 0o1000) !== 0
   const topLevel = folder.path.split('/').length <= 2
   const system =
     /^\/(?:usr|var|etc)\/(?:lib|lib64|bin|sbin|share|local|cache|log|spool|tmp|run|opt|ssl|systemd|nixos)$/
-  if (!sticky && !topLevel && !system.test(folder.path)) return
-  throw new Failure(ExitCode.configuration, {
+  if (!sticky && !topLevel && !system.test(folder.path)) return undefined
+  return new Failure(ExitCode.configuration, {
     message: `set owner and mode of the vault folder ${folder.path}`,
     cause: 'the whole system uses this folder',
     hint: `Give the vault file a folder of its own: set ENDOREG_VAULT_FILE, which is ${path}.`,
   })
 }
 
-/** Whoever gives the file a second name could have root change the owner of another file. */
-function refuseSecondName(stat: State, vault: Vault): void {
-  if (stat.nlink <= 1 + vault.litter.length + (vault.next ? 1 : 0)) return
-  throw new Failure(ExitCode.configuration, {
+/**
+ * Why the vault file does not get owner and mode; undefined where it does. Whoever gives the file a second name could have root
+ * change the owner of another file.
+ */
+export function secondName(stat: State, vault: Vault): Failure | undefined {
+  if (stat.nlink <= 1 + vault.litter.length + (vault.next ? 1 : 0)) return undefined
+  return new Failure(ExitCode.configuration, {
     message: `set owner and mode of the vault file ${vault.path}`,
     cause: `it has ${stat.nlink} names (hard links), so it may be another file in truth`,
     hint: `Find them (find / -xdev -inum ${stat.ino}) and remove those that should not be there.`,

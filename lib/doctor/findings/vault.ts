@@ -1,7 +1,7 @@
 import { splitPath } from '../../host/folder.ts'
-import { octal, ownershipDrift } from '../../host/ownership.ts'
+import { octal, ownershipDrift, type State } from '../../host/ownership.ts'
 import { VAULT_MODES, vaultOf } from '../../provision/owners.ts'
-import { movingVault, vaultManager } from '../../provision/vault-plan.ts'
+import { movingVault, secondName, sharedFolder, vaultManager } from '../../provision/vault-plan.ts'
 import { ifKnown, type Unknown } from '../facts/fact.ts'
 import { type Examination, fromPrimary, isStandby, onStandby } from './examination.ts'
 import { describeDrift, findClosedFolder, ownershipCommand } from './folders.ts'
@@ -62,7 +62,8 @@ function exposed(exam: Examination): void {
   const anew = standby
     ? `on the primary: sync-password --rotate; and ${fromPrimary(exam.facts)}`
     : 'sync-password --rotate'
-  const rotate = `chmod ${octal(VAULT_MODES.file)} ${path}, then replace the password: ${anew}`
+  const replace = `then replace the password: ${anew}`
+  const stat = vault.known && vault.value.file.state === 'file' ? vault.value.file.stat : undefined
   if (path.startsWith('/nix/store/'))
     exam.find(
       'vault-in-store',
@@ -70,13 +71,36 @@ function exposed(exam: Examination): void {
       `the password lies in the Nix store: ${path}`,
       standby ? { remedy: `keep it outside of the store (sops-nix, agenix), then ${anew}` } : {},
     )
-  else if (mode & READABLE_BY_ALL)
+  else if (mode & READABLE_BY_ALL) {
+    const refused = stat && refusal(exam, stat)
+    const remedy = refused?.remedy ?? `chmod ${octal(VAULT_MODES.file)} ${path}`
     exam.find(
       'vault-exposed',
       settings.vaultFile,
-      `its mode is ${octal(mode)}: every account may read it`,
-      ifKnown(vault)?.file.state === 'file' ? { remedy: rotate, fix: 'setup' } : {},
+      `its mode is ${octal(mode)}: every account may read it${refused?.why ?? ''}`,
+      stat ? { fix: 'setup', ...refused?.here, remedy: `${remedy}, ${replace}` } : {},
     )
+  }
+}
+
+/** What is said of the vault's `file`, or else its folder, where the setup stops instead of giving it its owner and mode. */
+function refusal({ facts: { vault, settings } }: Examination, file?: State) {
+  const { folder } = ifKnown(vault) ?? {}
+  if (!vault.known || !folder) return undefined
+  const refused = file ? secondName(file, vault.value) : sharedFolder(folder, settings.vaultFile)
+  if (!refused) return undefined
+  const remedy = refused.hint.replace(/\.$/, '')
+  return {
+    why: `; ${refused.reason}`,
+    remedy,
+    here: {
+      severity: 'error',
+      meaning: 'the setup gives it no other owner and mode, and ends with that',
+      remedy,
+      fix: undefined,
+      blocks: 'setup',
+    },
+  } as const
 }
 
 /** Whom file and folder belong to; of a link, whose owner another tool decides about, nothing is said. */
@@ -90,17 +114,22 @@ function ownership(exam: Examination): void {
   const folderDrift = folder && ownershipDrift(folder.stat, desired.folder)
   if (folder && folderDrift) {
     const path = splitPath(settings.vaultFile).folder
-    exam.find('vault-folder', path, describeDrift(folderDrift), {
+    const refused = refusal(exam)
+    exam.find('vault-folder', path, `${describeDrift(folderDrift)}${refused?.why ?? ''}`, {
       ...(folder.stat.mode & WRITABLE_BY_ALL ? { severity: 'error' } : {}),
       remedy: ownershipCommand(path, desired.folder),
+      ...refused?.here,
     })
   }
   const told = exam.findings.some(({ id }) => id === 'vault-exposed' || id === 'vault-in-store')
   const fileDrift = file.state === 'file' && !told && ownershipDrift(file.stat, desired.file)
-  if (fileDrift)
-    exam.find('vault-ownership', settings.vaultFile, describeDrift(fileDrift), {
+  if (fileDrift) {
+    const refused = refusal(exam, file.stat)
+    exam.find('vault-ownership', settings.vaultFile, `${describeDrift(fileDrift)}${refused?.why ?? ''}`, {
       remedy: ownershipCommand(settings.vaultFile, desired.file),
+      ...refused?.here,
     })
+  }
 }
 
 /** What is left when the file itself is right: a folder on the way, or something that only trying shows. */

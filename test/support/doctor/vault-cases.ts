@@ -16,6 +16,7 @@ import {
   stat,
   traversals,
   UID,
+  units,
   up,
   VAULT,
   VAULT_FOLDER,
@@ -275,7 +276,6 @@ export const VAULTS: readonly Case[] = [
       ['warning', 0o40700],
       ['warning', 0o40755],
       ['error', 0o40752],
-      ['error', 0o41777],
     ] as const
   ).map(([severity, mode]) => ({
     name: `a folder of the vault with the mode ${mode.toString(8)}`,
@@ -283,6 +283,51 @@ export const VAULTS: readonly Case[] = [
     finds: [`${severity} vault-folder (${VAULT_FOLDER}) setup`],
     says: /chown admin:sensitiveServices \/etc\/secrets\/vault && chmod 0750/,
   })),
+  ...(
+    [
+      ['/etc', 0o40755],
+      ['/tmp', 0o41777],
+    ] as const
+  ).map(([path, mode]) => ({
+    name: `a vault file in ${path}, which the setup does not take over`,
+    told: {
+      settings: { ...settings, vaultFile: `${path}/db_pwd` },
+      vault: known({
+        path: `${path}/db_pwd`,
+        folder: { path, stat: stat(0, 0, mode) },
+        file: vaultFile(0, 0),
+        litter: [],
+      }),
+      ...units({
+        'postgres-endoreg-setup.service': { active: 'failed', result: 'exit-code', status: 78 },
+        'endo-api-boot.service': { active: 'inactive', dropped: true },
+      }),
+    },
+    finds: [`error vault-folder (${path})`, `error vault-ownership (${path}/db_pwd)`],
+    says: /the whole system uses this folder[\s\S]*ends with that[\s\S]*remedy: Give the vault file a folder of its own: set ENDOREG_VAULT_FILE(?![\s\S]*remedy: chown)/,
+  })),
+  {
+    name: 'a vault file with a second name, whose owner the setup does not change',
+    told: { vault: vault({ state: 'file', password, stat: { ...stat(0, 0, 0o100600), nlink: 2 } }) },
+    finds: [`error vault-ownership (${VAULT})`],
+    says: /it has 2 names \(hard links\)[\s\S]*remedy: Find them \(find \/ -xdev -inum 1\)/,
+  },
+  {
+    name: 'a vault file with a second name that everybody can read',
+    told: {
+      vault: vault({ state: 'file', password, stat: { ...stat(UID.admin, GID.vault, 0o100644), nlink: 2 } }),
+      vaultTarget: { path: VAULT, mode: 0o100644 },
+    },
+    finds: [`error vault-exposed (${VAULT})`],
+    says: /every account may read it; it has 2 names[\s\S]*remedy: Find them .*, then replace the password: sync-password --rotate/,
+  },
+  {
+    name: 'a vault file with a second name that is as it should be',
+    told: {
+      vault: vault({ state: 'file', password, stat: { ...stat(UID.admin, GID.vault, 0o100640), nlink: 2 } }),
+    },
+    finds: [],
+  },
   {
     name: 'a folder above the vault that is closed',
     told: {
