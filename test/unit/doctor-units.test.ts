@@ -8,6 +8,7 @@ import {
   mainError,
   toUnits,
   type UnitName,
+  wordsAtEnd,
 } from '../../lib/doctor/facts/units.ts'
 import { Examination } from '../../lib/doctor/findings/examination.ts'
 import { examineUnits } from '../../lib/doctor/findings/units.ts'
@@ -34,18 +35,23 @@ t.test('what systemctl says of four units, in their order', async t => {
       SETUP,
       ...['LoadState=loaded', 'ActiveState=failed', 'Result=exit-code', 'UnitFileState=disabled'],
       ...['ExecMainStatus=75', 'NRestarts=3', 'StateChangeTimestampMonotonic=1500000'],
+      ...['SubState=auto-restart-queued', 'InvocationID=8a7f'],
     ),
     shown(BOOT, ...WELL, 'DropInPaths=/etc/a.conf /run/b=c.conf', 'NeedDaemonReload=yes'),
-    shown(API, 'LoadState=not-found', 'ActiveState=inactive', 'Result=success', 'UnitFileState='),
+    shown(
+      API,
+      ...['LoadState=masked', 'ActiveState=inactive', 'Result=success', 'UnitFileState=masked'],
+      ...['InvocationID=', 'NeedDaemonReload=yes'],
+    ),
   ]
   const expected = [
     unit(POSTGRESQL),
     unit(SETUP, {
       ...{ active: 'failed', result: 'exit-code', file: 'disabled' },
-      ...{ status: 75, restarts: 3, age: 86_398.5 },
+      ...{ status: 75, restarts: 3, age: 86_398.5, again: true, invocation: '8a7f' },
     }),
     unit(BOOT, { dropIns: ['/etc/a.conf', '/run/b=c.conf'], stale: true }),
-    unit(API, { load: 'not-found', active: 'inactive', file: '' }),
+    unit(API, { load: 'masked', active: 'inactive', file: 'masked' }),
   ]
   t.same(toUnits(`${said.join('\n\n')}\n`, NOW), expected)
   t.same(toUnits(`\n${said.join('\n\n\n')}`, NOW), expected, 'with more lines in between')
@@ -79,6 +85,15 @@ t.test('what a program in Python ended with', async t => {
   t.equal(lastWords('one\ntwo\n'), 'two')
   t.equal(lastWords('Traceback (most recent call last):\n  File\n'), '  File')
   t.equal(lastWords(''), undefined)
+})
+
+t.test('what a program said last is quoted where it ended by itself, and not well', async t => {
+  const exited = 'endo-api.service: Main process exited, code=exited, status=1/FAILURE'
+  t.equal(wordsAtEnd('GET / 200\nno module\n', exited), 'no module')
+  t.equal(wordsAtEnd('abort\n', exited.replace('exited, status=1', 'dumped, status=6')), 'abort')
+  const killed = 'endo-api.service: Main process exited, code=killed, status=9/KILL'
+  t.equal(wordsAtEnd('"GET / HTTP/1.1" 200 75\n', killed), undefined)
+  t.equal(wordsAtEnd('"GET / HTTP/1.1" 200 75\n', undefined), undefined, 'it ended well')
 })
 
 const steps = (change: Parameters<typeof units>[0]): string[] => {

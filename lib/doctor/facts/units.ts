@@ -29,10 +29,16 @@ export type Unit = {
   readonly status: number
   /** How often systemd has started it again by itself since somebody did. */
   readonly restarts: number
+  /** Whether it has ended, and is about to be started again: that is counted when it is. */
+  readonly again: boolean
+  /** Its last start, by which the journal knows it; undefined where it has had none. */
+  readonly invocation: string | undefined
   /** For how many seconds it has been as it is. */
   readonly age: number
-  /** The last error it wrote since the boot, where it is not well; none of PostgreSQL's. */
+  /** The last error it wrote in the run that is not well, or was not; none of PostgreSQL's. */
   readonly lastError: string | undefined
+  /** How that run of the API ended, in systemd's words, where it has not ended well. */
+  readonly ended: string | undefined
   /** Whether its start was given up because what it requires had failed. */
   readonly dropped: boolean
   /** Why the journal does not tell of it, where it was asked. */
@@ -40,7 +46,7 @@ export type Unit = {
 }
 
 const PROPERTIES =
-  'Id,LoadState,ActiveState,Result,ExecMainStatus,NRestarts,StateChangeTimestampMonotonic,UnitFileState,DropInPaths,NeedDaemonReload'
+  'Id,LoadState,ActiveState,SubState,Result,ExecMainStatus,NRestarts,InvocationID,StateChangeTimestampMonotonic,UnitFileState,DropInPaths,NeedDaemonReload'
 
 export async function gatherUnits(): Promise<Fact<readonly Unit[]>> {
   if (!hasSystemd()) return unknown('systemd does not run here')
@@ -66,38 +72,87 @@ export function toUnits(shown: string, now: number): Unit[] {
       result: value('Result'),
       file: value('UnitFileState'),
       dropIns: value('DropInPaths').split(' ').filter(Boolean),
-      stale: value('NeedDaemonReload') === 'yes',
+      // systemd 252 says so for ever of a masked unit that has a drop-in.
+      stale: value('LoadState') === 'loaded' && value('NeedDaemonReload') === 'yes',
       status: Number(value('ExecMainStatus') || 0),
       restarts: Number(value('NRestarts') || 0),
+      again: value('SubState').startsWith('auto-restart'),
+      invocation: value('InvocationID') || undefined,
       age: Math.max(0, (now - Number(value('StateChangeTimestampMonotonic') || 0)) / 1e6),
       lastError: undefined,
+      ended: undefined,
       dropped: false,
       unheard: undefined,
     }
   })
 }
 
+/** The last entry, or so many, that the journal has of this boot; nothing, and not words for it, where it has none. */
+const journal = (...options: readonly string[]): Promise<Said> =>
+  ask('journalctl', '--boot', '--quiet', '--no-pager', '--lines=1', ...options)
+
 /** The journal is asked only about what is not well: there is none of it to read on a healthy host. */
 async function withJournal(unit: Unit): Promise<Unit> {
   // Why PostgreSQL does not run, words.ts asks its last start.
   if (unit.name === 'postgresql.service') return unit
   if (unit.load !== 'loaded' || (unit.active === 'active' && unit.restarts === 0)) return unit
-  const last = (...options: readonly string[]): Promise<Said> =>
-    ask('journalctl', '--boot', '--no-pager', '--lines=1', ...options)
-  // The API writes its errors, and all else, without a priority.
-  const which = unit.name === API ? ['--lines=200'] : ['--lines=5', '--priority=err']
-  const [said, start] = await Promise.all([
-    // What a unit says itself says more than systemd does of it.
-    last('--output=cat', ...which, `_SYSTEMD_UNIT=${unit.name}`),
-    last('--output=json', `UNIT=${unit.name}`, 'JOB_TYPE=start'),
+  const [words, start] = await Promise.all([
+    unit.name === API ? wordsOfApi(unit) : wordsOf(unit),
+    journal('--output=json', `UNIT=${unit.name}`, 'JOB_TYPE=start'),
   ])
   return {
     ...unit,
-    lastError: (unit.name === API ? lastWords : mainError)(said.out ?? ''),
+    lastError: words.lastError,
+    ended: words.ended,
     dropped: isDropped(start.out ?? ''),
-    unheard: [said, start].map(one => (one.out === undefined ? one.why : undefined)).find(Boolean),
+    unheard: [...words.said, start].map(one => (one.out === undefined ? one.why : undefined)).find(Boolean),
   }
 }
+
+/** What is heard of a run, and what the journal answered for that. */
+type Words = Partial<Pick<Unit, 'lastError' | 'ended'>> & { readonly said: readonly Said[] }
+
+/** What a unit says itself says more than systemd does of it; what it said in another run is of no concern. */
+async function wordsOf({ active, invocation }: Unit): Promise<Words> {
+  if (invocation === undefined || (active !== 'failed' && active !== 'activating')) return { said: [] }
+  const said = await journal(
+    ...['--output=cat', '--lines=5', '--priority=err'],
+    `_SYSTEMD_INVOCATION_ID=${invocation}`,
+  )
+  return { lastError: mainError(said.out ?? ''), said: [said] }
+}
+
+// What systemd has to say, by the numbers of its messages (systemd's sd-messages.h).
+const RESTART_SCHEDULED = 'MESSAGE_ID=5eb03494b6584870a536b337290809b3'
+const PROCESS_EXIT = 'MESSAGE_ID=98e322203f7a4ed290d09fe03c09fe15'
+
+/** How the API's last run ended, and with which words. */
+async function wordsOfApi({ name, active, invocation, again }: Unit): Promise<Words> {
+  // Somebody has stopped it: that is no end of its own.
+  if (active === 'inactive') return { said: [] }
+  // What runs now has not ended: the run before it has.
+  const ofRun = active === 'failed' || again
+  const before = ofRun
+    ? undefined
+    : await journal('--output=cat', '--output-fields=INVOCATION_ID', `UNIT=${name}`, RESTART_SCHEDULED)
+  const id = before ? before.out?.trim() : invocation
+  if (!id) return { said: before ? [before] : [] }
+  const [said, exit] = await Promise.all([
+    // The API writes its errors, and all else, without a priority.
+    journal('--output=cat', '--lines=200', `_SYSTEMD_INVOCATION_ID=${id}`),
+    journal('--output=cat', `INVOCATION_ID=${id}`, PROCESS_EXIT),
+  ])
+  const ended = exit.out?.trim() || undefined
+  return { lastError: wordsAtEnd(said.out ?? '', ended), ended, said: [said, exit] }
+}
+
+/**
+ * What a program said last, where that is why it ended: one that was killed, or ended well, has said nothing of it.
+ *
+ * @param ended how it ended, in systemd's words
+ */
+export const wordsAtEnd = (said: string, ended: string | undefined): string | undefined =>
+  ended === undefined || ended.includes('code=killed') ? undefined : lastWords(said)
 
 /** Whether the last start was given up: `start` is systemd's last entry about one, and not an earlier one. */
 export const isDropped = (start: string): boolean =>

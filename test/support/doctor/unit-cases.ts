@@ -52,10 +52,29 @@ export const UNITS: readonly Case[] = [
     says: /the API does not run/,
   },
   {
-    name: 'an API that is being tried again, though its start was given up before',
-    told: units({ [API]: { active: 'activating', dropped: true, lastError: 'no module' } }),
+    name: 'an API that is starting, though its start was given up before',
+    told: units({ [API]: { active: 'activating', dropped: true } }),
     finds: [`warning unit-starting (${API})`],
-    says: /still starting, or being tried again; its last error: no module/,
+    says: /it is still starting, or being tried again/,
+  },
+  {
+    name: 'an API that has ended and is about to be started again, which is not counted yet',
+    told: units({ [API]: { active: 'activating', again: true, lastError: 'no module' } }),
+    finds: [`error unit-restarted (${API})`],
+    says: /it ends by itself, 1 time until now; its last error: no module/,
+  },
+  {
+    name: 'an API that was killed says nothing of it, systemd does',
+    told: units({
+      [API]: { restarts: 1, age: 60, ended: 'Main process exited, code=killed, status=9/KILL' },
+    }),
+    finds: [`warning unit-restarted (${API})`],
+    says: /the last time 1 minute ago; systemd says: Main process exited, code=killed, status=9\/KILL/,
+  },
+  {
+    name: 'a setup that is being tried again, of which others wait',
+    told: units({ [SETUP]: { active: 'activating', again: true, lastError: 'not ready' } }),
+    finds: [`warning unit-starting (${SETUP})`],
   },
   {
     name: 'an API that keeps ending',
@@ -138,6 +157,30 @@ export const UNITS: readonly Case[] = [
     }),
     finds: [`warning units-missing (${SETUP}, ${BOOT}, ${API})`],
     says: /install the package, or on NixOS the module/,
+  },
+  {
+    name: 'the file of one unit is gone, and nothing that requires it can be started',
+    told: units({
+      [SETUP]: { load: 'not-found', active: 'inactive', file: '' },
+      [BOOT]: { active: 'inactive' },
+      [API]: { active: 'inactive' },
+    }),
+    finds: [`error units-missing (${SETUP})`],
+    says: /systemd does not find its file.*and so the API is not.*install the package again/s,
+  },
+  {
+    name: 'the files of two are gone, and what they have started is still there',
+    told: units({
+      [SETUP]: { load: 'not-found', file: '' },
+      [BOOT]: { load: 'not-found', file: '' },
+    }),
+    finds: [`warning units-missing (${SETUP}, ${BOOT})`],
+    says: /does not find their files.*at its next boot/s,
+  },
+  {
+    name: 'the boot is gone, and the API that needs it has failed',
+    told: units({ [BOOT]: { load: 'not-found', active: 'inactive' }, [API]: { active: 'failed' } }),
+    finds: [`error units-missing (${BOOT})`],
   },
   {
     name: 'a host without the last of our units',
