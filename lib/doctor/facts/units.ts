@@ -1,5 +1,5 @@
 import { ask, type Said } from '../../host/shell.ts'
-import { askUnits, hasSystemd, propertiesIn } from '../../host/units.ts'
+import { askUnits, hasSystemd, propertiesIn, saidBySystemd } from '../../host/units.ts'
 import { type Fact, known, unknown } from './fact.ts'
 
 /** The units of a host, in the order in which each needs the one before it. */
@@ -98,7 +98,7 @@ async function withJournal(unit: Unit): Promise<Unit> {
   if (unit.load !== 'loaded' || (unit.active === 'active' && unit.restarts === 0)) return unit
   const [words, start] = await Promise.all([
     unit.name === API ? wordsOfApi(unit) : wordsOf(unit),
-    journal('--output=json', `UNIT=${unit.name}`, 'JOB_TYPE=start'),
+    journal('--output=json', ...saidBySystemd(`UNIT=${unit.name}`, 'JOB_TYPE=start')),
   ])
   return {
     ...unit,
@@ -134,13 +134,16 @@ async function wordsOfApi({ name, active, invocation, again }: Unit): Promise<Wo
   const ofRun = active === 'failed' || again
   const before = ofRun
     ? undefined
-    : await journal('--output=cat', '--output-fields=INVOCATION_ID', `UNIT=${name}`, RESTART_SCHEDULED)
+    : await journal(
+        ...['--output=cat', '--output-fields=INVOCATION_ID'],
+        ...saidBySystemd(`UNIT=${name}`, RESTART_SCHEDULED),
+      )
   const id = before ? before.out?.trim() : invocation
   if (!id) return { said: before ? [before] : [] }
   const [said, exit] = await Promise.all([
     // The API writes its errors, and all else, without a priority.
     journal('--output=cat', '--lines=200', `_SYSTEMD_INVOCATION_ID=${id}`),
-    journal('--output=cat', `INVOCATION_ID=${id}`, PROCESS_EXIT),
+    journal('--output=cat', ...saidBySystemd(`INVOCATION_ID=${id}`, PROCESS_EXIT)),
   ])
   const ended = exit.out?.trim() || undefined
   return { lastError: wordsAtEnd(said.out ?? '', ended), ended, said: [said, exit] }

@@ -1,6 +1,6 @@
 import { type Account, effectiveUid } from '../../host/identity.ts'
 import { ask, type Said } from '../../host/shell.ts'
-import { askUnits, hasSystemd, propertiesIn } from '../../host/units.ts'
+import { askUnits, hasSystemd, propertiesIn, saidBySystemd } from '../../host/units.ts'
 import { askConfigurationErrors } from '../../server/conf.ts'
 import type { DataFolder } from '../../server/data-folder.ts'
 import { debianCluster, lastFailure, readLog } from '../../server/log.ts'
@@ -74,7 +74,7 @@ async function readLastStart(data: DataFolder | undefined): Promise<Said> {
   const id = (all.find(unit => unit.get('ActiveState') === 'failed') ?? all.at(-1))?.get('InvocationID')
   if (!id) return { out: '' }
   const journal = ['journalctl', '--boot', '--no-pager', '--output=cat', '--lines=200'] as const
-  return ask(...journal, `_SYSTEMD_INVOCATION_ID=${id}`, '+', `INVOCATION_ID=${id}`)
+  return ask(...journal, `_SYSTEMD_INVOCATION_ID=${id}`, '+', ...saidBySystemd(`INVOCATION_ID=${id}`))
 }
 
 /** Units of clusters on one host. */

@@ -1,7 +1,7 @@
 import type { Postmaster } from '../../server/clusters.ts'
 import type { Problem } from '../../server/connection-problem.ts'
 import { identifier } from '../../server/sql.ts'
-import { startProblem } from '../../server/start-problem.ts'
+import { startAdvice } from '../../server/start-problem.ts'
 import { ifKnown, type Unknown } from '../facts/fact.ts'
 import type { ServerState } from '../facts/server.ts'
 import { type Examination, isStandby, isUninstalled, remedyOn } from './examination.ts'
@@ -113,7 +113,7 @@ function down(exam: Examination, problem: Problem): void {
   const wrong =
     refused.length > 0 ? `; it does not take its settings: ${refused.slice(0, MOST).join('; ')}` : ''
   const where = data ? `, data of version ${data.major} is in ${data.path}` : ''
-  const known = startProblem(log, refused)
+  const advice = startAdvice(log, refused)
   const starter = patroni === undefined ? 'postgresql' : 'patroni'
   const start = systemd ? `systemctl start ${starter}` : 'start PostgreSQL'
   const bySystemd = `${start}; if it fails: journalctl -u postgresql -u "postgresql@*"`
@@ -123,8 +123,9 @@ function down(exam: Examination, problem: Problem): void {
     // Of a server at that port there is no trace, and of another one there is.
     ...(problem.instead !== undefined && !data ? { remedy: problem.instead, fix: undefined } : {}),
     ...(patroni ? { remedy: byPatroni } : {}),
-    ...(known ? { remedy: `${known.remedy}; then: ${start}` } : {}),
-    ...(known?.mayStart === false ? { fix: undefined } : {}),
+    ...(advice === undefined ? {} : { remedy: `${advice}; then: ${start}` }),
+    // What its log says may be mended by now, or not be its own; what it says of its settings is so now.
+    ...(refused.length > 0 ? { fix: undefined } : {}),
   })
 }
 

@@ -103,7 +103,7 @@ export const SERVER: readonly Case[] = [
     says: /; its last start failed: FATAL: {2}no rest \| DETAIL: {2}none$.*remedy: systemctl start postgresql; if it fails/ms,
   },
   {
-    name: 'a server that does not start with what is there, so starting it is no remedy',
+    name: 'a server that did not start with what was there, which may be mended by now',
     told: {
       ...ABSENT,
       words: {
@@ -112,8 +112,8 @@ export const SERVER: readonly Case[] = [
         unheard: [],
       },
     },
-    finds: [`error server-down (${PORT})`],
-    says: /failed: FATAL: .*remedy: install the package .* library x, .*; then: systemctl start postgresql$/ms,
+    finds: [`error server-down (${PORT}) start`],
+    says: /failed: FATAL: .*remedy: install the package .* library, .*; then: systemctl start postgresql \(fix-/ms,
   },
   {
     name: 'a server of Patroni that does not start with what is there',
@@ -127,7 +127,7 @@ export const SERVER: readonly Case[] = [
       },
     },
     finds: [`error server-down (${PORT})`, 'notice server-patroni (PostgreSQL)'],
-    says: /remedy: chmod 0700 \/x; then: systemctl start patroni$/m,
+    says: /remedy: take the rights .*\(chmod 0700\); then: systemctl start patroni$/m,
   },
   {
     name: 'a server that was ended for want of memory, and may be started',
