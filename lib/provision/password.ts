@@ -71,14 +71,15 @@ export async function planPassword({
   if (!change) {
     const stored = current?.verifier
     // Set before this program came to the host: a password that somebody else sets later shall be told from it.
-    const moved = kept !== undefined && remembered.isVaultElsewhere(kept)
-    if (!stored || !(remembered.isEmpty() || moved)) return tidying
+    const empty = remembered.isEmpty(dbUser)
+    const moved = kept !== undefined && remembered.isVaultElsewhere(dbUser, kept)
+    if (!stored || !(empty || moved)) return tidying
     return [
       ...tidying,
       {
         by: 'file',
         resource: `state folder ${settings.stateDir}`,
-        action: `remember that the password of the role ${dbUser} is the one from the vault${moved ? ` file ${kept}` : ''}`,
+        action: `remember that the password of the role ${dbUser} is the one from the vault${kept === undefined ? '' : ` file ${kept}`}`,
         run: () => remember(stored),
       },
     ]

@@ -87,7 +87,7 @@ async function replacePassword(host: LockedHost, prepare: Prepare): Promise<void
     throw error
   }
   const remembered = new RememberedVerifiers(settings.stateDir, cluster.identifier)
-  remembered.remember(settings.dbUser, verifier)
+  remembered.remember(settings.dbUser, verifier, settings.vaultFile)
   await set(verifier)
   try {
     const options = { settings, addresses, deadline, report, up: true }
@@ -98,7 +98,7 @@ async function replacePassword(host: LockedHost, prepare: Prepare): Promise<void
     })
   } catch (error) {
     client.allowUndoing()
-    remembered.remember(settings.dbUser, before)
+    remembered.remember(settings.dbUser, before, settings.vaultFile)
     await set(before)
     const role = `role ${settings.dbUser}`
     report.change({ resource: role, action: 'set password (rotated)' })

@@ -169,13 +169,18 @@ export function vaultInUse(
   return verifier === null ? undefined : vaultBefore(settings, identifier, owner)
 }
 
-/** The vault file of the last time, where that is another one than the settings name and is still there. */
+/**
+ * The vault file that held the role's password in the cluster `identifier` the last time, where that is another one than the
+ * settings name and is still there; undefined else, and where nothing is remembered.
+ *
+ * @param owner whose rights open its folder where this process's do not
+ */
 function vaultBefore(
-  { stateDir, vaultFile }: Pick<Settings, 'stateDir' | 'vaultFile'>,
+  { stateDir, dbUser, vaultFile }: Pick<Settings, 'stateDir' | 'dbUser' | 'vaultFile'>,
   identifier: string,
   owner: Account,
 ): string | undefined {
-  const before = new RememberedVerifiers(stateDir, identifier).vaultFile()
+  const before = new RememberedVerifiers(stateDir, identifier).vaultFile(dbUser)
   if (before === undefined || before === vaultFile) return undefined
   try {
     return inspectVault(before, owner).file.state === 'missing' ? undefined : before

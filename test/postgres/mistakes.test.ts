@@ -200,6 +200,22 @@ t.test('a vault file that was used before and is elsewhere now', async t => {
     t.match(err, new RegExp(`error vault-elsewhere \\(${typed}\\): there is nothing, .* in ${used}`))
     t.notMatch(err, /vault-missing/)
   })
+  await t.test('that of another role in the same cluster is none of its own', async t => {
+    const vault = join(host.folder, 'etc/vault/another')
+    const env = { ENDOREG_DB_USER: 'another', ENDOREG_DB_NAME: 'another', ENDOREG_VAULT_FILE: vault }
+    const setup = async (others = {}): Promise<readonly unknown[]> => {
+      const { code, err, json } = await host.run('postgres-endoreg-setup', [], { env: others })
+      t.equal(code, 0, err)
+      // Both declare the rules of their own role.
+      return json.changes.filter(({ resource }) => !/pg_hba/.test(resource))
+    }
+    await setup(env)
+    t.same([await setup(), await setup(env)], [[], []], 'neither forgets the other')
+    rmSync(vault)
+    await setup(env)
+    t.ok(existsSync(vault))
+    await setup()
+  })
   await t.test('the same place without a file gets a new one', async t => {
     rmSync(used)
     t.equal((await host.setup()).code, 0)

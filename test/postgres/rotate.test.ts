@@ -261,6 +261,21 @@ t.test('on a host that had its password before, a foreign one is noticed as well
     const refused = await host.run(command, [], { env })
     t.equal(refused.code, 78, refused.err)
   }
+  await t.test('and what an earlier version has remembered is no drift', async t => {
+    t.equal((await host.setup()).code, 0)
+    const [file = ''] = readdirSync(join(host.folder, 'state')).filter(name => name.startsWith('verifiers.'))
+    const path = join(host.folder, 'state', file)
+    // It had the hash alone, of any role and without the vault file.
+    const old = readFileSync(path, 'utf8')
+      .split('\n')
+      .flatMap(line => / ([0-9a-f]{64})$/.exec(line)?.[1] ?? [])
+    writeFileSync(path, old.map(hash => `${hash}\n`).join(''))
+    const check = await host.setup('--check')
+    t.equal(check.code, 0, check.err)
+    t.same((await host.setup()).json.changes, [])
+    t.equal((await host.sync('--rotate')).code, 0)
+    t.match(readFileSync(path, 'utf8'), `${host.vaultFile}\n`)
+  })
   await t.test('and a state folder that cannot be written is a warning, no change', async t => {
     t.equal((await host.setup()).code, 0)
     const env = { ENDOREG_STATE_DIR: '/proc/endoreg-provision' }

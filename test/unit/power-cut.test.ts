@@ -143,7 +143,8 @@ t.test('what was done is there after a power cut', needsDisks, async t => {
       found: () =>
         new RememberedVerifiers(settings.stateDir, '7').isForeign('role', 'verifier') ||
         read('state/verifiers.7').length,
-      wanted: 65,
+      // Two hashes, of the role and of the verifier.
+      wanted: 130,
     },
     {
       name: 'access rules, with what was there before',
