@@ -89,4 +89,7 @@ function repeated(
 /** dotenv takes seconds for thousands of blank lines. */
 const compact = (content: string): string => content.replace(/\n\s*\n/g, '\n')
 
-const same = (one: Parsed, other: Parsed): boolean => JSON.stringify(one) === JSON.stringify(other)
+/** Whichever line comes first says where a setting stands among the others. */
+const same = (one: Parsed, other: Parsed): boolean => sorted(one) === sorted(other)
+
+const sorted = (values: Parsed): string => JSON.stringify(Object.entries(values).sort())

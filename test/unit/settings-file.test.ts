@@ -99,6 +99,7 @@ const MISTAKES: readonly [content: string, says: RegExp][] = [
   ['=x\n', /line 1 is no setting/],
   ['ENDOREG_ENV_FILE=/x\n', /^ENDOREG_ENV_FILE \(.*\) says in the environment which settings file is read/],
   ['PGPORT=5433\n#\nPGPORT=5434\r\n', /^PGPORT \(.*\) is set in the lines 1 and 3: keep one$/],
+  ['PGPORT=5432\nPGHOST=/x\nPGPORT=5433\n', /^PGPORT \(.*\) is set in the lines 1 and 3: keep one$/],
   ['export PGPORT=1\nPGPORT: 2\nPGPORT=3', /lines 1 and 2 and 3/],
 ]
 t.test('what is no setting is said, with its line', async t => {
