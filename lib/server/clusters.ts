@@ -81,12 +81,14 @@ function listeningIn(postgres: Account, data: string): Postmaster | undefined {
 
 /** The oids below are those of PostgreSQL's own databases (transam.h, FirstNormalObjectId). */
 const FIRST_OWN = 16384
-/** Bytes of a shared catalog that are looked at. */
-const LARGEST = 4_194_304
+/** pg_authid and pg_database (pg_authid.h, pg_database.h); which files of global/ they are in, pg_filenode.map says. */
+const [AUTHID, DATABASE] = [1260, 1262]
+/** Bytes of such a catalog: many times what a host with ten thousand roles has. */
+const LARGEST = 67_108_864
 
 /**
- * The data folders below `roots`, and `named`, whose server is down, which hold databases that people have made and whose
- * catalogs name one of `names`. None where `own` was emptied on purpose: a reset leaves what it has set aside beside it.
+ * The data folders below `roots`, and `named`, whose server is down, which hold databases that people have made and have a
+ * role or a database with one of `names`. None where `own` was emptied on purpose: a reset leaves what it has set aside beside it.
  */
 const findHolding = job(
   'find clusters',
@@ -118,13 +120,52 @@ const clustersIn = (root: string): string[] =>
 const isCluster = (path: string): boolean =>
   orNothing(() => statSync(posix.join(path, 'global/pg_control')).isFile()) === true
 
-/** Names stand in the rows of pg_database and pg_authid as they are, with a zero behind them. */
+/** Whether a role or a database has one of `names`. A row of which it is not yet written down whether it counts, does. */
 function holds(path: string, names: readonly string[]): boolean {
   if (!list(posix.join(path, 'base')).some(oid => Number(oid) >= FIRST_OWN)) return false
-  return list(posix.join(path, 'global')).some(file => {
-    const bytes = orNothing(() => readFollowing(posix.join(path, 'global', file), LARGEST).bytes)
-    return names.some(name => bytes?.includes(`${name}\0`))
-  })
+  const read = (name: string): Buffer =>
+    orNothing(() => readFollowing(posix.join(path, 'global', name), LARGEST).bytes) ?? Buffer.alloc(0)
+  const wanted = names.map(name => Buffer.from(name))
+  return filesOf(read('pg_filenode.map'), [AUTHID, DATABASE])
+    .flatMap(file => namesIn(read(String(file))))
+    .some(name => wanted.some(one => one.equals(name)))
+}
+
+/** The files of the catalogs with these oids (RelMapFile of relmapper.c: a number, a count, then pairs of oid and file). */
+function filesOf(map: Buffer, oids: readonly number[]): number[] {
+  const count = map.length < 8 ? 0 : Math.min(map.readUInt32LE(4), Math.floor((map.length - 8) / 8))
+  const pairs = Array.from({ length: count }, (_, index) => 8 + 8 * index)
+  return pairs.filter(at => oids.includes(map.readUInt32LE(at))).map(at => map.readUInt32LE(at + 4))
+}
+
+/** Bytes of a page before its pointers to rows, and where it says how long it is (PageHeaderData of bufpage.h). */
+const [PAGE_HEADER, PAGE_SIZE, PAGE_FREE] = [24, 18, 12]
+/** Where a row says what is known of the transactions that made and deleted it, and where its columns begin (HeapTupleHeaderData of htup_details.h). */
+const [INFOMASK, COLUMNS, ROW_HEADER] = [20, 22, 23]
+const [MADE_KNOWN, NEVER_MADE, DELETED] = [0x0300, 0x0200, 0x0400]
+/** Bytes of a name (NAMEDATALEN), which is the second column, behind the oid. */
+const [OID, NAME] = [4, 64]
+
+/** The names in the rows of such a catalog. */
+function namesIn(bytes: Buffer): Buffer[] {
+  const names: Buffer[] = []
+  // The lowest byte is the version of the layout.
+  const size = bytes.length < PAGE_HEADER ? 0 : bytes.readUInt16LE(PAGE_SIZE) & 0xff00
+  for (let start = 0; size > 0 && start + size <= bytes.length; start += size) {
+    const page = bytes.subarray(start, start + size)
+    const end = Math.min(page.readUInt16LE(PAGE_FREE), size)
+    for (let at = PAGE_HEADER; at + 4 <= end; at += 4) {
+      // ItemIdData of itemid.h: 15 bits of the place, 2 of the state (1: in use), 15 of the length.
+      const pointer = page.readUInt32LE(at)
+      const row = page.subarray(pointer & 0x7fff, (pointer & 0x7fff) + (pointer >>> 17))
+      if (((pointer >>> 15) & 3) !== 1 || row.length < ROW_HEADER) continue
+      const known = row.readUInt16LE(INFOMASK)
+      if ((known & DELETED) !== 0 || (known & MADE_KNOWN) === NEVER_MADE) continue
+      const name = row.subarray(row.readUInt8(COLUMNS) + OID).subarray(0, NAME)
+      names.push(name.subarray(0, Math.max(name.indexOf(0), 0)))
+    }
+  }
+  return names
 }
 
 /** A cluster that has had the application's database, and whose server is down. */

@@ -12,6 +12,13 @@ t.test('an empty cluster beside that with the data, which is down', async t => {
   // As a new version of PostgreSQL makes it on NixOS, or pg_createcluster(1) on Debian: ROOT/MAJOR/NAME.
   const old = await Host.create(t, { folder: join(root, '16') })
   t.equal((await old.setup()).code, 0)
+  for (const statement of ['CREATE', 'DROP']) {
+    await old.cluster.query(`${statement} ROLE gone`)
+    await old.cluster.query(`${statement} DATABASE gone`)
+  }
+  await old.cluster.query('CREATE ROLE "a role of 63 bytes, which is all the room that PostgreSQL gives"')
+  await old.cluster.query('SELECT FROM pg_roles')
+  await old.cluster.query('SELECT FROM pg_database')
   const host = await Host.create(t, { folder: join(root, '17') })
   const made = async (): Promise<number> =>
     (await host.cluster.query('SELECT FROM pg_roles WHERE rolname !~ $$^(?:pg_|postgres$)$$')).length
@@ -45,8 +52,17 @@ t.test('an empty cluster beside that with the data, which is down', async t => {
   t.notOk(ids.includes('role-missing') || ids.includes('database-missing') || ids.includes('manifest-drift'))
 
   await t.test('what is no such cluster', async t => {
-    const other = { ENDOREG_DB_NAME: 'another', ENDOREG_DB_USER: 'another' }
-    t.equal(await check(other), 1, 'one that has never had this database')
+    const named = (name: string): Promise<number | null> =>
+      check({ ENDOREG_DB_NAME: name, ENDOREG_DB_USER: name })
+    t.equal(await named('another'), 1, 'one that has never had this database')
+    t.equal(await named('DbLocal'), 1, 'one with a database whose name ends like it')
+    t.equal(await named('monitor'), 1, "one with PostgreSQL's own pg_monitor")
+    t.equal(await named('gone'), 1, 'one in which it was dropped')
+    t.equal(
+      await named('a role of 63 bytes, which is all the room that PostgreSQL gives'),
+      78,
+      'a name may have as many bytes as there are',
+    )
     const control = join(old.cluster.data, 'global/pg_control')
     renameSync(control, `${control}.old`)
     t.equal(await check(), 1, 'one whose files pg_upgrade has given to another')
