@@ -11,10 +11,18 @@ export const text: Rule = value =>
     ? 'has a control character, a line separator or a character that is none'
     : undefined
 
-/** A name in PostgreSQL; a longer one would be cut off (NAMEDATALEN, manual 4.1.1). */
-export const databaseName: Rule = value =>
-  text(value) ??
-  (Buffer.byteLength(value) > 63 ? 'is longer than the 63 bytes of a PostgreSQL name' : undefined)
+/**
+ * A name in PostgreSQL that access rules can name: a longer one would be cut off (NAMEDATALEN, manual 4.1.1), and what begins
+ * with a slash is compiled as a regular expression, quotes or not (regcomp_auth_token() of hba.c): a rule for /app lets webapp in.
+ */
+export const databaseName: Rule = value => {
+  if (value.startsWith('/'))
+    return 'begins with /, so that access rules take it for a regular expression, in quotes too'
+  return (
+    text(value) ??
+    (Buffer.byteLength(value) > 63 ? 'is longer than the 63 bytes of a PostgreSQL name' : undefined)
+  )
+}
 
 /** A name that a role can have: not one of those that role specifications and PostgreSQL's own roles use. */
 export const roleName: Rule = value => {

@@ -193,7 +193,8 @@ const fieldProblems = (place: string, field: string): string[] =>
       return [
         `${place}: "${text}" would be a file of names, which is not taken: write them here, with commas between them (a name: ${JSON.stringify(inQuotes(text))})`,
       ]
-    const problem = text.startsWith('/') ? undefined : databaseName(quoted ? text : text.replace(/^\+/, ''))
+    const pattern = !quoted && text.startsWith('/')
+    const problem = pattern ? undefined : databaseName(quoted ? text : text.replace(/^\+/, ''))
     return problem === undefined ? [] : [`${place}: ${JSON.stringify(text)} ${problem}`]
   })
 

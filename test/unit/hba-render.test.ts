@@ -55,7 +55,7 @@ t.test('fields are lists as in pg_hba.conf, and a name in quotes is a name', asy
     'a "quoted" one': '"a ""quoted"" one"',
     '"@admins",me@EXAMPLE': '"@admins","me@EXAMPLE"',
     '/^(a|b){1,2}$': '"/^(a|b){1,2}$"',
-    'x,/^lx_,"/^y,z"': 'x,/^lx_,"/^y,z"',
+    'x,/^lx_,/^y': 'x,/^lx_,/^y',
     'sameuser,replication': 'sameuser,replication',
   }
   const rule = { type: 'host', address: '::1/128', method: 'scram-sha-256' } as const
@@ -87,6 +87,8 @@ t.test('lists that are none, and files of names, are refused with the form to us
     { database: 'x,@admins' },
     /^hba\.0\.database: "@admins" would be a file of names.*a name: "\\"@admins\\""\)$/,
   )
+  for (const role of ['"/app"', 'a,"/^b,c$"'])
+    refused({ role }, /^hba\.0\.role: "\/\S+" begins with \/, so that access rules take it for a regular/)
   refused({ role: `a,${'x'.repeat(64)}` }, /^hba\.0\.role: "x+" is longer than the 63 bytes/)
   for (const [key, value] of [
     ['account', 'root,admin'],
@@ -98,6 +100,10 @@ t.test('lists that are none, and files of names, are refused with the form to us
       reason: new RegExp(`^ident\\.0\\.${key}: an identity map has one ${key} in a line; write one for each`),
     })
   }
+  t.throws(() => manifest({ ident: [{ map: 'm', account: 'x', role: '"/x"' }] }), {
+    code: 78,
+    reason: /begins with/,
+  })
   t.throws(() => manifest({ ident: [{ map: 'm', account: '@x', role: 'postgres' }] }), { code: 78 })
   t.same(renderMappings(manifest({ ident: [{ map: 'a,b', account: '"a,b"', role: '/^(x,y)$' }] }).ident), [
     '"a,b" "a,b" "/^(x,y)$"',

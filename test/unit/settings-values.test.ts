@@ -37,6 +37,12 @@ const VALUES: readonly { name: string; good: readonly string[]; bad: readonly st
     bad: ['x'.repeat(64), 'ä'.repeat(32)],
     says: 'is longer than the 63 bytes',
   },
+  ...['ENDOREG_DB_NAME', 'ENDOREG_DB_USER'].map(name => ({
+    name,
+    good: ['app/', 'a/b'],
+    bad: ['/app', '/^app$', '/'],
+    says: 'begins with /, so that access rules take it for a regular expression',
+  })),
   { name: 'ENDOREG_DB_USER', good: ['pg', 'PG_x'], bad: ['pg_', 'pg_monitor'], says: 'begins with pg_' },
   {
     name: 'ENDOREG_DB_USER',

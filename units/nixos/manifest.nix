@@ -110,7 +110,7 @@ in
       ]) "host" "The type of connection.";
       database =
         field types.text "grafana"
-          "The database, `/` and a regular expression, or a keyword such as `all`; or several, with commas between them. A name that looks like something else is in double quotes.";
+          "The database, `/` and a regular expression, or a keyword such as `all`; or several, with commas between them. A name that looks like something else is in double quotes; one that begins with a slash is not taken.";
       role =
         field types.text "grafana"
           "The role, `+` and a group, `/` and a regular expression, or `all`; or several, with commas between them.";

@@ -43,12 +43,12 @@ rec {
     )
   );
 
-  # PostgreSQL cuts longer ones off.
-  databaseName = described "name in PostgreSQL, of 63 bytes at most" (
-    types.addCheck text (value: builtins.stringLength value <= 63)
+  # PostgreSQL cuts longer ones off, and access rules take one with a slash in front for a regular expression.
+  databaseName = described "name in PostgreSQL, of 63 bytes at most and without a slash in front" (
+    types.addCheck text (value: builtins.stringLength value <= 63 && !lib.hasPrefix "/" value)
   );
 
-  roleName = described "name of a role in PostgreSQL, of 63 bytes at most, which PostgreSQL does not keep for itself" (
+  roleName = described "name of a role in PostgreSQL, of 63 bytes at most and without a slash in front, which PostgreSQL does not keep for itself" (
     types.addCheck databaseName (value: !lib.hasPrefix "pg_" value && value != "public" && value != "none")
   );
 

@@ -63,7 +63,7 @@ const PART = /\s*(?:"((?:[^"]|"")*)"|([^,]*?))\s*(,|$)/y
 
 /**
  * The parts of a field for databases or roles as a manifest has it: as in pg_hba.conf there are commas between them, and
- * what is in quotes is a name whatever it looks like. Unlike there, blanks belong to a part, and what begins with a
+ * what is in quotes is a name, but for one that begins with a slash, which is refused elsewhere. Unlike there, blanks belong to a part, and what begins with a
  * slash is one regular expression, commas and all.
  */
 export function readDeclared(text: string): Token[] {

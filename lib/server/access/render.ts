@@ -6,7 +6,7 @@ import type { Clients, Rule } from './rules.ts'
 /** What `loopback` stands for: one without the other is the bug that started this project. */
 const LOOPBACK = ['127.0.0.1/32', '::1/128'] as const
 
-/** A name in quotes, in which it is a name whatever it looks like, in a file as in a manifest. */
+/** A name in quotes, in which it is a name whatever it looks like, in a file as in a manifest; but for a slash at its beginning. */
 export const inQuotes = (text: string): string => `"${text.replaceAll('"', '""')}"`
 
 /** A text in quotes where it has to be in them. */
