@@ -59,7 +59,9 @@ export class Login {
       return await Login.#open(target, password, limit, false)
     } catch (refusal) {
       const byRule = means(refusal, 'refused by rules') || refusal instanceof UnsafeMethod
-      if (!encrypted || !byRule) throw refusal
+      // By `prefer` it would have come with TLS, where another rule may ask.
+      const unasked = refusal instanceof UnaskedError && target.sslMode !== 'allow'
+      if (!encrypted || !(byRule || unasked)) throw refusal
       return await Login.#open(target, password, limit, true).catch((other: unknown) => {
         // libpq tells of both, of that with TLS first.
         throw weightOf(other) < weightOf(refusal) ? refusal : other
@@ -127,7 +129,7 @@ export const waysOf = (sslMode = 'prefer'): { readonly plain: boolean; readonly 
 
 /** How much a refusal says of the cause: a rule that rejects more than that there is none, one that asks for something most. */
 function weightOf(error: unknown): number {
-  if (error instanceof UnsafeMethod) return 3
+  if (error instanceof UnsafeMethod || error instanceof UnaskedError) return 3
   if (!isAnswer(error)) return 0
   if (!means(error, 'refused by rules')) return 3
   return saysNoRule(error) ? 1 : 2

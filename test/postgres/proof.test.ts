@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { existsSync, rmSync } from 'node:fs'
 import { createServer, type Socket } from 'node:net'
 import t from 'tap'
+import { makeCertificate, withoutOpenssl } from '../support/certificate.ts'
 import { SCRAM_RULES } from '../support/cluster.ts'
 import { isRoot } from '../support/command.ts'
 import { Host } from '../support/host.ts'
@@ -81,6 +82,24 @@ t.test('a login that cannot be proved is a failed run that names the address', b
     t.equal(boot.code, 78, boot.err)
   })
 })
+
+t.test(
+  'a rule that trusts those without TLS alone is not met by who tries TLS first',
+  { skip: withoutOpenssl },
+  async t => {
+    const host = await Host.create(t, { settings: { ssl: 'on' }, prepare: makeCertificate })
+    t.equal((await host.setup()).code, 0)
+    host.cluster.setRules(
+      `${ADMINISTRATION}hostssl all all all scram-sha-256\nhost all all all trust\nlocal all all trust`,
+    )
+    await host.cluster.reload()
+    const codes = ['prefer', 'require', 'allow', 'disable'].map(async mode => {
+      const { code } = await host.run('sync-password', [], { env: { ENDOREG_DB_SSLMODE: mode } })
+      return `${mode} ${code}`
+    })
+    t.same(await Promise.all(codes), ['prefer 0', 'require 0', 'allow 78', 'disable 78'])
+  },
+)
 
 t.test('rights and limits of the database', async t => {
   const host = await Host.create(t)

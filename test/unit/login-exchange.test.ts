@@ -197,8 +197,12 @@ t.test('being let in unasked is no login, for nobody has proved anything', async
     () => all(row('me', 'mine'), READY),
   )
   t.ok((await failure(open(server))) instanceof UnaskedError)
-  await server.closed(1)
-  t.equal(server.heard.length, 1, 'no second attempt')
+  await server.closed(2)
+  t.notOk(server.heard[1]?.includes('user'), 'with TLS libpq would have come first, which there is none of')
+  const target = { address: '127.0.0.1', port: server.port, role: 'me', database: 'mine', sslMode: 'allow' }
+  t.ok((await failure(Login.open(target, await password, LIMIT))) instanceof UnaskedError)
+  await server.closed(3)
+  t.equal(server.heard.length, 3, 'no second attempt')
 })
 
 t.test('an error is the server’s, with its code', async t => {
