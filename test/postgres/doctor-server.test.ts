@@ -451,6 +451,23 @@ const ROWS: readonly Row[] = [
     },
   },
   {
+    name: 'more databases in doubt than are connected to: that of the application is, and the rest is said',
+    breaks: host =>
+      host.cluster.query(
+        `UPDATE pg_database AS d SET datcollate = a, datctype = b
+           FROM (SELECT oid, row_number() OVER (ORDER BY datname COLLATE "C") AS n FROM pg_database WHERE oid > 16383) AS o
+           JOIN (SELECT a, b, row_number() OVER () AS n FROM unnest(ARRAY['C', 'POSIX', 'C.UTF-8', 'C.utf8']) AS a,
+                        unnest(ARRAY['C', 'POSIX', 'C.UTF-8', 'C.utf8']) AS b WHERE (a, b) <> ('C', 'C')) AS l USING (n)
+          WHERE o.oid = d.oid AND d.datname <> current_database()`,
+      ),
+    finds: [],
+    says: /not looked at: whether anybody can connect to (?!.*endoregDbLocal).*testUser: of the databases that are in doubt no more than 8/,
+    restores: host =>
+      host.cluster.query(
+        'UPDATE pg_database AS d SET datcollate = t.datcollate, datctype = t.datctype FROM pg_database AS t WHERE t.datname = $$template1$$',
+      ),
+  },
+  {
     name: 'programs of another version than the server',
     breaks: host => putTools(host, '12.1'),
     finds: ['tool-version pg_dump', 'tool-version psql'],

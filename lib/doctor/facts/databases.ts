@@ -4,11 +4,11 @@ import type { Settings } from '../../frame/settings.ts'
 import { administratorGoal, explain, type Problem } from '../../server/connection-problem.ts'
 import { abandon, ask, openSession, type Session } from '../../server/session.ts'
 
-/** A database in which nobody can do anything. */
+/** A database in which nobody can do anything, or of which that could not be found out. */
 export type ClosedDatabase = {
   readonly name: string
-  /** Connections are off; DROP DATABASE was interrupted; its locale is gone; or something else is wrong with it. */
-  readonly state: 'closed' | 'invalid' | 'locale' | 'unusable'
+  /** Connections are off; DROP DATABASE was interrupted; its locale is gone; something else is wrong with it; or it is not known. */
+  readonly state: 'closed' | 'invalid' | 'locale' | 'unusable' | 'unknown'
   /** Why, in PostgreSQL's words where it was asked. */
   readonly why: string
 }
@@ -56,12 +56,16 @@ export async function inspectClosed(
   const open = all.filter(one => one.open && !one.invalid)
   const doubted = open.filter(({ locale, whole }) => locale !== ours || !whole)
   const keyOf = ({ name, locale, whole }: (typeof all)[number]): string => (whole ? locale : `of ${name}`)
-  const first = new Map(doubted.map(one => [keyOf(one), one.name]))
+  const isApplications = ({ name }: (typeof all)[number]): boolean => name === settings.dbName
+  const first = new Map<string, string>()
+  for (const one of [...doubted.filter(isApplications), ...doubted])
+    if (!first.has(keyOf(one))) first.set(keyOf(one), one.name)
   const problems = new Map(
     await Promise.all(
-      [...first]
-        .slice(0, MOST)
-        .map(async ([key, name]) => [key, await attempt(settings, name, limit)] as const),
+      [...first].map(
+        async ([key, name], index) =>
+          [key, index < MOST ? await attempt(settings, name, limit) : UNTRIED] as const,
+      ),
     ),
   )
   return all.flatMap((one): ClosedDatabase[] => {
@@ -75,24 +79,29 @@ export async function inspectClosed(
   })
 }
 
-/** Why the administrator gets no session in a database, where that is about the database. */
-async function attempt(
-  settings: Settings,
-  name: string,
-  limit: number,
-): Promise<Pick<ClosedDatabase, 'state' | 'why'> | undefined> {
+/** What is wrong with a database, whichever it is. */
+type Closed = Pick<ClosedDatabase, 'state' | 'why'>
+
+const UNTRIED: Closed = {
+  state: 'unknown',
+  why: `of the databases that are in doubt no more than ${MOST} are connected to`,
+}
+
+/** Why the administrator gets no session in a database; undefined where there is one. */
+async function attempt(settings: Settings, name: string, limit: number): Promise<Closed | undefined> {
   try {
     abandon(await openSession(settings, name, limit, limit))
     return undefined
   } catch (error) {
-    if (error instanceof Failure) return undefined
+    if (error instanceof Failure) return { state: 'unknown', why: error.reason }
     const problem = explain(error, administratorGoal(settings, name))
-    const state = problem.stage === 'refused' ? stateOf(problem) : undefined
-    return state && { state, why: problem.cause }
+    return { state: stateOf(problem), why: problem.cause }
   }
 }
 
-function stateOf({ kind }: Problem): ClosedDatabase['state'] | undefined {
+function stateOf({ kind, stage }: Problem): ClosedDatabase['state'] {
+  // Nothing was said about the database.
+  if (stage !== 'refused') return 'unknown'
   switch (kind) {
     case 'no locale':
       return 'locale'
@@ -104,8 +113,8 @@ function stateOf({ kind }: Problem): ClosedDatabase['state'] | undefined {
     case 'no such database':
     case undefined:
       return 'unusable'
-    // Who may log in where is said by the rules.
+    // The administrator may not log in there, which says nothing about the database.
     default:
-      return undefined
+      return 'unknown'
   }
 }

@@ -26,7 +26,7 @@ import { IS_FILE_ERROR } from '../../server/reload.ts'
 import { abandon, ask, openSession, type Session } from '../../server/session.ts'
 import { literal } from '../../server/sql.ts'
 import { type ClosedDatabase, inspectClosed } from './databases.ts'
-import { type Fact, ifKnown, known, LIMIT, toFactLater, toUnknown, type Unknown } from './fact.ts'
+import { type Fact, ifKnown, known, LIMIT, toFactLater, toUnknown, type Unknown, unknown } from './fact.ts'
 import type { Names } from './host.ts'
 
 /** What PostgreSQL says about itself, in one JSON document. */
@@ -101,10 +101,10 @@ export type Server = {
   readonly self: Fact<ServerState>
   readonly cluster: Fact<Cluster>
   readonly rules: Fact<Rules>
-  /** The databases in which nobody can do anything. */
+  /** The databases in which nobody can do anything, or of which that is not known. */
   readonly closed: Fact<readonly ClosedDatabase[]>
-  /** What the application's database holds for its role; undefined where that is not seen. */
-  readonly contents: DatabaseContents | undefined
+  /** What the application's database holds for its role; undefined where there is no such database or role. */
+  readonly contents: Fact<DatabaseContents | undefined>
 }
 
 /** The server as the administrative session finds it. */
@@ -212,13 +212,13 @@ async function compareWithDeclared(
 }
 
 /** The administrator gets in where the application does not. */
-async function gatherContents(settings: Settings): Promise<DatabaseContents | undefined> {
+async function gatherContents(settings: Settings): Promise<Server['contents']> {
   const { dbUser, dbName } = settings
   try {
-    return await inspectDatabase(settings, dbName, dbUser, LIMIT)
+    return known(await inspectDatabase(settings, dbName, dbUser, LIMIT))
   } catch (error) {
-    // Why there was no session, others say; what is no problem of one is thrown on.
-    if (!(error instanceof Failure)) explain(error, administratorGoal(settings, dbName))
-    return undefined
+    if (error instanceof Failure) return toUnknown(error)
+    const { kind, cause, hint } = explain(error, administratorGoal(settings, dbName))
+    return kind === 'no such database' ? known(undefined) : unknown(cause, hint)
   }
 }

@@ -1,6 +1,7 @@
 import type { Problem } from '../../server/connection-problem.ts'
 import { type DatabaseContents, findLacks, isCrowded, type Lack } from '../../server/needs.ts'
 import { identifier } from '../../server/sql.ts'
+import type { ClosedDatabase } from '../facts/databases.ts'
 import { ifKnown } from '../facts/fact.ts'
 import type { Facts } from '../facts/gather.ts'
 import { type Examination, isStandby } from './examination.ts'
@@ -8,7 +9,7 @@ import type { FindingId, Fix, Meaning } from './meanings.ts'
 
 /** What the application's database holds for its role: as the administrator sees it, or only the application itself. */
 const contentsOf = ({ server, needs }: Facts): DatabaseContents | undefined =>
-  (server.state === 'up' ? server.contents : undefined) ?? (needs && ifKnown(needs))
+  (server.state === 'up' ? ifKnown(server.contents) : undefined) ?? (needs && ifKnown(needs))
 
 /** Whether the database's own limit is what shuts the application out. */
 export function isCrowdedDatabase(facts: Facts): boolean {
@@ -32,7 +33,12 @@ export function findClosed(exam: Examination): boolean {
     return false
   }
   const isManaged = (name: string): boolean => manifest.databases.some(one => one.name === name)
+  const unknown = new Map<string, string[]>()
   for (const { name, state, why } of server.closed.value) {
+    if (state === 'unknown') {
+      unknown.set(why, [...(unknown.get(why) ?? []), name])
+      continue
+    }
     const ours = name === settings.dbName
     const halts = state === 'invalid' && isManaged(name)
     const meaning = halts ? 'the setup cannot provision roles and databases, and fails' : LEFT_OUT
@@ -48,12 +54,22 @@ export function findClosed(exam: Examination): boolean {
         : {}),
     })
   }
+  for (const [why, names] of unknown)
+    exam.blind(`whether anybody can connect to ${names.join(', ')}`, { why })
   return server.closed.value.some(({ name, state }) => state === 'invalid' && isManaged(name))
 }
 
+/** What is known of the application's, where it is one of them. */
+const stateOfOurs = ({ server, settings }: Facts): ClosedDatabase['state'] | undefined =>
+  server.state === 'up'
+    ? ifKnown(server.closed)?.find(({ name }) => name === settings.dbName)?.state
+    : undefined
+
 /** Whether the application's is known to be one of them. */
-export const isClosed = ({ server, settings }: Facts): boolean =>
-  server.state === 'up' && ifKnown(server.closed)?.some(({ name }) => name === settings.dbName) === true
+export function isClosed(facts: Facts): boolean {
+  const state = stateOfOurs(facts)
+  return state !== undefined && state !== 'unknown'
+}
 
 /** The finding for why nobody can connect to the application's database; undefined where that is not about the database. */
 export function closedBy({ kind }: Problem): FindingId | undefined {
@@ -70,12 +86,12 @@ export function closedBy({ kind }: Problem): FindingId | undefined {
 }
 
 /** What the application needs of its database beyond the login. Why it cannot log in, others say. */
-export function examineDatabase(exam: Examination): void {
+export function examineDatabase(exam: Examination) {
   const { settings, needs } = exam.facts
   const { dbName, dbUser } = settings
   if (needs?.known === false) exam.blind(`what ${dbUser} finds in ${dbName}`, needs)
   const contents = contentsOf(exam.facts)
-  if (!contents) return
+  if (!contents) return unlooked(exam)
   const session = needs && ifKnown(needs)
   for (const lack of findLacks(settings, contents, session)) {
     // The owner of a database has that right by itself.
@@ -84,6 +100,15 @@ export function examineDatabase(exam: Examination): void {
   }
   if (session && exam.findings.length === 0)
     exam.good(`${dbUser} may read, change and make what it needs in ${dbName}`)
+}
+
+/** Nobody could look into the database: why, unless that is told already. */
+function unlooked(exam: Examination): void {
+  const { server, settings, needs, root, attempts } = exam.facts
+  if (server.state !== 'up' || server.contents.known || needs || stateOfOurs(exam.facts)) return
+  if (server.contents.denied && !root) return
+  if (attempts.some(({ outcome }) => !outcome.ok && closedBy(outcome.problem))) return
+  exam.blind(`what the database ${settings.dbName} holds`, server.contents)
 }
 
 function isOwnedByAnother({ server, settings, manifest }: Facts): boolean {

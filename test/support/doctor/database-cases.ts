@@ -10,11 +10,14 @@ const standby = 'notice server-standby (PostgreSQL)'
 type Told = Pick<Facts, 'server' | 'needs'>
 /** What administrator and application find alike, and how the sessions of the application are set up. */
 const holding = (change: Partial<DatabaseContents>, session: Partial<Needs> = {}): Told => ({
-  server: up({}, { contents: contents(change) }),
+  server: up({}, { contents: known(contents(change)) }),
   needs: known(needs({ ...change, ...session })),
 })
 const onStandby = ({ needs }: Told): Told => ({
-  server: up({}, { contents: contents({ standby: true }), cluster: known(cluster({ inRecovery: true })) }),
+  server: up(
+    {},
+    { contents: known(contents({ standby: true })), cluster: known(cluster({ inRecovery: true })) },
+  ),
   needs: needs?.known ? known({ ...needs.value, standby: true }) : needs,
 })
 
@@ -73,7 +76,7 @@ export const DATABASES: readonly Case[] = [
   },
   {
     name: 'and where the administrator does not, the application itself',
-    told: { ...RESTORED, server: up({}, { contents: undefined }) },
+    told: { ...RESTORED, server: up({}, { contents: known(undefined) }) },
     finds: ['error objects-foreign (postgres) objects'],
   },
   {
@@ -189,9 +192,56 @@ export const DATABASES: readonly Case[] = [
     finds: [`error schema-create (${DATABASE})`, standby],
   },
   {
-    name: 'what cannot be seen is not told',
-    told: { server: up({}, { contents: undefined }), needs: undefined },
+    name: 'what is not there is not told',
+    told: { server: up({}, { contents: known(undefined) }), needs: undefined },
     finds: [],
+  },
+  {
+    name: 'a database into which nobody could look',
+    told: { server: up({}, { contents: BROKEN }), needs: undefined },
+    finds: [],
+    unseen: [`what the database ${DATABASE} holds: the device reports an input/output error`],
+  },
+  {
+    name: 'a database into which the application itself could look',
+    told: { server: up({}, { contents: BROKEN }) },
+    finds: [],
+  },
+  {
+    name: 'a database that is closed, which is why nobody could look into it',
+    told: {
+      server: up(
+        {},
+        {
+          contents: BROKEN,
+          closed: known([{ name: DATABASE, state: 'closed', why: 'it takes no connections' }]),
+        },
+      ),
+      needs: undefined,
+    },
+    finds: [`error database-closed (${DATABASE})`],
+  },
+  {
+    name: 'a database that is closed, as only the login shows',
+    told: {
+      server: up({}, { contents: BROKEN, closed: BROKEN }),
+      needs: undefined,
+      ...refusedTwice('takes no connections', 'it takes no connections'),
+    },
+    finds: [`error database-closed (${DATABASE})`],
+    unseen: ['which databases take connections: the device reports an input/output error'],
+  },
+  {
+    name: 'a database of which it is not known whether it is closed, which is told once',
+    told: {
+      server: up(
+        {},
+        { contents: BROKEN, closed: known([{ name: DATABASE, state: 'unknown', why: 'no answer in time' }]) },
+      ),
+      needs: undefined,
+    },
+    finds: [],
+    unseen: [`whether anybody can connect to ${DATABASE}: no answer in time`],
   },
   {
     name: 'an application that gets in and no answer',

@@ -209,7 +209,7 @@ export const up = (change: Partial<ServerState> = {}, more: Partial<Server> = {}
   cluster: known(cluster()),
   rules: rules(SOUND_RULES),
   closed: known([]),
-  contents: contents(),
+  contents: known(contents()),
   ...more,
 })
 

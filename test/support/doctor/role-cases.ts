@@ -77,7 +77,7 @@ export const ROLES: readonly Case[] = [
         {},
         {
           cluster: known(cluster({ databases: new Map(databases).set(DATABASE, 'postgres') })),
-          contents: contents({ createsInPublic: false }),
+          contents: known(contents({ createsInPublic: false })),
         },
       ),
     },
@@ -143,6 +143,27 @@ export const ROLES: readonly Case[] = [
     },
     finds: ['warning database-closed (lab)', 'warning database-locale (museum)', standby],
     says: /remedy: on the primary.*remedy: install that locale/s,
+  },
+  {
+    name: 'databases that could not be tried, each reason once',
+    told: {
+      server: up(
+        {},
+        {
+          closed: known([
+            { name: 'devUser', state: 'unknown', why: 'no answer in time' },
+            { name: 'lab', state: 'closed', why: 'it takes no connections' },
+            { name: 'museum', state: 'unknown', why: 'no answer in time' },
+            { name: 'testUser', state: 'unknown', why: 'of these only 8' },
+          ]),
+        },
+      ),
+    },
+    finds: ['warning database-closed (lab)'],
+    unseen: [
+      'whether anybody can connect to devUser, museum: no answer in time',
+      'whether anybody can connect to testUser: of these only 8',
+    ],
   },
   {
     name: 'which databases take connections cannot be seen',

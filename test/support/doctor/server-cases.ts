@@ -228,7 +228,7 @@ export const SERVER: readonly Case[] = [
         {},
         {
           cluster: known(cluster({ roles: new Map(), databases: new Map(), holding: false })),
-          contents: undefined,
+          contents: known(undefined),
         },
       ),
       needs: undefined,
@@ -275,12 +275,12 @@ export const SERVER: readonly Case[] = [
   },
   {
     name: 'an administrator who is no superuser, of whose catalogs nothing more is said',
-    told: { server: up({}, { self: BROKEN, cluster: BROKEN, contents: undefined }) },
+    told: { server: up({}, { self: BROKEN, cluster: BROKEN, contents: known(undefined) }) },
     finds: ['error administrator-refused (postgres)'],
   },
   {
     name: 'the same for an ordinary account',
-    told: { server: up({}, { self: DENIED, cluster: DENIED, contents: undefined }), root: false },
+    told: { server: up({}, { self: DENIED, cluster: DENIED, contents: known(undefined) }), root: false },
     finds: [],
     unseen: ['PostgreSQL: permission denied'],
   },
