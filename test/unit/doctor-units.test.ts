@@ -1,4 +1,5 @@
 import t from 'tap'
+import { obstacleOf } from '../../lib/doctor/facts/backup-units.ts'
 import { known } from '../../lib/doctor/facts/fact.ts'
 import type { Facts } from '../../lib/doctor/facts/gather.ts'
 import {
@@ -94,6 +95,18 @@ t.test('what a program said last is quoted where it ended by itself, and not wel
   const killed = 'endo-api.service: Main process exited, code=killed, status=9/KILL'
   t.equal(wordsAtEnd('"GET / HTTP/1.1" 200 75\n', killed), undefined)
   t.equal(wordsAtEnd('"GET / HTTP/1.1" 200 75\n', undefined), undefined, 'it ended well')
+})
+
+t.test('what keeps a timer from its work', async t => {
+  const obstacle = (LoadState: string, UnitFileState: string, ActiveState: string): string | undefined =>
+    obstacleOf(new Map(Object.entries({ LoadState, UnitFileState, ActiveState })))
+  t.equal(obstacle('loaded', 'enabled', 'active'), undefined)
+  t.equal(obstacle('loaded', 'linked', 'active'), undefined, 'as NixOS has it')
+  t.equal(obstacle('loaded', 'disabled', 'inactive'), 'not enabled')
+  t.equal(obstacle('loaded', 'disabled', 'active'), 'not enabled', 'from the next boot on')
+  t.equal(obstacle('loaded', 'enabled', 'inactive'), 'not started')
+  t.equal(obstacle('masked', 'masked', 'inactive'), 'masked')
+  t.equal(obstacle('not-found', '', 'inactive'), undefined, 'it is not installed')
 })
 
 const steps = (change: Parameters<typeof units>[0]): string[] => {

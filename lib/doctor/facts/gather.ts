@@ -15,11 +15,18 @@ import { type DataFolder, findDataFolder } from '../../server/data-folder.ts'
 import { inspectPatroni } from '../../server/patroni.ts'
 import { isServerInstalled } from '../../server/programs.ts'
 import { gatherAccounts, gatherTraversals } from './accounts.ts'
-
+import { type BackupUnits, gatherBackupUnits } from './backup-units.ts'
 import { type Fact, Hearing, ifKnown, known, toFact, unknown } from './fact.ts'
-
 import { askHealth } from './health.ts'
-import { gatherClock, gatherDisks, gatherForeign, gatherNames, gatherReset, gatherTools } from './host.ts'
+import {
+  gatherClock,
+  gatherDisks,
+  gatherForeign,
+  gatherLacking,
+  gatherNames,
+  gatherReset,
+  gatherTools,
+} from './host.ts'
 import {
   attemptLogins,
   compare,
@@ -45,6 +52,7 @@ export async function gather(settings: Settings) {
     gatherServer(settings, manifest, naming),
     naming,
     gatherUnits(),
+    gatherBackupUnits(),
     gatherTools(),
     gatherClock(),
     settings.apiHealthUrl === undefined ? undefined : askHealth(settings.apiHealthUrl),
@@ -55,7 +63,7 @@ export async function gather(settings: Settings) {
   const vaultFolder = splitPath(settings.vaultFile).folder
   const { vault, checkout } = gatherPasswordFiles(settings, accounts)
   const passwords = readable(vault, checkout)
-  const [server, names, units, tools, synchronised, health] = await waiting
+  const [server, names, units, backupUnits, tools, synchronised, health] = await waiting
   const addresses = ifKnown(names.resolved) ?? []
   const attempting = attemptLogins(settings, addresses, passwords)
   const hearing = new Hearing()
@@ -150,6 +158,8 @@ export async function gather(settings: Settings) {
         : known(undefined),
     disks: gatherDisks(data?.path, postgres, vaultFolder),
     units: withoutSecrets(units, quote),
+    /** The units that make the backups. */
+    backupUnits: quoted(backupUnits, quote),
     /** How the API answers; undefined where there is no address to ask it at. */
     health,
     backups: toFact(() => {
@@ -161,6 +171,8 @@ export async function gather(settings: Settings) {
     /** Whether the clock follows a time server; undefined where nothing is known of that. */
     synchronised,
     tools,
+    /** The programs of the server's version that are nowhere to be found. */
+    lacking: server.state === 'up' ? await gatherLacking(tools, server.major) : [],
     /** What beside these could not be looked at. */
     unheard: hearing.unheard,
   }
@@ -185,6 +197,12 @@ function withoutSecrets(units: Fact<readonly Unit[]>, quote: Quote): Fact<readon
       lastError: unit.lastError === undefined ? undefined : quote(unit.lastError),
     })),
   )
+}
+
+function quoted(units: Fact<BackupUnits>, quote: Quote): Fact<BackupUnits> {
+  const lastError = ifKnown(units)?.failed?.lastError
+  if (!units.known || !units.value.failed || lastError === undefined) return units
+  return known({ ...units.value, failed: { ...units.value.failed, lastError: quote(lastError) } })
 }
 
 /** The server's word for where its files are, and without it the usual places. */

@@ -8,9 +8,10 @@ import { hasSystemd } from '../../host/units.ts'
 import { inspectData, saysMoved } from '../../reset/folders.ts'
 import { type Journal, readJournal } from '../../reset/journal.ts'
 import { measure, type Space } from '../../server/as-postgres.ts'
+import { findProgram } from '../../server/programs.ts'
 import { resolveAddresses } from '../../server/prove.ts'
 import { type Holder, holderOf, listenersAt, socketsOf } from '../../server/sockets.ts'
-import { type Fact, known, toFact, toFactLater, toSaid } from './fact.ts'
+import { type Fact, ifKnown, known, toFact, toFactLater, toSaid } from './fact.ts'
 
 /** How this host finds the address of the database. */
 export type Names = {
@@ -60,6 +61,21 @@ async function majorOf(program: string): Promise<Fact<number | undefined>> {
 export async function gatherTools(): Promise<Tools> {
   const [psql, dump] = await Promise.all([majorOf('psql'), majorOf('pg_dump')])
   return { psql, pg_dump: dump }
+}
+
+/** One of these that a backup, or a person, does not find, and what findProgram said of it. */
+export type Lacking = { readonly name: 'psql' | 'pg_dump'; readonly why: string; readonly hint: string }
+
+/** Those of the server's version that are nowhere; one that is on the PATH and of another version is not looked for. */
+export async function gatherLacking(tools: Tools, major: number): Promise<readonly Lacking[]> {
+  const names = (['pg_dump', 'psql'] as const).filter(name => ifKnown(tools[name]) === undefined)
+  const looked = await Promise.all(
+    names.map(async name => {
+      const found = await toFactLater(() => findProgram(name, major))
+      return found.known ? [] : [{ name, why: found.why, hint: found.hint }]
+    }),
+  )
+  return looked.flat()
 }
 
 /** Whether systemd says that the clock follows a time server; undefined where nobody there can say that. */

@@ -52,9 +52,15 @@ export async function gatherUnits(): Promise<Fact<readonly Unit[]>> {
   if (!hasSystemd()) return unknown('systemd does not run here')
   const shown = await askUnits(CHAIN, PROPERTIES)
   if (shown.out === undefined) return unknown(shown.why)
-  const now = Number(process.hrtime.bigint() / 1000n)
-  return known(await Promise.all(toUnits(shown.out, now).map(withJournal)))
+  return known(await Promise.all(toUnits(shown.out, monotonic()).map(withJournal)))
 }
+
+/** Microseconds of CLOCK_MONOTONIC. */
+const monotonic = (): number => Number(process.hrtime.bigint() / 1000n)
+
+/** The seconds since a moment in microseconds of CLOCK_MONOTONIC, as systemd tells it. */
+export const secondsSince = (moment: string | undefined, now = monotonic()): number =>
+  Math.max(0, (now - Number(moment || 0)) / 1e6)
 
 /**
  * The units of the chain in what `systemctl show` says of them, without what only the journal knows.
@@ -78,7 +84,7 @@ export function toUnits(shown: string, now: number): Unit[] {
       restarts: Number(value('NRestarts') || 0),
       again: value('SubState').startsWith('auto-restart'),
       invocation: value('InvocationID') || undefined,
-      age: Math.max(0, (now - Number(value('StateChangeTimestampMonotonic') || 0)) / 1e6),
+      age: secondsSince(value('StateChangeTimestampMonotonic'), now),
       lastError: undefined,
       ended: undefined,
       dropped: false,
@@ -112,9 +118,16 @@ async function withJournal(unit: Unit): Promise<Unit> {
 /** What is heard of a run, and what the journal answered for that. */
 type Words = Partial<Pick<Unit, 'lastError' | 'ended'>> & { readonly said: readonly Said[] }
 
-/** What a unit says itself says more than systemd does of it; what it said in another run is of no concern. */
-async function wordsOf({ active, invocation }: Unit): Promise<Words> {
-  if (invocation === undefined || (active !== 'failed' && active !== 'activating')) return { said: [] }
+/** What it says while it is starting, or has failed to. */
+const wordsOf = async ({ active, invocation }: Unit): Promise<Words> =>
+  active === 'failed' || active === 'activating' ? await errorOf(invocation) : { said: [] }
+
+/**
+ * The last error of one run of a unit of ours, itself: that says more than systemd does of it, and what it said in
+ * another run is of no concern.
+ */
+export async function errorOf(invocation: string | undefined): Promise<Words> {
+  if (!invocation) return { said: [] }
   const said = await journal(
     ...['--output=cat', '--lines=5', '--priority=err'],
     `_SYSTEMD_INVOCATION_ID=${invocation}`,

@@ -95,6 +95,8 @@ export function settle(all: readonly DoctorFinding[]): DoctorFinding[] {
     // What nobody could connect to is in no backup.
     if (finding.id === 'backup-lacking')
       return known.find(({ id, subject }) => CLOSED.includes(id) && subject === finding.subject)
+    if (finding.id === 'backup-old' || finding.id === 'backup-none')
+      return known.find(({ id }) => id === 'backup-failed')
     const step = failedStep(finding)
     return step && known.find(other => other !== finding && standsBefore(other, step))
   }

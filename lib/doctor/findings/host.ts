@@ -2,6 +2,7 @@ import { isAhead } from '../../backup/terms.ts'
 import { durationText } from '../../frame/text.ts'
 import { describeBegun } from '../../reset/journal.ts'
 import { isDiskFull } from '../../server/problem.ts'
+import { BACKUP, TIMER } from '../facts/backup-units.ts'
 import { ifKnown } from '../facts/fact.ts'
 import type { Facts } from '../facts/gather.ts'
 import type { Begun, Disk } from '../facts/host.ts'
@@ -20,7 +21,10 @@ export function examineBackups(exam: Examination) {
     exam.find('backup-unusable', name, `${path} has the name of a backup and is none: ${why}`)
   }
   const newest = backups.value.backups.at(-1)
-  if (!newest) return exam.find('backup-none', settings.backupDir, 'there is no complete backup')
+  const seconds = newest && (now.getTime() - Date.parse(newest.description.finished)) / 1000
+  examineBackupUnits(exam, seconds)
+  if (!newest || seconds === undefined)
+    return exam.find('backup-none', settings.backupDir, 'there is no complete backup')
   for (const { name, why } of newest.description.unread ?? [])
     exam.find(
       'backup-lacking',
@@ -29,10 +33,28 @@ export function examineBackups(exam: Examination) {
     )
   for (const { name } of backups.value.backups.filter(backup => isAhead(backup, now.getTime())))
     exam.find('backup-future', name, `the backup ${name} says that it was finished in the future`)
-  const seconds = (now.getTime() - Date.parse(newest.description.finished)) / 1000
   const age = durationText(seconds)
   if (seconds <= OVERDUE) exam.good(`the last backup is ${age} old: ${newest.name}`)
   else exam.find('backup-old', newest.name, `the last complete backup is ${age} old`)
+}
+
+/**
+ * The units that make the backups.
+ *
+ * @param made how many seconds ago the newest backup was finished
+ */
+function examineBackupUnits(exam: Examination, made: number | undefined): void {
+  // That systemd does not answer, the family of the units says.
+  const { failed, timer } = ifKnown(exam.facts.backupUnits) ?? {}
+  // A backup that somebody has made since then is what was wanted.
+  if (failed && (made === undefined || made >= failed.age)) {
+    const { result, status, age, lastError } = failed
+    const how = `${result}${status === 0 ? '' : `, ${status}`}`
+    const said = lastError ? `; its last error: ${lastError}` : ''
+    exam.find('backup-failed', BACKUP, `it has failed ${durationText(age)} ago (${how})${said}`)
+  }
+  // Where there is no backup, that is said with what to do about it.
+  if (timer && made !== undefined) exam.find('backup-timer', TIMER, `it is ${timer}`)
 }
 
 const GIB = 1024 ** 3

@@ -331,6 +331,14 @@ export const FINDINGS = {
     remedy: path => `free some space: df -h ${path}; df -i ${path}`,
   }),
 
+  'backup-failed': warning('there is no newer backup, or no copy of it elsewhere', {
+    remedy: name =>
+      `mend what it says (journalctl -u ${name}), then: systemctl reset-failed ${name}; systemctl start ${name}`,
+  }),
+  'backup-timer': notice('no backup is made by itself', {
+    remedy: name =>
+      `where another one makes backups, none is needed; else: systemctl unmask ${name}; systemctl enable --now ${name}`,
+  }),
   'backup-future': notice(
     'the clock of this host was ahead then, or is behind now; which backup is newer is known all the same',
     { remedy: 'see whether the clock is right: timedatectl' },
@@ -376,6 +384,7 @@ export const FINDINGS = {
 
   'server-unsupported': notice('it may work as it should, and nobody has tried', { remedy: UPGRADE }),
   'server-end-of-life': warning('known security holes stay open', { remedy: UPGRADE }),
+  'tool-missing': warning('backup-postgres can make no backup'),
   'tool-version': notice('a dump by a newer program need not load into this server'),
 } satisfies Readonly<Record<string, Meaning>>
 

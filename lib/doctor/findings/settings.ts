@@ -69,7 +69,7 @@ const OLDER = 'an older pg_dump refuses to back up a newer server, and an older 
 
 /** Versions: the server's, and those of the programs that are used with it. */
 export function examineVersions(exam: Examination): void {
-  const { server, tools, now } = exam.facts
+  const { server, tools, lacking, nixos, now } = exam.facts
   if (server.state !== 'up') return
   const { major } = server
   const running = serverSelf(exam.facts)?.version ?? String(major)
@@ -81,7 +81,18 @@ export function examineVersions(exam: Examination): void {
   }
   if (end !== undefined && now.getTime() > Date.parse(`${end}T23:59:59Z`))
     exam.find('server-end-of-life', running, `PostgreSQL ${major} gets no corrections since ${end}`)
+  for (const { name, why, hint: remedy } of lacking) {
+    if (name === 'psql')
+      exam.find('tool-missing', name, why, {
+        severity: 'notice',
+        meaning: 'nobody can look into the databases by hand',
+        remedy,
+      })
+    // There the units have a PATH of their own, which is not that of who looks.
+    else if (!nixos) exam.find('tool-missing', name, why, { remedy })
+  }
   for (const [name, tool] of Object.entries(tools)) {
+    if (lacking.some(one => one.name === name)) continue
     if (!tool.known) exam.blind(`the version of ${name}`, tool)
     const version = ifKnown(tool)
     if (version === undefined || version === major) continue

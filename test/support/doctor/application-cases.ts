@@ -1,5 +1,6 @@
 import { posix } from 'node:path'
 import { known } from '../../../lib/doctor/facts/fact.ts'
+import type { Facts } from '../../../lib/doctor/facts/gather.ts'
 import { Password } from '../../../lib/frame/password.ts'
 import { localSettings } from '../../../lib/provision/local-settings.ts'
 import type { Case } from './cases.ts'
@@ -241,6 +242,19 @@ const interrupted = (
 })
 const ABSENT = notUp('absent', undefined, 'there is no socket at /run/postgresql port 5432')
 
+/** The last backup has failed so many seconds ago. */
+const failedBackup = (age: number): Pick<Facts, 'backupUnits'> => ({
+  backupUnits: known({
+    failed: {
+      result: 'exit-code',
+      status: 74,
+      age,
+      lastError: 'cannot write /var/backups/endoreg: no space',
+    },
+    timer: undefined,
+  }),
+})
+
 export const MAINTENANCE: readonly Case[] = [
   {
     name: 'no backup, which is advice',
@@ -258,6 +272,39 @@ export const MAINTENANCE: readonly Case[] = [
     },
     finds: ['warning backup-unusable (2026-11-25T02-00-00Z)', 'warning backup-old (2026-11-26T02-00-00Z)'],
     says: /is none: a\.dump is missing[\s\S]*the last complete backup is 25 days old[\s\S]*journalctl -u endoreg-backup/,
+  },
+  {
+    name: 'the backup of last night has failed, and that is why there is only an old one',
+    told: {
+      backups: known({ backups: [backup(new Date('2026-11-01T12:00:00Z'))], unusable: [] }),
+      ...failedBackup(36_000),
+    },
+    finds: ['warning backup-failed (endoreg-backup.service)'],
+    says: /it has failed 10 hours ago \(exit-code, 74\); its last error: cannot write.*journalctl -u endoreg-backup.*backup-old/s,
+  },
+  {
+    name: 'the very first backup has failed',
+    told: { backups: known({ backups: [], unusable: [] }), ...failedBackup(60) },
+    finds: ['warning backup-failed (endoreg-backup.service)'],
+  },
+  {
+    name: 'a backup that has failed, and one that somebody has made since',
+    told: { backups: known({ backups: [backup(NOW)], unusable: [] }), ...failedBackup(60) },
+    finds: [],
+  },
+  {
+    name: 'a timer that starts no backup any more',
+    told: { backupUnits: known({ failed: undefined, timer: 'not enabled' }) },
+    finds: ['notice backup-timer (endoreg-backup.timer)'],
+    says: /it is not enabled.*systemctl enable --now endoreg-backup\.timer/s,
+  },
+  {
+    name: 'no backup and no timer, which is one thing',
+    told: {
+      backups: known({ backups: [], unusable: [] }),
+      backupUnits: known({ failed: undefined, timer: 'not started' }),
+    },
+    finds: ['notice backup-none (/var/backups/endoreg)'],
   },
   {
     name: 'a backup without one of the databases',

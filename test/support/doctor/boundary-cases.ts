@@ -1,7 +1,20 @@
 import { known } from '../../../lib/doctor/facts/fact.ts'
-import type { Disk } from '../../../lib/doctor/facts/host.ts'
+import type { Disk, Lacking } from '../../../lib/doctor/facts/host.ts'
 import type { Case } from './cases.ts'
-import { backup, cluster, HBA, NOW, notUp, ROLE, SECONDS, tools, up, withRole } from './facts.ts'
+import {
+  BROKEN,
+  backup,
+  cluster,
+  HBA,
+  NIXOS,
+  NOW,
+  notUp,
+  ROLE,
+  SECONDS,
+  tools,
+  up,
+  withRole,
+} from './facts.ts'
 
 const GIB = 1024 ** 3
 
@@ -27,6 +40,11 @@ const measured = (change: Partial<Disk>): Disk => ({
   ...change,
 })
 const disk = (...disks: readonly Partial<Disk>[]) => ({ disks: known(disks.map(measured)) })
+const nowhere = (name: Lacking['name']): Lacking => ({
+  name,
+  why: 'it is neither in /usr/lib/postgresql/16/bin nor on the PATH',
+  hint: 'Install it (Debian: apt install postgresql-client-16; NixOS: the package of services.postgresql).',
+})
 const LITTLE = 'warning disk-full (/x)'
 const NOTHING = 'error disk-full (/x)'
 
@@ -209,8 +227,19 @@ const VERSIONS: readonly Case[] = [
     says: /an older pg_dump refuses to back up a newer server.*put the programs of version 16 on the PATH/s,
   },
   {
-    name: 'programs that are missing are no finding',
+    name: 'programs that are not on the PATH are no finding, where a backup finds them',
     told: { tools: tools(undefined) },
+    finds: [],
+  },
+  {
+    name: 'programs that are nowhere',
+    told: { tools: { ...tools(undefined), pg_dump: BROKEN }, lacking: [nowhere('pg_dump'), nowhere('psql')] },
+    finds: ['warning tool-missing (pg_dump)', 'notice tool-missing (psql)'],
+    says: /neither in \/usr\/lib.*nor on the PATH.*can make no backup.*apt install postgresql-client-16.*by hand/s,
+  },
+  {
+    name: 'on NixOS the units have a PATH of their own',
+    told: { ...NIXOS, tools: tools(16, undefined), lacking: [nowhere('pg_dump')] },
     finds: [],
   },
 ]

@@ -377,11 +377,13 @@ export const facts = (told: Partial<Facts> = {}): Facts => ({
   foreign: known(undefined),
   disks: known([]),
   ...units({}),
+  backupUnits: known({ failed: undefined, timer: undefined }),
   health: undefined,
   backups: known({ backups: [backup(NOW)], unusable: [] }),
   reset: known(undefined),
   synchronised: known(true),
   tools: tools(16),
+  lacking: [],
   unheard: [],
   ...told,
 })
