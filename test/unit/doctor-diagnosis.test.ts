@@ -179,6 +179,43 @@ t.test('what does not stand in the way of a unit has another cause than that', a
   )
 })
 
+t.test(
+  'an API that ends again and again is started anew where its cause is mended, and only there',
+  async t => {
+    const api = 'endo-api.service'
+    const ending = units({ [api]: { active: 'activating', again: true } })
+    const server = up({}, { cluster: known(withRole({ login: false })) })
+    const { causes, plan } = settled({ server, ...ending })
+    t.same(causes, [['role-no-login endoregDbLocal', `unit-restarted ${api}`]])
+    t.match(plan, [/^do what postgres-endoreg-setup does/, `start, with what needs it: ${api}`])
+    t.same(settled(ending), { causes: [[`unit-restarted ${api}`]], plan: [] })
+    t.same(settled({ checkout: known(undefined), ...ending }).plan, [], 'nobody can mend that by itself')
+  },
+)
+
+t.test(
+  'a backup that failed is why there is only an old one, and a missing pg_dump why it failed',
+  async t => {
+    const failed = { result: 'exit-code', status: 69, age: 60, lastError: undefined }
+    const old = {
+      backups: known({ backups: [backup(new Date('2026-11-01T12:00:00Z'))], unusable: [] }),
+      backupUnits: known({ failed, timer: undefined }),
+    }
+    const [{ name }] = [backup(facts().now)]
+    t.same(settled(old).causes, [['backup-failed endoreg-backup.service', `backup-old ${name}`]])
+    const lacking = (program: 'psql' | 'pg_dump') => ({
+      lacking: [{ name: program, why: 'it is nowhere', hint: 'Install it.' }],
+    })
+    t.same(settled({ ...old, ...lacking('pg_dump') }).causes, [
+      ['tool-missing pg_dump', 'backup-failed endoreg-backup.service', `backup-old ${name}`],
+    ])
+    t.same(settled({ ...old, ...lacking('psql') }).causes, [
+      ['backup-failed endoreg-backup.service', `backup-old ${name}`],
+      ['tool-missing psql'],
+    ])
+  },
+)
+
 t.test('what is masked is unmasked before it is started, and is the cause that it is down', async t => {
   const masked = units({
     'postgresql.service': { load: 'masked', file: 'masked', active: 'inactive' },

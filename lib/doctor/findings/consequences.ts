@@ -97,6 +97,8 @@ export function settle(all: readonly DoctorFinding[]): DoctorFinding[] {
       return known.find(({ id, subject }) => CLOSED.includes(id) && subject === finding.subject)
     if (finding.id === 'backup-old' || finding.id === 'backup-none')
       return known.find(({ id }) => id === 'backup-failed')
+    if (finding.id === 'backup-failed')
+      return known.find(({ id, subject }) => id === 'tool-missing' && subject === 'pg_dump')
     const step = failedStep(finding)
     return step && known.find(other => other !== finding && standsBefore(other, step))
   }
@@ -107,10 +109,18 @@ export function settle(all: readonly DoctorFinding[]): DoctorFinding[] {
   const roots = new Map(known.map(finding => [finding, rootOf(finding)]))
   return known.flatMap(finding => {
     if (roots.get(finding)) return []
-    const consequences = known.filter(other => roots.get(other) === finding)
+    const consequences = known
+      .filter(other => roots.get(other) === finding)
+      .map(other => after(other, finding))
     return [consequences.length > 0 ? { ...finding, consequences } : finding]
   })
 }
+
+/** What ends again and again for something that can be mended is started anew after that, so that its ends are no longer counted. */
+const after = (finding: DoctorFinding, { fix }: DoctorFinding): DoctorFinding =>
+  fix && finding.id === 'unit-restarted' && finding.severity === 'error'
+    ? { ...finding, fix: 'units' }
+    : finding
 
 /** The finding with its remedy, if nothing that fix-postgres cannot mend stands in the way of that. */
 function possible(finding: DoctorFinding, all: readonly DoctorFinding[]): DoctorFinding {

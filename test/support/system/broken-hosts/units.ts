@@ -191,10 +191,54 @@ head -c "$(($(stat -f --format='%a*%S' ${data}) - 4000000))" /dev/zero >${data}/
       name: 'the API ends as soon as it is started',
       breaks: `cp -p ${CHECKOUT}/api.py /root/api.py; printf 'raise SystemExit("no module named endoreg")\\n' >${CHECKOUT}/api.py; systemctl restart ${API}
 until [ "$(systemctl show -P NRestarts ${API})" -gt 0 ] || journalctl -q -b -u ${API} | grep -q 'no module named endoreg'; do sleep 0.1; done`,
-      finds: [`unit-starting ${API}`],
-      leaves: [`unit-starting ${API}`],
+      finds: [`unit-restarted ${API}`],
+      leaves: [`unit-restarted ${API}`],
       says: /no module named endoreg/,
       restores: `cat /root/api.py >${CHECKOUT}/api.py; ${again(API)}`,
+    },
+    {
+      name: 'the API was killed, which is not what it said last',
+      breaks: `curl --silent http://127.0.0.1:8000/; systemctl kill --signal=KILL ${API}
+until [ "$(systemctl show -P NRestarts ${API})" -gt 0 ] && systemctl is-active ${API}; do sleep 0.1; done`,
+      finds: [`unit-restarted ${API}`],
+      leaves: [`unit-restarted ${API}`],
+      says: /it ended by itself 1 time, .*; systemd says: .*code=killed, status=9\/KILL/,
+      restores: `systemctl reset-failed ${API}`,
+    },
+    {
+      name: 'the API ends at every start, as its role may not log in',
+      breaks: `${sql('ALTER ROLE "endoregDbLocal" NOLOGIN')}; systemctl restart ${API}
+until [ "$(systemctl show -P SubState ${API})" = auto-restart ]; do sleep 0.1; done`,
+      finds: ['role-no-login'],
+      fix: 'setup',
+      leaves: [],
+    },
+    {
+      name: 'pg_dump is gone, and the backup has failed for it',
+      breaks: `mv /usr/lib/postgresql/*/bin/pg_dump /root/; systemctl start endoreg-backup.service`,
+      finds: ['tool-missing pg_dump'],
+      leaves: ['tool-missing pg_dump'],
+      says: /neither in .* nor on the PATH/,
+      restores: `mv /root/pg_dump ${data.replace('/var/lib', '/usr/lib').replace('/main', '/bin')}/; systemctl reset-failed endoreg-backup.service`,
+    },
+    {
+      name: 'the backup has failed',
+      breaks: `mkdir -p /run/systemd/system/endoreg-backup.service.d
+printf '[Service]\\nEnvironment=PGPORT=1 ENDOREG_READY_TIMEOUT=1\\nRestart=no\\n' >/run/systemd/system/endoreg-backup.service.d/test.conf
+systemctl daemon-reload; systemctl start endoreg-backup.service`,
+      finds: ['backup-failed endoreg-backup.service'],
+      leaves: ['backup-failed endoreg-backup.service'],
+      says: /it has failed .* ago \(exit-code, 75\); its last error: cannot /,
+      restores:
+        'rm -r /run/systemd/system/endoreg-backup.service.d; systemctl daemon-reload; systemctl reset-failed endoreg-backup.service',
+    },
+    {
+      name: 'the file of the setup is gone, and the boot cannot be started again',
+      breaks: `mv /usr/lib/systemd/system/${SETUP} /root/; systemctl daemon-reload; systemctl stop ${SETUP} ${BOOT} ${API}; systemctl start ${API}`,
+      finds: [`units-missing ${SETUP}`],
+      leaves: [`units-missing ${SETUP}`],
+      says: /and so the API is not/,
+      restores: `mv /root/${SETUP} /usr/lib/systemd/system/; systemctl daemon-reload; systemctl start ${API}`,
     },
     {
       name: 'the file of a unit is gone, while the unit is still at work',
