@@ -27,7 +27,7 @@ void script(
     const shows = flags.has('show-psql-conf')
     if (!flags.has('reset-psql') && !shows)
       throw misused(report.command, 'exactly one of --reset-psql and --show-psql-conf says what it is to do')
-    if (shows) return showConfiguration(run, secretsOf(settings))
+    if (shows) return showConfiguration(run, await secretsOf(settings))
     const summary = await resetCluster(run, NEXTCLOUD_UNITS)
     if (!check) {
       report.warning(

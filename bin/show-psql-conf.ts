@@ -11,5 +11,5 @@ void script(
     onlyLooks: true,
     exitOne: 'errors in the files',
   },
-  run => showConfiguration(run, secretsOf(run.settings)),
+  async run => showConfiguration(run, await secretsOf(run.settings)),
 )

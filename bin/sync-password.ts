@@ -51,7 +51,7 @@ void script(
       // What cannot be replaced is found before PostgreSQL has another password.
       if (checkout && flags.has('rotate')) requireCopyReplaceable(settings.apiDir, service)
       else if (checkout) planPasswordCopy(checkout, password, service, owner)
-      if (flags.has('rotate')) warnOfStrays(report, settings, checkout?.settings?.text)
+      if (flags.has('rotate')) await warnOfStrays(report, settings, checkout?.settings?.text)
       await host.apply([...vaultChanges, ...roleChanges])
       const logins = await host.prove()
       // After the proof: no application is led to what may not be PostgreSQL.

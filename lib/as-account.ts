@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readSync } from 'node:fs'
 import { connect } from 'node:net'
 import * as v from 'valibot'
 import { ExitCode } from './frame/failure.ts'
@@ -28,24 +28,38 @@ import './server/log.ts'
 import { writeAll } from './frame/output.ts'
 import { fromJson, GO, toAnswer, toJson } from './host/as-account.ts'
 
-// The other end of `delegate` and `connectAs`: started with an account's ids, so it needs no right of root's.
+// The other end of `delegate`, `Helpers` and `connectAs`: started with an account's ids, so it needs no right of root's.
 
 const asked = v.strictObject({ name: v.string(), args: v.array(v.unknown()) })
 
-/** Does the job on standard input, at its end, and writes its answer to standard output. */
+/** Does the jobs on standard input, a line each and one after the other, and writes the answer to each as a line. */
 function work(): void {
   // It is ready: everything is loaded. Who cannot hear that would wait for ever.
   if (writeAll(1, '\n') !== undefined) process.exit(ExitCode.inputOutput)
-  const text = readFileSync(0, 'utf8')
-  if (!text.endsWith(GO)) return
-  let answer: string
-  try {
-    const { name, args } = v.parse(asked, fromJson(text))
-    answer = toJson({ result: doJob(name, args) })
-  } catch (error) {
-    answer = toJson(toAnswer(error))
+  for (const line of linesOfInput()) {
+    if (writeAll(1, `${answerTo(line)}\n`) !== undefined) process.exit(ExitCode.inputOutput)
   }
-  writeAll(1, answer)
+}
+
+function answerTo(line: string): string {
+  try {
+    const { name, args } = v.parse(asked, fromJson(line))
+    return toJson({ result: doJob(name, args) })
+  } catch (error) {
+    return toJson(toAnswer(error))
+  }
+}
+
+/** The lines of standard input, each once its end has come; what is left without one was not asked to its end. */
+function* linesOfInput(): Generator<string> {
+  const chunk = Buffer.alloc(65_536)
+  const decoder = new TextDecoder()
+  let text = ''
+  for (let count = readSync(0, chunk); count > 0; count = readSync(0, chunk)) {
+    const lines = (text + decoder.decode(chunk.subarray(0, count), { stream: true })).split(GO)
+    text = lines.pop() ?? ''
+    yield* lines
+  }
 }
 
 /** Connects to the socket file `path` and passes the connection on to the parent. */

@@ -23,7 +23,7 @@ const answer = v.union([v.strictObject({ failure }), v.strictObject({ result: v.
 /** How a job went, as it travels from one process to another. */
 type Answer = v.InferOutput<typeof answer>
 
-/** Ends what is asked for: without it whoever asked was killed, and nothing is to be done. */
+/** Ends what is asked for, and an answer: without it whoever asked was killed, and nothing is to be done. */
 export const GO = '\n'
 
 const BYTES = '$bytes'
@@ -90,8 +90,8 @@ function toError(told: v.InferOutput<typeof failure>): Error {
 }
 
 /** Milliseconds that a child gets for work on local files; its account could stop it for ever. */
-const LIMIT = 30_000
-const LATE = `did not end within ${LIMIT / 1000} s`
+export const LIMIT = 30_000
+export const LATE = `did not end within ${LIMIT / 1000} s`
 
 /**
  * Has a child process with the ids and groups of `account`, and none of root's rights, do the job `name`
@@ -201,21 +201,22 @@ export const noAnswer = (account: Account, more = ''): Failure =>
   stuck(account, `gave no answer that can be read${more}`)
 
 /** What the child that wrote `text` got as the result of its job; throws the error it tells of. */
-function result(account: Account, text: string, untold = ''): unknown {
+export function result(account: Account, text: string, untold = ''): unknown {
   const answer = parseAnswer(text)
   if (!answer) throw noAnswer(account, untold)
   return fromAnswer(answer)
 }
 
 /** The launcher of `as-account`, which stands beside the folder of this command's own. */
-const ours = (...args: readonly string[]): Command => [
+export const ours = (...args: readonly string[]): Command => [
   join(dirname(process.argv[1] ?? ''), '../lib/as-account'),
   ...args,
 ]
 
-const lastLine = (text: string): string => text.trim().split('\n').at(-1) || 'it ended without an answer'
+export const lastLine = (text: string): string =>
+  text.trim().split('\n').at(-1) || 'it ended without an answer'
 
-const notStarted = ({ name }: Account, cause: string): Failure =>
+export const notStarted = ({ name }: Account, cause: string): Failure =>
   new Failure(ExitCode.unavailable, {
     message: `start a process with the rights of ${name}, since this Node.js (${process.version}) changes no ids itself`,
     cause,
@@ -223,11 +224,11 @@ const notStarted = ({ name }: Account, cause: string): Failure =>
   })
 
 /** Whether a child is past its time, and goes on: in a unit root may not kill what has another account's ids (CAP_KILL). */
-const isAlive = (error: Error): boolean => 'syscall' in error && error.syscall === 'kill'
+export const isAlive = (error: Error): boolean => 'syscall' in error && error.syscall === 'kill'
 
 const late = (path: string): Error => systemError('ETIMEDOUT', `no connection to ${path} in time`)
 
-const stuck = ({ name }: Account, what: string): Failure =>
+export const stuck = ({ name }: Account, what: string): Failure =>
   new Failure(ExitCode.tryLater, {
     message: `work with the rights of ${name}`,
     cause: `the process that does it ${what}`,

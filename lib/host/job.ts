@@ -3,6 +3,7 @@ import * as v from 'valibot'
 import { ExitCode, errnoOf, Failure } from '../frame/failure.ts'
 import { Password } from '../frame/password.ts'
 import { type Armed, arm, delegate, noAnswer } from './as-account.ts'
+import type { Helpers } from './helpers.ts'
 import type { Account } from './identity.ts'
 import { changesIds, effectiveUid, needsNoChange, withIds } from './identity.ts'
 
@@ -24,6 +25,8 @@ type Job<A extends readonly unknown[], R> = {
    * capabilities(7)), and then the owner's ids are what opens them. The work must be harmless to begin again.
    */
   readonly withRightsOf: (owner: Account, ...args: A) => R
+  /** As `as`; where a child has to do it, it is one of `helpers`, and nothing waits for it but the caller. */
+  readonly laterAs: (helpers: Helpers, account: Account, ...args: A) => Promise<R>
   /** Prepares `as`, so that it takes no time when it is wanted. */
   readonly armAs: (account: Account, ...args: A) => Promise<Armed<R>>
   /** Prepares `withRightsOf`, so that it takes no time when it is wanted. */
@@ -67,6 +70,10 @@ export function job<const A extends readonly Schema[], R extends Schema>(
     if (changesIds()) return withIds(account, () => work(...given))
     return checked(account, delegate(account, name, given))
   }
+  const laterAs = async (helpers: Helpers, account: Account, ...given: Args): Promise<v.InferOutput<R>> => {
+    if (needsNoChange(account) || changesIds()) return as(account, ...given)
+    return checked(account, await helpers.ask(account, name, given))
+  }
   const withRightsOf = (owner: Account, ...given: Args): v.InferOutput<R> => {
     try {
       return work(...given)
@@ -100,7 +107,7 @@ export function job<const A extends readonly Schema[], R extends Schema>(
       discard: child.discard,
     }
   }
-  return { here: work, as, withRightsOf, armAs, armWithRightsOf }
+  return { here: work, as, laterAs, withRightsOf, armAs, armWithRightsOf }
 }
 
 /** Does the job `name` that another process asked for. */

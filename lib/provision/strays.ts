@@ -6,6 +6,7 @@ import type { Settings } from '../frame/settings.ts'
 import { findAccount, homeOf } from '../host/accounts.ts'
 import { readRegular } from '../host/file.ts'
 import { inFolderOf } from '../host/folder.ts'
+import { type Helpers, withHelpers } from '../host/helpers.ts'
 import type { Account } from '../host/identity.ts'
 import { job, password } from '../host/job.ts'
 import { passwordIn } from './db-yaml.ts'
@@ -45,25 +46,32 @@ function places({ vaultFile, serviceUser, postgresAccount, vaultOwner }: Setting
  * The copies of the password that other tools have left on this host, each seen with the rights of the account whose home
  * it is in; where these do not do, nothing is seen.
  */
-export const findStrays = (settings: Settings): Stray[] =>
-  places(settings).flatMap(({ path, account }) => {
+export async function findStrays(helpers: Helpers, settings: Settings): Promise<Stray[]> {
+  const looks = places(settings).map(async ({ path, account }): Promise<Stray[]> => {
     try {
-      const found = look.as(account, path)
+      const found = await look.laterAs(helpers, account, path)
       return found ? [{ path, account, password: found }] : []
     } catch {
       // Whatever an account has put in the way there ends no rotation and no diagnosis.
       return []
     }
   })
+  return (await Promise.all(looks)).flat()
+}
 
 /**
  * Says before a rotation where the old password stays.
  *
  * @param text that of db.yaml; undefined where there is none
  */
-export function warnOfStrays(report: Report, settings: Settings, text: string | undefined): void {
+export async function warnOfStrays(
+  report: Report,
+  settings: Settings,
+  text: string | undefined,
+): Promise<void> {
   const yaml = passwordIn(text) ? [`${settings.apiDir}/conf/db.yaml`] : []
-  for (const path of [...yaml, ...findStrays(settings).map(stray => stray.path)])
+  const strays = await withHelpers(helpers => findStrays(helpers, settings))
+  for (const path of [...yaml, ...strays.map(stray => stray.path)])
     report.warning(
       `${path} holds a password in plain, which another tool has put there and which stays the old one. fix-postgres removes it.`,
     )

@@ -6,8 +6,9 @@ import { splitPath } from '../host/folder.ts'
 import type { Account } from '../host/identity.ts'
 import { effectiveUid } from '../host/identity.ts'
 import { requireSystemd, showUnits, untilIdle } from '../host/units.ts'
+import { filesOf } from '../server/as-postgres.ts'
 import type { DataFolder } from '../server/data-folder.ts'
-import { inspectPatroni } from '../server/patroni.ts'
+import { inspectPatroni, markedFiles } from '../server/patroni.ts'
 import { type Cluster, configurationOf, fromFiles, fromServer } from './cluster.ts'
 import { besideName, type FolderState, inspectData, type Kind, stampOf, timeOf } from './folders.ts'
 import { type Journal, readJournal } from './journal.ts'
@@ -143,7 +144,7 @@ function refusePatroni(
   postgres: Account,
   pid: number | null,
 ): void {
-  const why = inspectPatroni(postgres, place, pid ?? undefined)
+  const why = inspectPatroni(filesOf(postgres, markedFiles(place)), place, pid ?? undefined)
   if (why === undefined) return
   throw new Failure(ExitCode.configuration, {
     message: `stop, move and start the cluster in ${place.path}`,

@@ -3,6 +3,7 @@ import * as v from 'valibot'
 import { errnoOf, systemError } from '../frame/failure.ts'
 import { openFollowing, readFollowing } from '../host/file.ts'
 import { withOpen } from '../host/folder.ts'
+import type { Helpers } from '../host/helpers.ts'
 import type { Account } from '../host/identity.ts'
 import { job } from '../host/job.ts'
 import type { Files } from './files.ts'
@@ -59,15 +60,21 @@ const list = job('list folder', [v.string()], v.array(v.string()), path => readd
  * PostgreSQL's files as its own account reads them, each once; `expected` are read together, since each time may cost
  * a process.
  */
-export function filesOf(account: Account, expected: readonly string[]): Files {
-  const known = new Map<string, v.InferOutput<typeof text>>()
-  const fetch = (paths: string[]): void => {
-    for (const found of readTexts.as(account, paths)) known.set(found.path, found)
-  }
-  fetch([...expected])
+export const filesOf = (account: Account, expected: readonly string[]): Files =>
+  toFiles(account, readTexts.as(account, [...expected]))
+
+/** As `filesOf`, where one of `helpers` reads what is expected. */
+export const filesLaterOf = async (
+  helpers: Helpers,
+  account: Account,
+  expected: readonly string[],
+): Promise<Files> => toFiles(account, await readTexts.laterAs(helpers, account, [...expected]))
+
+function toFiles(account: Account, texts: readonly v.InferOutput<typeof text>[]): Files {
+  const known = new Map(texts.map(found => [found.path, found]))
   return {
     read: path => {
-      if (!known.has(path)) fetch([path])
+      if (!known.has(path)) for (const found of readTexts.as(account, [path])) known.set(path, found)
       const found = known.get(path)
       if (found?.text !== undefined) return found.text
       throw systemError(found?.errno ?? 'ENOENT', `${path} cannot be read`)

@@ -1,9 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { basename, posix } from 'node:path'
 import { errnoOf } from '../frame/failure.ts'
-import type { Account } from '../host/identity.ts'
-import { filesOf } from './as-postgres.ts'
 import type { DataFolder } from './data-folder.ts'
+import type { Files } from './files.ts'
 
 /** What Patroni writes above each configuration file of PostgreSQL that it makes (ConfigWriter in its config.py). */
 const MARK = /^# It will be overwritten by Patroni!/m
@@ -48,20 +47,22 @@ function read(pid: number, name: string): string {
   }
 }
 
+type Place = Omit<DataFolder, 'major' | 'configFile'>
+
+/** The files of a cluster that Patroni would have written. */
+export function markedFiles({ path, hbaFile, identFile }: Place): string[] {
+  const configuration = [path, posix.dirname(hbaFile)].map(folder => `${folder}/postgresql.conf`)
+  return [...new Set([hbaFile, identFile, ...configuration])]
+}
+
 /**
- * Why the cluster belongs to Patroni; undefined where nothing says so, as far as PostgreSQL's account may look.
+ * Why the cluster belongs to Patroni; undefined where nothing says so.
  *
+ * @param files as PostgreSQL's account may read them, at best `markedFiles` read together
  * @param pid the server's first process
  */
-export function inspectPatroni(
-  postgres: Account,
-  { path, hbaFile, identFile }: Omit<DataFolder, 'major' | 'configFile'>,
-  pid: number | undefined,
-): string | undefined {
-  const configuration = [path, posix.dirname(hbaFile)].map(folder => `${folder}/postgresql.conf`)
-  const paths = [...new Set([hbaFile, identFile, ...configuration])]
-  const files = filesOf(postgres, paths)
-  const texts = paths.flatMap((path): Text[] => {
+export function inspectPatroni(files: Files, place: Place, pid: number | undefined): string | undefined {
+  const texts = markedFiles(place).flatMap((path): Text[] => {
     try {
       return [{ path, text: files.read(path) }]
     } catch (error) {

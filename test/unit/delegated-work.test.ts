@@ -15,7 +15,9 @@ import t from 'tap'
 import { Password } from '../../lib/frame/password.ts'
 import { arm, connectAs, delegate, toJson } from '../../lib/host/as-account.ts'
 import { remove } from '../../lib/host/file.ts'
+import { withHelpers } from '../../lib/host/helpers.ts'
 import { readVault } from '../../lib/provision/vault.ts'
+import { until } from '../support/cluster.ts'
 import { BIN, needsRoot } from '../support/host.ts'
 import { accountOf, scratch } from '../support/scratch.ts'
 
@@ -87,7 +89,7 @@ t.test('a job that was not asked for to its end is not done', t => {
   t.match(job(`${toJson({ name: 'remove', args: [join(top, 'x')], more: 1 })}\n`), /"kind":"bug"/)
   t.match(job(`${asked.slice(0, -5)}\n`), /"kind":"bug"/)
   t.ok(existsSync(join(top, 'x')))
-  t.match(job(`${asked}\n`), /^\n\{.*\}$/)
+  t.match(job(`${asked}\n${asked.slice(0, -5)}`), /^\n\{.*\}\n$/, 'nor what is cut off behind it')
   t.notOk(existsSync(join(top, 'x')))
   t.end()
 })
@@ -142,6 +144,63 @@ t.test('a child gets a session of its own, the ids of its account, and the PATH'
   rmSync(socket, { force: true })
   await t.rejects(connectAs({ uid, gid, ...service }, socket, 60_000), { code: 'ENOENT' })
 })
+
+t.test(
+  'a helper does one job after another, and one that fails or is killed is none of the others',
+  needsRoot,
+  async t => {
+    asCommand(t)
+    const [stranger, service] = [accountOf('stranger'), accountOf('endoreg-service-user')]
+    const top = scratch(t)
+    writeFileSync(join(top, 'roots'), 'for root only\n', { mode: 0o600 })
+    writeFileSync(join(top, 'theirs'), 'ä'.repeat(40_000), { mode: 0o600 })
+    chownSync(join(top, 'theirs'), stranger.uid, stranger.gid)
+    // It becomes setpriv, sh and node in turn: the process stays the same.
+    inPlaceOfSetpriv(top, `echo $$ >>${top}/pids; PATH=${path}; exec setpriv "$@"`)
+    const pids = (): number[] => readFileSync(join(top, 'pids'), 'utf8').trim().split('\n').map(Number)
+    const tail = 'read tail'
+
+    await withHelpers(async helpers => {
+      const asked = [
+        helpers.ask(stranger, tail, [join(top, 'theirs')]),
+        helpers.ask(stranger, 'read vault', [join(top, 'roots'), null]),
+        helpers.ask(stranger, 'no such job', []),
+        helpers.ask(stranger, 'look for', [top]),
+      ] as const
+      await t.rejects(asked[1], { code: 78, reason: 'it is not readable for stranger' })
+      await t.rejects(asked[2], { message: 'there is no job no such job' })
+      t.match(await asked[0], /^ä+$/u)
+      t.equal(await asked[3], true)
+      t.equal(await helpers.ask(stranger, tail, [join(top, 'roots')]), '')
+      t.equal(pids().length, 1, 'one process for all of an account')
+      t.equal(await helpers.ask(service, tail, [join(top, 'theirs')]), '', 'and none for two accounts')
+      t.equal(pids().length, 2)
+
+      const [first = 0] = pids()
+      process.kill(first, 'SIGKILL')
+      const killed = helpers.ask(stranger, 'look for', [top])
+      const next = helpers.ask(stranger, 'look for', [top])
+      await t.rejects(killed, { code: 75, reason: 'the process that does it was ended by SIGKILL' })
+      t.equal(await next, true)
+      t.equal(pids().length, 3)
+    })
+    await until(async () => pids().every(pid => !existsSync(`/proc/${pid}`)) || undefined, 'all have ended')
+
+    const unfinished: Promise<unknown>[] = []
+    await t.rejects(
+      withHelpers(async helpers => {
+        await helpers.ask(stranger, 'look for', [top])
+        for (let index = 0; index < 2; index++) unfinished.push(helpers.ask(stranger, 'look for', [top]))
+        for (const one of unfinished) one.catch(() => {})
+        throw new Error('of the work')
+      }),
+      { message: 'of the work' },
+    )
+    for (const one of unfinished)
+      await t.rejects(one, { code: 75, reason: 'the process that does it was ended' })
+    await until(async () => pids().every(pid => !existsSync(`/proc/${pid}`)) || undefined, 'all have ended')
+  },
+)
 
 t.test('what a child answers is looked at before it is believed', needsRoot, async t => {
   asCommand(t)
@@ -198,6 +257,22 @@ t.test('what a child answers is looked at before it is believed', needsRoot, asy
     const armed = await readVault.armAs(stranger, '/x', null)
     await t.rejects(armed.fire(), expected, `${script}, armed`)
   }
+  const later = (script: string): Promise<Password> => {
+    inPlaceOfSetpriv(top, `echo; read -r asked; ${script}`)
+    return withHelpers(helpers => readVault.laterAs(helpers, stranger, '/x', null))
+  }
+  t.same(await later('echo \'{"result":{"$password":"x"}}\'; cat >/dev/null'), new Password('x'))
+  for (const script of [
+    'echo',
+    "echo '{}{}'",
+    'echo \'{"result":"a text and no password"}\'',
+    'printf {',
+    'true',
+  ])
+    await t.rejects(later(script), noAnswer, `${script}, of a helper`)
+  await t.rejects(later('yes | tr -d "\\n"'), noAnswer, 'without an end')
+  await t.rejects(later('kill -9 $$'), { code: 75, reason: 'the process that does it was ended by SIGKILL' })
+  await t.rejects(later('echo why >&2; exit 3'), { code: 69, reason: 'why' })
   inPlaceOfSetpriv(top, 'cat >/dev/null; echo \'{"result":{"$password":"x"}}\'')
   t.equal(readVault.as(stranger, '/x', null).reveal(), 'x')
   inPlaceOfSetpriv(top, 'exit 1')
@@ -207,4 +282,6 @@ t.test('what a child answers is looked at before it is believed', needsRoot, asy
   rmSync(join(top, 'bin/setpriv'))
   process.env['PATH'] = join(top, 'bin')
   t.throws(() => remove.as(stranger, '/x/y'), { code: 69, hint: 'setpriv' })
+  const removing = withHelpers(helpers => remove.laterAs(helpers, stranger, '/x/y'))
+  await t.rejects(removing, { code: 69, hint: 'setpriv' })
 })

@@ -8,10 +8,14 @@ import { gatherDisks, gatherForeign } from '../../lib/doctor/facts/host.ts'
 import { type Attempt, compare } from '../../lib/doctor/facts/passwords.ts'
 import { errnoOf } from '../../lib/frame/failure.ts'
 import { Password } from '../../lib/frame/password.ts'
+import { Helpers } from '../../lib/host/helpers.ts'
+import type { Account } from '../../lib/host/identity.ts'
 import { filesOf, measure, readTail } from '../../lib/server/as-postgres.ts'
 import type { Problem } from '../../lib/server/connection-problem.ts'
 import { loggedIn, notUp, problem, ROLE, refused, up } from '../support/doctor/facts.ts'
 
+/** Nothing here is done by another account. */
+const none = new Helpers()
 const me = { name: 'me', uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 }
 
 t.test('what logins tell of passwords where the verifier cannot be seen', async t => {
@@ -45,7 +49,7 @@ t.test('vault and db_pwd are compared with each other, where both are there', as
 t.test('the folders on the way to one, and whether somebody could put others in their place', async t => {
   const folder = t.testdir({ open: { inner: { last: {} } }, file: '' })
   chmodSync(join(folder, 'open'), 0o777)
-  const { ours } = gatherTraversals(join(folder, 'open/inner/last'), undefined)
+  const { ours } = await gatherTraversals(none, join(folder, 'open/inner/last'), undefined)
   const last = ours?.folders.slice(-3) ?? []
   t.match(
     last.map(({ path, stat }) => [path, stat.mode & 0o777]),
@@ -55,10 +59,11 @@ t.test('the folders on the way to one, and whether somebody could put others in 
     last.slice(1).map(({ safe }) => safe),
     [false, false],
   )
-  const end = (path: string): unknown => gatherTraversals(path, undefined).ours?.end
-  t.equal(end(folder), undefined)
-  t.same(end(join(folder, 'none/inner')), { path: join(folder, 'none'), closed: false })
-  t.same(end(join(folder, 'file/inner')), { path: join(folder, 'file'), closed: false })
+  const end = async (path: string): Promise<unknown> =>
+    (await gatherTraversals(none, path, undefined)).ours?.end
+  t.equal(await end(folder), undefined)
+  t.same(await end(join(folder, 'none/inner')), { path: join(folder, 'none'), closed: false })
+  t.same(await end(join(folder, 'file/inner')), { path: join(folder, 'file'), closed: false })
 })
 
 t.test('who listens at a port beside the process that is meant', async t => {
@@ -128,14 +133,18 @@ t.test('a file system is measured once, and says all that it holds', async t => 
   const folder = t.testdir()
   for (const name of ['data/pg_wal', 'vault']) mkdirSync(join(folder, name), { recursive: true })
   const [data, vault] = [join(folder, 'data'), join(folder, 'vault')]
-  const holds = (...args: Parameters<typeof gatherDisks>): string[] => {
-    const found = gatherDisks(...args)
+  const holds = async (
+    data: string | undefined,
+    postgres: Account | undefined,
+    vault: string,
+  ): Promise<string[]> => {
+    const found = await gatherDisks(none, data, postgres, vault)
     return found.known ? found.value.map(disk => disk.holds) : []
   }
-  t.same(holds(data, me, vault), ['data and write-ahead log and vault'])
-  t.same(holds(undefined, me, vault), ['vault'])
-  t.same(holds(data, undefined, vault), ['vault'])
-  t.same(holds(data, me, join(folder, 'nowhere')), ['data and write-ahead log'])
+  t.same(await holds(data, me, vault), ['data and write-ahead log and vault'])
+  t.same(await holds(undefined, me, vault), ['vault'])
+  t.same(await holds(data, undefined, vault), ['vault'])
+  t.same(await holds(data, me, join(folder, 'nowhere')), ['data and write-ahead log'])
   const [space] = measure.here([folder])
   const { blocks, bsize } = statfsSync(folder)
   t.equal(space?.size, blocks * bsize)

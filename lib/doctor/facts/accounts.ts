@@ -3,11 +3,12 @@ import { errnoOf, Failure } from '../../frame/failure.ts'
 import type { Settings } from '../../frame/settings.ts'
 import { findAccount, findGroup, type Group, isMember } from '../../host/accounts.ts'
 import { inFolder } from '../../host/folder.ts'
+import type { Helpers } from '../../host/helpers.ts'
 import { type Account, effectiveUid } from '../../host/identity.ts'
 import { job } from '../../host/job.ts'
 
 import { state, stateOf } from '../../host/ownership.ts'
-import { type Fact, ifKnown, toFact, unknown } from './fact.ts'
+import { type Fact, ifKnown, toFact, toFactLater, unknown } from './fact.ts'
 
 /** The accounts and groups that the settings name, as far as this host has them. */
 export type Accounts = {
@@ -70,10 +71,14 @@ const traverse = job('traverse', [v.string()], traversal, (path): Traversal => {
 /** The path to something as this process can follow it, and as the account can that has to. */
 export type Traversals = { readonly ours: Traversal | undefined; readonly theirs: Fact<Traversal> }
 
-export function gatherTraversals(path: string, account: Account | undefined): Traversals {
+export async function gatherTraversals(
+  helpers: Helpers,
+  path: string,
+  account: Account | undefined,
+): Promise<Traversals> {
   const ours = ifKnown(toFact(() => traverse.here(path)))
   if (!account) return { ours, theirs: unknown('there is no such account') }
   if (effectiveUid() !== 0 && effectiveUid() !== account.uid)
     return { ours, theirs: unknown(`only root can see what ${account.name} sees`, 'Run it as root.', true) }
-  return { ours, theirs: toFact(() => traverse.as(account, path)) }
+  return { ours, theirs: await toFactLater(() => traverse.laterAs(helpers, account, path)) }
 }

@@ -3,20 +3,21 @@ import { listBackups } from '../../backup/folder.ts'
 import { scrubber } from '../../frame/scrub.ts'
 import type { Settings } from '../../frame/settings.ts'
 import { splitPath } from '../../host/folder.ts'
+import { type Helpers, withHelpers } from '../../host/helpers.ts'
 import { type Account, effectiveUid } from '../../host/identity.ts'
 import { hasSystemd } from '../../host/units.ts'
 import { loadManifest } from '../../provision/manifest.ts'
-import { findStrays } from '../../provision/strays.ts'
+import { findStrays, type Stray } from '../../provision/strays.ts'
 import { readVault } from '../../provision/vault.ts'
 import { vaultInUse } from '../../provision/vault-plan.ts'
-import { filesOf } from '../../server/as-postgres.ts'
+import { filesLaterOf, filesOf } from '../../server/as-postgres.ts'
 import { findOtherCluster, findPostmaster, type Postmaster } from '../../server/clusters.ts'
 import { type DataFolder, findDataFolder } from '../../server/data-folder.ts'
-import { inspectPatroni } from '../../server/patroni.ts'
+import { inspectPatroni, markedFiles } from '../../server/patroni.ts'
 import { isServerInstalled } from '../../server/programs.ts'
 import { gatherAccounts, gatherTraversals } from './accounts.ts'
 import { type BackupUnits, gatherBackupUnits } from './backup-units.ts'
-import { type Fact, Hearing, ifKnown, known, toFact, unknown } from './fact.ts'
+import { type Fact, Hearing, ifKnown, known, toFact, toFactLater, unknown } from './fact.ts'
 import { askHealth } from './health.ts'
 import {
   gatherClock,
@@ -45,7 +46,9 @@ import { gatherWords, type Quote, SILENCE } from './words.ts'
 export type Facts = Readonly<Awaited<ReturnType<typeof gather>>>
 
 /** Looks at everything, beside each other where something else has to be waited for. Changes nothing. */
-export async function gather(settings: Settings) {
+export const gather = (settings: Settings) => withHelpers(helpers => gatherWith(helpers, settings))
+
+async function gatherWith(helpers: Helpers, settings: Settings) {
   const manifest = loadManifest(settings)
   const naming = gatherNames(settings)
   const waiting = Promise.all([
@@ -61,9 +64,18 @@ export async function gather(settings: Settings) {
   const accounts = gatherAccounts(settings)
   const { postgres, service, vaultOwner } = ifKnown(accounts) ?? {}
   const vaultFolder = splitPath(settings.vaultFile).folder
-  const { vault, checkout } = gatherPasswordFiles(settings, accounts)
-  const passwords = readable(vault, checkout)
+  // Begun beside what the server and systemd are asked.
+  const files = Promise.all([
+    gatherPasswordFiles(helpers, settings, accounts),
+    gatherTraversals(helpers, vaultFolder, service),
+    gatherTraversals(helpers, settings.apiDir, service),
+    gatherReading(helpers, settings, service),
+    gatherStrays(helpers, settings),
+  ])
+  files.catch(() => {})
   const [server, names, units, backupUnits, tools, synchronised, health] = await waiting
+  const [{ vault, checkout }, pathToVault, pathToCheckout, vaultForService, strays] = await files
+  const passwords = readable(vault, checkout)
   const addresses = ifKnown(names.resolved) ?? []
   const attempting = attemptLogins(settings, addresses, passwords)
   const hearing = new Hearing()
@@ -79,7 +91,9 @@ export async function gather(settings: Settings) {
     data && postgres
       ? hearing.take(
           'whether the cluster belongs to Patroni',
-          toFact(() => inspectPatroni(postgres, data, self?.pid)),
+          await toFactLater(async () =>
+            inspectPatroni(await filesLaterOf(helpers, postgres, markedFiles(data)), data, self?.pid),
+          ),
         )
       : undefined
   const other =
@@ -99,8 +113,8 @@ export async function gather(settings: Settings) {
     nixos: existsSync('/etc/NIXOS'),
     systemd: hasSystemd(),
     accounts,
-    pathToVault: gatherTraversals(vaultFolder, service),
-    pathToCheckout: gatherTraversals(settings.apiDir, service),
+    pathToVault,
+    pathToCheckout,
     vault,
     /** The vault file with the password in use, where for its sake the setup makes none where the settings say. */
     vaultInUse: cluster && ifKnown(toFact(() => vaultInUse(settings, manifest, cluster, vaultOwner ?? ROOT))),
@@ -112,18 +126,10 @@ export async function gather(settings: Settings) {
       }),
     ),
     /** Whether the service account can read the vault file. */
-    vaultForService: service
-      ? toFact(() => {
-          readVault.as(service, settings.vaultFile, settings.vaultManagedBy ?? null)
-          return true as const
-        })
-      : unknown('there is no service account'),
+    vaultForService,
     checkout,
     /** Copies of the password that other tools have left. */
-    strays:
-      effectiveUid() === 0
-        ? toFact(() => findStrays(settings))
-        : unknown('only root can look into the homes of others', 'Run it as root.', true),
+    strays,
     names,
     server,
     /** Where the data is, of a server that is up or down; undefined where it cannot be seen. */
@@ -156,7 +162,7 @@ export async function gather(settings: Settings) {
       settings.host.startsWith('/')
         ? gatherForeign(settings.port, self?.pid ?? elsewhere?.pid)
         : known(undefined),
-    disks: gatherDisks(data?.path, postgres, vaultFolder),
+    disks: await gatherDisks(helpers, data?.path, postgres, vaultFolder),
     units: withoutSecrets(units, quote),
     /** The units that make the backups. */
     backupUnits: quoted(backupUnits, quote),
@@ -177,6 +183,23 @@ export async function gather(settings: Settings) {
     unheard: hearing.unheard,
   }
 }
+
+const gatherReading = async (
+  helpers: Helpers,
+  { vaultFile, vaultManagedBy }: Settings,
+  service: Account | undefined,
+): Promise<Fact<true>> =>
+  service
+    ? toFactLater(async () => {
+        await readVault.laterAs(helpers, service, vaultFile, vaultManagedBy ?? null)
+        return true as const
+      })
+    : unknown('there is no service account')
+
+const gatherStrays = async (helpers: Helpers, settings: Settings): Promise<Fact<readonly Stray[]>> =>
+  effectiveUid() === 0
+    ? toFactLater(() => findStrays(helpers, settings))
+    : unknown('only root can look into the homes of others', 'Run it as root.', true)
 
 /** Characters of a line that are quoted. */
 const LONGEST = 300

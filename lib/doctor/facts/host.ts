@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
 import type { Settings } from '../../frame/settings.ts'
+import type { Helpers } from '../../host/helpers.ts'
 import type { Account } from '../../host/identity.ts'
 import { isMaintained } from '../../host/lock.ts'
 import { ask } from '../../host/shell.ts'
@@ -117,14 +118,15 @@ export type Disk = Space & { readonly holds: string }
 
 /** The space where PostgreSQL's data and log of changes and the vault live, each file system once. */
 export const gatherDisks = (
+  helpers: Helpers,
   data: string | undefined,
   postgres: Account | undefined,
   vaultFolder: string,
-): Fact<readonly Disk[]> =>
-  toFact(() => {
+): Promise<Fact<readonly Disk[]>> =>
+  toFactLater(async () => {
     const named = [
       ...(data && postgres
-        ? measure.as(postgres, [data, `${data}/pg_wal`]).map(space => ({
+        ? (await measure.laterAs(helpers, postgres, [data, `${data}/pg_wal`])).map(space => ({
             ...space,
             holds: space.path === data ? 'data' : 'write-ahead log',
           }))

@@ -2,6 +2,7 @@ import { accessSync, constants } from 'node:fs'
 import { errnoOf } from '../../frame/failure.ts'
 import type { Password } from '../../frame/password.ts'
 import type { Settings } from '../../frame/settings.ts'
+import { type Helpers, withHelpers } from '../../host/helpers.ts'
 import type { Account } from '../../host/identity.ts'
 import { effectiveUid } from '../../host/identity.ts'
 import { type Checkout, inspectCheckout } from '../../provision/checkout-files.ts'
@@ -13,7 +14,7 @@ import { inspectNeeds, type Needs } from '../../server/needs.ts'
 import { applicationGoal, applicationTarget, type Outcome, tryLogin } from '../../server/prove.ts'
 import { compareVerifier, ScramPassword, type VerifierState } from '../../server/scram.ts'
 import { type Accounts, gatherAccounts } from './accounts.ts'
-import { type Fact, ifKnown, known, LIMIT, toFact, unknown } from './fact.ts'
+import { type Fact, ifKnown, known, LIMIT, toFact, toFactLater, unknown } from './fact.ts'
 import type { ServerFacts } from './server.ts'
 
 /** Where a password was found. */
@@ -111,13 +112,18 @@ export async function gatherNeeds(
 /** The files that hold the password, as far as they can be seen. */
 type PasswordFiles = { readonly vault: Fact<Vault>; readonly checkout: Fact<Checkout | undefined> }
 
-export const gatherPasswordFiles = (settings: Settings, accounts: Fact<Accounts>): PasswordFiles => ({
-  vault: toFact(() => {
+export async function gatherPasswordFiles(
+  helpers: Helpers,
+  settings: Settings,
+  accounts: Fact<Accounts>,
+): Promise<PasswordFiles> {
+  const checkout = toFactLater(() => asService(helpers, settings, accounts))
+  const vault = toFact(() => {
     requireRight(settings.vaultFile)
     return inspectVault(settings.vaultFile, ifKnown(accounts)?.vaultOwner ?? ROOT)
-  }),
-  checkout: toFact(() => asService(settings, accounts)),
-})
+  })
+  return { vault, checkout: await checkout }
+}
 
 /** The passwords in these files, the next one of a rotation too, to be taken out of texts. */
 export function secretsIn({ vault, checkout }: PasswordFiles): string[] {
@@ -129,8 +135,10 @@ export function secretsIn({ vault, checkout }: PasswordFiles): string[] {
 }
 
 /** The passwords in the files of this host, as far as they can be seen. */
-export const secretsOf = (settings: Settings): string[] =>
-  secretsIn(gatherPasswordFiles(settings, gatherAccounts(settings)))
+export const secretsOf = (settings: Settings): Promise<string[]> =>
+  withHelpers(async helpers =>
+    secretsIn(await gatherPasswordFiles(helpers, settings, gatherAccounts(settings))),
+  )
 
 export const ROOT: Account = { name: 'root', uid: 0, gid: 0 }
 
@@ -145,9 +153,13 @@ export function requireRight(path: string): void {
 }
 
 /** The checkout with the service account's own rights. */
-function asService(settings: Settings, accounts: Fact<Accounts>): Checkout | undefined {
+async function asService(
+  helpers: Helpers,
+  settings: Settings,
+  accounts: Fact<Accounts>,
+): Promise<Checkout | undefined> {
   const { service, serviceGroup } = ifKnown(accounts) ?? {}
   if (!service) return undefined
   const group = serviceGroup ?? { name: settings.serviceGroup, gid: 0 }
-  return inspectCheckout.as(service, settings.apiDir, serviceFiles(service, group).secret)
+  return inspectCheckout.laterAs(helpers, service, settings.apiDir, serviceFiles(service, group).secret)
 }
