@@ -77,8 +77,8 @@ const unknown = (given: ReadonlyMap<string, Source>, names: readonly string[]): 
     return [`${key} (${from}) is not a setting${near ? `; did you mean ${near}?` : ''}`]
   })
 
-/** Letters of a name of libpq's that may be wrong: its other variables differ in more from those that are settings. */
-const MISTYPED = 2
+/** Letters of a name of libpq's that may be wrong: PGROOT is another program's. */
+const MISTYPED = 1
 
 /**
  * The setting that was meant by a name in the settings file, where others may stand as well, for the application and for
@@ -86,9 +86,11 @@ const MISTYPED = 2
  */
 function meant(spelt: string, names: readonly string[]): string | undefined {
   const letters = (name: string): string => name.replaceAll('_', '')
+  const sorted = (name: string): string => [...name].sort().join('')
   const same = names.find(name => FAMILIES.test(name) && letters(name) === letters(spelt))
+  if (same !== undefined || !spelt.startsWith('PG')) return same
   const libpq = names.filter(name => name.startsWith('PG'))
-  return same ?? (spelt.startsWith('PG') ? nearest(spelt, libpq, MISTYPED) : undefined)
+  return libpq.find(name => sorted(name) === sorted(spelt)) ?? nearest(spelt, libpq, MISTYPED)
 }
 
 /** Proxies are not among them: programs read http_proxy in small letters too. */
