@@ -4,6 +4,7 @@ import { known } from '../../lib/doctor/facts/fact.ts'
 import type { Facts } from '../../lib/doctor/facts/gather.ts'
 import {
   CHAIN,
+  hasCredential,
   isDropped,
   lastWords,
   mainError,
@@ -61,6 +62,18 @@ t.test('what systemctl says of four units, in their order', async t => {
     CHAIN.map(name => [name, '', '']),
     'nothing is known of what it does not say',
   )
+})
+
+t.test('whether a unit gets a credential, as its files say', async t => {
+  const has = (...lines: readonly string[]): boolean =>
+    hasCredential(['[Service]', 'User=endoreg-service-user', ...lines].join('\n'), 'db_pwd')
+  t.notOk(has())
+  t.ok(has('LoadCredential=db_pwd:/run/secrets/db_pwd'))
+  t.ok(has('LoadCredentialEncrypted = db_pwd:/etc/credstore.encrypted/x', 'LoadCredential=other:/x'))
+  t.ok(has('LoadCredential=db_pwd'), 'from the places where systemd keeps credentials')
+  t.notOk(has('LoadCredential=other:/run/db_pwd:', '# LoadCredential=db_pwd:/x', 'LoadCredential=db_pwd2:/x'))
+  t.notOk(has('LoadCredential=db_pwd:/x', 'LoadCredential=', '[Service]'), 'taken back')
+  t.ok(has('LoadCredential=', 'LoadCredential=db_pwd:/x'))
 })
 
 t.test('a start that was given up is told from others', async t => {

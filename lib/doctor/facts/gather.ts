@@ -39,7 +39,7 @@ import {
   secretsIn,
 } from './passwords.ts'
 import { gatherServer, type ServerFacts } from './server.ts'
-import { gatherUnits, type Unit } from './units.ts'
+import { gatherCredential, gatherUnits, type Unit } from './units.ts'
 import { gatherWords, type Quote, SILENCE } from './words.ts'
 
 /** What was looked at, once: everything the findings are made from. */
@@ -103,6 +103,12 @@ async function gatherWith(helpers: Helpers, settings: Settings) {
           toFact(() => findOtherCluster(settings, postgres, self.data)),
         )
       : undefined
+  const vaultForService = service
+    ? toFact(() => {
+        readVault.as(service, settings.vaultFile, settings.vaultManagedBy ?? null)
+        return true as const
+      })
+    : unknown('there is no service account')
   const quote = quoter(secretsIn({ vault, checkout }))
   return {
     settings,
@@ -127,6 +133,11 @@ async function gatherWith(helpers: Helpers, settings: Settings) {
     ),
     /** Whether the service account can read the vault file. */
     vaultForService,
+    /** Whether the service account gets the password where it cannot read the vault file. */
+    vaultCredential:
+      !vaultForService.known &&
+      hearing.take('whether endo-api-boot gets the password as a credential', await gatherCredential()) ===
+        true,
     checkout,
     /** Copies of the password that other tools have left. */
     strays,

@@ -1,6 +1,6 @@
 import { ask, type Said } from '../../host/shell.ts'
-import { askUnits, hasSystemd, propertiesIn, saidBySystemd } from '../../host/units.ts'
-import { type Fact, known, unknown } from './fact.ts'
+import { askUnitFiles, askUnits, hasSystemd, propertiesIn, saidBySystemd } from '../../host/units.ts'
+import { type Fact, known, toSaid, unknown } from './fact.ts'
 
 /** The units of a host, in the order in which each needs the one before it. */
 export const CHAIN = [
@@ -92,6 +92,22 @@ export function toUnits(shown: string, now: number): Unit[] {
     }
   })
 }
+
+/** Whether systemd passes the password to endo-api-boot, whose account need not be able to read the vault file then. */
+export const gatherCredential = async (): Promise<Fact<boolean>> =>
+  hasSystemd()
+    ? toSaid(await askUnitFiles(['endo-api-boot.service']), files => hasCredential(files, 'db_pwd'))
+    : known(false)
+
+/**
+ * Whether a unit loads the credential `name`, as its `files` say one after the other: `systemctl show` prints "[unprintable]"
+ * for these lists, also for an empty one. An empty value takes back all before it (systemd.exec(5)).
+ */
+export const hasCredential = (files: string, name: string): boolean =>
+  [...files.matchAll(/^[ \t]*LoadCredential(?:Encrypted)?[ \t]*=[ \t]*([^:\s]*)/gm)].reduce(
+    (has, [, id]) => id === name || (has && id !== ''),
+    false,
+  )
 
 /** The last entry, or so many, that the journal has of this boot; nothing, and not words for it, where it has none. */
 const journal = (...options: readonly string[]): Promise<Said> =>

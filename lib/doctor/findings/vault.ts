@@ -134,11 +134,12 @@ function ownership(exam: Examination): void {
 
 /** What is left when the file itself is right: a folder on the way, or something that only trying shows. */
 function reading(exam: Examination) {
-  const { vaultForService, accounts, pathToVault, settings, root } = exam.facts
+  const { vaultForService, vaultCredential, accounts, pathToVault, settings, root } = exam.facts
   const { service, vaultGroup, member } = ifKnown(accounts) ?? {}
   if (!service || !vaultGroup || !member) return
   const { vaultFile, serviceUser } = settings
   if (vaultForService.known) return exam.good(`${serviceUser} can read the vault file ${vaultFile}`)
+  if (vaultCredential) return exam.good(`systemd passes the password of ${vaultFile} to endo-api-boot`)
   const end = ifKnown(pathToVault.theirs)?.end
   if (!root && !end) return exam.blind(`whether ${serviceUser} can read the vault file`, vaultForService)
   // The vault's own folder is the setup's to mend, and none on the way.

@@ -353,6 +353,7 @@ export const facts = (told: Partial<Facts> = {}): Facts => ({
   vaultInUse: undefined,
   vaultTarget: { path: VAULT, mode: 0o100640 },
   vaultForService: known(true),
+  vaultCredential: false,
   ...checkout(),
   strays: known([]),
   names: { hosts: known(''), resolved: known([...ADDRESSES]), ipv6: true },

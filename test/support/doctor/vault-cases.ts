@@ -362,6 +362,26 @@ export const VAULTS: readonly Case[] = [
     says: /cannot read it: the device reports.*namei -l .*; getfacl /s,
   },
   {
+    name: "a managed secret that is root's alone, and that systemd passes to the unit",
+    told: {
+      vault: vault({ state: 'link', password }),
+      vaultTarget: { path: '/run/secrets.d/1/db_pwd', mode: 0o100400 },
+      vaultForService: BROKEN,
+      vaultCredential: true,
+      pathToVault: traversals(VAULT_FOLDER, closedAt('/etc/secrets')),
+    },
+    finds: [],
+  },
+  {
+    name: "a managed secret that is root's alone, and that nobody passes to the unit",
+    told: {
+      vault: vault({ state: 'link', password }),
+      vaultTarget: { path: '/run/secrets.d/1/db_pwd', mode: 0o100400 },
+      vaultForService: BROKEN,
+    },
+    finds: [`error vault-unreadable (${VAULT})`],
+  },
+  {
     name: 'whether it can be read is not for this account to know',
     told: { vaultForService: DENIED, root: false, pathToVault: traversals(VAULT_FOLDER, DENIED) },
     finds: [],
