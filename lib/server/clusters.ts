@@ -195,7 +195,8 @@ export const describeCluster = ({ path, major, port }: OtherCluster): string =>
 
 /** How the data of `other` comes to be used again, and how a person says that the new cluster is meant. */
 export function otherClusterAdvice(other: OtherCluster, database: string): string {
-  const [, name] = /^\/var\/lib\/postgresql\/\d+\/([^/]+)$/.exec(other.path) ?? []
+  // The account of PostgreSQL may have put a link there, to a folder of any name: root pastes this.
+  const [, name] = /^\/var\/lib\/postgresql\/\d+\/(\w[\w-]*)$/.exec(other.path) ?? []
   const start =
     name === undefined
       ? 'let its version of PostgreSQL serve that folder again'

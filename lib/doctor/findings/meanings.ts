@@ -1,4 +1,5 @@
 import type { Severity } from '../../frame/finding.ts'
+import { identifier } from '../../server/sql.ts'
 
 /** What fix-postgres can do about a finding: each is a remedy of `remedies/all.ts`, which says what it does. */
 export type Fix =
@@ -217,7 +218,7 @@ export const FINDINGS = {
   'database-owner': error("the API's migrations may not change it", { ...SETUP, blocks: 'api' }),
   'database-connect': error('the API is let in and then refused', { blocks: 'proof' }),
   'database-closed': error(NO_LOGIN, {
-    remedy: database => `ALTER DATABASE "${database}" WITH ALLOW_CONNECTIONS true`,
+    remedy: database => `ALTER DATABASE ${identifier(database)} WITH ALLOW_CONNECTIONS true`,
     blocks: 'proof',
   }),
   'database-limit': error('the API gets no connection, or may soon get none', { blocks: 'proof' }),
@@ -229,7 +230,7 @@ export const FINDINGS = {
   'search-path': error('the API finds none of its tables, and can make none', { blocks: 'api' }),
   'database-invalid': error(NO_LOGIN, {
     remedy: database =>
-      `DROP DATABASE "${database}"; what was in it may be in an older backup (restore-postgres --list)`,
+      `DROP DATABASE ${identifier(database)}; what was in it may be in an older backup (restore-postgres --list)`,
     blocks: 'proof',
   }),
   'database-locale': error(NO_LOGIN, {
@@ -371,7 +372,7 @@ export const FINDINGS = {
     'indexes on text may miss rows; and no database can be made from template1 while it differs',
     {
       remedy: database =>
-        `in ${database}: REINDEX DATABASE; ALTER DATABASE "${database}" REFRESH COLLATION VERSION`,
+        `in ${database}: REINDEX DATABASE; ALTER DATABASE ${identifier(database)} REFRESH COLLATION VERSION`,
     },
   ),
   'checksums-off': notice('PostgreSQL does not notice when the disk changes data', {

@@ -238,6 +238,22 @@ export const SERVER: readonly Case[] = [
     says: /is empty, while the cluster of version 15 in \S+15\/main \(port 5432\) has had endoregDbLocal.*systemctl start postgresql@15-main.*CREATE DATABASE "endoregDbLocal"/s,
   },
   {
+    name: 'another cluster, in a folder with a name that the account of PostgreSQL has chosen for who pastes it',
+    told: {
+      server: up(
+        {},
+        {
+          cluster: known(cluster({ roles: new Map(), databases: new Map(), holding: false })),
+          contents: undefined,
+        },
+      ),
+      needs: undefined,
+      other: { path: '/var/lib/postgresql/15/x;id', major: '15', port: 5432 },
+    },
+    finds: ['error cluster-other (/var/lib/postgresql/15/x;id)'],
+    says: /remedy: Stop this one and let its version of PostgreSQL serve that folder again, or bring its data over: pg_upgrade\. Where/s,
+  },
+  {
     name: 'a server that is starting, and keeps the API waiting for that',
     told: {
       ...notUp('starting', undefined, 'PostgreSQL is not ready: the database system is starting up'),
