@@ -2,6 +2,7 @@ import {
   appendFileSync,
   chmodSync,
   chownSync,
+  linkSync,
   mkdirSync,
   readFileSync,
   renameSync,
@@ -103,6 +104,34 @@ const ROWS: readonly Row[] = [
     fix: 'setup',
     mended: true,
     says: /it is root:root 0640, not admin:sensitiveServices 0640/,
+  },
+  {
+    name: 'the vault file has a second name, so that its owner is not for the setup to change',
+    breaks: host => {
+      linkSync(host.vaultFile, join(host.folder, 'second'))
+      chmodSync(host.vaultFile, 0o600)
+    },
+    finds: ['vault-ownership'],
+    says: /it has 2 names \(hard links\).*\n.*ends with that\nFind them \(find/,
+    restores: host => {
+      rmSync(join(host.folder, 'second'))
+      chmodSync(host.vaultFile, 0o640)
+    },
+  },
+  {
+    name: 'the vault file is in a folder that others use as well',
+    breaks: host => {
+      mkdirSync(join(host.folder, 'shared'))
+      chmodSync(join(host.folder, 'shared'), 0o1777)
+      renameSync(host.vaultFile, join(host.folder, 'shared/db_pwd'))
+    },
+    env: host => ({ ENDOREG_VAULT_FILE: join(host.folder, 'shared/db_pwd') }),
+    finds: ['vault-folder'],
+    says: /the whole system uses this folder\n.*ends with that\nGive the vault file a folder of its own: set ENDOREG_VAULT_FILE/,
+    restores: host => {
+      renameSync(join(host.folder, 'shared/db_pwd'), host.vaultFile)
+      rmSync(join(host.folder, 'shared'), { recursive: true })
+    },
   },
   {
     name: 'the folder of the vault is for its owner only',
