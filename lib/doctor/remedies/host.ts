@@ -9,7 +9,7 @@ import { accountDeclarations } from '../../provision/owners.ts'
 import { diagnose } from '../diagnose.ts'
 import { ifKnown } from '../facts/fact.ts'
 import type { Facts } from '../facts/gather.ts'
-import type { Unit, UnitName } from '../facts/units.ts'
+import { API, type Unit, type UnitName } from '../facts/units.ts'
 import { standsBefore, stepOf } from '../findings/consequences.ts'
 import type { DoctorFinding } from '../findings/examination.ts'
 import { type FolderPlan, planFolder } from '../findings/folders.ts'
@@ -133,8 +133,10 @@ export const starting: Remedy = {
   concerns: ({ id, blocks }) => !OF_FILES.includes(id) || blocks !== undefined,
   does: subjects => `start, with what needs it: ${subjects}`,
   apply: async (run, _, facts) => {
+    const ending = ifKnown(facts.units)?.find(({ name }) => name === API)?.again === true
     for (const name of startable(facts)) {
-      await control(run, 'start', name)
+      // What waits to be started again would wait on, and then that is counted as one more end.
+      await control(run, name === API && ending ? 'restart' : 'start', name)
       run.report.change({ resource: name, action: 'start' })
     }
   },
