@@ -46,6 +46,25 @@ function postmasterIn(data: string): Postmaster | null {
   return works ? { data, pid, port: Number.isInteger(port) ? port : 0, folder } : null
 }
 
+/** The data folders of the servers with a socket in a folder, as the second line of its lock file says (pidfile.h). */
+const findServed = job('find served', [v.string()], v.array(v.string()), folder =>
+  list(folder)
+    .filter(name => /^\.s\.PGSQL\.\d+\.lock$/.test(name))
+    .flatMap(name => {
+      const path = posix.join(folder, name)
+      const [, data] =
+        orNothing(() => readFollowing(path, LARGEST_LOCK).bytes.toString('utf8').split('\n')) ?? []
+      return data === undefined ? [] : [data]
+    }),
+)
+const LARGEST_LOCK = 8192
+
+/** The only server of PostgreSQL's account that is at work with a socket in `folder`, whatever its port. */
+export function findOnlyPostmaster(postgres: Account, folder: string): Postmaster | undefined {
+  const found = findServed.as(postgres, folder).flatMap(data => listeningIn(postgres, data) ?? [])
+  return found.length === 1 ? found[0] : undefined
+}
+
 /**
  * The server at work in the data folder, or that of PostgreSQL's account at the port, which really listens where it says;
  * undefined where none is to be seen.

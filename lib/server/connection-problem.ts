@@ -2,7 +2,7 @@ import { isIPv4 } from 'node:net'
 import { ExitCode, errnoOf, Failure, type FailureCode } from '../frame/failure.ts'
 import type { Settings } from '../frame/settings.ts'
 import { ImpostorError, UnaskedError, UnsafeMethod } from './login.ts'
-import { adviceOn, besides, isAnswer, saysNoRule } from './problem.ts'
+import { adviceOn, besides, isAnswer, routinesIn, saysNoRule } from './problem.ts'
 import { ScramError } from './scram.ts'
 import { NoTlsError, ProtocolError, TimeoutError } from './wire.ts'
 import { administratorHint, type Chosen, insteadOf, nameHint } from './wrong-setting.ts'
@@ -26,6 +26,10 @@ type ProblemKind =
   /** All that the database, or the role, may have. */
   | 'database crowded'
   | 'role crowded'
+  /** A time limit of the session's own has ended what it asked. */
+  | 'cancelled'
+  /** It was connected to, and nothing came. */
+  | 'no answer'
   /** This host has no address of the kind that was to be connected to. */
   | 'no address'
   /** The server asks for the password in a way that would give it away. */
@@ -176,6 +180,13 @@ const SQLSTATES: Readonly<Record<string, Known>> = {
     ),
     kind: said => (isInvalid(said) ? 'invalid database' : 'takes no connections'),
   },
+  '57014': refused(
+    ExitCode.configuration,
+    (_, { message }) => `PostgreSQL answered 57014: ${message}`,
+    ({ database, role }) =>
+      `See which limit is set for ${role} in ${database}, and where: \\drds in psql (ALTER ROLE, ALTER DATABASE ... RESET statement_timeout), and SELECT setting, sourcefile FROM pg_settings WHERE name = 'statement_timeout'`,
+    'cancelled',
+  ),
   XX000: withoutLocale('XX000'),
   '22023': withoutLocale('22023'),
 }
@@ -239,12 +250,23 @@ const noAddress = refused(
   ({ place }) =>
     isIPv4(place.split(' ')[0] ?? '')
       ? 'Has an interface an IPv4 address (ip address), and is the loopback one up (ip link set lo up)?'
-      : 'Is IPv6 turned off while /etc/hosts still names ::1? Turn it on (sysctl net.ipv6.conf.lo.disable_ipv6) or take the line out.',
+      : 'Is IPv6 turned off while /etc/hosts still names ::1? Turn it on (echo 0 >/proc/sys/net/ipv6/conf/lo/disable_ipv6) or take the line out.',
   'no address',
 )
 
 const silent = (cause: (goal: Goal) => string): Known =>
   waiting('starting', cause, goal => [question(goal), JOURNAL].filter(Boolean).join(' '))
+/** The kernel connects to the socket of whoever listens there, so what has not answered is the server. */
+const mute = waiting(
+  'starting',
+  ({ place }) =>
+    place.startsWith('/') ? `${place} takes connections and does not answer` : `${place} did not answer`,
+  goal =>
+    goal.place.startsWith('/')
+      ? `It is overloaded or stopped, or a session holds a lock on what every login reads: see what its processes do (ps -eo pid,stat,etime,args | grep postgres:), and end the one that is "idle in transaction" (kill PID), or: systemctl restart postgresql. ${JOURNAL}`
+      : [question(goal), JOURNAL].filter(Boolean).join(' '),
+  'no answer',
+)
 const closed = silent(goal => `${goal.place} closed the connection`)
 const unreachable = absent(goal => `${goal.place} is not reachable`)
 
@@ -258,7 +280,7 @@ const ERRNOS: Readonly<Record<string, Known>> = {
   ERR_SOCKET_CLOSED: closed,
   ERR_STREAM_DESTROYED: closed,
   ERR_STREAM_WRITE_AFTER_END: closed,
-  ETIMEDOUT: silent(goal => `${goal.place} did not answer`),
+  ETIMEDOUT: mute,
   EAGAIN: silent(goal => `the queue of ${goal.place} is full`),
   ENETDOWN: unreachable,
   EHOSTUNREACH: unreachable,
@@ -298,7 +320,7 @@ export function explain(error: unknown, goal: Goal): Problem {
   const { transient, stage, code } = known
   const answer = isAnswer(single) ? single : undefined
   const said = { message: single.message, routine: answer?.routine }
-  const hint = known.hint(goal, said)
+  const hint = triggerHint(goal, answer) ?? known.hint(goal, said)
   const instead = stage === 'absent' ? insteadOf(goal) : undefined
   return {
     transient,
@@ -309,6 +331,16 @@ export function explain(error: unknown, goal: Goal): Problem {
     kind: known.kind(said),
     ...(instead?.found ? { instead: instead.hint } : {}),
   }
+}
+
+/** Of a login that a function has broken off: only an event trigger runs one then (event_trigger.c, from PostgreSQL 17). */
+function triggerHint(
+  { database }: Goal,
+  answer: { where?: string | undefined } | undefined,
+): string | undefined {
+  const routine = routinesIn(answer?.where).at(-1)
+  if (routine === undefined) return undefined
+  return `The function ${routine} runs at every login there, by an event trigger (\\dy in psql). A superuser gets in without (PGOPTIONS='-c event_triggers=off' psql "${database}") and mends it, or: DROP EVENT TRIGGER NAME`
 }
 
 function find(error: unknown): Known | undefined {

@@ -54,6 +54,24 @@ export function findDataFolder(settings: Settings, postgres: Account): DataFolde
   return chooseDataFolder(settings, filesOf(postgres, [...new Set(expected)]))
 }
 
+/**
+ * The data folder that a configuration at the port of the settings, or they themselves, name, and in which there is no
+ * cluster; undefined where there is none such.
+ */
+export function findMissingData(settings: Settings, postgres: Account): string | undefined {
+  const { dataDir, port } = settings
+  const files = filesOf(postgres, placesFor(settings).map(configFile))
+  const isMissing = (data: string): boolean => errnoAt(versionFile({ data }), files) === 'ENOENT'
+  const named = placesFor(settings).flatMap(place => {
+    const config = configFile(place)
+    if (errnoAt(config, files) !== undefined) return []
+    const { data, lines } = readFileSettings(config, place.data, files)
+    const at = Number(lastOfEach(lines).get('port')?.value ?? DEFAULT_PORT)
+    return (dataDir === undefined ? at === port : data === dataDir) ? [data] : []
+  })
+  return [...named, ...(dataDir === undefined ? [] : [dataDir])].find(isMissing)
+}
+
 const placesFor = ({ dataDir }: Pick<Settings, 'dataDir'>): readonly Place[] =>
   dataDir === undefined ? PLACES : placesOf(dataDir)
 

@@ -45,6 +45,10 @@ const ROUTINE =
 /** The function in which something happened, by a line of an error's CONTEXT; the others quote statements and values. */
 export const routineIn = (line: string): string | undefined => ROUTINE.exec(line)?.[1]
 
+/** The functions that an error's CONTEXT names, the innermost first. */
+export const routinesIn = (where: string | undefined): string[] =>
+  (where ?? '').split('\n').flatMap(line => routineIn(line) ?? [])
+
 /** DETAIL without the values of a row, which are not for a log. */
 const withoutRows = (text: string): string =>
   text.replace(/Failing row contains \(.*\)/s, 'Failing row contains (...)').replace(/=\(.*\)/s, '=(...)')
@@ -54,7 +58,7 @@ export const detailText = (detail: string): string => `. ${withoutRows(detail).r
 
 /** What PostgreSQL says beside its message: DETAIL, and of CONTEXT which function it was. */
 export function besides({ detail, where }: Pick<Answer, 'detail' | 'where'>): string {
-  const [routine] = (where ?? '').split('\n').flatMap(line => routineIn(line) ?? [])
+  const [routine] = routinesIn(where)
   const text = `${detail ? detailText(detail) : ''}${routine === undefined ? '' : ` (in ${routine})`}`
   return scrubber([])(text)
 }
@@ -75,6 +79,28 @@ type Known = { readonly code: FailureCode; readonly hint: string }
 const disk = (hint: string): Known => ({ code: ExitCode.inputOutput, hint })
 const later = (hint: string): Known => ({ code: ExitCode.tryLater, hint })
 const STOPPED = later('PostgreSQL was stopped meanwhile; run it again.')
+
+/** The functions in which PostgreSQL opens a file for a statement (hba.c, hbafuncs.c, genfile.c, fd.c). */
+const OPENING = [
+  'open_auth_file',
+  'fill_hba_view',
+  'fill_ident_view',
+  'read_binary_file',
+  'pg_stat_file',
+  'pg_ls_dir',
+  'AllocateDir',
+]
+
+/** The file that the system did not let PostgreSQL open, which has the SQLSTATE of a missing right; undefined of a right. */
+function closedFile({ code, routine, message }: Answer): string | undefined {
+  if (code !== '42501' || !OPENING.includes(routine ?? '')) return undefined
+  return /["»„«](\/[^"»“«]*)/.exec(message)?.[1]
+}
+
+const unopened = (path: string): Known => ({
+  code: ExitCode.configuration,
+  hint: `Let the account of PostgreSQL read it: chown postgres:postgres ${path}; chmod 640 ${path}; the folders above it: namei -l ${path}. Without its access rules PostgreSQL does not start again.`,
+})
 
 /** What a statement's SQLSTATE means for the run. */
 const STATEMENTS: Readonly<Record<string, Known>> = {
@@ -120,7 +146,12 @@ const CHANGED_MEANWHILE = later('Another session changed the same thing at that 
 export function statementFailure(error: unknown, message: string): unknown {
   if (isAnswer(error)) {
     const code = error.code ?? ''
-    const known = CONCURRENT.test(error.message) ? CHANGED_MEANWHILE : STATEMENTS[code]
+    const file = closedFile(error)
+    const known = CONCURRENT.test(error.message)
+      ? CHANGED_MEANWHILE
+      : file === undefined
+        ? STATEMENTS[code]
+        : unopened(file)
     const hint = known?.hint ?? 'The log of PostgreSQL says more: journalctl -u postgresql'
     return new Failure(known?.code ?? ExitCode.cannotCreate, {
       message,

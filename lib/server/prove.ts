@@ -96,7 +96,7 @@ function mismatch(target: LoginTarget, [role, database]: readonly (string | null
     stage: 'refused',
     code: ExitCode.configuration,
     cause: `the login ended as ${role} in ${database}, not as ${target.role} in ${target.database}`,
-    hint: 'Look for a pooler in between, or for ALTER ROLE ... SET role.',
+    hint: `Look for a pooler in between; where there is none, for ALTER ROLE ... SET role (\\drds in psql): ALTER ROLE "${target.role}" RESET role`,
   }
 }
 

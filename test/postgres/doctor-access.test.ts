@@ -1,4 +1,5 @@
-import { appendFileSync, utimesSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { appendFileSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { type Row, SoundHost } from '../support/broken-host.ts'
@@ -37,6 +38,23 @@ const later = async (work: () => void): Promise<void> => {
   await nextSecond()
   work()
 }
+
+const mappingsOf = (host: Host): string => join(host.cluster.data, 'pg_ident.conf')
+
+const major = Number(
+  /\d+/.exec(
+    execFileSync(join(process.env['TEST_POSTGRES_BIN'] ?? '', 'postgres'), ['--version'], {
+      encoding: 'utf8',
+    }),
+  )?.[0],
+)
+
+/** Whoever is no superuser is kept out by it, so that a test gets in. */
+const BARRIER = [
+  `CREATE FUNCTION barrier() RETURNS event_trigger LANGUAGE plpgsql AS $$
+   BEGIN IF session_user <> 'postgres' THEN RAISE 'not today'; END IF; END $$`,
+  'CREATE EVENT TRIGGER barrier ON login EXECUTE FUNCTION barrier()',
+]
 
 /** As a copy that keeps the time of its original (cp -p). */
 const dated = (host: Host, time: string | number): void => {
@@ -163,6 +181,61 @@ const ROWS: readonly Row[] = [
     finds: ['rules-invalid'],
     says: /goes on with the rules from before/,
     restores: asBefore,
+  },
+  {
+    name: 'a line of an identity map that PostgreSQL does not take',
+    breaks: host => appendFileSync(mappingsOf(host), 'superuser_map\n'),
+    finds: ['rules-invalid'],
+    says: /after its next start has none: peer with a map then refuses root/,
+    restores: host =>
+      writeFileSync(mappingsOf(host), readFileSync(mappingsOf(host), 'utf8').replace(/superuser_map\n$/, '')),
+  },
+  {
+    name: 'rules for TLS alone, which PostgreSQL does not offer',
+    breaks: rules('hostssl all all all scram-sha-256\n'),
+    finds: ['hba-no-rule ::1, 127.0.0.1'],
+    says: /from ::1 or 127\.0\.0\.1 without TLS; .*pg_hba\.conf:3 is \(hostssl\), with TLS, which PostgreSQL does not offer \(ssl is off\)/,
+    fix: 'setup',
+    restores: asBefore,
+  },
+  {
+    name: 'a limit that breaks off whatever the API asks',
+    breaks: sql('ALTER ROLE "endoregDbLocal" SET statement_timeout = 1'),
+    finds: ['session-cancelled'],
+    says: /PostgreSQL answered 57014: .*\nPostgreSQL breaks off what the API asks it\n.*\\drds/,
+    restores: sql('ALTER ROLE "endoregDbLocal" RESET statement_timeout'),
+  },
+  {
+    name: 'a role that the application works as instead of its own',
+    breaks: sql(
+      'CREATE ROLE other',
+      'GRANT other TO "endoregDbLocal"',
+      'ALTER ROLE "endoregDbLocal" SET role = other',
+    ),
+    finds: ['login-failed ::1, 127.0.0.1'],
+    says: /the login ended as other in endoregDbLocal.*; likewise at 127\.0\.0\.1\n.*\n.*ALTER ROLE "endoregDbLocal" RESET role/,
+    restores: sql('ALTER ROLE "endoregDbLocal" RESET role', 'DROP ROLE other'),
+  },
+  {
+    name: 'the role was renamed, and what belongs to it went along',
+    breaks: sql('ALTER ROLE "endoregDbLocal" RENAME TO "before"'),
+    finds: ['role-missing'],
+    says: /no such role\n/,
+    fix: 'setup',
+    restores: sql('ALTER ROLE "before" RENAME TO "endoregDbLocal"'),
+  },
+  {
+    name: 'an event trigger that breaks off every login',
+    skip: major < 17 && 'only from PostgreSQL 17 on',
+    breaks: async host => {
+      for (const statement of BARRIER) await host.cluster.query(statement, 'endoregDbLocal')
+    },
+    finds: ['login-failed ::1, 127.0.0.1'],
+    says: /not today \(in barrier\(\)\).*\n.*\nThe function barrier\(\) runs at every login there, by an event trigger/,
+    restores: async host => {
+      const client = await host.cluster.connect('endoregDbLocal')
+      await client.query('DROP EVENT TRIGGER barrier; DROP FUNCTION barrier').finally(() => client.end())
+    },
   },
   {
     name: 'local all postgres trust',
@@ -340,7 +413,7 @@ const ROWS: readonly Row[] = [
     name: 'PGUSER is no superuser',
     breaks: async host => {
       await host.cluster.query('CREATE ROLE weak LOGIN')
-      appendFileSync(join(host.cluster.data, 'pg_ident.conf'), 'superuser_map postgres weak\n')
+      appendFileSync(mappingsOf(host), 'superuser_map postgres weak\n')
       await loaded(host, `local all weak peer map=superuser_map\n${SCRAM_RULES}`)
     },
     env: () => ({ PGUSER: 'weak' }),

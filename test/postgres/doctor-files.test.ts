@@ -328,6 +328,15 @@ const ROWS: readonly Row[] = [
     fix: 'hosts',
     mended: true,
   },
+  {
+    name: '/etc/hosts is empty',
+    breaks: edit('hosts', () => ''),
+    within: etc,
+    finds: ['name-unresolved localhost'],
+    says: /Look at \/etc\/hosts: it should have "127\.0\.0\.1 localhost"/,
+    fix: 'hosts',
+    mended: true,
+  },
 ]
 
 t.test('files, accounts and names', needsRoot, async t => {

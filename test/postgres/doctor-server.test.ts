@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import {
   appendFileSync,
+  chownSync,
   copyFileSync,
   existsSync,
   readFileSync,
@@ -102,6 +103,38 @@ const ROWS: readonly Row[] = [
     },
   },
   {
+    name: 'PostgreSQL does not run, and its data folder was moved away',
+    breaks: async host => {
+      await host.cluster.stop()
+      renameSync(host.cluster.data, `${host.cluster.data}.away`)
+    },
+    env: data,
+    finds: ['server-down'],
+    says: /no cluster in .*\/data, which is to be its data folder\n.*\nlook whether its disk is mounted/,
+    restores: async host => {
+      renameSync(`${host.cluster.data}.away`, host.cluster.data)
+      await asBefore(host)
+    },
+  },
+  {
+    name: 'pg_hba.conf is not for the account of PostgreSQL any more',
+    breaks: host => chownSync(join(host.cluster.data, 'pg_hba.conf'), 0, 0),
+    finds: ['server-unreadable'],
+    says: /could not open .*pg_hba\.conf.*\n.*\nLet the account of PostgreSQL read it: chown postgres:postgres \S+pg_hba\.conf;.*does not start again/,
+    restores: asBefore,
+  },
+  {
+    name: 'a session holds a lock on what every login reads',
+    breaks: async host => {
+      await crowd(host, 1)
+      await sessions[0]?.query('BEGIN; LOCK TABLE pg_authid IN ACCESS EXCLUSIVE MODE')
+    },
+    env: data,
+    finds: ['server-not-ready'],
+    says: /takes connections and does not answer\nnobody can log in, and the setup waits in vain\n.*idle in transaction/,
+    restores: disperse,
+  },
+  {
     name: 'PostgreSQL does not run, because of a line in its access rules',
     breaks: async host => {
       await host.cluster.stop()
@@ -156,8 +189,8 @@ const ROWS: readonly Row[] = [
     name: 'PGPORT is another port, and where the data is nobody says',
     breaks: () => {},
     env: host => ({ PGPORT: '1', ENDOREG_DB_PORT: String(host.cluster.port) }),
-    finds: ['server-down port 1'],
-    says: /there is a socket for port \d+\n.*\nPGPORT is 1: set it to \d+/,
+    finds: ['socket-elsewhere'],
+    says: /its socket for port \d+ in .*\n.*\nset PGPORT=\d+; or set port = 1 where its configuration has/,
   },
   {
     name: 'PGPORT is another port than that of the data',
@@ -297,11 +330,26 @@ const ROWS: readonly Row[] = [
     },
   },
   {
-    name: 'a standby, which is advice',
+    name: 'a standby of nobody',
     breaks: async host => {
       await host.cluster.stop()
       writeFileSync(join(host.cluster.data, 'standby.signal'), '')
       await host.cluster.start()
+    },
+    finds: ['standby-alone'],
+    says: /neither primary_conninfo nor restore_command is set\nthe API can write nothing/,
+    restores: async host => {
+      await host.cluster.stop()
+      rmSync(join(host.cluster.data, 'standby.signal'))
+      await asBefore(host)
+    },
+  },
+  {
+    name: 'a standby, which is advice',
+    breaks: async host => {
+      await host.cluster.stop()
+      writeFileSync(join(host.cluster.data, 'standby.signal'), '')
+      await restarted(host, { primary_conninfo: "'host=127.0.0.1 port=1'" })
     },
     finds: ['server-standby'],
     says: /it is in recovery: a standby/,

@@ -1,6 +1,7 @@
 import { ExitCode, Failure, systemFailure } from '../../frame/failure.ts'
 import { effectiveUid } from '../../host/identity.ts'
 import type { Said } from '../../host/shell.ts'
+import type { Problem } from '../../server/connection-problem.ts'
 
 /** What could not be looked at, and why. */
 export type Unknown = {
@@ -9,6 +10,8 @@ export type Unknown = {
   readonly hint: string
   /** Whether this account only lacks the right to look. */
   readonly denied: boolean
+  /** The problem of a session that could not look. */
+  readonly kind?: Problem['kind']
 }
 
 /** What was looked at. A diagnosis goes on without what it could not see. */

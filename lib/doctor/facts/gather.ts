@@ -11,8 +11,13 @@ import { findStrays, type Stray } from '../../provision/strays.ts'
 import { readVault } from '../../provision/vault.ts'
 import { vaultInUse } from '../../provision/vault-plan.ts'
 import { filesLaterOf, filesOf } from '../../server/as-postgres.ts'
-import { findOtherCluster, findPostmaster, type Postmaster } from '../../server/clusters.ts'
-import { type DataFolder, findDataFolder } from '../../server/data-folder.ts'
+import {
+  findOnlyPostmaster,
+  findOtherCluster,
+  findPostmaster,
+  type Postmaster,
+} from '../../server/clusters.ts'
+import { type DataFolder, findDataFolder, findMissingData } from '../../server/data-folder.ts'
 import { inspectPatroni, markedFiles } from '../../server/patroni.ts'
 import { isServerInstalled } from '../../server/programs.ts'
 import { gatherAccounts, gatherTraversals } from './accounts.ts'
@@ -83,9 +88,13 @@ async function gatherWith(helpers: Helpers, settings: Settings) {
   const self = server.state === 'up' ? ifKnown(server.self) : undefined
   const cluster = server.state === 'up' ? ifKnown(server.cluster) : undefined
   const attempts = await attempting
+  const missingData =
+    server.state === 'absent' && !data && postgres && settings.host.startsWith('/')
+      ? ifKnown(toFact(() => findMissingData(settings, postgres)))
+      : undefined
   const elsewhere = hearing.take(
     'whether PostgreSQL runs elsewhere',
-    locatePostmaster(settings, server, data, postgres),
+    locatePostmaster(settings, server, data?.path ?? missingData, postgres),
   )
   const patroni =
     data && postgres
@@ -103,12 +112,6 @@ async function gatherWith(helpers: Helpers, settings: Settings) {
           toFact(() => findOtherCluster(settings, postgres, self.data)),
         )
       : undefined
-  const vaultForService = service
-    ? toFact(() => {
-        readVault.as(service, settings.vaultFile, settings.vaultManagedBy ?? null)
-        return true as const
-      })
-    : unknown('there is no service account')
   const quote = quoter(secretsIn({ vault, checkout }))
   return {
     settings,
@@ -145,6 +148,8 @@ async function gatherWith(helpers: Helpers, settings: Settings) {
     server,
     /** Where the data is, of a server that is up or down; undefined where it cannot be seen. */
     data,
+    /** The data folder that a configuration names and that is not there. */
+    missingData,
     /** Whether the programs of a server are there. */
     programs: isServerInstalled(),
     /** Whether a server that is down comes up as a standby, as its data folder says. */
@@ -266,11 +271,16 @@ function isSignalled({ path }: DataFolder, postgres: Account): boolean {
 function locatePostmaster(
   { port, host }: Settings,
   server: ServerFacts,
-  data: DataFolder | undefined,
+  data: string | undefined,
   postgres: Account | undefined,
 ): Fact<Postmaster | undefined> {
   if (server.state !== 'absent' || !postgres || !host.startsWith('/')) return known(undefined)
-  return toFact(() => findPostmaster(postgres, data?.path, port))
+  return toFact(
+    () =>
+      findPostmaster(postgres, data, port) ??
+      // Where no data folder is known for that port, the one server there is has another.
+      (data === undefined ? findOnlyPostmaster(postgres, host) : undefined),
+  )
 }
 
 /** Whether nothing has ever been made in the cluster, neither ours nor anybody's. */

@@ -104,8 +104,8 @@ export async function gatherNeeds(
   try {
     return known(await inspectNeeds(target, await ScramPassword.from(password), LIMIT))
   } catch (error) {
-    const { cause, hint } = explain(error, applicationGoal(target, settings))
-    return unknown(cause, hint)
+    const { cause, hint, kind } = explain(error, applicationGoal(target, settings))
+    return { ...unknown(cause, hint), kind }
   }
 }
 

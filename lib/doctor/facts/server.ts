@@ -36,6 +36,8 @@ const serverState = v.strictObject({
   listenAddresses: v.string(),
   /** Whether it offers TLS. */
   tls: v.boolean(),
+  /** Whether it is in recovery, and has nothing to take changes from. */
+  alone: v.boolean(),
   pendingRestart: v.array(v.string()),
   sessions: v.number(),
   mostSessions: v.number(),
@@ -57,6 +59,7 @@ const serverQuery = ({ dbUser, dbName }: Settings, major: number): string => `
   SELECT json_build_object(${IDENTITY},${servedQuery(major)},
     'listenAddresses', current_setting('listen_addresses'),
     'tls', current_setting('ssl')::bool,
+    'alone', pg_is_in_recovery() AND current_setting('primary_conninfo') = '' AND current_setting('restore_command') = '',
     'pendingRestart', (SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM pg_settings WHERE pending_restart),
     'sessions', (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
     'mostSessions', current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int

@@ -220,7 +220,10 @@ export function examineNames(exam: Examination) {
   const { dbHost } = settings
   if (!hosts.known) exam.blind('/etc/hosts', hosts)
   if (!resolved.known)
-    return exam.find('name-unresolved', dbHost, resolved.why, resolved.hint ? { remedy: resolved.hint } : {})
+    return exam.find('name-unresolved', dbHost, resolved.why, {
+      ...(resolved.hint ? { remedy: resolved.hint } : {}),
+      ...(dbHost === 'localhost' ? { fix: 'hosts' } : {}),
+    })
   const addresses = resolved.value
   for (const loopback of dbHost === 'localhost' && hosts.known ? ['127.0.0.1', '::1'] : []) {
     // Another part of the resolver (nss-myhostname) may know it; and without IPv6 there is nothing to know.

@@ -71,7 +71,7 @@ export function isClosed(facts: Facts): boolean {
   return state !== undefined && state !== 'unknown'
 }
 
-/** The finding for why nobody can connect to the application's database; undefined where that is not about the database. */
+/** The finding for why a login to the application's database fails; undefined where that is not about the database. */
 export function closedBy({ kind }: Problem): FindingId | undefined {
   switch (kind) {
     case 'takes no connections':
@@ -80,6 +80,8 @@ export function closedBy({ kind }: Problem): FindingId | undefined {
       return 'database-invalid'
     case 'no locale':
       return 'database-locale'
+    case 'cancelled':
+      return 'session-cancelled'
     default:
       return undefined
   }
@@ -89,7 +91,9 @@ export function closedBy({ kind }: Problem): FindingId | undefined {
 export function examineDatabase(exam: Examination) {
   const { settings, needs } = exam.facts
   const { dbName, dbUser } = settings
-  if (needs?.known === false) exam.blind(`what ${dbUser} finds in ${dbName}`, needs)
+  if (needs?.known === false && needs.kind === 'cancelled')
+    exam.find('session-cancelled', dbName, `in a session of ${dbUser}, ${needs.why}`, { remedy: needs.hint })
+  else if (needs?.known === false) exam.blind(`what ${dbUser} finds in ${dbName}`, needs)
   const contents = contentsOf(exam.facts)
   if (!contents) return unlooked(exam)
   const session = needs && ifKnown(needs)

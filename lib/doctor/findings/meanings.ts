@@ -151,6 +151,14 @@ export const FINDINGS = {
     'roles, databases and passwords come from the primary, and the API cannot write here',
     { remedy: 'none, where that is meant; else pg_promote()' },
   ),
+  'standby-alone': error(
+    'the API can write nothing, and what others write never comes here: a copy or a restore may have left it so',
+    {
+      remedy:
+        'where this is the server of the API, let it write: SELECT pg_promote(); where it is meant to be a standby, set primary_conninfo to its primary and restart it',
+      blocks: 'api',
+    },
+  ),
   'server-patroni': notice(
     'Patroni writes its access rules and settings, starts and stops it; here they are only compared',
     { remedy: "none; what is missing goes into Patroni's configuration" },
@@ -159,6 +167,7 @@ export const FINDINGS = {
     remedy: 'look at PGHOST, PGUSER and ENDOREG_PG_OS_USER',
     blocks: 'setup',
   }),
+  'server-unreadable': error('the setup cannot read it either, and fails', { blocks: 'setup' }),
   'connections-exhausted': error('the API gets no connection either', { blocks: 'setup' }),
   'connections-many': warning('the API may soon get none', {
     remedy: 'see who holds them (SELECT * FROM pg_stat_activity), or raise max_connections',
@@ -177,7 +186,8 @@ export const FINDINGS = {
     { fix: 'hosts' },
   ),
   'ipv6-off': error('the API tries an address that this host does not have', {
-    remedy: 'turn IPv6 on there (sysctl net.ipv6.conf.lo.disable_ipv6=0), or take ::1 out of /etc/hosts',
+    remedy:
+      'turn IPv6 on there (echo 0 >/proc/sys/net/ipv6/conf/lo/disable_ipv6; for good: /etc/sysctl.d), or take ::1 out of /etc/hosts',
     blocks: 'proof',
   }),
 
@@ -214,7 +224,11 @@ export const FINDINGS = {
   'role-no-login': error(NO_LOGIN, SETUP),
   'role-expired': error(WRONG_PASSWORD, SETUP),
   'role-limit': error(NO_LOGIN, SETUP),
-  'database-missing': error('the API has nowhere to keep its data', SETUP),
+  'database-missing': error('the API has nowhere to keep its data', {
+    ...SETUP,
+    remedy: database =>
+      `postgres-endoreg-setup makes an empty one; what was in it, a backup may have: restore-postgres --list, then: restore-postgres --database ${database}`,
+  }),
   'database-owner': error("the API's migrations may not change it", { ...SETUP, blocks: 'api' }),
   'database-connect': error('the API is let in and then refused', { blocks: 'proof' }),
   'database-closed': error(NO_LOGIN, {
@@ -247,6 +261,7 @@ export const FINDINGS = {
     "the API's migrations fail; since PostgreSQL 15 only the owner of the database has that right by itself",
     { blocks: 'api' },
   ),
+  'session-cancelled': error('PostgreSQL breaks off what the API asks it', { blocks: 'api' }),
   'read-only': error('the API can write nothing', { blocks: 'api' }),
   'manifest-unusable': error('the setup cannot provision roles and databases', { blocks: 'setup' }),
   'manifest-drift': warning('roles and databases are not as the manifest declares them', SETUP),

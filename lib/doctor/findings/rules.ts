@@ -60,6 +60,18 @@ export type Cause = {
   readonly here: (addresses: readonly string[]) => Partial<Meaning>
 }
 
+/** That there is a rule for the other way, with TLS or without, which the application does not go or PostgreSQL does not offer. */
+function otherWay(facts: Facts, address: string): string {
+  const { dbName: database, dbUser: role, dbSslMode } = facts.settings
+  const find = (ssl: boolean): Rule | undefined =>
+    soundRules(facts)?.judge({ type: 'host', database, role, address, ssl }).decides
+  const [encrypted, plain] = [find(true), find(false)]
+  const offered = serverSelf(facts)?.tls === true
+  if (encrypted)
+    return ` without TLS; ${placeOf(encrypted)} is (${encrypted.type}), with TLS, which ${offered ? `ENDOREG_DB_SSLMODE=${dbSslMode} does not use` : 'PostgreSQL does not offer (ssl is off)'}`
+  return plain ? ` with TLS; ${placeOf(plain)} is (${plain.type}), without it` : ''
+}
+
 /** The rules that keep the application out at `address`. */
 export function ruleCause(facts: Facts, address: string, { decides, shadowed }: Verdict): Cause {
   const { settings, rules } = facts
@@ -73,7 +85,7 @@ export function ruleCause(facts: Facts, address: string, { decides, shadowed }: 
       address,
       reason: where,
       seen: addresses =>
-        `no rule of ${where} is for ${settings.dbUser} in ${settings.dbName} from ${addresses.join(' or ')}`,
+        `no rule of ${where} is for ${settings.dbUser} in ${settings.dbName} from ${addresses.join(' or ')}${otherWay(facts, address)}`,
       here: addresses => ({ meaning: meaning(addresses), ...here(addresses) }),
     }
   }
@@ -112,7 +124,20 @@ export function ruleRemedy(facts: Facts, addresses: readonly string[]): Partial<
 /** Tells of a line in the files of access rules that PostgreSQL does not take. Gives whether there is one. */
 export function findRuleErrors(exam: Examination): boolean {
   const [error] = serverSelf(exam.facts)?.ruleErrors ?? []
-  if (error) exam.find('rules-invalid', `${error.file ?? 'pg_hba.conf'}:${error.line}`, error.message)
+  if (error) {
+    const name = error.in === 'ident' ? 'pg_ident.conf' : 'pg_hba.conf'
+    // PostmasterMain() of postmaster.c ends where load_hba() fails, and goes on where load_ident() does.
+    const mapless = {
+      meaning:
+        'PostgreSQL goes on with the maps from before, and after its next start has none: peer with a map then refuses root and the administrator',
+    }
+    exam.find(
+      'rules-invalid',
+      `${error.file ?? name}:${error.line}`,
+      error.message,
+      error.in === 'ident' ? mapless : {},
+    )
+  }
   return error !== undefined
 }
 

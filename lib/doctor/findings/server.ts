@@ -1,3 +1,4 @@
+import { posix } from 'node:path'
 import type { Postmaster } from '../../server/clusters.ts'
 import type { Problem } from '../../server/connection-problem.ts'
 import { identifier } from '../../server/sql.ts'
@@ -29,7 +30,8 @@ export function examineServer(exam: Examination) {
     case 'starting': {
       const { kind, cause, hint } = server.problem
       const id = kind !== undefined && TAKEN.has(kind) ? 'connections-exhausted' : 'server-not-ready'
-      exam.find(id, 'PostgreSQL', cause, { remedy: hint })
+      const mute = kind === 'no answer' ? { meaning: 'nobody can log in, and the setup waits in vain' } : {}
+      exam.find(id, 'PostgreSQL', cause, { ...mute, remedy: hint })
       break
     }
     case 'refused': {
@@ -47,12 +49,21 @@ export function examineServer(exam: Examination) {
     }
     case 'up':
       if (server.self.known) {
-        const { version } = server.self.value
+        const { version, alone } = server.self.value
         exam.good(`PostgreSQL ${version} is ready at ${settings.host} port ${settings.port}`)
-        if (isStandby(exam.facts)) exam.find('server-standby', 'PostgreSQL', 'it is in recovery: a standby')
+        // Patroni sets what it follows, and sets it anew when the primary is another one.
+        if (alone && patroni === undefined)
+          exam.find(
+            'standby-alone',
+            'PostgreSQL',
+            `it is a standby of nobody: standby.signal is in its data folder, and neither primary_conninfo nor restore_command is set`,
+          )
+        else if (isStandby(exam.facts))
+          exam.find('server-standby', 'PostgreSQL', 'it is in recovery: a standby')
         sessions(exam, server.self.value)
         setAside(exam, server.self.value)
-      } else if (root) refusedAdministrator(exam, server.self)
+      } else if (root && !server.self.denied) unreadable(exam, server.self)
+      else if (root) refusedAdministrator(exam, server.self)
       else exam.blind('PostgreSQL', server.self)
   }
 }
@@ -97,7 +108,12 @@ function moved(exam: Examination, { data: path, pid, port, folder }: Postmaster)
     `services.postgresql.settings.unix_socket_directories = lib.mkForce "${host}"`,
     "set unix_socket_directories in Patroni's configuration, then: patronictl restart",
   )
-  const change = folder === host ? `set ${instead}` : folder === '' ? back : `set ${instead}; or ${back}`
+  const change =
+    folder === host
+      ? `set ${instead}; or set port = ${settings.port} where its configuration has ${port} (conf.d too) and restart it`
+      : folder === ''
+        ? back
+        : `set ${instead}; or ${back}`
   exam.find('socket-elsewhere', where, `PostgreSQL (pid ${pid}, data in ${path}) is up, and ${seen}`, {
     remedy: gone ? 'systemctl restart postgresql' : change,
   })
@@ -107,12 +123,16 @@ function moved(exam: Examination, { data: path, pid, port, folder }: Postmaster)
 const MOST = 3
 
 function down(exam: Examination, problem: Problem): void {
-  const { data, words, settings, systemd, patroni } = exam.facts
+  const { data, missingData, words, settings, systemd, patroni } = exam.facts
   const { log, settings: refused } = words
   const said = log.length > 0 ? `; its last start failed: ${log.join(' | ')}` : ''
   const wrong =
     refused.length > 0 ? `; it does not take its settings: ${refused.slice(0, MOST).join('; ')}` : ''
-  const where = data ? `, data of version ${data.major} is in ${data.path}` : ''
+  const where = data
+    ? `, data of version ${data.major} is in ${data.path}`
+    : missingData === undefined
+      ? ''
+      : `, and there is no cluster in ${missingData}, which is to be its data folder`
   const advice = startAdvice(log, refused)
   const starter = patroni === undefined ? 'postgresql' : 'patroni'
   const start = systemd ? `systemctl start ${starter}` : 'start PostgreSQL'
@@ -121,16 +141,30 @@ function down(exam: Examination, problem: Problem): void {
   exam.find('server-down', `port ${settings.port}`, `${problem.cause}${where}${said}${wrong}`, {
     ...(systemd ? { remedy: bySystemd } : {}),
     // Of a server at that port there is no trace, and of another one there is.
-    ...(problem.instead !== undefined && !data ? { remedy: problem.instead, fix: undefined } : {}),
+    ...(problem.instead !== undefined && !data && missingData === undefined
+      ? { remedy: problem.instead, fix: undefined }
+      : {}),
     ...(patroni ? { remedy: byPatroni } : {}),
     ...(advice === undefined ? {} : { remedy: `${advice}; then: ${start}` }),
     // What its log says may be mended by now, or not be its own; what it says of its settings is so now.
     ...(refused.length > 0 ? { fix: undefined } : {}),
+    ...(missingData === undefined || data
+      ? {}
+      : {
+          remedy: `look whether its disk is mounted (findmnt), whether it was moved or set aside (ls ${posix.dirname(missingData)}), and what data_directory and ENDOREG_PG_DATA say; a new cluster there would be an empty one. Then: ${start}`,
+          fix: undefined,
+        }),
   })
 }
 
 function refusedAdministrator(exam: Examination, { why, hint }: Pick<Unknown, 'why' | 'hint'>): void {
   exam.find('administrator-refused', exam.facts.settings.adminRole, why, hint ? { remedy: hint } : {})
+}
+
+function unreadable(exam: Examination, { why, hint }: Unknown): void {
+  exam.find('server-unreadable', 'PostgreSQL', `it lets ${exam.facts.settings.adminRole} in, and ${why}`, {
+    remedy: hint,
+  })
 }
 
 function setAside(exam: Examination, { aside }: ServerState): void {

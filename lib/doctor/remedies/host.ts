@@ -74,10 +74,13 @@ const HOSTS = '/etc/hosts'
 export const hosts: Remedy = {
   fix: 'hosts',
   does: subjects => `give localhost its address in ${HOSTS}: ${subjects}`,
-  apply: async ({ report }, findings) => {
-    for (const { subject } of findings) {
-      doing(`change ${HOSTS}`, () => appendLine.here(HOSTS, `${subject} localhost`))
-      report.change({ resource: `file ${HOSTS}`, action: `add "${subject} localhost"` })
+  apply: async ({ report }, findings, { names }) => {
+    const both = names.ipv6 ? ['127.0.0.1', '::1'] : ['127.0.0.1']
+    for (const address of findings.flatMap(({ id, subject }) =>
+      id === 'name-unresolved' ? both : [subject],
+    )) {
+      doing(`change ${HOSTS}`, () => appendLine.here(HOSTS, `${address} localhost`))
+      report.change({ resource: `file ${HOSTS}`, action: `add "${address} localhost"` })
     }
   },
 }

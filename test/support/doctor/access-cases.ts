@@ -235,6 +235,16 @@ export const ACCESS: readonly Case[] = [
     says: /end-of-line before method.*goes on with the rules from before/s,
   },
   {
+    name: 'a line of an identity map that PostgreSQL does not take: it starts, without any',
+    told: {
+      server: up({
+        ruleErrors: [{ in: 'ident', file: '/x/pg_ident.conf', line: 2, message: 'missing entry' }],
+      }),
+    },
+    finds: ['warning rules-invalid (/x/pg_ident.conf:2)'],
+    says: /after its next start has none/,
+  },
+  {
     name: 'an error of which PostgreSQL does not say in which file',
     told: { server: up({ ruleErrors: [{ in: 'hba', file: null, line: 9, message: 'invalid entry' }] }) },
     finds: ['warning rules-invalid (pg_hba.conf:9)'],

@@ -1,8 +1,8 @@
-import { known } from '../../../lib/doctor/facts/fact.ts'
+import { known, unknown } from '../../../lib/doctor/facts/fact.ts'
 import type { Facts } from '../../../lib/doctor/facts/gather.ts'
 import type { DatabaseContents, Needs } from '../../../lib/server/needs.ts'
 import type { Case } from './cases.ts'
-import { BROKEN, cluster, contents, needs, refusedTwice, settings, up } from './facts.ts'
+import { BROKEN, cluster, contents, needs, refusedOnce, refusedTwice, settings, up } from './facts.ts'
 
 const DATABASE = settings.dbName
 const standby = 'notice server-standby (PostgreSQL)'
@@ -34,6 +34,28 @@ const NOWHERE: Partial<Needs> = { schema: null, creates: null, path: [] }
 
 /** What the API needs of its database, beyond the login. */
 export const DATABASES: readonly Case[] = [
+  {
+    name: 'a limit that breaks off whatever the API asks',
+    told: {
+      needs: {
+        ...unknown('PostgreSQL answered 57014: canceling statement', 'See which limit is set.'),
+        kind: 'cancelled',
+      },
+    },
+    finds: [`error session-cancelled (${DATABASE})`],
+    says: /in a session of endoregDbLocal, PostgreSQL answered 57014/,
+  },
+  {
+    name: 'the same, where one of the logins was already too slow',
+    told: {
+      needs: {
+        ...unknown('PostgreSQL answered 57014: canceling statement', 'See which limit is set.'),
+        kind: 'cancelled',
+      },
+      ...refusedOnce('cancelled', 'PostgreSQL answered 57014: canceling statement'),
+    },
+    finds: [`error session-cancelled (${DATABASE})`],
+  },
   {
     name: 'what was restored by hand as postgres',
     told: holding({

@@ -26,7 +26,7 @@ export const NAMES: readonly Case[] = [
   {
     name: 'a name that means nothing, so that no address is tried',
     told: { names: { hosts: known(''), resolved: BROKEN, ipv6: true }, attempts: [] },
-    finds: ['error name-unresolved (localhost)'],
+    finds: ['error name-unresolved (localhost) hosts'],
     says: /remedy: Look at the disk\./,
   },
   ...ADDRESSES.map(address => ({
@@ -75,7 +75,7 @@ export const NAMES: readonly Case[] = [
       ...refusedOnce('no address', 'this host has no address to reach ::1 from'),
     },
     finds: ['error ipv6-off (::1)'],
-    says: /sysctl net\.ipv6\.conf\.lo\.disable_ipv6=0/,
+    says: /echo 0 >\/proc\/sys\/net\/ipv6\/conf\/lo\/disable_ipv6/,
   },
 ]
 

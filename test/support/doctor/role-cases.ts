@@ -50,6 +50,12 @@ export const ROLES: readonly Case[] = [
     says: /password authentication fails.*so it follows: database-missing/s,
   },
   {
+    name: 'a role that was renamed, and took its database along',
+    told: has({ roles: less(roles, ROLE), databases: new Map(databases).set(DATABASE, 'old') }),
+    finds: [`error role-missing (${ROLE}) setup`],
+    says: /role-missing.*database-owner/s,
+  },
+  {
     name: 'roles and databases of others that are missing or differ',
     told: has({
       roles: less(roles, 'devUser').set('admin', role({ replication: false })),

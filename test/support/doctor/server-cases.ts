@@ -196,7 +196,7 @@ export const SERVER: readonly Case[] = [
       elsewhere: { data: '/var/lib/postgresql/16/main', pid: 7, port: 5433, folder: '/run/postgresql' },
     },
     finds: ['error socket-elsewhere (/run/postgresql port 5432)'],
-    says: /remedy: set PGPORT=5433$/m,
+    says: /remedy: set PGPORT=5433; or set port = 5432 where its configuration has 5433/m,
   },
   {
     name: 'our own server is up, without any socket, on NixOS',
@@ -244,7 +244,7 @@ export const SERVER: readonly Case[] = [
         {},
         {
           cluster: known(cluster({ roles: new Map(), databases: new Map(), holding: false })),
-          contents: undefined,
+          contents: known(undefined),
         },
       ),
       needs: undefined,
@@ -291,8 +291,41 @@ export const SERVER: readonly Case[] = [
   },
   {
     name: 'an administrator who is no superuser, of whose catalogs nothing more is said',
-    told: { server: up({}, { self: BROKEN, cluster: BROKEN, contents: known(undefined) }) },
+    told: { server: up({}, { self: DENIED, cluster: DENIED, contents: known(undefined) }) },
     finds: ['error administrator-refused (postgres)'],
+  },
+  {
+    name: 'a file that PostgreSQL cannot read any more, which is no missing right of the administrator',
+    told: { server: up({}, { self: BROKEN, rules: BROKEN }), rules: BROKEN },
+    finds: ['error server-unreadable (PostgreSQL)'],
+    says: /it lets postgres in, and the device reports.*remedy: Look at the disk\./s,
+    unseen: ['the access rules: the device reports an input/output error'],
+  },
+  {
+    name: 'a standby of nobody, as a restore may leave it',
+    told: { server: up({ alone: true }, { cluster: known(cluster({ inRecovery: true })) }) },
+    finds: ['error standby-alone (PostgreSQL)'],
+    says: /standby\.signal is in its data folder.*can write nothing.*SELECT pg_promote\(\)/s,
+  },
+  {
+    name: 'a standby of nobody that Patroni has yet to tell whom to follow',
+    told: {
+      server: up({ alone: true }, { cluster: known(cluster({ inRecovery: true })) }),
+      patroni: 'patroni.service is active',
+    },
+    finds: ['notice server-patroni (PostgreSQL)', 'notice server-standby (PostgreSQL)'],
+  },
+  {
+    name: 'a server that takes connections and does not answer',
+    told: { ...notUp('starting', 'no answer', 'x takes connections and does not answer'), ...NOBODY },
+    finds: ['error server-not-ready (PostgreSQL)'],
+    says: /does not answer$.*it means: nobody can log in, and the setup waits in vain$/ms,
+  },
+  {
+    name: 'no server, and no data folder where its configuration says: to start it is no remedy',
+    told: { ...ABSENT, ...NOBODY, data: undefined, missingData: '/data/16' },
+    finds: [`error server-down (${PORT})`],
+    says: /no cluster in \/data\/16, which is to be.*whether its disk is mounted \(findmnt\).*\(ls \/data\)/s,
   },
   {
     name: 'the same for an ordinary account',
