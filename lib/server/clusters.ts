@@ -87,6 +87,15 @@ export function findPostmaster(
   return undefined
 }
 
+/**
+ * The server with its folder as the settings have it, where that is the same by another name: Debian configures
+ * /var/run/postgresql, of which /var/run is a link.
+ */
+export function asNamed(found: Postmaster, host: string): Postmaster {
+  const real = (path: string): string => orNothing(() => realpathSync(path)) ?? path
+  return found.folder !== '' && real(found.folder) === real(host) ? { ...found, folder: host } : found
+}
+
 function listeningIn(postgres: Account, data: string): Postmaster | undefined {
   const found = inspectPostmaster.as(postgres, data)
   if (!found) return undefined

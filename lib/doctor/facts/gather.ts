@@ -12,6 +12,7 @@ import { readVault } from '../../provision/vault.ts'
 import { vaultInUse } from '../../provision/vault-plan.ts'
 import { filesLaterOf, filesOf } from '../../server/as-postgres.ts'
 import {
+  asNamed,
   findOnlyPostmaster,
   findOtherCluster,
   findPostmaster,
@@ -275,12 +276,13 @@ function locatePostmaster(
   postgres: Account | undefined,
 ): Fact<Postmaster | undefined> {
   if (server.state !== 'absent' || !postgres || !host.startsWith('/')) return known(undefined)
-  return toFact(
-    () =>
+  return toFact(() => {
+    const found =
       findPostmaster(postgres, data, port) ??
       // Where no data folder is known for that port, the one server there is has another.
-      (data === undefined ? findOnlyPostmaster(postgres, host) : undefined),
-  )
+      (data === undefined ? findOnlyPostmaster(postgres, host) : undefined)
+    return found && asNamed(found, host)
+  })
 }
 
 /** Whether nothing has ever been made in the cluster, neither ours nor anybody's. */

@@ -119,10 +119,13 @@ function moved(exam: Examination, { data: path, pid, port, folder }: Postmaster)
   })
 }
 
+/** Whether PGHOST means this host, as far as its name says so. */
+const isHere = (host: string): boolean => /^(?:\/|127\.|localhost$|::1$)/.test(host)
+
 /** Of a file without sense PostgreSQL names a hundred lines. */
 const MOST = 3
 
-function down(exam: Examination, problem: Problem): void {
+function down(exam: Examination, problem: Problem) {
   const { data, missingData, words, settings, systemd, patroni } = exam.facts
   const { log, settings: refused } = words
   const said = log.length > 0 ? `; its last start failed: ${log.join(' | ')}` : ''
@@ -138,6 +141,13 @@ function down(exam: Examination, problem: Problem): void {
   const start = systemd ? `systemctl start ${starter}` : 'start PostgreSQL'
   const bySystemd = `${start}; if it fails: journalctl -u postgresql -u "postgresql@*"`
   const byPatroni = `Patroni starts it: ${start}; if it fails: journalctl -u patroni; patronictl list`
+  const { host } = settings
+  // Which PostgreSQL this host has says nothing of that of another one.
+  if (!isHere(host))
+    return exam.find('server-down', `port ${settings.port}`, problem.cause, {
+      remedy: problem.instead ?? `start PostgreSQL on ${host}, or correct PGHOST`,
+      fix: undefined,
+    })
   exam.find('server-down', `port ${settings.port}`, `${problem.cause}${where}${said}${wrong}`, {
     ...(systemd ? { remedy: bySystemd } : {}),
     // Of a server at that port there is no trace, and of another one there is.

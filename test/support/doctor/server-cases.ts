@@ -11,6 +11,7 @@ import {
   problem,
   refusedTwice,
   SECONDS,
+  settings,
   units,
   up,
 } from './facts.ts'
@@ -40,6 +41,17 @@ export const SERVER: readonly Case[] = [
     finds: [`error server-down (${PORT})`],
     says: /no socket at \/run\/postgresql port 5432$.*start PostgreSQL; its log says why/ms,
     unseen: ['units: the device reports an input/output error'],
+  },
+  {
+    name: 'no server on another host, beside which that of this host is no matter',
+    told: {
+      ...notUp('absent', undefined, 'nothing listens at 192.0.2.7 port 5432'),
+      ...NOBODY,
+      settings: { ...settings, host: '192.0.2.7' },
+      agreement: { copyIsVault: true, vaultIsVerifier: undefined, copyIsVerifier: undefined },
+    },
+    finds: [`error server-down (${PORT})`],
+    says: /nothing listens at 192\.0\.2\.7 port 5432$.*remedy: start PostgreSQL on 192\.0\.2\.7, or correct PGHOST$/ms,
   },
   {
     name: 'no server at that port, and one at another: a setting is wrong',
