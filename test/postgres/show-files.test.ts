@@ -207,7 +207,7 @@ t.test('PostgreSQL is there and does not answer', async t => {
   process.kill(host.cluster.pid, 'SIGCONT')
   t.equal(code, 0, err)
   t.equal(shown.source, 'files')
-  t.match(err, /PostgreSQL was not asked: .* did not answer\./)
+  t.match(err, /PostgreSQL was not asked: .* takes connections and does not answer\./)
 })
 
 t.test('root looks with the rights of PostgreSQL, no more', needsRoot, async t => {
