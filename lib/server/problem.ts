@@ -98,7 +98,7 @@ function closedFile({ code, routine, message }: Answer): string | undefined {
 }
 
 const unopened = (path: string): Known => ({
-  code: ExitCode.configuration,
+  code: ExitCode.notPermitted,
   hint: `Let the account of PostgreSQL read it: chown postgres:postgres ${path}; chmod 640 ${path}; the folders above it: namei -l ${path}. Without its access rules PostgreSQL does not start again.`,
 })
 

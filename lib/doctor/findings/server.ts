@@ -62,7 +62,9 @@ export function examineServer(exam: Examination) {
           exam.find('server-standby', 'PostgreSQL', 'it is in recovery: a standby')
         sessions(exam, server.self.value)
         setAside(exam, server.self.value)
-      } else if (root && !server.self.denied) unreadable(exam, server.self)
+      }
+      // Who has read the verifiers lacks no right: it is PostgreSQL that does.
+      else if (root && (server.cluster.known || !server.self.denied)) unreadable(exam, server.self)
       else if (root) refusedAdministrator(exam, server.self)
       else exam.blind('PostgreSQL', server.self)
   }

@@ -308,9 +308,12 @@ export const SERVER: readonly Case[] = [
   },
   {
     name: 'a file that PostgreSQL cannot read any more, which is no missing right of the administrator',
-    told: { server: up({}, { self: BROKEN, rules: BROKEN }), rules: BROKEN },
+    told: {
+      server: up({}, { self: unknown('could not open it', 'Let it in.', true), rules: BROKEN }),
+      rules: BROKEN,
+    },
     finds: ['error server-unreadable (PostgreSQL)'],
-    says: /it lets postgres in, and the device reports.*remedy: Look at the disk\./s,
+    says: /it lets postgres in, and could not open it.*remedy: Let it in\./s,
     unseen: ['the access rules: the device reports an input/output error'],
   },
   {
