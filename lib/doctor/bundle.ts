@@ -17,7 +17,7 @@ import { abandon, openPlainSession, run } from '../server/session.ts'
 import type { Diagnosis } from './diagnose.ts'
 import { ifKnown, toFact } from './facts/fact.ts'
 import type { Facts } from './facts/gather.ts'
-import { secretsIn } from './facts/passwords.ts'
+import { secretFilesOf, secretsIn } from './facts/passwords.ts'
 import { CHAIN } from './facts/units.ts'
 import { currentRole, serverSelf } from './findings/examination.ts'
 
@@ -29,21 +29,19 @@ const LINES = 200
 /** Milliseconds for the session and its queries. */
 const LIMIT = 3000
 
-/** Everything for a ticket, with `scrub` over each text. */
-async function collect(
-  facts: Facts,
-  diagnosis: Diagnosis,
-  scrub: (text: string) => string,
-): Promise<Entry[]> {
+/** Everything for a ticket, without `secrets` and what looks like one. */
+async function collect(facts: Facts, diagnosis: Diagnosis, secrets: readonly string[]): Promise<Entry[]> {
   const { settings } = facts
+  const scrub = scrubber(secrets)
+  // The diagnosis is in our own words; what it quotes of others has been through the other one.
+  const scrubOurs = scrubber(secrets, secretFilesOf(settings))
   // Text by text: over the whole document, quotes of its own could hide where a secret ends.
   const json = JSON.stringify(
     diagnosis,
-    (_, value: unknown) => (typeof value === 'string' ? scrub(value) : value),
+    (_, value: unknown) => (typeof value === 'string' ? scrubOurs(value) : value),
     2,
   )
   const entries: Entry[] = [
-    { name: 'report.txt', text: reportText(diagnosis) },
     { name: 'settings.txt', text: settingsText(settings) },
     { name: 'versions.txt', text: versionsText(facts) },
     ...rulesFiles(facts),
@@ -51,6 +49,7 @@ async function collect(
     ...(await fromSystemd(facts)),
   ]
   return [
+    { name: 'report.txt', text: visibleLines(scrubOurs(reportText(diagnosis))) },
     ...entries.map(({ name, text }) => ({ name, text: visibleLines(scrub(text)) })),
     { name: 'report.json', text: visibleJson(`${json}\n`) },
   ]
@@ -147,7 +146,7 @@ const FOLDER = 'endoreg-bundle'
 export async function writeBundle(path: string, facts: Facts, diagnosis: Diagnosis): Promise<void> {
   const verifier = currentRole(facts)?.verifier
   const secrets = [...secretsIn(facts), ...(verifier ? [verifier] : [])]
-  const entries = await collect(facts, diagnosis, scrubber(secrets))
+  const entries = await collect(facts, diagnosis, secrets)
   const below = entries.map(({ name, text }) => ({ name: `${FOLDER}/${name}`, text }))
   create(path, tar(below, facts.now))
 }

@@ -64,8 +64,30 @@ function inBase64(secret: string): string[] {
 /** Shorter parts would take words away that only look like it. */
 const SHORTEST = 6
 
-/** A function that takes `secrets`, in every usual writing, and what looks like one out of a text. */
-export function scrubber(secrets: readonly string[]): (text: string) => string {
+/** Keeps the name of a file from being read as that of the secret that follows; in no text of a person or program. */
+const APART = '\0'
+
+/** Where a message of ours goes on after one of `paths`, or a folder above one: "cannot read PATH: why". */
+function reasonsAfter(paths: readonly string[]): RegExp | undefined {
+  const all = paths.flatMap(path =>
+    path.split('/').map((_, index, parts) => parts.slice(0, index + 1).join('/')),
+  )
+  const places = [...new Set(all)].filter(Boolean).map(path => path.replaceAll(/[^\w/]/g, '\\$&'))
+  return places.length > 0
+    ? new RegExp(String.raw`(?<![\w/.-])(?:${places.join('|')})(?=: )`, 'g')
+    : undefined
+}
+
+/**
+ * A function that takes `secrets`, in every usual writing, and what looks like one out of a text.
+ *
+ * @param paths for texts of ours: the files they speak of, after whose names comes the reason and no secret
+ */
+export function scrubber(
+  secrets: readonly string[],
+  paths: readonly string[] = [],
+): (text: string) => string {
+  const reasons = reasonsAfter(paths)
   const writings = secrets
     .flatMap(secret => [
       secret,
@@ -78,10 +100,11 @@ export function scrubber(secrets: readonly string[]): (text: string) => string {
     .sort((one, other) => other.length - one.length)
   return text => {
     const known = [...new Set(writings)].reduce((rest, writing) => rest.replaceAll(writing, GONE), text)
-    return PATTERNS.reduce(
+    const scrubbed = PATTERNS.reduce(
       (rest, pattern) =>
         rest.replace(pattern, (all: string, kept: string) => (PLACE.test(kept) ? all : `${kept}${GONE}`)),
-      known,
+      reasons ? known.replaceAll(reasons, `$&${APART}`) : known,
     )
+    return reasons ? scrubbed.replaceAll(`${APART}: `, ': ') : scrubbed
   }
 }

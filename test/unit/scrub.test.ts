@@ -85,6 +85,29 @@ t.test('what looks like a secret goes, whoever put it there', async t => {
   for (const text of harmless) t.equal(scrub(text), text)
 })
 
+t.test('a message of ours keeps the reason after the name of a file, and loses every secret', async t => {
+  const paths = ['/etc/secrets/vault/SCRT_a.b_password', '/var/api/conf/secret_key']
+  const scrub = scrubber(['known.secret'], paths)
+  for (const text of [
+    'cannot read the password in /etc/secrets/vault/SCRT_a.b_password: admin may not enter /etc/secrets',
+    "cannot provide the API's SECRET_KEY in /var/api/conf/secret_key: its owner could not read it",
+    'cannot open the folder /etc/secrets: admin may not enter it',
+  ])
+    t.equal(scrub(text), text)
+  const looks = [
+    ['/etc/secrets/vault/SCRT_a.b_password: known.secret', '/etc/secrets/vault/SCRT_a.b_password: [removed]'],
+    ['/etc/secrets/vault/SCRT_a.b_password=planted', '/etc/secrets/vault/SCRT_a.b_password=[removed]'],
+    ['/etc/secrets/vault/SCRT_aXb_password: planted', '/etc/secrets/vault/SCRT_aXb_password: [removed]'],
+    ['/mnt/var/api/conf/secret_key: planted', '/mnt/var/api/conf/secret_key: [removed]'],
+    ['secret_key: planted', 'secret_key: [removed]'],
+    ['/var/api/conf/secret_key: password=planted x', '/var/api/conf/secret_key: password=[removed] x'],
+    ['/etc/secrets: token: planted x', '/etc/secrets: token: [removed] x'],
+  ] as const
+  for (const [text, rest] of looks) t.equal(scrub(text), rest)
+  const [first] = looks
+  t.equal(scrubber([])(first[0]), first[1], 'elsewhere it goes by its look')
+})
+
 t.test('a text up to its first secret', async t => {
   t.equal(untilSecret('tool --x password=planted and "more'), 'tool --x password=[removed]')
   t.equal(untilSecret('a token: planted\nmore'), 'a token: [removed]')

@@ -42,10 +42,11 @@ import {
   ROOT,
   readable,
   requireRight,
+  secretFilesOf,
   secretsIn,
 } from './passwords.ts'
 import { gatherServer, type ServerFacts } from './server.ts'
-import { gatherCredential, gatherUnits, type Unit } from './units.ts'
+import { gatherCredential, gatherUnits, isOwnError, type Unit } from './units.ts'
 import { gatherWords, type Quote, SILENCE } from './words.ts'
 
 /** What was looked at, once: everything the findings are made from. */
@@ -113,7 +114,8 @@ async function gatherWith(helpers: Helpers, settings: Settings) {
           toFact(() => findOtherCluster(settings, postgres, self.data)),
         )
       : undefined
-  const quote = quoter(secretsIn({ vault, checkout }))
+  const secrets = secretsIn({ vault, checkout })
+  const quote = quoter(secrets)
   return {
     settings,
     manifest,
@@ -180,7 +182,7 @@ async function gatherWith(helpers: Helpers, settings: Settings) {
         ? gatherForeign(settings.port, self?.pid ?? elsewhere?.pid)
         : known(undefined),
     disks: await gatherDisks(helpers, data?.path, postgres, vaultFolder),
-    units: withoutSecrets(units, quote),
+    units: withoutSecrets(units, quote, quoter(secrets, secretFilesOf(settings))),
     /** The units that make the backups. */
     backupUnits: quoted(backupUnits, quote),
     /** How the API answers; undefined where there is no address to ask it at. */
@@ -222,19 +224,19 @@ const gatherStrays = async (helpers: Helpers, settings: Settings): Promise<Fact<
 const LONGEST = 300
 
 /** How a line of somebody else's may be shown. */
-function quoter(secrets: readonly string[]): Quote {
-  const scrub = scrubber(secrets)
+function quoter(secrets: readonly string[], paths: readonly string[] = []): Quote {
+  const scrub = scrubber(secrets, paths)
   // Cut when nothing is left in it that could be half a secret.
   return line => scrub(line).slice(0, LONGEST)
 }
 
-/** Of what units wrote into the journal, the API too, only what may be shown. */
-function withoutSecrets(units: Fact<readonly Unit[]>, quote: Quote): Fact<readonly Unit[]> {
+/** Of what units wrote into the journal only what may be shown: `ours` is for what our own commands say. */
+function withoutSecrets(units: Fact<readonly Unit[]>, quote: Quote, ours: Quote): Fact<readonly Unit[]> {
   if (!units.known) return units
   return known(
     units.value.map(unit => ({
       ...unit,
-      lastError: unit.lastError === undefined ? undefined : quote(unit.lastError),
+      lastError: unit.lastError && (isOwnError(unit) ? ours : quote)(unit.lastError),
     })),
   )
 }

@@ -5,7 +5,7 @@ import type { Settings } from '../../frame/settings.ts'
 import { type Helpers, withHelpers } from '../../host/helpers.ts'
 import type { Account } from '../../host/identity.ts'
 import { effectiveUid } from '../../host/identity.ts'
-import { type Checkout, inspectCheckout } from '../../provision/checkout-files.ts'
+import { type Checkout, inspectCheckout, KEY } from '../../provision/checkout-files.ts'
 import { passwordIn } from '../../provision/db-yaml.ts'
 import { serviceFiles } from '../../provision/owners.ts'
 import { inspectVault, type Vault } from '../../provision/vault.ts'
@@ -139,6 +139,13 @@ export const secretsOf = (settings: Settings): Promise<string[]> =>
   withHelpers(async helpers =>
     secretsIn(await gatherPasswordFiles(helpers, settings, gatherAccounts(settings))),
   )
+
+/** The files with secrets in them of which our own messages speak. */
+export const secretFilesOf = ({ vaultFile, apiDir, apiSecretKeyFile }: Settings): string[] => [
+  vaultFile,
+  `${apiDir}/conf/${KEY}`,
+  ...(apiSecretKeyFile === undefined ? [] : [apiSecretKeyFile]),
+]
 
 export const ROOT: Account = { name: 'root', uid: 0, gid: 0 }
 

@@ -198,8 +198,15 @@ export function lastWords(said: string): string | undefined {
   return exception ?? lines.at(-1)
 }
 
+/** How our own commands begin to say what failed. */
+const FAILED = 'cannot '
+
 /** Our own commands say first what failed, and then what to do. */
 export function mainError(said: string): string | undefined {
   const lines = said.split('\n').filter(Boolean)
-  return lines.filter(line => line.startsWith('cannot ')).at(-1) ?? lines.at(-1)
+  return lines.filter(line => line.startsWith(FAILED)).at(-1) ?? lines.at(-1)
 }
+
+/** Whether the unit's last error is one of our own commands, in its words. */
+export const isOwnError = ({ name, lastError }: Pick<Unit, 'name' | 'lastError'>): boolean =>
+  name !== API && lastError?.startsWith(FAILED) === true

@@ -120,7 +120,8 @@ function noCheckout(exam: Examination) {
 function passwordFile(exam: Examination, copy: Checkout['copy']): void {
   const path = `${exam.facts.settings.apiDir}/conf/db_pwd`
   if (copy.state === 'missing') exam.find('copy-missing', path, 'there is no such file')
-  else if (copy.state === 'unusable') exam.find('copy-unusable', path, `it gives no password: ${copy.why}`)
+  else if (copy.state === 'unusable')
+    exam.find('copy-unusable', path, `it gives no password, because ${copy.why}`)
   else if (copy.drift) exam.find('copy-ownership', path, describeDrift(copy.drift))
 }
 

@@ -24,7 +24,7 @@ function unusable(exam: Examination, unknown: Unknown) {
   const path = settings.vaultFile
   const { why, hint, denied } = unknown
   if (denied && !root) return exam.blind(`the vault file ${path}`, unknown)
-  exam.find('vault-unusable', path, `it gives no password: ${why}`, hint ? { remedy: hint } : {})
+  exam.find('vault-unusable', path, `it gives no password, because ${why}`, hint ? { remedy: hint } : {})
 }
 
 function missing(exam: Examination) {
@@ -62,7 +62,7 @@ function exposed(exam: Examination): void {
   const anew = standby
     ? `on the primary: sync-password --rotate; and ${fromPrimary(exam.facts)}`
     : 'sync-password --rotate'
-  const replace = `then replace the password: ${anew}`
+  const replace = `then replace the password (${anew})`
   const stat = vault.known && vault.value.file.state === 'file' ? vault.value.file.stat : undefined
   if (path.startsWith('/nix/store/'))
     exam.find(

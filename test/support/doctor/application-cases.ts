@@ -76,7 +76,7 @@ export const APPLICATION: readonly Case[] = [
     name: 'a db_pwd that is none',
     told: checkout({ state: 'unusable', why: 'it was a link' }),
     finds: [`error copy-unusable (${PWD}) install`],
-    says: /it gives no password: it was a link/,
+    says: /it gives no password, because it was a link/,
   },
   {
     name: 'a db_pwd of another owner',

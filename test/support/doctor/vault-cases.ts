@@ -101,7 +101,7 @@ export const VAULTS: readonly Case[] = [
     name: 'a vault that gives no password, and nothing is said of its owner',
     told: { vault: BROKEN, vaultForService: BROKEN },
     finds: [`error vault-unusable (${VAULT})`],
-    says: /it gives no password: the device reports.*remedy: Look at the disk\./s,
+    says: /it gives no password, because the device reports.*remedy: Look at the disk\./s,
   },
   {
     name: 'a vault that gives no password, and nobody knows what to do',
@@ -187,7 +187,7 @@ export const VAULTS: readonly Case[] = [
       vaultTarget: { path: VAULT, mode: 0o100644 },
     },
     finds: [`warning vault-exposed (${VAULT}) setup`, 'notice server-standby (PostgreSQL)'],
-    says: /replace the password: on the primary: sync-password --rotate; and copy the vault file of the primary/,
+    says: /replace the password \(on the primary: sync-password --rotate; and copy the vault file of the primary/,
   },
   {
     name: "a standby's password in the Nix store",
@@ -239,7 +239,7 @@ export const VAULTS: readonly Case[] = [
       vaultTarget: { path: VAULT, mode: 0o100644 },
     },
     finds: [`warning vault-exposed (${VAULT}) setup`],
-    says: /chmod 0640 .*, then replace the password: sync-password --rotate/,
+    says: /chmod 0640 .*, then replace the password \(sync-password --rotate\)/,
   },
   {
     name: "another tool's file that everybody can read",
