@@ -294,7 +294,7 @@ t.test('a server that does not start says why, and what to do is known', async t
     execFileSync('cp', ['-a', kept, cluster.data])
     rmSync(cluster.log)
     cluster.configure({ log_line_prefix: "'%m [%p] %q%u@%d '" })
-    cluster.setRules('local all all peer\nhost all all all reject\n')
+    cluster.setRules('host all postgres 127.0.0.1/32 scram-sha-256\nhost all all all reject\n')
     await cluster.start()
     const { pid } = cluster
     await knock(cluster.port, 'b', `b\n[${pid}] FATAL:  data directory "/etc" has wrong ownership`)
