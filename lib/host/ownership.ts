@@ -45,6 +45,10 @@ export const octal = (mode: number): string => `0${(mode & 0o7777).toString(8).p
 /** "admin:sensitiveServices 0640" */
 export const describeOwnership = ({ names, mode }: Ownership): string => `${names} ${octal(mode)}`
 
+/** The commands that give `path` its owner and mode. */
+export const ownershipCommand = (path: string, { names, mode }: Ownership): string =>
+  `chown ${names} ${path} && chmod ${octal(mode)} ${path}`
+
 /** "admin:root 0644 -> admin:sensitiveServices 0640", or undefined where nothing differs. */
 export function ownershipDrift(current: State, desired: Ownership): string | undefined {
   const mode = current.mode & 0o7777

@@ -1,10 +1,12 @@
 import { isUtf8 } from 'node:buffer'
-import { readlinkSync } from 'node:fs'
+import { readlinkSync, type Stats } from 'node:fs'
 import * as v from 'valibot'
 import { doing, ExitCode, errnoOf, Failure } from '../frame/failure.ts'
 import { parsePassword } from '../frame/password.ts'
+import { accountName, groupName } from '../host/accounts.ts'
 import { type Content, litter, readFollowing, readRegular } from '../host/file.ts'
 import { type Folder, inFolder } from '../host/folder.ts'
+import { effectiveUid } from '../host/identity.ts'
 import { job, password } from '../host/job.ts'
 import { type Ownership, ownership, ownershipDrift, stateOf } from '../host/ownership.ts'
 import { isOurs } from './local-settings.ts'
@@ -15,7 +17,12 @@ export type PasswordCopy = v.InferOutput<typeof passwordCopy>
 const states = [
   v.strictObject({ state: v.literal('missing') }),
   /** No regular file with a password in it: a pipe, odd bytes. */
-  v.strictObject({ state: v.literal('unusable'), why: v.string() }),
+  v.strictObject({
+    state: v.literal('unusable'),
+    why: v.string(),
+    /** Whether it may be right, and the service account only may not read it. */
+    closed: v.optional(v.literal(true)),
+  }),
   v.strictObject({ state: v.literal('file'), password, drift: v.optional(v.string()) }),
 ] as const
 const passwordCopy = v.variant('state', states)
@@ -113,9 +120,16 @@ function inspectSecret(conf: Folder, name: string, owner: Ownership): PasswordCo
   } catch (error) {
     if (error instanceof Failure) return { state: 'unusable', why: error.reason }
     if (errnoOf(error) === 'ENOENT') return NONE
-    if (errnoOf(error) === 'EACCES') return { state: 'unusable', why: 'its owner could not read it' }
+    if (errnoOf(error) === 'EACCES')
+      return { state: 'unusable', why: whoCannotRead(conf.look(name)), closed: true }
     throw error
   }
+}
+
+function whoCannotRead(found: Stats | undefined): string {
+  const me = effectiveUid()
+  if (!found || found.uid === me) return 'its owner could not read it'
+  return `it belongs to ${accountName(found.uid)}:${groupName(found.gid)}, and ${accountName(me)} could not read it`
 }
 
 function inspectSettings(conf: Folder): Checkout['settings'] {

@@ -7,7 +7,7 @@ import { create, prepareFile, readFollowing, remove, replace, requireReplaceable
 import { inFolder, withFolder } from '../host/folder.ts'
 import type { Account } from '../host/identity.ts'
 import { bytes, job } from '../host/job.ts'
-import { describeOwnership, type Ownership, ownership } from '../host/ownership.ts'
+import { describeOwnership, type Ownership, ownership, ownershipCommand } from '../host/ownership.ts'
 import { type Checkout, KEY, LOCAL, PASSWORD_COPY, type PasswordCopy, SETTINGS } from './checkout-files.ts'
 import { withoutPassword } from './db-yaml.ts'
 
@@ -159,15 +159,17 @@ export function planKey(checkout: Checkout, service: Account, owner: Ownership):
     case 'link':
       return []
     case 'unusable':
-      throw noKey(file, key.why)
+      throw noKey(file, key.why, key.closed ? ownershipCommand(file, owner) : undefined)
   }
 }
 
-const noKey = (file: string, cause: string): Failure =>
+const noKey = (file: string, cause: string, opens: string | undefined): Failure =>
   new Failure(ExitCode.configuration, {
     message: `provide the API's SECRET_KEY in ${file}`,
     cause,
-    hint: 'Put the right key there, or move the file away: a new one is generated then, with which nobody is logged in to the API any more.',
+    hint: opens
+      ? `Give it back: ${opens}`
+      : 'Put the right key there, or move the file away: a new one is generated then, with which nobody is logged in to the API any more.',
   })
 
 /** The change after which `local_settings.py` is `text`, where it is missing or ours; it keeps its mode. Fails where that cannot be done. */

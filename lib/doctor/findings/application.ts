@@ -1,10 +1,13 @@
 import type { Password } from '../../frame/password.ts'
-import type { Checkout } from '../../provision/checkout-files.ts'
+import { ownershipCommand } from '../../host/ownership.ts'
+import { type Checkout, KEY, PASSWORD_COPY } from '../../provision/checkout-files.ts'
 import { correctSettings, passwordIn } from '../../provision/db-yaml.ts'
 import { disagreements, localSettings } from '../../provision/local-settings.ts'
+import { serviceFiles } from '../../provision/owners.ts'
 import { ifKnown, toFact, type Unknown } from '../facts/fact.ts'
+import type { Facts } from '../facts/gather.ts'
 import type { Examination } from './examination.ts'
-import { describeDrift, findClosedFolder } from './folders.ts'
+import { describeDrift, findClosedFolder, foreignOwner, wholeCommand } from './folders.ts'
 import type { Meaning } from './meanings.ts'
 
 /** The API's checkout and what is installed there. */
@@ -13,6 +16,7 @@ export function examineApplication(exam: Examination): void {
   if (!accounts.known || !accounts.value.service) return
   if (!checkout.known) unreachable(exam, checkout)
   else if (!checkout.value) noCheckout(exam)
+  else if (restored(exam.facts, checkout.value)) closedFiles(exam, checkout.value)
   else if (accounts.value.serviceGroup) {
     passwordFile(exam, checkout.value.copy)
     settingsFile(exam, checkout.value.settings?.text)
@@ -42,12 +46,33 @@ function localFile(exam: Examination, local: Checkout['local']): void {
 }
 
 function keyFile(exam: Examination, key: Checkout['key']): void {
-  const path = `${exam.facts.settings.apiDir}/conf/secret_key`
+  const { settings, accounts } = exam.facts
+  const { service, serviceGroup } = ifKnown(accounts) ?? {}
+  const path = `${settings.apiDir}/conf/${KEY}`
   if (key.state === 'missing') exam.find('key-missing', path, 'there is no such file')
+  else if (key.state === 'unusable' && key.closed && service && serviceGroup)
+    exam.find('key-unusable', path, key.why, {
+      remedy: ownershipCommand(path, serviceFiles(service, serviceGroup).secret),
+    })
   else if (key.state === 'unusable')
     exam.find('key-unusable', path, `it holds no key: ${key.why}`, {
       remedy: `put the key there, or move the file away for a new one: mv ${path} ${path}.old`,
     })
+}
+
+/** Whether one cause keeps the service account from more than one of its files: they are another account's. */
+const restored = (facts: Facts, { copy, key }: Checkout): boolean =>
+  isClosed(copy) && (isClosed(key) || foreignOwner(facts) !== undefined)
+
+const isClosed = (file: Checkout['key']): boolean => file.state === 'unusable' && file.closed === true
+
+function closedFiles(exam: Examination, { copy, key }: Checkout): void {
+  const { settings } = exam.facts
+  const why = copy.state === 'unusable' ? copy.why : ''
+  const both = isClosed(key) ? `, nor conf/${KEY}` : ''
+  exam.find('checkout-unusable', settings.apiDir, `conf/${PASSWORD_COPY} cannot be used: ${why}${both}`, {
+    remedy: wholeCommand(settings, settings.apiDir),
+  })
 }
 
 /** What other tools have left of the password, in plain. */
@@ -92,12 +117,21 @@ function strays(exam: Examination, checkout: Checkout | undefined) {
 
 function unreachable(exam: Examination, unknown: Unknown) {
   const { pathToCheckout, settings, root } = exam.facts
-  const { apiDir } = settings
+  const { apiDir, serviceUser } = settings
   if (unknown.denied && !root) return exam.blind(`the checkout ${apiDir}`, unknown)
   const end = ifKnown(pathToCheckout.theirs)?.end
   const remedy = unknown.hint || `look at: namei -l ${apiDir}/conf`
   if (end?.closed) return findClosedFolder(exam, end.path, 'checkout', remedy)
-  exam.find('checkout-unusable', apiDir, `its configuration cannot be read: ${unknown.why}`, { remedy })
+  const owner = foreignOwner(exam.facts)
+  exam.find(
+    'checkout-unusable',
+    apiDir,
+    `its configuration cannot be read: ${unknown.denied ? `${serviceUser} is refused, ` : ''}${unknown.why}${owner ? `; it belongs to ${owner}` : ''}`,
+    // All of it is the service account's own: where that account is refused, it is not root that lacks a right.
+    {
+      remedy: unknown.denied ? `${wholeCommand(settings, apiDir)} && chmod -R u+rwX ${apiDir}/conf` : remedy,
+    },
+  )
 }
 
 function noCheckout(exam: Examination) {

@@ -1,5 +1,6 @@
 import { dirname } from 'node:path'
-import { type Ownership, octal } from '../../host/ownership.ts'
+import { accountName, groupName } from '../../host/accounts.ts'
+import { type Ownership, ownershipCommand } from '../../host/ownership.ts'
 import { serviceFiles } from '../../provision/owners.ts'
 import { ifKnown } from '../facts/fact.ts'
 import type { Facts } from '../facts/gather.ts'
@@ -37,9 +38,28 @@ export function planFolder(facts: Facts, path: string, goal: Goal): FolderPlan |
   return { path, desired }
 }
 
-/** The commands that give `path` its owner and mode. */
-export const ownershipCommand = (path: string, { names, mode }: Ownership): string =>
-  `chown ${names} ${path} && chmod ${octal(mode)} ${path}`
+/**
+ * Whose the checkout is, where that is neither the service account nor root: after a restore with other ids, say.
+ * Undefined where it is one of these, or cannot be seen.
+ */
+export function foreignOwner(facts: Facts): string | undefined {
+  const service = ifKnown(facts.accounts)?.service
+  const { ours } = facts.pathToCheckout
+  const at = ours?.folders.find(({ path }) => path === facts.settings.apiDir)
+  if (!at || !service || [0, service.uid].includes(at.stat.uid)) return undefined
+  return `${accountName(at.stat.uid)}:${groupName(at.stat.gid)}`
+}
+
+/** The command that gives the service account all that is in `path`; it follows no link there (chown(1), -R). */
+export const wholeCommand = ({ serviceUser, serviceGroup }: Facts['settings'], path: string): string =>
+  `chown -R ${serviceUser}:${serviceGroup} ${path}`
+
+/** What mends more than the closed folder `path` itself: its own home or checkout, with all in it another account's. */
+function restoredBelow(facts: Facts, path: string): string | undefined {
+  const { settings } = facts
+  const own = [settings.apiDir, dirname(settings.apiDir)].includes(path)
+  return own && foreignOwner(facts) !== undefined ? wholeCommand(settings, path) : undefined
+}
 
 /** What differs in owner and mode, as a finding says it; `drift` is what a change would say. */
 export const describeDrift = (drift: string): string =>
@@ -52,7 +72,8 @@ export const describeDrift = (drift: string): string =>
  */
 export function findClosedFolder(exam: Examination, path: string, goal: Goal, otherwise: string): void {
   const { serviceUser, vaultFile, apiDir } = exam.facts.settings
-  const plan = planFolder(exam.facts, path, goal)
+  const whole = goal === 'checkout' ? restoredBelow(exam.facts, path) : undefined
+  const plan = whole === undefined ? planFolder(exam.facts, path, goal) : undefined
   exam.find(
     'folder-closed',
     path,
@@ -60,7 +81,7 @@ export function findClosedFolder(exam: Examination, path: string, goal: Goal, ot
     {
       // As where it cannot be read for another reason.
       meaning: FINDINGS[goal === 'vault' ? 'vault-unreadable' : 'checkout-unusable'].meaning,
-      remedy: plan ? ownershipCommand(path, plan.desired) : otherwise,
+      remedy: plan ? ownershipCommand(path, plan.desired) : (whole ?? otherwise),
       fix: plan && 'folders',
     },
   )

@@ -302,7 +302,9 @@ export const FINDINGS = {
     remedy: path => `correct it, or move it away: mv ${path} ${path}.old; then endo-api-boot installs one`,
   }),
   'key-missing': error('the API does not start without its SECRET_KEY', INSTALL),
-  'key-unusable': error('the API does not start without its SECRET_KEY', { blocks: 'api' }),
+  'key-unusable': error('endo-api-boot installs nothing without it, and the API does not start', {
+    blocks: 'boot',
+  }),
   'password-in-settings': warning('whoever can read the file has the password, and it is not kept in step', {
     remedy: 'fix-postgres takes that line out, after asking',
     fix: 'strays',

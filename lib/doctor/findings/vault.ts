@@ -1,10 +1,10 @@
 import { splitPath } from '../../host/folder.ts'
-import { octal, ownershipDrift, type State } from '../../host/ownership.ts'
+import { octal, ownershipCommand, ownershipDrift, type State } from '../../host/ownership.ts'
 import { VAULT_MODES, vaultOf } from '../../provision/owners.ts'
 import { movingVault, secondName, sharedFolder, vaultManager } from '../../provision/vault-plan.ts'
 import { ifKnown, type Unknown } from '../facts/fact.ts'
 import { type Examination, fromPrimary, isStandby, onStandby } from './examination.ts'
-import { describeDrift, findClosedFolder, ownershipCommand } from './folders.ts'
+import { describeDrift, findClosedFolder } from './folders.ts'
 
 const READABLE_BY_ALL = 0o004
 const WRITABLE_BY_ALL = 0o002

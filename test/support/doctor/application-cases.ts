@@ -15,7 +15,9 @@ import {
   notUp,
   password,
   settings,
+  stat,
   traversals,
+  units,
   yaml,
 } from './facts.ts'
 
@@ -26,6 +28,14 @@ const LOCAL = `${CHECKOUT}/local_settings.py`
 const KEY = `${CHECKOUT}/conf/secret_key`
 const LEFT = `${HOME}/secrets/vault/SCRT_local_password_maintenance_password`
 const elsewhere = { ...settings, apiSecretKeyFile: '/etc/secrets/vault/django_secret_key' }
+/** What a restore with other ids leaves. */
+const OTHER = stat(61_234, 61_234, 0o40750)
+const RESTORED = { [HOME]: OTHER, [CHECKOUT]: OTHER }
+const CLOSED = {
+  state: 'unusable',
+  why: 'it belongs to 400:101, and endoreg-service-user could not read it',
+  closed: true,
+} as const
 const account = { name: 'admin', uid: 1000, gid: 1000 }
 
 /** What is installed for the API. */
@@ -65,6 +75,51 @@ export const APPLICATION: readonly Case[] = [
     told: { checkout: BROKEN },
     finds: [`error checkout-unusable (${CHECKOUT})`],
     says: /its configuration cannot be read: the device reports.*remedy: Look at the disk\./s,
+  },
+  {
+    name: 'a home that was restored with other ids, all in it too',
+    told: { checkout: DENIED, pathToCheckout: traversals(CHECKOUT, closedAt(HOME), RESTORED) },
+    finds: [`error folder-closed (${HOME})`],
+    says: /remedy: chown -R endoreg-service-user:endoreg-service \/var\/endoreg-service-user$/m,
+  },
+  {
+    name: 'a checkout that was restored with other ids, in a home that is right',
+    told: {
+      checkout: DENIED,
+      pathToCheckout: traversals(CHECKOUT, closedAt(CHECKOUT), RESTORED, [CHECKOUT]),
+    },
+    finds: [`error folder-closed (${CHECKOUT})`],
+    says: /remedy: chown -R endoreg-service-user:endoreg-service \S+\/endo-api$/m,
+  },
+  {
+    name: 'a checkout with other ids that may be entered, and not be read',
+    told: { checkout: DENIED, pathToCheckout: traversals(CHECKOUT, known({ folders: [] }), RESTORED) },
+    finds: [`error checkout-unusable (${CHECKOUT})`],
+    says: /endoreg-service-user is refused, permission denied; it belongs to 61234:61234\n.*\n.*remedy: chown -R endoreg-service-user:endoreg-service \S+ && chmod -R u\+rwX/,
+  },
+  {
+    name: 'a checkout of which only the secrets are closed, both: one cause',
+    told: {
+      ...checkout(CLOSED, undefined, { key: CLOSED }),
+      ...units({ 'endo-api-boot.service': { active: 'failed' } }),
+    },
+    finds: [`error checkout-unusable (${CHECKOUT})`],
+    says: /it belongs to 400:101, and endoreg-service-user could not read it, nor conf\/secret_key\n.*\n.*remedy: chown -R endoreg-service-user:endoreg-service \S+\n.*so it follows: unit-failed/,
+  },
+  {
+    name: 'a restored checkout whose db_pwd is closed, and whose local_settings.py is taken for a person’s own',
+    told: {
+      ...checkout(CLOSED, undefined, { local: { state: 'foreign' } }),
+      pathToCheckout: traversals(CHECKOUT, known({ folders: [] }), RESTORED),
+    },
+    finds: [`error checkout-unusable (${CHECKOUT})`],
+    says: /remedy: chown -R/,
+  },
+  {
+    name: 'a SECRET_KEY that the service account may not read is given back, and no new one made',
+    told: checkout(undefined, undefined, { key: CLOSED }),
+    finds: [`error key-unusable (${KEY})`],
+    says: /it belongs to 400:101, and .*remedy: chown endoreg-service-user:endoreg-service \S+secret_key && chmod 0600/s,
   },
   {
     name: 'neither db_pwd nor db.yaml',
