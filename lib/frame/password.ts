@@ -60,6 +60,7 @@ export function parsePassword(bytes: Buffer, shown: string): Password {
   const password = strip(bytes.toString('utf8'))
   if (password === '') throw refuse(shown, 'it holds nothing but white space')
   const control = PLAIN.test(password) ? undefined : CONTROL.exec(password)
+  if (control && /[\r\n]/.test(control[0])) throw refuse(shown, 'it has a second line')
   if (control) {
     const code = control[0].charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')
     throw refuse(shown, `it has the control character U+${code} inside`)
@@ -85,7 +86,7 @@ function isSpace(character: string): boolean {
 function refuse(shown: string, cause: string): Failure {
   return new Failure(ExitCode.configuration, {
     message: `read the password in ${shown}`,
-    cause: `${cause}, so it cannot be the password; it was left as it is`,
+    cause: `${cause}, so it cannot be the password`,
     hint: 'Put the right password there: on a standby, that of the primary. Elsewhere, to have a new one generated, move the file away and run postgres-endoreg-setup.',
   })
 }

@@ -36,15 +36,26 @@ t.test('what systemctl says of four units, in their order', async t => {
     shown(
       SETUP,
       ...['LoadState=loaded', 'ActiveState=failed', 'Result=exit-code', 'UnitFileState=disabled'],
+      ...['ProtectHome=yes', 'BindPaths=', 'BindReadOnlyPaths='],
       ...['ExecMainStatus=75', 'NRestarts=3', 'StateChangeTimestampMonotonic=1500000'],
       ...['SubState=auto-restart-queued', 'InvocationID=8a7f'],
     ),
+<<<<<<< HEAD
     shown(BOOT, ...WELL, 'DropInPaths=/etc/a.conf /run/b=c.conf', 'NeedDaemonReload=yes'),
     shown(
       API,
       ...['LoadState=masked', 'ActiveState=inactive', 'Result=success', 'UnitFileState=masked'],
       ...['InvocationID=', 'NeedDaemonReload=yes'],
     ),
+=======
+    shown(
+      BOOT,
+      ...WELL,
+      ...['DropInPaths=/etc/a.conf /run/b=c.conf', 'NeedDaemonReload=yes'],
+      ...['ProtectHome=tmpfs', 'BindReadOnlyPaths=/home/admin/secrets:/home/admin/secrets:rbind'],
+    ),
+    shown(API, 'LoadState=not-found', 'ActiveState=inactive', 'Result=success', 'UnitFileState='),
+>>>>>>> ba3f0eb (A vault that is in a home, where the units of the host see nothing, is said to be: it was called right, and the setup restarted in vain; a second line of a vault file is called one)
   ]
   const expected = [
     unit(POSTGRESQL),
@@ -52,11 +63,16 @@ t.test('what systemctl says of four units, in their order', async t => {
       ...{ active: 'failed', result: 'exit-code', file: 'disabled' },
       ...{ status: 75, restarts: 3, age: 86_398.5, again: true, invocation: '8a7f' },
     }),
+<<<<<<< HEAD
     unit(BOOT, { dropIns: ['/etc/a.conf', '/run/b=c.conf'], stale: true }),
     unit(API, { load: 'masked', active: 'inactive', file: 'masked' }),
+=======
+    unit(BOOT, { dropIns: ['/etc/a.conf', '/run/b=c.conf'], stale: true, homeless: false }),
+    unit(API, { load: 'not-found', active: 'inactive', file: '' }),
+>>>>>>> ba3f0eb (A vault that is in a home, where the units of the host see nothing, is said to be: it was called right, and the setup restarted in vain; a second line of a vault file is called one)
   ]
-  t.same(toUnits(`${said.join('\n\n')}\n`, NOW), expected)
-  t.same(toUnits(`\n${said.join('\n\n\n')}`, NOW), expected, 'with more lines in between')
+  t.same(toUnits(`$said.join('\n\n')\n`, NOW), expected)
+  t.same(toUnits(`\n$said.join('\n\n\n')`, NOW), expected, 'with more lines in between')
   t.same(
     toUnits('', NOW).map(({ name, load, active }) => [name, load, active]),
     CHAIN.map(name => [name, '', '']),
@@ -94,8 +110,8 @@ t.test('of the last errors the one counts that says what failed', async t => {
 
 t.test('what a program in Python ended with', async t => {
   const trace = 'Traceback (most recent call last):\n  File "a.py", line 1\n    x\n'
-  t.equal(lastWords(`up\n${trace}KeyError: 'A'\n`), "KeyError: 'A'")
-  t.equal(lastWords(`${trace}ValueError\n\nDuring:\n\n${trace}a.b.Error: c\nDETAIL: d\n`), 'a.b.Error: c')
+  t.equal(lastWords(`up\n$traceKeyError: 'A'\n`), "KeyError: 'A'")
+  t.equal(lastWords(`$traceValueError\n\nDuring:\n\n$tracea.b.Error: c\nDETAIL: d\n`), 'a.b.Error: c')
   t.equal(lastWords('one\ntwo\n'), 'two')
   t.equal(lastWords('Traceback (most recent call last):\n  File\n'), '  File')
   t.equal(lastWords(''), undefined)

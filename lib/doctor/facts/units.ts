@@ -23,6 +23,8 @@ export type Unit = {
   /** "enabled", "disabled", "masked", "static" */
   readonly file: string
   readonly dropIns: readonly string[]
+  /** Whether it sees nothing of what is in homes (systemd.exec(5), ProtectHome=), and of nothing is told that is bound there. */
+  readonly homeless: boolean
   /** What its file says has changed since systemd read it. */
   readonly stale: boolean
   /** How its main process ended the last time: its exit code, or the number of a signal; 0 where it did not, or well. */
@@ -46,7 +48,7 @@ export type Unit = {
 }
 
 const PROPERTIES =
-  'Id,LoadState,ActiveState,SubState,Result,ExecMainStatus,NRestarts,InvocationID,StateChangeTimestampMonotonic,UnitFileState,DropInPaths,NeedDaemonReload'
+  'Id,LoadState,ActiveState,SubState,Result,ExecMainStatus,NRestarts,InvocationID,StateChangeTimestampMonotonic,UnitFileState,DropInPaths,NeedDaemonReload,ProtectHome,BindPaths,BindReadOnlyPaths'
 
 export async function gatherUnits(): Promise<Fact<readonly Unit[]>> {
   if (!hasSystemd()) return unknown('systemd does not run here')
@@ -78,6 +80,7 @@ export function toUnits(shown: string, now: number): Unit[] {
       result: value('Result'),
       file: value('UnitFileState'),
       dropIns: value('DropInPaths').split(' ').filter(Boolean),
+      homeless: isHomeless(value('ProtectHome'), `${value('BindPaths')}${value('BindReadOnlyPaths')}`),
       // systemd 252 says so for ever of a masked unit that has a drop-in.
       stale: value('LoadState') === 'loaded' && value('NeedDaemonReload') === 'yes',
       status: Number(value('ExecMainStatus') || 0),
@@ -92,6 +95,10 @@ export function toUnits(shown: string, now: number): Unit[] {
     }
   })
 }
+
+/** "tmpfs" is for what is bound there by the unit. */
+const isHomeless = (protectHome: string, bound: string): boolean =>
+  protectHome === 'yes' || (protectHome === 'tmpfs' && bound.trim() === '')
 
 /** Whether systemd passes the password to endo-api-boot, whose account need not be able to read the vault file then. */
 export const gatherCredential = async (): Promise<Fact<boolean>> =>

@@ -122,6 +122,14 @@ export const FINDINGS = {
       blocks: 'boot',
     },
   ),
+  'vault-hidden': error(
+    'they cannot read the password, and fail at their next start, whoever may read it otherwise',
+    {
+      remedy: path =>
+        `move what is there out of the homes (to /srv, say), with owners and modes, and let ${path} lead there; then: systemctl restart postgres-endoreg-setup`,
+      blocks: 'setup',
+    },
+  ),
   'folder-closed': error('', { blocks: 'boot' }),
 
   'reset-interrupted': warning('no data is lost, and not every unit may be started', { blocks: 'setup' }),

@@ -3,6 +3,8 @@ import { octal, ownershipCommand, ownershipDrift, type State } from '../../host/
 import { VAULT_MODES, vaultOf } from '../../provision/owners.ts'
 import { movingVault, secondName, sharedFolder, vaultManager } from '../../provision/vault-plan.ts'
 import { ifKnown, type Unknown } from '../facts/fact.ts'
+import type { UnitName } from '../facts/units.ts'
+import { stepOf } from './consequences.ts'
 import { type Examination, fromPrimary, isStandby, onStandby } from './examination.ts'
 import { describeDrift, findClosedFolder } from './folders.ts'
 
@@ -15,6 +17,7 @@ export function examineVault(exam: Examination): void {
   if (!vault.known) unusable(exam, vault)
   else if (vault.value.file.state === 'missing') missing(exam)
   else exposed(exam)
+  if (hidden(exam)) return
   ownership(exam)
   if (exam.findings.length === 0) reading(exam)
 }
@@ -101,6 +104,28 @@ function refusal({ facts: { vault, settings } }: Examination, file?: State) {
       blocks: 'setup',
     },
   } as const
+}
+
+/** What ProtectHome= of systemd.exec(5) hides. */
+const HOMES = ['/home/', '/root/', '/run/user/']
+const READERS: readonly UnitName[] = ['postgres-endoreg-setup.service', 'endo-api-boot.service']
+
+/** Whether it is where the units do not see it: whatever else is right or wrong with the way there is gone with that place. */
+function hidden(exam: Examination): boolean {
+  const { vaultTarget, settings, units } = exam.facts
+  const path = vaultTarget?.path
+  const home = HOMES.find(folder => path?.startsWith(folder))
+  const blind = (ifKnown(units) ?? []).filter(({ name, homeless }) => homeless && READERS.includes(name))
+  const [first] = blind
+  if (path === undefined || home === undefined || first === undefined) return false
+  const names = blind.map(({ name }) => name).join(' and ')
+  exam.find(
+    'vault-hidden',
+    settings.vaultFile,
+    `${path === settings.vaultFile ? 'it' : `it is at ${path}, which`} is below ${home.slice(0, -1)}, and of that ${names} may see nothing (ProtectHome=)`,
+    { blocks: stepOf(first.name) === 'boot' ? 'boot' : 'setup' },
+  )
+  return true
 }
 
 /** Whom file and folder belong to; of a link, whose owner another tool decides about, nothing is said. */

@@ -259,6 +259,7 @@ export const unit = (name: UnitName, change: Partial<Unit> = {}): Unit => ({
   result: 'success',
   file: 'enabled',
   dropIns: [],
+  homeless: name === 'postgres-endoreg-setup.service' || name === 'endo-api-boot.service',
   stale: false,
   status: 0,
   restarts: 0,

@@ -350,6 +350,36 @@ export const VAULTS: readonly Case[] = [
     finds: ['error folder-closed (/etc/secrets)'],
     says: /let that account enter it: namei -l/,
   },
+  ...['/home/admin', '/root', '/run/user/1000'].map(home => ({
+    name: `a vault that a link leads to ${home}, where the units do not look: the one that has failed follows from it`,
+    told: {
+      vault: vault({ state: 'link', password }),
+      vaultTarget: { path: `${home}/secrets/x`, mode: 0o100640 },
+      // Where root's home is closed to the service account as well.
+      ...(home === '/root'
+        ? { vaultForService: BROKEN, pathToVault: traversals(VAULT_FOLDER, closedAt('/root')) }
+        : {}),
+      ...units({ 'postgres-endoreg-setup.service': { active: 'failed' } }),
+    },
+    finds: [`error vault-hidden (${VAULT})`],
+    says: /it is at \/\S+\/secrets\/x, which is below \/\S+, and of that postgres-endoreg-setup\.service and endo-api-boot\.service may see nothing.*so it follows: unit-failed/s,
+  })),
+  {
+    name: 'a vault in a home that the units see, by a drop-in',
+    told: {
+      vaultTarget: { path: '/home/admin/secrets/x', mode: 0o100640 },
+      ...units({
+        'postgres-endoreg-setup.service': { homeless: false },
+        'endo-api-boot.service': { homeless: false },
+      }),
+    },
+    finds: [],
+  },
+  {
+    name: 'a vault that a link leads to another folder of root',
+    told: { vaultTarget: { path: '/srv/home/x', mode: 0o100640 } },
+    finds: [],
+  },
   {
     name: "the vault's own folder is not one on the way",
     told: { vaultForService: BROKEN, pathToVault: traversals(VAULT_FOLDER, closedAt(VAULT_FOLDER)) },

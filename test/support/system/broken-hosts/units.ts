@@ -144,9 +144,9 @@ head -c "$(($(stat -f --format='%a*%S' ${data}) - 4000000))" /dev/zero >${data}/
     {
       name: '/etc/secrets is a link into a home, which the units do not see, and the setup has failed for it',
       breaks: `mv /etc/secrets /root/secrets && ln -s /root/secrets /etc/secrets\n${again(SETUP)}`,
-      finds: [`vault-unreadable ${VAULT}`],
-      leaves: [`vault-unreadable ${VAULT}`],
-      says: /may not enter \/root/,
+      finds: [`vault-hidden ${VAULT}`],
+      leaves: [`vault-hidden ${VAULT}`],
+      says: /it is at \/root\/secrets\/\S+, which is below \/root, .*ProtectHome=/,
       restores: 'rm /etc/secrets && mv /root/secrets /etc/secrets',
     },
     {
