@@ -110,12 +110,14 @@ function moved(exam: Examination, { data: path, pid, port, folder }: Postmaster)
     `services.postgresql.settings.unix_socket_directories = lib.mkForce "${host}"`,
     "set unix_socket_directories in Patroni's configuration, then: patronictl restart",
   )
+  // The account of PostgreSQL has written that name, and a person types it.
+  const usable = /^\/[\w./-]+$/.test(folder)
   const change =
     folder === host
       ? `set ${instead}; or set port = ${settings.port} where its configuration has ${port} (conf.d too) and restart it`
-      : folder === ''
-        ? back
-        : `set ${instead}; or ${back}`
+      : usable
+        ? `set ${instead}; or ${back}`
+        : back
   exam.find('socket-elsewhere', where, `PostgreSQL (pid ${pid}, data in ${path}) is up, and ${seen}`, {
     remedy: gone ? 'systemctl restart postgresql' : change,
   })

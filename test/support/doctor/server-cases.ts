@@ -201,6 +201,16 @@ export const SERVER: readonly Case[] = [
     says: /\(pid 7, data in \/var\/lib\/postgresql\/16\/main\) is up, and it has its socket for port 5432 in \/tmp$.*set PGHOST=\/tmp; or set unix_socket_directories = '\/run\/postgresql'/ms,
   },
   {
+    name: 'our own server is up, with its socket in a folder that nobody should type',
+    told: {
+      ...ABSENT,
+      ...NOBODY,
+      elsewhere: { data: '/var/lib/postgresql/16/main', pid: 7, port: 5432, folder: '/tmp/$(id)' },
+    },
+    finds: ['error socket-elsewhere (/run/postgresql port 5432)'],
+    says: /remedy: set unix_socket_directories = '\/run\/postgresql'/,
+  },
+  {
     name: 'our own server is up, with another port, or without a socket',
     told: {
       ...ABSENT,
