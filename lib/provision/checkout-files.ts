@@ -1,10 +1,10 @@
 import { isUtf8 } from 'node:buffer'
 import { readlinkSync, type Stats } from 'node:fs'
 import * as v from 'valibot'
-import { doing, ExitCode, errnoOf, Failure } from '../frame/failure.ts'
+import { doing, ExitCode, errnoOf, explainErrno, Failure } from '../frame/failure.ts'
 import { parsePassword } from '../frame/password.ts'
 import { accountName, groupName } from '../host/accounts.ts'
-import { type Content, litter, readFollowing, readRegular } from '../host/file.ts'
+import { type Content, litter, lookReplaceable, readFollowing, readRegular } from '../host/file.ts'
 import { type Folder, inFolder } from '../host/folder.ts'
 import { effectiveUid } from '../host/identity.ts'
 import { job, password } from '../host/job.ts'
@@ -46,6 +46,8 @@ const checkout = v.strictObject({
   /** db.yaml with its mode; undefined where there is none. */
   settings: v.optional(v.strictObject({ text: v.string(), mode: v.number() })),
   local: localFile,
+  /** Why nothing can be installed there, and what to do; undefined where something can, but for want of space. */
+  blocked: v.optional(v.strictObject({ why: v.string(), hint: v.string() })),
   /** By their paths from the checkout on. */
   litter: v.array(v.string()),
 })
@@ -73,12 +75,16 @@ export const inspectCheckout = job(
           copy: inspectCopy(folder, owner),
           key: inspectKey(folder, owner),
           settings: inspectSettings(folder),
+          blocked: whyBlocked(folder, PASSWORD_COPY),
           litter: [PASSWORD_COPY, KEY, SETTINGS].flatMap(name =>
             litter(folder, name).map(leftover => `conf/${leftover}`),
           ),
         })),
       )
-      const { litter: left, ...others } = conf ?? { copy: NONE, key: NONE, litter: [] }
+      const { litter: left, ...others } = conf ?? {
+        ...{ copy: NONE, key: NONE, litter: [] },
+        blocked: whyBlocked(top, 'conf'),
+      }
       return doing(`look at ${path}`, () => ({
         path,
         ...others,
@@ -101,6 +107,18 @@ function inspectCopy(conf: Folder, owner: Ownership): PasswordCopy {
     })
   }
   return inspectSecret(conf, PASSWORD_COPY, owner) ?? { state: 'unusable', why: 'it was empty' }
+}
+
+/** Why `name` cannot be made or replaced. A full disk is found where disks are looked at. */
+function whyBlocked(folder: Folder, name: string): Checkout['blocked'] {
+  try {
+    lookReplaceable(folder, name)
+    return undefined
+  } catch (error) {
+    const explained = explainErrno(error, `replace ${folder.show(name)}`)
+    if (!explained) throw error
+    return errnoOf(error) === 'ENOSPC' ? undefined : { why: explained.cause, hint: explained.hint }
+  }
 }
 
 function inspectKey(conf: Folder, owner: Ownership): Checkout['key'] {

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import {
   appendFileSync,
   chmodSync,
@@ -14,7 +15,7 @@ import {
 import { dirname, join } from 'node:path'
 import t from 'tap'
 import type { Description } from '../../lib/backup/terms.ts'
-import { findAccount } from '../../lib/host/accounts.ts'
+import { findAccount, findGroup } from '../../lib/host/accounts.ts'
 import { type Row, SoundHost } from '../support/broken-host.ts'
 import { type Host, needsRoot } from '../support/host.ts'
 import { PrivateEtc } from '../support/private-etc.ts'
@@ -28,6 +29,15 @@ const withoutLine =
       .split('\n')
       .filter(line => !pattern.test(line))
       .join('\n')
+
+/** An id that no account has, as a restore leaves it. */
+const OTHER = 61_234
+const giveAll = (path: string, uid: number, gid: number): unknown =>
+  execFileSync('chown', ['-R', `${uid}:${gid}`, path])
+function giveBack(path: string): void {
+  const service = findAccount('endoreg-service-user')
+  if (service) giveAll(path, service.uid, service.gid)
+}
 
 const backups = (host: Host): string => host.env['ENDOREG_BACKUP_DIR'] ?? ''
 const OLD = '2020-01-01T00-00-00Z'
@@ -87,6 +97,13 @@ const ROWS: readonly Row[] = [
     breaks: host => writeFileSync(host.vaultFile, 'a\0b\n'),
     finds: ['vault-unusable'],
     says: /control character U\+0000/,
+    restores: host => writeFileSync(host.vaultFile, readFileSync(host.copy)),
+  },
+  {
+    name: 'the vault file has a second line',
+    breaks: host => appendFileSync(host.vaultFile, 'a note\n'),
+    finds: ['vault-unusable'],
+    says: /no password, because it has a second line, so it cannot be the password\n/,
     restores: host => writeFileSync(host.vaultFile, readFileSync(host.copy)),
   },
   {
@@ -218,6 +235,56 @@ const ROWS: readonly Row[] = [
     fix: 'folders',
     mended: true,
     says: /chown endoreg-service-user:endoreg-service .* && chmod 0750/,
+  },
+  {
+    name: "the service account's home was restored with other ids",
+    breaks: host => giveAll(dirname(host.apiDir), OTHER, OTHER),
+    finds: ['folder-closed'],
+    says: /may not enter it, .*\n.*\nchown -R endoreg-service-user:endoreg-service \S+$/,
+    restores: host => giveBack(dirname(host.apiDir)),
+  },
+  {
+    name: 'the checkout was restored with other ids, in a home that is right',
+    breaks: host => {
+      giveAll(host.apiDir, OTHER, OTHER)
+      chmodSync(host.apiDir, 0o755)
+    },
+    finds: ['checkout-unusable'],
+    says: /endoreg-service-user is refused, .*; it belongs to 61234:61234\n.*\nchown -R endoreg-service-user:endoreg-service \S+endo-api &&/,
+    restores: host => giveBack(host.apiDir),
+  },
+  {
+    name: 'the service account has got another id, and its secrets have the old one',
+    breaks: host => {
+      for (const path of [host.copy, host.key]) chownSync(path, OTHER, OTHER)
+    },
+    finds: ['checkout-unusable'],
+    says: /it belongs to 61234:61234, and endoreg-service-user could not read it, nor conf\/secret_key\n.*\nchown -R/,
+    restores: host => giveBack(host.apiDir),
+  },
+  {
+    name: "the SECRET_KEY is root's",
+    breaks: host => chownSync(host.key, 0, 0),
+    finds: ['key-unusable'],
+    says: /^it belongs to root:root, and .*\n.*\nchown endoreg-service-user:endoreg-service \S+secret_key && chmod 0600/,
+    restores: host => giveBack(host.key),
+  },
+  {
+    name: 'the checkout is on a disk that is mounted read-only, and the vault has another password',
+    breaks: host => {
+      execFileSync('mount', ['--bind', host.apiDir, host.apiDir])
+      execFileSync('mount', ['-o', 'remount,bind,ro', host.apiDir])
+      unlinkSync(host.vaultFile)
+      writeFileSync(host.vaultFile, 'another one\n', { mode: 0o640 })
+      const [owner, group] = [findAccount('admin'), findGroup('sensitiveServices')]
+      chownSync(host.vaultFile, owner?.uid ?? -1, group?.gid ?? -1)
+    },
+    finds: ['checkout-unusable', 'password-vault'],
+    says: /nothing can be installed in it: the file system is mounted read-only\n/,
+    restores: host => {
+      execFileSync('umount', [host.apiDir])
+      writeFileSync(host.vaultFile, readFileSync(host.copy))
+    },
   },
   {
     name: 'there is no checkout',

@@ -15,7 +15,7 @@ t.test('only a regular file with a password is a journal of ours', t => {
   const cases: readonly [name: string, make: (path: string) => void, why: RegExp][] = [
     ['empty', path => writeFileSync(path, ''), /nothing but white space/],
     ['white space', path => writeFileSync(path, ' \n'), /nothing but white space/],
-    ['two lines', path => writeFileSync(path, 'two\nlines\n'), /control character U\+000A/],
+    ['two lines', path => writeFileSync(path, 'two\nlines\n'), /a second line/],
     ['no UTF-8', path => writeFileSync(path, Buffer.from([0xff])), /not valid UTF-8/],
     ['large', path => writeFileSync(path, 'x'.repeat(65_537)), /larger than/],
     ['a link', path => symlinkSync('secret', path), /it is a link/],

@@ -24,9 +24,21 @@ export function examineApplication(exam: Examination): void {
     if (settings.apiSecretKeyFile === undefined && checkout.value.local.state !== 'foreign')
       keyFile(exam, checkout.value.key)
   }
+  if (checkout.known && checkout.value) blocked(exam, checkout.value)
   if (exam.findings.length === 0 && checkout.known)
     exam.good(`conf/db_pwd, conf/db.yaml and local_settings.py are installed in ${settings.apiDir}`)
   strays(exam, ifKnown(checkout))
+}
+
+/** Whether something is to be installed and cannot be; where all is as it should be, a disk may be read-only. */
+function blocked(exam: Examination, { blocked: blocks }: Checkout): void {
+  const { agreement, settings } = exam.facts
+  const wanted = agreement.copyIsVault === false || exam.findings.some(({ fix }) => fix === 'install')
+  if (blocks && wanted)
+    exam.find('checkout-unusable', settings.apiDir, `nothing can be installed in it: ${blocks.why}`, {
+      meaning: 'endo-api-boot cannot install what the API reads',
+      remedy: blocks.hint,
+    })
 }
 
 function localFile(exam: Examination, local: Checkout['local']): void {

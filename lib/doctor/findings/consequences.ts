@@ -41,6 +41,7 @@ function failedStep({ id, subject, blocks }: DoctorFinding): Step | undefined {
     case 'manifest-drift':
       return 'setup'
     case 'copy-missing':
+    case 'password-copy':
     case 'settings-missing':
     case 'settings-differ':
     case 'local-settings-missing':

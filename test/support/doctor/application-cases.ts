@@ -36,6 +36,7 @@ const CLOSED = {
   why: 'it belongs to 400:101, and endoreg-service-user could not read it',
   closed: true,
 } as const
+const READ_ONLY = { why: 'the file system is mounted read-only', hint: 'Remount it writable.' }
 const account = { name: 'admin', uid: 1000, gid: 1000 }
 
 /** What is installed for the API. */
@@ -120,6 +121,26 @@ export const APPLICATION: readonly Case[] = [
     told: checkout(undefined, undefined, { key: CLOSED }),
     finds: [`error key-unusable (${KEY})`],
     says: /it belongs to 400:101, and .*remedy: chown endoreg-service-user:endoreg-service \S+secret_key && chmod 0600/s,
+  },
+  {
+    name: 'a checkout on a disk that is read-only, so that another password of the vault does not get there',
+    told: {
+      ...checkout(undefined, undefined, { blocked: READ_ONLY }),
+      agreement: { copyIsVault: false, vaultIsVerifier: 'same', copyIsVerifier: 'other password' },
+    },
+    finds: [`error checkout-unusable (${CHECKOUT})`],
+    says: /nothing can be installed in it: the file system is mounted read-only\n.*\n.*remedy: Remount it writable\.\n.*so it follows: password-copy/,
+  },
+  {
+    name: 'no db_pwd on a disk that is read-only',
+    told: checkout({ state: 'missing' }, undefined, { blocked: READ_ONLY }),
+    finds: [`error checkout-unusable (${CHECKOUT})`],
+    says: /so it follows: copy-missing/,
+  },
+  {
+    name: 'a checkout on a disk that is read-only, with all that is to be there',
+    told: checkout(undefined, undefined, { blocked: READ_ONLY }),
+    finds: [],
   },
   {
     name: 'neither db_pwd nor db.yaml',
