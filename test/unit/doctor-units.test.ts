@@ -61,8 +61,8 @@ t.test('what systemctl says of four units, in their order', async t => {
     unit(BOOT, { dropIns: ['/etc/a.conf', '/run/b=c.conf'], stale: true, homeless: false }),
     unit(API, { load: 'masked', active: 'inactive', file: 'masked' }),
   ]
-  t.same(toUnits(`$said.join('\n\n')\n`, NOW), expected)
-  t.same(toUnits(`\n$said.join('\n\n\n')`, NOW), expected, 'with more lines in between')
+  t.same(toUnits(`${said.join('\n\n')}\n`, NOW), expected)
+  t.same(toUnits(`\n${said.join('\n\n\n')}`, NOW), expected, 'with more lines in between')
   t.same(
     toUnits('', NOW).map(({ name, load, active }) => [name, load, active]),
     CHAIN.map(name => [name, '', '']),
@@ -100,8 +100,8 @@ t.test('of the last errors the one counts that says what failed', async t => {
 
 t.test('what a program in Python ended with', async t => {
   const trace = 'Traceback (most recent call last):\n  File "a.py", line 1\n    x\n'
-  t.equal(lastWords(`up\n$traceKeyError: 'A'\n`), "KeyError: 'A'")
-  t.equal(lastWords(`$traceValueError\n\nDuring:\n\n$tracea.b.Error: c\nDETAIL: d\n`), 'a.b.Error: c')
+  t.equal(lastWords(`up\n${trace}KeyError: 'A'\n`), "KeyError: 'A'")
+  t.equal(lastWords(`${trace}ValueError\n\nDuring:\n\n${trace}a.b.Error: c\nDETAIL: d\n`), 'a.b.Error: c')
   t.equal(lastWords('one\ntwo\n'), 'two')
   t.equal(lastWords('Traceback (most recent call last):\n  File\n'), '  File')
   t.equal(lastWords(''), undefined)

@@ -319,7 +319,7 @@ export const VAULTS: readonly Case[] = [
       vaultTarget: { path: VAULT, mode: 0o100644 },
     },
     finds: [`error vault-exposed (${VAULT})`],
-    says: /every account may read it; it has 2 names[\s\S]*remedy: Find them .*, then replace the password: sync-password --rotate/,
+    says: /every account may read it; it has 2 names[\s\S]*remedy: Find them .*, then replace the password \(sync-password --rotate\)/,
   },
   {
     name: 'a vault file with a second name that is as it should be',
