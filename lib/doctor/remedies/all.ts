@@ -36,7 +36,7 @@ const READERS: readonly string[] = ['endo-api-boot.service', API]
 /** One that ends again and again is about to be started when it is looked at. */
 const AT_WORK: readonly string[] = ['active', 'activating']
 /** After these the setup makes a database without a table. */
-const MAKES_IT_EMPTY: readonly string[] = ['database-missing', 'role-missing']
+const makesItEmpty = ({ id }: DoctorFinding): boolean => id === 'database-missing' || id === 'role-missing'
 
 /** Restarts what works with what was there before, and waits until it has. */
 async function restartReaders(run: Run, { units: looked }: Facts): Promise<void> {
@@ -49,8 +49,8 @@ async function restartReaders(run: Run, { units: looked }: Facts): Promise<void>
 
 const setup: Remedy = {
   fix: 'setup',
-  does: subjects =>
-    `do what postgres-endoreg-setup does, and restart the API where its database is made anew: ${subjects}`,
+  does: (subjects, findings) =>
+    `do what postgres-endoreg-setup does${findings.some(makesItEmpty) ? ', and restart the API, whose database is made anew' : ''}: ${subjects}`,
   apply: async (run, findings, facts) => {
     const { data, settings, accounts } = facts
     const postgres = ifKnown(accounts)?.postgres
@@ -60,7 +60,7 @@ const setup: Remedy = {
       for (const file of [data.hbaFile, data.identFile]) toFact(() => keepBefore.as(postgres, file))
     }
     await setUp(within(run))
-    if (findings.some(({ id }) => MAKES_IT_EMPTY.includes(id))) await restartReaders(run, facts)
+    if (findings.some(makesItEmpty)) await restartReaders(run, facts)
   },
 }
 
@@ -138,7 +138,7 @@ export const planRemedies = (found: readonly DoctorFinding[]): Planned[] =>
     const findings = found.flatMap(finding => [finding, ...(finding.fix ? (finding.consequences ?? []) : [])])
     const its = findings.filter(one => one.fix === remedy.fix && (remedy.concerns?.(one) ?? true))
     const subjects = [...new Set(its.map(({ subject }) => subject))].join(', ')
-    return its.length === 0 ? [] : [{ remedy, findings: its, does: remedy.does(subjects) }]
+    return its.length === 0 ? [] : [{ remedy, findings: its, does: remedy.does(subjects, its) }]
   })
 
 /** Applies remedies in their order; one that fails leaves the others to be tried, and is warned of. */

@@ -9,7 +9,7 @@ export type Remedy = {
   /** The findings of that fix that it is for, if not for all of them. */
   readonly concerns?: (finding: DoctorFinding) => boolean
   /** What it will do, in one line; `subjects` are those of the findings that it is for. */
-  readonly does: (subjects: string) => string
+  readonly does: (subjects: string, findings: readonly DoctorFinding[]) => string
   /** Does it, and tells the report of each change. */
   readonly apply: (run: Run, findings: readonly DoctorFinding[], facts: Facts) => Promise<void>
 }
