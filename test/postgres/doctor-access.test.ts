@@ -362,7 +362,7 @@ const ROWS: readonly Row[] = [
   {
     name: "the application's role is missing",
     breaks: sql('DROP DATABASE "endoregDbLocal"', 'DROP ROLE "endoregDbLocal"'),
-    finds: ['role-missing', 'database-missing'],
+    finds: ['role-missing'],
     says: /no such role\n/,
     fix: 'setup',
     mended: true,

@@ -32,7 +32,6 @@ t.test('an application by a name that would be something else in a rule is in qu
   for (const [name, field] of [
     ['a,b', '"a,b"'],
     ['all', '"all"'],
-    ['/x', '"/x"'],
     ['say "x"', '"say ""x"""'],
     ['data of the app', 'data of the app'],
   ]) {
