@@ -2,14 +2,20 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { Host } from '../support/host.ts'
 
+/** Restarts the server as a standby, which waits for an archive that has nothing yet. */
+async function asStandby({ cluster }: Host): Promise<void> {
+  await cluster.stop()
+  cluster.configure({ restore_command: "'false'" })
+  writeFileSync(`${cluster.data}/standby.signal`, '')
+  await cluster.start()
+}
+
 t.test('in recovery nothing is written, and the login is proved', async t => {
   const host = await Host.create(t)
   t.equal((await host.setup()).code, 0)
   t.equal((await host.boot()).code, 0)
   await host.cluster.query('DROP DATABASE "testUser"')
-  await host.cluster.stop()
-  writeFileSync(`${host.cluster.data}/standby.signal`, '')
-  await host.cluster.start()
+  await asStandby(host)
 
   for (const command of ['postgres-endoreg-setup', 'sync-password', 'endo-api-boot']) {
     const result = await host.run(command)
@@ -64,9 +70,7 @@ t.test('a rotation on the primary leaves the old password on its standby', async
   const old = [host.vaultFile, host.copy].map(path => [path, readFileSync(path)] as const)
   t.equal((await host.run('sync-password', ['--rotate', '--no-restart'])).code, 0)
   const primary = readFileSync(host.vaultFile)
-  await host.cluster.stop()
-  writeFileSync(`${host.cluster.data}/standby.signal`, '')
-  await host.cluster.start()
+  await asStandby(host)
   for (const [path, bytes] of old) writeFileSync(path, bytes)
 
   const found = await host.run('debug-postgres')
