@@ -52,7 +52,11 @@ const serverState = v.strictObject({
     v.strictObject({ database: v.string(), stored: v.string(), actual: v.nullable(v.string()) }),
   ),
 })
-export type ServerState = v.InferOutput<typeof serverState> & { readonly version: string }
+export type ServerState = v.InferOutput<typeof serverState> & {
+  readonly version: string
+  /** Between which moments of this host's clock it told that, in seconds since 1970: on a busy host both may be far apart. */
+  readonly asked: readonly [from: number, to: number]
+}
 
 /** The query of `serverState` for a superuser of a server of this major version. */
 const serverQuery = ({ dbUser, dbName }: Settings, major: number): string => `
@@ -140,9 +144,10 @@ export async function gatherServer(
     const { version, major } = client
     const contents = gatherContents(settings)
     contents.catch(() => {})
-    const self = await toFactLater(async () => {
+    const self = await toFactLater<ServerState>(async () => {
+      const from = Date.now() / 1000
       const [[row] = []] = await ask(client, serverQuery(settings, major), LIMIT, 'look at the server')
-      return { version, ...v.parse(serverState, row?.['state']) }
+      return { version, asked: [from, Date.now() / 1000], ...v.parse(serverState, row?.['state']) }
     })
     const cluster = await toFactLater(() => readCluster(client, settings, manifest))
     const addresses = ifKnown((await naming).resolved) ?? []

@@ -11,7 +11,7 @@ const WRITTEN = Date.parse('2026-01-01')
 /** PostgreSQL's settings: loaded, in force, and such as they should be; its collations, and the clock. */
 export function examineSettings(exam: Examination): void {
   const self = serverSelf(exam.facts)
-  clock(exam, self?.now)
+  clock(exam, self)
   if (!self) return
   const before = exam.findings.length
   files(exam, self)
@@ -41,9 +41,10 @@ function files(exam: Examination, self: ServerState): void {
     exam.find('settings-not-loaded', newer.join(', '), 'it was changed after PostgreSQL has loaded it')
 }
 
-function clock(exam: Examination, serverNow: number | undefined): void {
+function clock(exam: Examination, self: ServerState | undefined): void {
   const { now, synchronised } = exam.facts
-  const apart = serverNow === undefined ? 0 : Math.round(Math.abs(now.getTime() / 1000 - serverNow))
+  const [from, to] = self?.asked ?? [0, 0]
+  const apart = self ? Math.round(Math.max(0, from - self.now, self.now - to)) : 0
   if (apart > TOLERANCE) exam.find('clock-off', 'clock', `PostgreSQL's clock differs by ${apart} s`)
   else if (now.getTime() < WRITTEN)
     exam.find('clock-off', 'clock', `it says ${now.toISOString()}, which is long past`)

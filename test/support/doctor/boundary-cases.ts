@@ -115,12 +115,15 @@ const expires = (seconds: number) => ({
 const file = (kind: 'hba' | 'ident' | 'settings', changed: number | null) => ({
   server: up({ loaded: SECONDS - 60, files: [{ path: HBA, kind, changed }] }),
 })
-const major = (number: number, day = '2026-11-26T12:00:00Z') => ({
-  now: new Date(day),
-  tools: tools(number),
-  server: up({ version: `${number}.1`, now: Date.parse(day) / 1000 }, { major: number }),
-  backups: shelf(NOW.getTime() - Date.parse(day)).backups,
-})
+const major = (number: number, day = '2026-11-26T12:00:00Z') => {
+  const now = Date.parse(day) / 1000
+  return {
+    now: new Date(day),
+    tools: tools(number),
+    server: up({ version: `${number}.1`, now, asked: [now, now] }, { major: number }),
+    backups: shelf(NOW.getTime() - Date.parse(day)).backups,
+  }
+}
 
 const TIMES: readonly Case[] = [
   ...sides(
@@ -140,6 +143,11 @@ const TIMES: readonly Case[] = [
     ['and a second', { server: up({ now: SECONDS + 31 }) }],
     'warning clock-off (clock)',
   ),
+  {
+    name: 'an answer of PostgreSQL that took a minute says nothing of its clock',
+    told: { server: up({ now: SECONDS - 60, asked: [SECONDS - 61, SECONDS] }), now: NOW },
+    finds: [],
+  },
   ...sides(
     'the clock of PostgreSQL',
     ['half a minute behind', { server: up({ now: SECONDS - 30 }) }],

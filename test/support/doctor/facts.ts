@@ -135,6 +135,7 @@ export const self = (change: Partial<ServerState> = {}): ServerState => ({
   data: '/var/lib/postgresql/16/main',
   loaded: SECONDS - 3600,
   now: SECONDS,
+  asked: [SECONDS, SECONDS],
   checksums: true,
   tls: false,
   alone: false,

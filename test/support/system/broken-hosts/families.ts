@@ -124,6 +124,7 @@ export function familyRows(release: Release): readonly Row[] {
     },
     {
       name: 'the membership is missing, and the boot has failed for it',
+      units: true,
       breaks: `sed -i '/^sensitiveServices:/s/:[^:]*$/:/' /etc/group /etc/gshadow\n${again(BOOT)}`,
       finds: ['membership-missing'],
       fix: 'accounts',
@@ -174,6 +175,7 @@ export function familyRows(release: Release): readonly Row[] {
     },
     {
       name: 'a folder above the vault keeps the service account out, and the boot has failed for it',
+      units: true,
       breaks: `chmod 700 /etc/secrets\n${again(BOOT)}`,
       finds: ['folder-closed /etc/secrets'],
       fix: 'folders',
@@ -197,6 +199,7 @@ export function familyRows(release: Release): readonly Row[] {
     // 6: PostgreSQL and the units
     {
       name: 'PostgreSQL was stopped',
+      units: true,
       breaks: stopServer(here),
       finds: ['server-down'],
       fix: 'start',
@@ -204,6 +207,7 @@ export function familyRows(release: Release): readonly Row[] {
     },
     {
       name: 'the cluster was stopped, and the unit above it thinks that all is well',
+      units: true,
       breaks: `systemctl stop ${cluster}`,
       finds: ['server-down'],
       fix: 'start',
@@ -211,6 +215,7 @@ export function familyRows(release: Release): readonly Row[] {
     },
     {
       name: 'PostgreSQL is in recovery, and lets nobody in',
+      units: true,
       breaks: `${stopServer(here)}
 touch ${data}/recovery.signal && chown postgres: ${data}/recovery.signal
 printf "restore_command = 'sleep 3600; false'\\nhot_standby = off\\n" >${configuration}/conf.d/recovery.conf
@@ -222,6 +227,7 @@ until sudo -u postgres psql -c "" 2>&1 | grep -q "starting up\\|not yet acceptin
     },
     {
       name: 'the setup failed, because of the vault',
+      units: true,
       breaks: `${BAD_VAULT}\n${again(SETUP)}`,
       finds: ['vault-unusable'],
       leaves: ['vault-unusable'],
@@ -230,6 +236,7 @@ until sudo -u postgres psql -c "" 2>&1 | grep -q "starting up\\|not yet acceptin
     },
     {
       name: 'the setup failed, its cause is gone, and the unit of the API was never started',
+      units: true,
       breaks: `${BAD_VAULT}\n${again(SETUP)}\n${GOOD_VAULT}`,
       finds: [`unit-failed ${SETUP}`],
       fix: 'units',
@@ -246,6 +253,7 @@ until sudo -u postgres psql -c "" 2>&1 | grep -q "starting up\\|not yet acceptin
     },
     {
       name: "the application's database is missing, and the API ends at every start for it",
+      units: true,
       breaks: `${sql('DROP DATABASE "endoregDbLocal" WITH (FORCE)')}; systemctl restart ${API}
 until [ "$(systemctl show -P NRestarts ${API})" -gt 0 ]; do sleep 0.1; done`,
       finds: ['database-missing'],
@@ -272,7 +280,7 @@ until [ "$(systemctl show -P NRestarts ${API})" -gt 0 ]; do sleep 0.1; done`,
       finds: ['role-missing'],
       fix: 'setup',
       leaves: ['objects-foreign before'],
-      restores: `${sql('REASSIGN OWNED BY "before" TO "endoregDbLocal"; DROP OWNED BY "before"', 'endoregDbLocal')}; ${sql('DROP ROLE "before"')}`,
+      restores: `${sql('REASSIGN OWNED BY "before" TO "endoregDbLocal"; DROP OWNED BY "before"', 'endoregDbLocal')}; ${sql('DROP ROLE "before"')}; systemctl reset-failed ${API}`,
     },
     {
       name: 'the role may not log in',

@@ -6,6 +6,8 @@ import { VAULT } from '../clinic.ts'
 export type Row = {
   /** How it is broken, in words. */
   readonly name: string
+  /** Whether a unit has a part in it; the others are tried on one release. */
+  readonly units?: true
   readonly breaks: string
   /** The findings, by id and, where it is worth it, subject: exactly these and no others. */
   readonly finds: readonly string[]

@@ -20,7 +20,7 @@ type Said = {
 
 /** Every booted host that is broken. */
 export const brokenHosts = (release: Release): readonly Row[] => [
-  ...familyRows(release),
+  ...familyRows(release).filter(({ units }) => units || release === 'bookworm'),
   ...unitRows(release),
 ]
 

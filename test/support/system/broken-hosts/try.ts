@@ -34,6 +34,7 @@ export function tryBrokenHosts(t: Test, release: Release): void {
 
     await t.test(
       'files that were rewritten are kept beside them once, and belong to whom they did',
+      { skip: release === 'bookworm' ? false : 'the rows that rewrite them are tried on one release' },
       async t => {
         const { out } = await machine.run(
           `stat --format='%U:%G %a %n' ${hba}* /etc/hosts* ${data}/postgresql.auto.conf*`,
