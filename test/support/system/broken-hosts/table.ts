@@ -58,7 +58,9 @@ export class Patient {
       t.equal(first?.fix, row.fix, 'what fix-postgres is said to do')
       if (says) t.match(first ? `${first.seen}\n${first.meaning}\n${first.remedy}` : found.err, says)
       const fixed = await this.ask('fix-postgres --yes')
-      t.same(surprises(fixed, leaves), [...leaves].sort(), `left: ${fixed.err}`)
+      // What it has started may not have come to its end: that is waited for below.
+      const left = surprises(fixed, leaves).filter(id => id !== 'unit-starting')
+      t.same(left, [...leaves].sort(), `left: ${fixed.err}`)
       t.equal(fixed.code, codeFor(fixed), fixed.err)
       if (restores) await this.#machine.run(restores, { check: false })
       t.same(await this.#afterwards(restores !== undefined), [], 'sound again')
