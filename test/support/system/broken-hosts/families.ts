@@ -280,7 +280,7 @@ until [ "$(systemctl show -P NRestarts ${API})" -gt 0 ]; do sleep 0.1; done`,
       finds: ['role-missing'],
       fix: 'setup',
       leaves: ['objects-foreign before'],
-      restores: `${sql('REASSIGN OWNED BY "before" TO "endoregDbLocal"; DROP OWNED BY "before"', 'endoregDbLocal')}; ${sql('DROP ROLE "before"')}; systemctl reset-failed ${API}`,
+      restores: `${sql('REASSIGN OWNED BY "before" TO "endoregDbLocal"; DROP OWNED BY "before"', 'endoregDbLocal')}; ${sql('DROP ROLE "before"')}; ${again(API)}`,
     },
     {
       name: 'the role may not log in',
