@@ -1,5 +1,5 @@
 import { closeSync, readdirSync, readFileSync } from 'node:fs'
-import { errnoOf } from '../frame/failure.ts'
+import { errnoOf, systemFailure } from '../frame/failure.ts'
 import { type Account, effectiveUid, needsNoChange } from './identity.ts'
 
 /**
@@ -57,7 +57,7 @@ function closeInherited(): void {
       if ((Number.parseInt(flags, 8) & CLOSES) === 0) closeSync(handle)
     } catch (error) {
       // The one with which the folder was read.
-      if (errnoOf(error) !== 'ENOENT') throw error
+      if (errnoOf(error) !== 'ENOENT') throw systemFailure(error, 'close what this process was started with')
     }
   }
 }
