@@ -31,7 +31,7 @@ export const accessMode = ({ manageHba }: Settings, path: string): 'write' | 'ch
   manageHba === 'write' || (manageHba === undefined && DEBIAN.test(path)) ? 'write' : 'check'
 
 /** The access rules in PostgreSQL's files beside the declared ones, and whether this program may write them. */
-export type Comparison = {
+type Comparison = {
   readonly drift: AccessDrift
   /** The files that are to be written; first what the other one refers to. */
   readonly due: readonly Rewrite[]

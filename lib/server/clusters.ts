@@ -197,7 +197,7 @@ function namesIn(bytes: Buffer): Buffer[] {
 }
 
 /** A cluster that has had the application's database, and whose server is down. */
-export type OtherCluster = { readonly path: string; readonly major: string; readonly port: number }
+type OtherCluster = { readonly path: string; readonly major: string; readonly port: number }
 
 /**
  * Another cluster of this host than that in `own`, with the application's role or database. Asked only where this one is

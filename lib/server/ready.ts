@@ -3,7 +3,8 @@ import { ExitCode, Failure } from '../frame/failure.ts'
 import type { Report } from '../frame/report.ts'
 import type { Run } from '../frame/run.ts'
 import { sentences } from '../frame/text.ts'
-import { administratorGoal, explain, type Problem, toFailure } from './connection-problem.ts'
+import { explain } from './connection-problem.ts'
+import { administratorGoal, type Problem, toFailure } from './connection-terms.ts'
 import { abandon, openSession, type Session } from './session.ts'
 
 const SHORTEST = 4

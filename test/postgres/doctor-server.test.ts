@@ -1,5 +1,4 @@
 import { execFileSync } from 'node:child_process'
-import { once } from 'node:events'
 import {
   appendFileSync,
   chownSync,
@@ -10,7 +9,6 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
-import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import type pg from 'pg'
 import t from 'tap'
@@ -21,47 +19,11 @@ import { attemptLogins } from '../../lib/doctor/facts/passwords.ts'
 import { Password } from '../../lib/frame/password.ts'
 import { loadSettings } from '../../lib/host/settings-file.ts'
 import { putTools, type Row, SoundHost } from '../support/broken-host.ts'
+import { asBefore, data, MAJOR, restarted, settingsOf } from '../support/broken-server.ts'
 import { nextSecond, SCRAM_RULES, until } from '../support/cluster.ts'
 import { tools } from '../support/doctor/facts.ts'
 import { type Host, needsRoot } from '../support/host.ts'
 import { type Fate, proxy } from '../support/proxy.ts'
-
-const settingsOf = (host: Host): string => join(host.cluster.data, 'postgresql.conf')
-/** Where a server that is down would be looked for. */
-const data = (host: Host): Record<string, string> => ({ ENDOREG_PG_DATA: host.cluster.data })
-
-/** Starts the server with other settings, and gives back how it was. */
-async function restarted(host: Host, settings: Record<string, string>): Promise<void> {
-  copyFileSync(settingsOf(host), `${settingsOf(host)}.kept`)
-  host.cluster.configure(settings)
-  await host.cluster.restart()
-}
-async function asBefore(host: Host): Promise<void> {
-  if (existsSync(`${settingsOf(host)}.kept`)) {
-    writeFileSync(settingsOf(host), readFileSync(`${settingsOf(host)}.kept`))
-    rmSync(`${settingsOf(host)}.kept`)
-  }
-  host.cluster.setRules(SCRAM_RULES)
-  await host.cluster.restart()
-}
-
-/** Something at the server's port that is no PostgreSQL. */
-let others: Server[] = []
-async function occupy(host: Host): Promise<void> {
-  for (const address of ['127.0.0.1', '::1']) {
-    const server = createServer(socket => socket.destroy())
-    server.listen(host.cluster.port, address)
-    await once(server, 'listening')
-    others.push(server)
-  }
-}
-async function leave(): Promise<void> {
-  for (const server of others) {
-    server.close()
-    await once(server, 'close')
-  }
-  others = []
-}
 
 let sessions: pg.Client[] = []
 async function crowd(host: Host, number: number): Promise<void> {
@@ -71,14 +33,6 @@ async function disperse(): Promise<void> {
   await Promise.all(sessions.map(client => client.end()))
   sessions = []
 }
-
-const major = Number(
-  /\d+/.exec(
-    execFileSync(join(process.env['TEST_POSTGRES_BIN'] ?? '', 'postgres'), ['--version'], {
-      encoding: 'utf8',
-    }),
-  )?.[0],
-)
 
 const ROWS: readonly Row[] = [
   {
@@ -171,142 +125,6 @@ const ROWS: readonly Row[] = [
     restores: asBefore,
   },
   {
-    name: 'PostgreSQL is up, and has its socket in another folder',
-    breaks: host => restarted(host, { unix_socket_directories: `'${host.cluster.socket}/..'` }),
-    env: data,
-    finds: ['socket-elsewhere'],
-    says: /PostgreSQL \(pid \d+, data in .*\/data\) is up, and it has its socket for port \d+ in .*\/cluster\n.*\nset PGHOST=.*\/cluster; or set unix_socket_directories = /,
-    restores: asBefore,
-  },
-  {
-    name: 'PGHOST is another folder, and where the data is nobody says',
-    breaks: () => {},
-    env: () => ({ PGHOST: '/etc' }),
-    finds: ['socket-elsewhere'],
-    says: /is up, and it has its socket for port \d+ in .*\n.*\nset PGHOST=\S+\/run; or set unix_socket_directories/,
-  },
-  {
-    name: 'PGPORT is another port, and where the data is nobody says',
-    breaks: () => {},
-    env: host => ({ PGPORT: '1', ENDOREG_DB_PORT: String(host.cluster.port) }),
-    finds: ['socket-elsewhere'],
-    says: /its socket for port \d+ in .*\n.*\nset PGPORT=\d+; or set port = 1 where its configuration has/,
-  },
-  {
-    name: 'PGPORT is another port than that of the data',
-    breaks: () => {},
-    env: host => ({ ...data(host), PGPORT: '1', ENDOREG_DB_PORT: String(host.cluster.port) }),
-    finds: ['socket-elsewhere'],
-    says: /its socket for port \d+ in .*\n.*\nset PGPORT=\d+/,
-  },
-  {
-    name: 'PostgreSQL is up, and somebody has removed its socket',
-    breaks: host => rmSync(`${host.cluster.socket}/.s.PGSQL.${host.cluster.port}`),
-    env: data,
-    finds: ['socket-elsewhere'],
-    says: /the file of its socket was removed from /,
-    restores: asBefore,
-  },
-  {
-    name: 'PostgreSQL was killed, and what has its number by now is no server of that folder',
-    breaks: async host => {
-      const pidFile = join(host.cluster.data, 'postmaster.pid')
-      const kept = readFileSync(pidFile, 'utf8')
-      await host.cluster.stop()
-      writeFileSync(pidFile, kept.replace(/^\d+/, String(process.pid)))
-    },
-    env: data,
-    finds: ['server-down'],
-    says: /no socket at /,
-    restores: async host => {
-      rmSync(join(host.cluster.data, 'postmaster.pid'))
-      await asBefore(host)
-    },
-  },
-  {
-    name: 'PostgreSQL listens at IPv4 only, and localhost means ::1 first',
-    breaks: host => restarted(host, { listen_addresses: "'127.0.0.1'" }),
-    finds: ['address-not-served ::1'],
-    says: /listen_addresses is '127\.0\.0\.1'/,
-    restores: asBefore,
-  },
-  {
-    name: 'PostgreSQL listens at no address',
-    breaks: async host => {
-      await restarted(host, {})
-      host.cluster.configure({ listen_addresses: "''" })
-      await host.cluster.stop()
-      host.cluster.launch()
-      await until(
-        async () => existsSync(`${host.cluster.socket}/.s.PGSQL.${host.cluster.port}`) || undefined,
-        'it runs',
-      )
-      await nextSecond()
-    },
-    finds: ['address-not-served ::1, 127.0.0.1'],
-    says: /listen_addresses is ''.*\n.*\n.*ALTER SYSTEM SET listen_addresses = '::1,127\.0\.0\.1'/,
-    restores: asBefore,
-  },
-  {
-    name: 'ENDOREG_DB_PORT is not the port of PostgreSQL',
-    breaks: () => {},
-    env: () => ({ ENDOREG_DB_PORT: '1' }),
-    finds: ['address-not-served ::1, 127.0.0.1'],
-    says: /nothing listens at ::1 or 127\.0\.0\.1 port 1, .*\n.*\nENDOREG_DB_PORT is 1, and the port of PostgreSQL \(PGPORT\) is \d+: correct/,
-  },
-  {
-    name: 'PostgreSQL listens at IPv6 only',
-    breaks: async host => {
-      await restarted(host, {}).catch(() => {})
-      host.cluster.configure({ listen_addresses: "'::1'" })
-      await host.cluster.stop()
-      host.cluster.launch()
-      await until(
-        async () => existsSync(`${host.cluster.socket}/.s.PGSQL.${host.cluster.port}`) || undefined,
-        'it runs',
-      )
-      await nextSecond()
-    },
-    finds: ['address-not-served 127.0.0.1'],
-    says: /nothing listens at 127\.0\.0\.1 port \d+.*listen_addresses is '::1'/,
-    restores: asBefore,
-  },
-  {
-    name: 'another program holds the port',
-    breaks: async host => {
-      await host.cluster.stop()
-      await occupy(host)
-      copyFileSync(settingsOf(host), `${settingsOf(host)}.kept`)
-      host.cluster.configure({ listen_addresses: "''" })
-      host.cluster.launch()
-      await until(
-        async () => existsSync(`${host.cluster.socket}/.s.PGSQL.${host.cluster.port}`) || undefined,
-        'it runs',
-      )
-      await nextSecond()
-    },
-    finds: ['port-foreign'],
-    says: /node \(pid \d+\) of the account root/,
-    restores: async host => {
-      await leave()
-      await asBefore(host)
-    },
-  },
-  {
-    name: 'another program holds the port, and PostgreSQL does not run',
-    breaks: async host => {
-      await host.cluster.stop()
-      await occupy(host)
-    },
-    env: data,
-    finds: ['port-foreign'],
-    says: /PostgreSQL cannot listen there/,
-    restores: async host => {
-      await leave()
-      await asBefore(host)
-    },
-  },
-  {
     name: 'PostgreSQL is recovering',
     breaks: async host => {
       await host.cluster.stop()
@@ -389,7 +207,7 @@ const ROWS: readonly Row[] = [
     },
     finds: ['connections-exhausted'],
     says: /reserved for roles of pg_use_reserved_connections \(reserved_connections\) are taken: .*\n.*\n.*of which reserved_connections are kept free/,
-    skip: major < 16 ? 'reserved_connections is of PostgreSQL 16' : false,
+    skip: MAJOR < 16 ? 'reserved_connections is of PostgreSQL 16' : false,
     restores: async host => {
       await disperse()
       await asBefore(host)
@@ -445,7 +263,7 @@ const ROWS: readonly Row[] = [
       host.cluster.query("UPDATE pg_database SET datcollversion = '1.0' WHERE datname = 'template1'"),
     finds: ['collation-version template1'],
     says: /made with version 1\.0 of its collation/,
-    skip: major < 15 ? 'databases have collation versions since PostgreSQL 15' : false,
+    skip: MAJOR < 15 ? 'databases have collation versions since PostgreSQL 15' : false,
     restores: host => host.cluster.query('UPDATE pg_database SET datcollversion = NULL'),
   },
   {
@@ -520,7 +338,7 @@ const ROWS: readonly Row[] = [
     breaks: host => putTools(host, '12.1'),
     finds: ['tool-version pg_dump', 'tool-version psql'],
     says: /is of version 12, the server of version \d+\n/,
-    restores: host => putTools(host, `${major}.1`),
+    restores: host => putTools(host, `${MAJOR}.1`),
   },
   {
     name: 'there is no account of PostgreSQL',
@@ -551,7 +369,6 @@ const ROWS: readonly Row[] = [
 
 t.test('the server, its settings and its disks', needsRoot, async t => {
   const sound = await SoundHost.create(t)
-  t.teardown(leave)
   sound.rows(t, ROWS)
 
   t.test('a login that is answered late, as on a busy host, is none that failed', async t => {
@@ -570,7 +387,7 @@ t.test('the server, its settings and its disks', needsRoot, async t => {
   t.test('facts that are told', async t => {
     const gathered = await gather(loadSettings(sound.host.env, '/dev/null'))
     // This process has another PATH than the commands.
-    const facts = { ...gathered, tools: tools(major) }
+    const facts = { ...gathered, tools: tools(MAJOR) }
     const ids = (told: Partial<Facts>): string[] =>
       diagnose({ ...facts, ...told })
         .findings.map(({ id, subject }) => `${id} ${subject}`)

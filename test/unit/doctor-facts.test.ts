@@ -11,7 +11,7 @@ import { Password } from '../../lib/frame/password.ts'
 import { Helpers } from '../../lib/host/helpers.ts'
 import type { Account } from '../../lib/host/identity.ts'
 import { filesOf, measure, readTail } from '../../lib/server/as-postgres.ts'
-import type { Problem } from '../../lib/server/connection-problem.ts'
+import type { Problem } from '../../lib/server/connection-terms.ts'
 import { loggedIn, notUp, problem, ROLE, refused, up } from '../support/doctor/facts.ts'
 
 /** Nothing here is done by another account. */

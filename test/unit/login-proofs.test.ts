@@ -4,7 +4,7 @@ import { Password } from '../../lib/frame/password.ts'
 import { Report } from '../../lib/frame/report.ts'
 import type { Settings } from '../../lib/frame/settings.ts'
 import { loadSettings } from '../../lib/host/settings-file.ts'
-import type { Problem } from '../../lib/server/connection-problem.ts'
+import type { Problem } from '../../lib/server/connection-terms.ts'
 import {
   EarlyLogins,
   type Outcome,

@@ -1,7 +1,8 @@
 import pg from 'pg'
 import t from 'tap'
 import { loadSettings } from '../../lib/host/settings-file.ts'
-import { explain, type Goal } from '../../lib/server/connection-problem.ts'
+import { explain } from '../../lib/server/connection-problem.ts'
+import type { Goal } from '../../lib/server/connection-terms.ts'
 import {
   isAnswer,
   means,

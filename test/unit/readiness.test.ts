@@ -1,7 +1,7 @@
 import t from 'tap'
 import { type Clock, Deadline } from '../../lib/frame/deadline.ts'
 import { Report } from '../../lib/frame/report.ts'
-import type { Problem } from '../../lib/server/connection-problem.ts'
+import type { Problem } from '../../lib/server/connection-terms.ts'
 import { untilReady } from '../../lib/server/ready.ts'
 
 /** Time that passes only while somebody sleeps. */

@@ -1,7 +1,8 @@
 import { isRestoring } from '../../backup/terms.ts'
 import { Failure } from '../../frame/failure.ts'
 import type { Settings } from '../../frame/settings.ts'
-import { administratorGoal, explain, type Problem } from '../../server/connection-problem.ts'
+import { explain } from '../../server/connection-problem.ts'
+import { administratorGoal, type Problem } from '../../server/connection-terms.ts'
 import { abandon, ask, openSession, type Session } from '../../server/session.ts'
 
 /** A database in which nobody can do anything, or of which that could not be found out. */

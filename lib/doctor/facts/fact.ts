@@ -1,7 +1,7 @@
 import { ExitCode, Failure, systemFailure } from '../../frame/failure.ts'
 import { effectiveUid } from '../../host/identity.ts'
 import type { Said } from '../../host/shell.ts'
-import type { Problem } from '../../server/connection-problem.ts'
+import type { Problem } from '../../server/connection-terms.ts'
 
 /** What could not be looked at, and why. */
 export type Unknown = {

@@ -9,7 +9,8 @@ import { compareAccess } from '../../provision/access-rules.ts'
 import { askFits, type Judge, type LoginAttempt } from '../../server/access/decide.ts'
 import { type AccessFiles, inspectAccessFiles } from '../../server/access/inspect.ts'
 import type { Rule } from '../../server/access/rules.ts'
-import { administratorGoal, explain, type Problem } from '../../server/connection-problem.ts'
+import { explain } from '../../server/connection-problem.ts'
+import { administratorGoal, type Problem } from '../../server/connection-terms.ts'
 import type { FileError } from '../../server/files.ts'
 import {
   type Cluster,

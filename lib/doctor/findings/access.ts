@@ -1,5 +1,5 @@
 import type { Verdict } from '../../server/access/decide.ts'
-import type { Problem } from '../../server/connection-problem.ts'
+import type { Problem } from '../../server/connection-terms.ts'
 import { newerFiles } from '../../server/look.ts'
 import { type Outcome, rangeOf } from '../../server/prove.ts'
 import { ifKnown } from '../facts/fact.ts'

@@ -1,4 +1,4 @@
-import type { Problem } from '../../server/connection-problem.ts'
+import type { Problem } from '../../server/connection-terms.ts'
 import { type DatabaseContents, findLacks, isCrowded, type Lack } from '../../server/needs.ts'
 import { identifier } from '../../server/sql.ts'
 import type { ClosedDatabase } from '../facts/databases.ts'

@@ -1,6 +1,6 @@
 import { posix } from 'node:path'
 import type { Postmaster } from '../../server/clusters.ts'
-import type { Problem } from '../../server/connection-problem.ts'
+import type { Problem } from '../../server/connection-terms.ts'
 import { identifier } from '../../server/sql.ts'
 import { startAdvice } from '../../server/start-problem.ts'
 import { ifKnown, type Unknown } from '../facts/fact.ts'

@@ -17,7 +17,7 @@ import type { Vault } from '../../../lib/provision/vault.ts'
 import type { LoginAttempt } from '../../../lib/server/access/decide.ts'
 import { type Field, readLines } from '../../../lib/server/access/fields.ts'
 import { type Clients, isAmong, type Rule } from '../../../lib/server/access/rules.ts'
-import type { Problem } from '../../../lib/server/connection-problem.ts'
+import type { Problem } from '../../../lib/server/connection-terms.ts'
 import type { Cluster, CurrentRole } from '../../../lib/server/look.ts'
 import type { DatabaseContents, Needs } from '../../../lib/server/needs.ts'
 

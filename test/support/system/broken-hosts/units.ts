@@ -134,7 +134,7 @@ head -c "$(($(stat -f --format='%a*%S' ${data}) - 4000000))" /dev/zero >${data}/
       restores: `echo 0 >${IPV6}/all/disable_ipv6; echo 0 >${IPV6}/lo/disable_ipv6\n${restartServer(here)}`,
     },
     {
-      name: '/etc/secrets is a link to another folder, which is as good as any',
+      name: '/etc/secrets is a link to another folder, which is as good',
       breaks: `mv /etc/secrets /srv/secrets && ln -s /srv/secrets /etc/secrets\n${again(SETUP)}; systemctl start ${BOOT} ${API}`,
       finds: [],
       leaves: [],
