@@ -2,8 +2,9 @@ import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { BIN } from '../support/checkout.ts'
 import { asService } from '../support/command.ts'
-import { BIN, Host, needsRoot } from '../support/host.ts'
+import { Host, needsRoot } from '../support/host.ts'
 import { outputOf } from '../support/output.ts'
 
 const needed = {

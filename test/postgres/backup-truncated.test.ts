@@ -2,9 +2,10 @@ import { spawnSync } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { BIN } from '../support/checkout.ts'
 import { runCommand } from '../support/command.ts'
 import { fullPostgres, needsPrograms } from '../support/full-postgres.ts'
-import { BIN, Host } from '../support/host.ts'
+import { Host } from '../support/host.ts'
 
 const skip =
   needsPrograms.skip || (spawnSync('strace', ['-V']).status === 0 ? false : 'no strace on this machine')

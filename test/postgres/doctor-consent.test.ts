@@ -1,15 +1,12 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { SoundHost } from '../support/broken-host.ts'
+import { BIN } from '../support/checkout.ts'
 import { needsRoot } from '../support/host.ts'
 import { outputOf } from '../support/output.ts'
 
-const FIX = join(
-  process.env['TEST_CHECKOUT'] ?? fileURLToPath(new URL('../..', import.meta.url)),
-  'bin/fix-postgres',
-)
+const FIX = join(BIN, 'fix-postgres')
 
 t.test('remedies are shown, and applied where they are wanted', needsRoot, async t => {
   const sound = await SoundHost.create(t)

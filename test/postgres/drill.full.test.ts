@@ -1,9 +1,9 @@
 import { execFileSync } from 'node:child_process'
 import { chownSync, cpSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { findAccount } from '../../lib/host/accounts.ts'
+import { FIXED_IDS } from '../support/checkout.ts'
 import { until } from '../support/cluster.ts'
 import { drill, left, servers } from '../support/drill-host.ts'
 import { needsPrograms } from '../support/full-postgres.ts'
@@ -11,14 +11,13 @@ import { needsRoot } from '../support/host.ts'
 import { backUp, ended, sampleHost } from '../support/sample-host.ts'
 
 const skip = needsPrograms.skip || needsRoot.skip
-const FIXED = fileURLToPath(new URL('../support/fixed-ids', import.meta.url))
 /** The rights of the unit that runs it. */
 const FEW_RIGHTS = ['setpriv', '--bounding-set=-all,+setuid,+setgid', '--inh-caps=-all', '--no-new-privs']
 
 t.test('with whatever rights it has', { skip }, async t => {
   const host = await sampleHost(t)
   await backUp(host)
-  const env = { PATH: `${FIXED}:${host.env['PATH']}` }
+  const env = { PATH: `${FIXED_IDS}:${host.env['PATH']}` }
   for (const [what, options] of Object.entries({
     'those of its unit': { within: FEW_RIGHTS },
     'in a Node.js that changes no ids': { env },

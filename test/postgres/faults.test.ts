@@ -1,14 +1,13 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, lstatSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
+import { BIN } from '../support/checkout.ts'
 import { isRoot } from '../support/command.ts'
 import { Host } from '../support/host.ts'
 
 const strace = spawnSync('strace', ['-V']).status === 0
 const skip = strace ? false : 'no strace on this machine'
-const BIN = fileURLToPath(new URL('../../bin/', import.meta.url))
 
 /** Runs a command in which one system call is killed or fails; see inject= in strace(1). */
 function withFault(

@@ -1,18 +1,17 @@
 import { mkdirSync, readFileSync, statSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { findAccount } from '../../lib/host/accounts.ts'
+import { BIN, FIXED_IDS } from '../support/checkout.ts'
 import { runCommand } from '../support/command.ts'
 import { Host, needsRoot } from '../support/host.ts'
 import { StuckChildren } from '../support/stuck.ts'
 
-const FIXED = fileURLToPath(new URL('../support/fixed-ids', import.meta.url))
-const SYNC = fileURLToPath(new URL('../../bin/sync-password', import.meta.url))
+const SYNC = join(BIN, 'sync-password')
 
 t.test('a Node.js that changes no ids: children with the ids of the account do it', needsRoot, async t => {
   const host = await Host.create(t)
-  const env = { PATH: `${FIXED}:${host.env['PATH']}` }
+  const env = { PATH: `${FIXED_IDS}:${host.env['PATH']}` }
   const setup = await host.run('postgres-endoreg-setup', [], { env })
   t.equal(setup.code, 0, setup.err)
   const sync = await host.run('sync-password', [], { env })
@@ -39,7 +38,7 @@ t.test('a Node.js that changes no ids: children with the ids of the account do i
     mkdirSync(bin)
     for (const name of ['sh', 'readlink', 'node'])
       symlinkSync(name === 'node' ? process.execPath : `/bin/${name}`, join(bin, name))
-    const result = await host.run('sync-password', [], { env: { PATH: `${FIXED}:${bin}` } })
+    const result = await host.run('sync-password', [], { env: { PATH: `${FIXED_IDS}:${bin}` } })
     t.equal(result.code, 69, result.err)
     t.match(result.json.error, { message: /changes no ids itself/, cause: /ENOENT/, hint: /setpriv/ })
   })
@@ -54,7 +53,11 @@ t.test('a Node.js that changes no ids: children with the ids of the account do i
         '--json',
       ]
       const late = await runCommand('/usr/bin/setpriv', inUnit, {
-        env: { ...host.env, PATH: `${FIXED}:${stuck.bin}:${host.env['PATH']}`, ENDOREG_READY_TIMEOUT: '1' },
+        env: {
+          ...host.env,
+          PATH: `${FIXED_IDS}:${stuck.bin}:${host.env['PATH']}`,
+          ENDOREG_READY_TIMEOUT: '1',
+        },
       })
       t.ok(stuck.end() > 0, 'it did start one')
       t.equal(late.code, 75, late.err)

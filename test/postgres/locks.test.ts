@@ -7,9 +7,10 @@ import t, { type Test } from 'tap'
 import { Password } from '../../lib/frame/password.ts'
 import { LOCK_DATABASE, TAKE_LOCK } from '../../lib/server/lock.ts'
 import { buildVerifier, ScramPassword } from '../../lib/server/scram.ts'
+import { BIN } from '../support/checkout.ts'
 import { until } from '../support/cluster.ts'
 import type { Result } from '../support/command.ts'
-import { BIN, Host } from '../support/host.ts'
+import { Host } from '../support/host.ts'
 
 /** What every version of this program and every tool beside it agrees on. */
 const TAKE = 'SELECT pg_advisory_lock(28550350293329255)'

@@ -13,17 +13,16 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { findAccount } from '../../lib/host/accounts.ts'
+import { BIN, FIXED_IDS } from '../support/checkout.ts'
 import { type Result, runCommand } from '../support/command.ts'
 import { Host, needsRoot } from '../support/host.ts'
 import { LOOPBACKS } from '../support/loopbacks.ts'
 import { collected, needsPromtool, promtool, values } from '../support/metrics.ts'
 import { StuckChildren } from '../support/stuck.ts'
 
-const SYNC = fileURLToPath(new URL('../../bin/sync-password', import.meta.url))
-const FIXED = fileURLToPath(new URL('../support/fixed-ids', import.meta.url))
+const SYNC = join(BIN, 'sync-password')
 /** What the units leave to root. */
 const AS_IN_A_UNIT = ['--bounding-set=-all,+chown,+setuid,+setgid', '--groups=sensitiveServices']
 const SUCCESS = 'endoreg_sync-password_success.prom'
@@ -56,7 +55,7 @@ t.test("the collector's folder of another account", needsRoot, async t => {
   give(dir, uid)
   const ways: readonly [name: string, env: Record<string, string>][] = [
     ['with its ids', {}],
-    ['in a child, where Node.js changes none', { PATH: `${FIXED}:${host.env['PATH']}` }],
+    ['in a child, where Node.js changes none', { PATH: `${FIXED_IDS}:${host.env['PATH']}` }],
   ]
   for (const [name, env] of ways) {
     await t.test(name, async t => {
@@ -77,7 +76,7 @@ t.test("the collector's folder of another account", needsRoot, async t => {
   })
   await t.test('an account that stops what works for it stops no command', async t => {
     const stuck = new StuckChildren(host.folder, uid)
-    const result = await sync(host, { PATH: `${FIXED}:${stuck.bin}:${host.env['PATH']}` })
+    const result = await sync(host, { PATH: `${FIXED_IDS}:${stuck.bin}:${host.env['PATH']}` })
     t.equal(stuck.end(), 1)
     t.equal(result.code, 0, result.err)
     t.match(result.err, /no metrics are left .*: the process that writes them did not end within 5 s/)

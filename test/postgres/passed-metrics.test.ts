@@ -14,16 +14,15 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { findAccount } from '../../lib/host/accounts.ts'
+import { BIN, FIXED_IDS } from '../support/checkout.ts'
 import { type Result, runCommand } from '../support/command.ts'
 import { Host, needsRoot } from '../support/host.ts'
 import { LOOPBACKS } from '../support/loopbacks.ts'
 import { collected, values } from '../support/metrics.ts'
 
-const BOOT = fileURLToPath(new URL('../../bin/endo-api-boot', import.meta.url))
-const FIXED = fileURLToPath(new URL('../support/fixed-ids', import.meta.url))
+const BOOT = join(BIN, 'endo-api-boot')
 /** What the unit leaves to root. */
 const AS_IN_THE_UNIT = ['--bounding-set=-all,+setuid,+setgid', '--clear-groups']
 const RUN = 'endoreg_endo-api-boot.prom'
@@ -57,7 +56,7 @@ t.test('what endo-api-boot leaves is passed on', needsRoot, async t => {
   const { host, dir, left, stranger, boot, pass } = await prepared(t)
   const ways: readonly [name: string, env: Record<string, string>][] = [
     ['with the ids of both accounts', {}],
-    ['in children, where Node.js changes none', { PATH: `${FIXED}:${host.env['PATH']}` }],
+    ['in children, where Node.js changes none', { PATH: `${FIXED_IDS}:${host.env['PATH']}` }],
   ]
   for (const [name, env] of ways) {
     await t.test(name, async t => {

@@ -2,9 +2,9 @@ import { spawn, spawnSync } from 'node:child_process'
 import { readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import type { Description } from '../../lib/backup/terms.ts'
+import { BIN } from '../support/checkout.ts'
 import { needsPrograms } from '../support/full-postgres.ts'
 import { outputOf } from '../support/output.ts'
 import { databases } from '../support/restored.ts'
@@ -12,10 +12,7 @@ import { everything, SAMPLE, wreck } from '../support/sample-database.ts'
 import { backUp, bareHost, ended, restore, sampleHost } from '../support/sample-host.ts'
 import { retell } from '../support/shelf.ts'
 
-const RESTORE = join(
-  process.env['TEST_CHECKOUT'] ?? fileURLToPath(new URL('../..', import.meta.url)),
-  'bin/restore-postgres',
-)
+const RESTORE = join(BIN, 'restore-postgres')
 
 t.test('what is refused changes nothing', needsPrograms, async t => {
   const host = await sampleHost(t, { settings: { max_prepared_transactions: '2' } })

@@ -1,16 +1,17 @@
 import { spawn } from 'node:child_process'
 import { existsSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { BIN } from '../support/checkout.ts'
 import { until } from '../support/cluster.ts'
 import { Host } from '../support/host.ts'
 import { drift, loseEachStatement, provisioned, recovers, through } from '../support/lost-server.ts'
 import { outputOf } from '../support/output.ts'
 import { type Fate, proxy } from '../support/proxy.ts'
 
-const SYNC = fileURLToPath(new URL('../../bin/sync-password', import.meta.url))
-const SETUP = fileURLToPath(new URL('../../bin/postgres-endoreg-setup', import.meta.url))
+const SYNC = join(BIN, 'sync-password')
+const SETUP = join(BIN, 'postgres-endoreg-setup')
 const COMMANDS = [['postgres-endoreg-setup'], ['sync-password', '--rotate']] as const
 
 t.test('the session is cut at each statement of a rotation', t =>

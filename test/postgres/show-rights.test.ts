@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process'
 import { chmodSync, chownSync, mkdirSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { FIXED_IDS } from '../support/checkout.ts'
 import { until } from '../support/cluster.ts'
 import { Host, needsRoot } from '../support/host.ts'
 import { settingsOf, show } from '../support/shown.ts'
@@ -194,8 +194,7 @@ t.test('functions of others are not called, and a short time for statements is n
 t.test('where Node.js changes no ids it shows the same', needsRoot, async t => {
   const host = await Host.create(t)
   const { cluster } = host
-  const fixed = fileURLToPath(new URL('../support/fixed-ids', import.meta.url))
-  const env = { PATH: `${fixed}:${host.env['PATH']}`, ENDOREG_PG_DATA: cluster.data }
+  const env = { PATH: `${FIXED_IDS}:${host.env['PATH']}`, ENDOREG_PG_DATA: cluster.data }
   const shown = async (options: Record<string, string>) => (await show(host, { env: options })).shown
   t.strictSame(await shown(env), await shown({ ENDOREG_PG_DATA: cluster.data }))
   await cluster.stop()

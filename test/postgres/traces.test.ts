@@ -1,14 +1,13 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { BIN } from '../support/checkout.ts'
 import { isRoot, runCommand } from '../support/command.ts'
 import { Host } from '../support/host.ts'
 import { LOUD } from '../support/loud.ts'
 
 const DEBIAN_15 = '/usr/lib/postgresql/15'
-const BIN = fileURLToPath(new URL('../../bin/', import.meta.url))
 
 /** What /proc shows of all processes and PostgreSQL of its sessions, while `work` is under way. */
 async function sampling<T>(host: Host, work: Promise<T>, samples: Set<string>): Promise<T> {
@@ -119,7 +118,7 @@ t.test('files are born with their mode, whatever the umask', { skip: strace() },
     // Made before: with such a mask an ordinary account could not read it.
     writeFileSync(log, '')
     for (const command of ['postgres-endoreg-setup', 'sync-password']) {
-      const script = `umask ${umask}; exec strace -f -o '${log}' -e trace=openat,fchmod,rename,link '${BIN}${command}'`
+      const script = `umask ${umask}; exec strace -f -o '${log}' -e trace=openat,fchmod,rename,link '${BIN}/${command}'`
       const { code, err } = await runCommand('sh', ['-c', script], { env: host.env })
       t.equal(code, 0, err)
       const born = readFileSync(log, 'utf8').matchAll(/openat\([^\n]*\.tmp", [A-Z_|]*O_CREAT[A-Z_|]*, (\d+)/g)

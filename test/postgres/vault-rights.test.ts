@@ -1,12 +1,12 @@
 import { chmodSync, chownSync, mkdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { findAccount, findGroup } from '../../lib/host/accounts.ts'
+import { BIN } from '../support/checkout.ts'
 import { type Result, runCommand } from '../support/command.ts'
 import { Host, needsRoot } from '../support/host.ts'
 
-const SETUP = fileURLToPath(new URL('../../bin/postgres-endoreg-setup', import.meta.url))
+const SETUP = join(BIN, 'postgres-endoreg-setup')
 /** The capabilities and the group that the unit leaves to root. */
 const AS_IN_THE_UNIT = ['--bounding-set=-all,+chown,+setuid,+setgid', '--groups=sensitiveServices']
 

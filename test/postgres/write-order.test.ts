@@ -1,17 +1,16 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { Password } from '../../lib/frame/password.ts'
 import { findAccount } from '../../lib/host/accounts.ts'
 import { buildVerifier, ScramPassword } from '../../lib/server/scram.ts'
+import { FIXED_IDS } from '../support/checkout.ts'
 import { isRoot } from '../support/command.ts'
 import { fullPostgres, needsPrograms } from '../support/full-postgres.ts'
 import { Host, needsRoot, runner } from '../support/host.ts'
 import { type Call, changesIn, needsStrace, record, statementOf, steps } from '../support/system-calls.ts'
 import { orderBreaches, silenceBreaches } from '../support/write-order.ts'
 
-const FIXED_IDS = fileURLToPath(new URL('../support/fixed-ids', import.meta.url))
 const OTHER_RULES = `local all postgres peer map=superuser_map
 host all all ::1/128 reject
 host all all all scram-sha-256

@@ -1,8 +1,8 @@
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { findAccount, findGroup, groupName } from '../../lib/host/accounts.ts'
+import { BIN } from './checkout.ts'
 import { Cluster, type ClusterOptions, type Runner } from './cluster.ts'
 import { isRoot, type Result, type RunOptions, runCommand } from './command.ts'
 
@@ -19,9 +19,6 @@ export function runner(): Runner {
 
 /** The part of tap's `t` that is needed here. */
 type Teardown = { teardown: (work: () => unknown) => void }
-
-const CHECKOUT = process.env['TEST_CHECKOUT'] ?? fileURLToPath(new URL('../..', import.meta.url))
-export const BIN = join(CHECKOUT, 'bin')
 
 /** A clinic's host in a folder: a cluster, a vault, a checkout, and the settings that point to them. */
 export class Host {

@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
+import { BIN } from './checkout.ts'
 import type { Result, RunOptions } from './command.ts'
-import { BIN, type Host } from './host.ts'
+import type { Host } from './host.ts'
 import { outputOf } from './output.ts'
 
 export type ShownSetting = {

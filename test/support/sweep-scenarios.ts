@@ -10,12 +10,12 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { isDeepStrictEqual } from 'node:util'
 import type { Test } from 'tap'
 import { Password } from '../../lib/frame/password.ts'
 import { findAccount, findGroup } from '../../lib/host/accounts.ts'
 import { compareVerifier, ScramPassword } from '../../lib/server/scram.ts'
+import { FIXED_IDS } from './checkout.ts'
 import { type Document, isRoot, type Result } from './command.ts'
 import { Host } from './host.ts'
 import { countPoints, type Point, runWithFault, type Traced, traceChildren } from './sweep.ts'
@@ -28,8 +28,6 @@ const TRIES = 2
 const MOST_MISSED = 0.2
 const FEW = 2
 const skip = spawnSync('strace', ['-V']).status === 0 ? false : 'no strace on this machine'
-
-const FIXED_IDS = fileURLToPath(new URL('fixed-ids', import.meta.url))
 
 /** A small manifest: what is swept is each kind of change, not the number of roles. */
 const MANIFEST = {

@@ -1,10 +1,8 @@
 import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { CHECKOUT } from './checkout.ts'
 import { type Result, runCommand } from './command.ts'
 import type { Host } from './host.ts'
-
-const CHECKOUT = process.env['TEST_CHECKOUT'] ?? fileURLToPath(new URL('../..', import.meta.url))
 
 /** The system calls with which a run changes files or tells PostgreSQL something. */
 const CALLS = [

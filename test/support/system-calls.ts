@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
+import { BIN } from './checkout.ts'
 import { type Result, runCommand } from './command.ts'
-import { BIN, type Host } from './host.ts'
+import type { Host } from './host.ts'
 
 /** tap's option for a test that needs strace: why it is skipped, or false. */
 export const needsStrace = {

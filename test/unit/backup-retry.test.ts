@@ -2,9 +2,9 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import type { Description, Reason } from '../../lib/backup/terms.ts'
+import { BIN } from '../support/checkout.ts'
 import { runCommand } from '../support/command.ts'
 import { backup } from '../support/doctor/facts.ts'
-import { BIN } from '../support/host.ts'
 
 const MINUTE = 60_000
 

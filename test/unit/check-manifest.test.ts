@@ -2,8 +2,9 @@ import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
+import { BIN } from '../support/checkout.ts'
 
-const SETUP = fileURLToPath(new URL('../../bin/postgres-endoreg-setup', import.meta.url))
+const SETUP = join(BIN, 'postgres-endoreg-setup')
 const EXAMPLE = fileURLToPath(new URL('../../units/manifest.gc-10.json', import.meta.url))
 
 /** Checks what `env` says and a manifest of `content`; nothing listens where the settings say PostgreSQL is. */

@@ -1,12 +1,11 @@
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import pkg from '../../package.json' with { type: 'json' }
+import { BIN } from '../support/checkout.ts'
 import { isRoot } from '../support/command.ts'
 
-const BIN = fileURLToPath(new URL('../../bin', import.meta.url))
 const PATH = `${dirname(process.execPath)}:/usr/bin:/bin`
 
 /** Runs a command in an environment of `assignments` only: the test runner's own would steer Node.js. */

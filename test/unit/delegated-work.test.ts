@@ -17,8 +17,9 @@ import { arm, connectAs, delegate, toJson } from '../../lib/host/as-account.ts'
 import { remove } from '../../lib/host/file.ts'
 import { withHelpers } from '../../lib/host/helpers.ts'
 import { readVault } from '../../lib/provision/vault.ts'
+import { BIN } from '../support/checkout.ts'
 import { until } from '../support/cluster.ts'
-import { BIN, needsRoot } from '../support/host.ts'
+import { needsRoot } from '../support/host.ts'
 import { accountOf, scratch } from '../support/scratch.ts'
 
 const launcher = join(BIN, '../lib/as-account')

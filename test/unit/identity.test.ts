@@ -1,7 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import {
   changesIds,
@@ -11,10 +10,9 @@ import {
   withUid,
   worksForRoot,
 } from '../../lib/host/identity.ts'
+import { CHECKOUT } from '../support/checkout.ts'
 import { needsRoot } from '../support/host.ts'
 import { accountOf, needsIds, scratch } from '../support/scratch.ts'
-
-const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 const ids = (): unknown => ({
   uid: process.geteuid?.(),
@@ -100,7 +98,7 @@ function print(command: readonly string[], script: string): string {
     '-e',
   ]
   const { status, stdout, stderr } = spawnSync(program, [...args, script], {
-    cwd: process.env['TEST_CHECKOUT'] ?? ROOT,
+    cwd: CHECKOUT,
     env: { PATH: process.env['PATH'], TSX_DISABLE_CACHE: '1' },
     encoding: 'utf8',
   })
