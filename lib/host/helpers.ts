@@ -155,8 +155,9 @@ class Child {
 
   end(): void {
     const { stdin, stdout, stderr } = this.#process
+    // First: at the end of its input it would end by itself, as if it had nothing to say.
+    this.#process.kill('SIGKILL')
     // What it has started may hold them, and is not waited for.
     for (const stream of [stdin, stdout, stderr]) stream.destroy()
-    this.#process.kill('SIGKILL')
   }
 }
