@@ -14,7 +14,9 @@ name=${file##*/}
 folder=${file%/*}
 root=$folder/..
 
-start() { exec node "$@"; }
+# On threads of its own V8 compiles beside the program, and where the program ends meanwhile, both may wait for each other for
+# ever (nodejs/node issue 54918).
+start() { exec node --single-threaded "$@"; }
 # systemd takes a status line from a unit's main process alone (NotifyAccess=main), and Node.js opens no datagram
 # sockets of the file system: perl, which Debian always has, opens one and becomes Node.js. Without perl there is no line.
 # systemd-notify(1) would be another process: listening to all of a unit (NotifyAccess=all) is listening to git's hooks as
@@ -26,7 +28,7 @@ if [ -n "${NOTIFY_SOCKET-}" ] && command -v perl >/dev/null; then
       my $path = $ENV{NOTIFY_SOCKET} =~ s/^@/\0/r;
       $ENV{NOTIFY_FD} = fileno S
         if socket(S, AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0) && connect(S, pack_sockaddr_un($path));
-      exec { $ARGV[0] } @ARGV' node "$@"
+      exec { $ARGV[0] } @ARGV' node --single-threaded "$@"
   }
 fi
 

@@ -2,7 +2,7 @@
  * Starts a built command, or with `--compile` prepares all of them: what `lib/launch.sh` and the build run.
  *
  * A converged run is mostly Node.js compiling the same functions again, so the build stores them compiled.
- * V8 takes the stored code only where its own version and the length of the source fit, and compiles as
+ * V8 takes the stored code only where its own version, its flags and the length of the source fit, and compiles as
  * usual where they do not; a source that is newer than the stored code is not trusted to fit. It does not
  * notice a damaged file, and crashes on it: so a digest stands in front.
  */

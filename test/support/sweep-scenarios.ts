@@ -195,7 +195,7 @@ async function freshHost(t: Test): Promise<Host> {
 }
 
 /** What became of a sweep. */
-type Swept = { survived: number; missed: number; readonly problems: string[] }
+type Swept = { survived: number; readonly missed: string[]; readonly problems: string[] }
 
 /** Sweeps `points` on several hosts at once; tells for each what is wrong. */
 async function sweep(
@@ -205,14 +205,14 @@ async function sweep(
   fault: string,
 ): Promise<Swept> {
   const pending = [...points]
-  const swept: Swept = { survived: 0, missed: 0, problems: [] }
+  const swept: Swept = { survived: 0, missed: [], problems: [] }
   const worker = async (host: Host): Promise<void> => {
     const begin = await converge(host)
     if (begin) throw new Error(begin)
     for (let point = pending.shift(); point; point = pending.shift()) {
       const became = await suffer(host, scenario, point, fault)
       if (became === 'survived') swept.survived++
-      else if (became === 'missed') swept.missed++
+      else if (became === 'missed') swept.missed.push(point.shown)
       else swept.problems.push(`${point.shown} ${fault}: ${became.problem}`)
       if (became !== 'survived') {
         const left = await converge(host)
@@ -224,8 +224,8 @@ async function sweep(
     }
   }
   await Promise.all(hosts.map(worker))
-  if (swept.missed > Math.max(FEW, points.length * MOST_MISSED))
-    swept.problems.push(`${swept.missed} points were missed`)
+  if (swept.missed.length > Math.max(FEW, points.length * MOST_MISSED))
+    swept.problems.push(`${swept.missed.length} points were missed: ${swept.missed.join(', ')}`)
   return swept
 }
 
@@ -290,7 +290,7 @@ export function sweepAll(t: Test, extent: 'every point' | 'a sample'): void {
           const { survived, missed, problems } = await sweep(hosts, scenario, points, fault)
           t.same(problems, [], fault)
           t.comment(
-            `figure: ${scenario.name}, ${fault}: ${survived} of ${points.length} points survived, ${missed} not met, of ${every.length}`,
+            `figure: ${scenario.name}, ${fault}: ${survived} of ${points.length} points survived, of ${every.length}; not met: ${missed.join(', ') || 'none'}`,
           )
         }
       },

@@ -1,12 +1,12 @@
 import { spawnSync } from 'node:child_process'
-import { cpSync, existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, cpSync, existsSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import t from 'tap'
 import pkg from '../../package.json' with { type: 'json' }
 import { BIN } from '../support/checkout.ts'
 import { isRoot } from '../support/command.ts'
 
-const PATH = `${dirname(process.execPath)}:/usr/bin:/bin`
+const PATH = `${process.env['TEST_NODE_BIN'] ?? dirname(process.execPath)}:/usr/bin:/bin`
 
 /** Runs a command in an environment of `assignments` only: the test runner's own would steer Node.js. */
 function run(
@@ -142,6 +142,40 @@ t.test('a damaged build does no damage', async t => {
   }
   writeFileSync(bundle ?? '', '')
   t.match(run(command, ['--version']), { code: 70, err: /^sync-password: the built command is damaged/ })
+})
+
+t.test('V8 works on no other thread, and takes the stored code as it is started', async t => {
+  const copy = t.testdir({ node: '#!/bin/sh\necho "$@"\n' })
+  chmodSync(join(copy, 'node'), 0o755)
+  for (const name of ['bin', 'lib', 'dist', 'node_modules/tsx'])
+    cpSync(join(BIN, '..', name), join(copy, name), { recursive: true })
+  const optionsOf = (command: string, ...assignments: string[]): string[] =>
+    run(join(copy, command), [], [`PATH=${copy}:/usr/bin:/bin`, ...assignments])
+      .out.split(' -- ', 1)
+      .flatMap(options => options.split(' '))
+  const options = optionsOf('bin/sync-password')
+  t.ok(options.includes('--single-threaded'))
+  t.same(optionsOf('lib/as-account'), options)
+  t.same(optionsOf('bin/sync-password', `NOTIFY_SOCKET=${copy}/none`), options, 'by way of perl')
+  const preparing = `node ${options.join(' ')} `
+  t.ok(pkg.scripts.build.endsWith(`&& ${preparing}dist/start.cjs --compile`), pkg.scripts.build)
+  const script = readFileSync(join(BIN, '../units/debian/postinst'), 'utf8')
+  t.ok(script.includes(`\n    ${preparing}/usr/share/endoreg-provision/dist/start.cjs --compile || :\n`))
+
+  const node = (...args: readonly string[]) => {
+    const done = spawnSync('/usr/bin/env', ['-i', `PATH=${PATH}`, 'node', ...options, ...args])
+    t.equal(done.status, 0, String(done.stderr))
+    return String(done.stdout)
+  }
+  node(join(copy, 'dist/start.cjs'), '--compile')
+  const bundle = join(copy, 'dist/bin/sync-password.cjs')
+  const taken = `const { readFileSync } = require('node:fs')
+    const cachedData = readFileSync('${bundle}.cache').subarray(32)
+    const { cachedDataRejected } = new (require('node:vm').Script)(readFileSync('${bundle}', 'latin1'), { cachedData })
+    console.log(cachedDataRejected)`
+  t.equal(node('-e', taken), 'false\n')
+  rmSync(join(copy, 'dist'), { recursive: true })
+  t.ok(optionsOf('bin/sync-password').includes('--single-threaded'), 'from its source')
 })
 
 t.test('odd ways to call a command', async t => {
