@@ -23,7 +23,7 @@ import { countPoints, type Point, runWithFault, type Traced, traceChildren } fro
 /** What a quick sweep tries: one of so many points for a kill, and one of twice as many for an error. */
 const SAMPLE = 30
 /** How often a fault is tried that meets another call than the one that was meant. */
-const TRIES = 2
+const TRIES = 5
 /** How many points of a sweep may be missed by it: this part of them, and this many of a few. */
 const MOST_MISSED = 0.2
 const FEW = 2
@@ -236,13 +236,15 @@ async function suffer(
   point: Point,
   fault: string,
 ): Promise<'survived' | 'missed' | { problem: string }> {
+  let aimed = point
   for (let attempt = 1; attempt <= TRIES; attempt++) {
     await prepare(host)
     const inUse = await logsIn(host).catch(() => false)
     const prior = vaultAt(host.vaultFile)
-    const { result, met } = await runWithFault(host, traced, point, fault)
+    const { result, met, counted } = await runWithFault(host, traced, aimed, fault)
+    aimed = counted
     // Node.js aborts or hangs where its own wake-up calls fail, which no disk or network makes them do.
-    if (result.signal !== null && !met) continue
+    if (!met) continue
     const problem = judge(result, fault) ?? (await damage(host, inUse, prior, traced))
     return problem === undefined ? 'survived' : { problem }
   }

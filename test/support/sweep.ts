@@ -27,6 +27,8 @@ export type Point = {
   readonly where: Where
   readonly call: string
   readonly when: number
+  /** The how-manieth it is of those in its process that change something. */
+  readonly change: number
   readonly shown: string
 }
 
@@ -99,14 +101,9 @@ export async function countPoints(host: Host, traced: Traced, children: boolean)
   const points = new Map<string, Point>()
   for (const where of ['command', 'child'] as const) {
     for (const log of logs[where].split('\n\n')) {
-      const counts = new Map<string, number>()
-      for (const line of log.split('\n')) {
-        const [, call, rest = ''] = CALL.exec(line) ?? []
-        if (call === undefined) continue
-        const when = (counts.get(call) ?? 0) + 1
-        counts.set(call, when)
+      for (const { call, when, change } of changesIn(log, host.folder)) {
         const shown = `${where} ${call} ${when}`
-        if (changes(call, rest, host.folder)) points.set(shown, { where, call, when, shown })
+        points.set(shown, { where, call, when, change, shown })
       }
     }
   }
@@ -114,6 +111,23 @@ export async function countPoints(host: Host, traced: Traced, children: boolean)
 }
 
 const CALL = /^(\w+)\((.*)$/
+
+/** The calls in the log of one process that change something, each with its count among those of its name. */
+function changesIn(log: string, folder: string): Omit<Point, 'where' | 'shown'>[] {
+  const counts = new Map<string, number>()
+  const changing = new Map<string, number>()
+  const next = (numbers: Map<string, number>, call: string): number => {
+    const number = (numbers.get(call) ?? 0) + 1
+    numbers.set(call, number)
+    return number
+  }
+  return log.split('\n').flatMap(line => {
+    const [, call, rest = ''] = CALL.exec(line) ?? []
+    if (call === undefined) return []
+    const when = next(counts, call)
+    return changes(call, rest, folder) ? [{ call, when, change: next(changing, call) }] : []
+  })
+}
 
 function changes(call: string, rest: string, folder: string): boolean {
   if (call === 'openat') return /O_CREAT/.test(rest) && !rest.includes('"/dev/')
@@ -127,20 +141,24 @@ export type Faulted = {
   readonly result: Result
   /** Whether the fault met a call that changes something: the counting differs now and then. */
   readonly met: boolean
+  /** The point as it was counted in this run, where it came to that. */
+  readonly counted: Point
 }
 
 /** Runs `traced` with a fault at `point`: `signal=KILL`, or an error such as `error=ENOSPC`. */
 export async function runWithFault(
   host: Host,
   traced: Traced,
-  { where, call, when }: Point,
+  point: Point,
   fault: string,
 ): Promise<Faulted> {
+  const { where, call, when, change } = point
   const inject = ['-e', `trace=${call}`, '-e', `inject=${call}:${fault}:when=${when}`]
   const { result, logs } = await strace(host, traced, { [where]: inject })
   const met = logs[where]
     .split('\n')
     .filter(line => line.endsWith('(INJECTED)'))
     .some(line => changes(call, CALL.exec(line)?.[2] ?? '', host.folder))
-  return { result, met: met || fault.startsWith('signal=') }
+  const counted = changesIn(logs[where], host.folder).find(each => each.change === change)
+  return { result, met: met || fault.startsWith('signal='), counted: { ...point, ...counted } }
 }

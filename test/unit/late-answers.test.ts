@@ -31,6 +31,12 @@ t.test('no answer is told from an empty one, and both from a program that is not
   })
   t.same(await ask('sh', '-c', 'exit 3'), { out: undefined, why: 'sh: it ended with 3', missing: false })
   t.match(await ask('sh', '-c', 'kill -KILL $$'), { out: undefined, why: /^sh: it was ended by SIGKILL$/ })
+  // In a folder that this account may not search, it could be.
+  const { PATH } = process.env
+  t.teardown(() => {
+    process.env['PATH'] = PATH
+  })
+  process.env['PATH'] = '/usr/bin:/bin'
   t.match(await ask('no-such-program'), { out: undefined, missing: true })
 })
 
