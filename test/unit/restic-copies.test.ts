@@ -92,6 +92,7 @@ t.test('when ssh is asked once more', async t => {
   const ended = (...said: string[]) => ({ code: 1, signal: null, out: '', said, stuck: undefined })
   const failed = 'Fatal: unable to start the sftp session, error: EOF'
   t.ok(isUnexplained(ended(failed)))
+  t.ok(isUnexplained(ended('subprocess ssh: @@@@@@@@', failed)), 'the frame of what it was to say')
   t.notOk(isUnexplained(ended('subprocess ssh: no', failed)), 'it said why')
   t.notOk(isUnexplained(ended('Fatal: another')))
 })

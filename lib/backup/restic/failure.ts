@@ -116,7 +116,7 @@ export const isLocked = (ended: Ended): boolean => recognise(ended).known === LO
 /** Whether ssh did not come through, and nothing says why. */
 export const isUnexplained = ({ said }: Ended): boolean =>
   said.some(line => line.includes('unable to start the sftp session')) &&
-  !said.some(line => line.startsWith('subprocess ssh'))
+  !said.some(line => /^subprocess ssh: .*\w/.test(line))
 
 /** Whether there is no repository at the address. */
 export const isMissing = (ended: Ended): boolean => recognise(ended).known?.exit === 10
@@ -161,8 +161,8 @@ const STOPPED = /context canceled|Is there a repository|received, cleaning up/
 /** Without what restic puts in front of every line. */
 const tidy = (line: string): string => line.replace(/^(?:Fatal: |subprocess \w+: )+/, '').trim()
 
-/** How often ssh gets to say why it did not come through: restic does not always wait for its words. */
-const TRIES = 3
+/** How often ssh gets to say why it did not come through: restic does not always wait for its words, and seldom under load. */
+const TRIES = 10
 /** Seconds for which another run's lock is waited for: as long as that of a killed run counts, and a little more. */
 const LOCK_WAIT = 35 * 60
 /** Milliseconds between two attempts. */
