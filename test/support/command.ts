@@ -52,6 +52,8 @@ export type RunOptions = {
   readonly onError?: (text: string) => void
   /** Milliseconds after which it and everything it started is killed. */
   readonly limit?: number
+  /** What kills both before that; with a limit only. */
+  readonly signal?: AbortSignal
 }
 
 /** Runs a program to its end. */
@@ -84,8 +86,10 @@ export async function runCommand(
     if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
   }
   const timer = options.limit === undefined ? undefined : setTimeout(end, options.limit)
+  options.signal?.addEventListener('abort', end)
   const { code, signal, out, err } = await outputOf(child, options.onError)
   clearTimeout(timer)
+  options.signal?.removeEventListener('abort', end)
   return {
     code,
     signal,

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { CHECKOUT } from './checkout.ts'
 import { type Result, runCommand } from './command.ts'
@@ -63,23 +63,49 @@ export function traceChildren(host: Host): void {
   host.env['PATH'] = `${folder}:${host.env['PATH']}`
 }
 
-/** Runs `traced` with strace's `options` for the command and for its children, and tells what strace wrote. */
+/** Milliseconds between two looks at the log of a run, and how many looks without a new line say that it hangs. */
+const TURN = 500
+const QUIET = 10
+
+/**
+ * Aborts the run that writes the log at `path` where `isMissed` says of the log that its fault has met another call than the
+ * one that was meant, and the run hangs for it.
+ */
+function abortMissed(path: string, isMissed: (log: string) => boolean) {
+  const controller = new AbortController()
+  let [size, quiet] = [0, 0]
+  const timer = setInterval(() => {
+    const log = existsSync(path) ? readFileSync(path, 'utf8') : ''
+    quiet = log.length === size ? quiet + 1 : 0
+    size = log.length
+    if (quiet >= QUIET && isMissed(log)) controller.abort()
+  }, TURN)
+  return { signal: controller.signal, end: () => clearInterval(timer) }
+}
+
+/**
+ * Runs `traced` with strace's `options` for the command and for its children, and tells what strace wrote.
+ *
+ * @param isMissed whether the log of the command says that a run is not worth waiting for
+ */
 async function strace(
   host: Host,
   [command, ...args]: Traced,
   options: Readonly<Partial<Record<Where, readonly string[]>>>,
+  isMissed: (log: string) => boolean = () => false,
 ): Promise<{ result: Result; logs: Record<Where, string> }> {
   const own = join(host.folder, 'strace.log')
+  rmSync(own, { force: true })
   const children = wrapperOf(host)
   if (options.child) writeFileSync(join(children, 'options'), options.child.join(' '))
   const argv = [join(CHECKOUT, 'bin', command), ...args, '--json']
   const env = { ...host.env, UV_THREADPOOL_SIZE: '1' }
+  const { signal, end } = abortMissed(own, isMissed)
+  const how = { env, limit: LIMIT, signal }
   const result = await (options.command
-    ? runCommand('strace', ['-qq', '-y', '-s', '0', '-o', own, ...options.command, ...argv], {
-        env,
-        limit: LIMIT,
-      })
-    : runCommand(argv[0] ?? '', argv.slice(1), { env, limit: LIMIT }))
+    ? runCommand('strace', ['-qq', '-y', '-s', '0', '-o', own, ...options.command, ...argv], how)
+    : runCommand(argv[0] ?? '', argv.slice(1), how))
+  end()
   const logs = { command: options.command ? readFileSync(own, 'utf8') : '', child: '' }
   if (!options.child) return { result, logs }
   rmSync(join(children, 'options'))
@@ -141,8 +167,8 @@ export type Faulted = {
   readonly result: Result
   /** Whether the fault met a call that changes something: the counting differs now and then. */
   readonly met: boolean
-  /** The point as it was counted in this run, where it came to that. */
-  readonly counted: Point
+  /** The count of the point in this run, where it came to that. */
+  readonly when: number | undefined
 }
 
 /** Runs `traced` with a fault at `point`: `signal=KILL`, or an error such as `error=ENOSPC`. */
@@ -154,11 +180,15 @@ export async function runWithFault(
 ): Promise<Faulted> {
   const { where, call, when, change } = point
   const inject = ['-e', `trace=${call}`, '-e', `inject=${call}:${fault}:when=${when}`]
-  const { result, logs } = await strace(host, traced, { [where]: inject })
-  const met = logs[where]
-    .split('\n')
-    .filter(line => line.endsWith('(INJECTED)'))
-    .some(line => changes(call, CALL.exec(line)?.[2] ?? '', host.folder))
+  const injected = (log: string): boolean[] =>
+    log
+      .split('\n')
+      .filter(line => line.endsWith('(INJECTED)'))
+      .map(line => changes(call, CALL.exec(line)?.[2] ?? '', host.folder))
+  const { result, logs } = await strace(host, traced, { [where]: inject }, log =>
+    injected(log).some(isMeant => !isMeant),
+  )
+  const met = injected(logs[where]).some(Boolean)
   const counted = changesIn(logs[where], host.folder).find(each => each.change === change)
-  return { result, met: met || fault.startsWith('signal='), counted: { ...point, ...counted } }
+  return { result, met: met || fault.startsWith('signal='), when: counted?.when }
 }
