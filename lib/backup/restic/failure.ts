@@ -161,7 +161,7 @@ const STOPPED = /context canceled|Is there a repository|received, cleaning up/
 /** Without what restic puts in front of every line. */
 const tidy = (line: string): string => line.replace(/^(?:Fatal: |subprocess \w+: )+/, '').trim()
 
-/** How often ssh gets to say why it did not come through: restic does not always wait for its words, and seldom under load. */
+/** How often ssh gets to say why it did not come through: restic does not always wait for its words, least of all on a busy host. */
 const TRIES = 10
 /** Seconds for which another run's lock is waited for: as long as that of a killed run counts, and a little more. */
 const LOCK_WAIT = 35 * 60
